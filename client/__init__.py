@@ -1,0 +1,1 @@
+"""What users install: the Python client and the `hxserve` command. It speaks HTTP only."""

@@ -1,0 +1,1 @@
+"""Running hxserve: everything on one machine, the demo, containers and units."""
