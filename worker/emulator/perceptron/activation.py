@@ -1,0 +1,107 @@
+"""Rectifiers and argmax of the on-chip SIMD processor."""
+
+from typing import Any
+
+import torch
+
+from worker.emulator import connection
+from worker.emulator.perceptron import constants
+from worker.emulator.perceptron.addition import readout
+
+
+class _Relu(torch.autograd.Function):
+    """A rectifier of integers; its gradient is 1 where the input is positive."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(values > 0)
+        return torch.floor(values).clamp_(0, constants.output_activation_max)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        (positive,) = ctx.saved_tensors
+        return torch.mul(grads[0], positive)
+
+
+class _ConvertingRelu(torch.autograd.Function):
+    """A rectifier into 5 bits; its gradient is 2**-shift where the input is positive."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, shift: int) -> torch.Tensor:
+        ctx.save_for_backward(values > 0)
+        ctx.scale = 2.0**-shift
+        rectified = torch.floor(values).clamp_(0, constants.output_activation_max)
+        return rectified.mul_(ctx.scale).floor_().clamp_(0, constants.input_activation_max)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (positive,) = ctx.saved_tensors
+        return (grads[0] * ctx.scale).mul_(positive), None
+
+
+def relu(input: torch.Tensor, mock: bool = False) -> torch.Tensor:  # noqa: A002 - hxtorch's keyword
+    """Rectify readouts.
+
+    Args:
+        input: readouts in LSB, any shape; floored first.
+        mock: compute in the mock.
+
+    Returns:
+        0..127, same shape.
+
+    Raises:
+        RuntimeError: no chip is open and ``mock`` is false.
+    """
+    if not mock:
+        connection.open_chip()
+    y: torch.Tensor = _Relu.apply(input)  # type: ignore[no-untyped-call]  # torch types apply as untyped
+    return y
+
+
+def converting_relu(
+    input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
+    shift: int = 2,
+    mock: bool = False,
+) -> torch.Tensor:
+    """Rectify readouts and shift them right, so that they can be the next layer's inputs.
+
+    Args:
+        input: readouts in LSB, any shape; floored first.
+        shift: how many bits to drop.
+        mock: compute in the mock.
+
+    Returns:
+        0..31, same shape.
+
+    Raises:
+        RuntimeError: no chip is open and ``mock`` is false.
+    """
+    if not mock:
+        connection.open_chip()
+    y: torch.Tensor = _ConvertingRelu.apply(input, shift)  # type: ignore[no-untyped-call]  # torch types apply as untyped
+    return y
+
+
+def argmax(
+    input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
+    dim: int | None = None,
+    keepdim: bool = False,
+    mock: bool = False,
+) -> torch.Tensor:
+    """The position of the largest readout.
+
+    Args:
+        input: readouts in LSB, any shape; floored and clamped to -128..127 first.
+        dim: the axis to search; all of them when None.
+        keepdim: keep that axis, with length 1.
+        mock: compute in the mock.
+
+    Returns:
+        int64 positions.
+
+    Raises:
+        RuntimeError: no chip is open and ``mock`` is false.
+    """
+    if not mock:
+        connection.open_chip()
+    return torch.argmax(readout(input), dim=dim, keepdim=keepdim)

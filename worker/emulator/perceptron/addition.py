@@ -1,0 +1,65 @@
+"""The digital addition of the on-chip SIMD processor."""
+
+from typing import Any
+
+import torch
+
+from worker.emulator import connection
+from worker.emulator.perceptron import constants
+
+
+class _Add(torch.autograd.Function):
+    """A saturating addition of integers, with the gradient of a plain addition."""
+
+    @staticmethod
+    def forward(ctx: Any, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        ctx.shapes = left.shape, right.shape
+        return clamp_readout_(readout(left) + readout(right))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        left, right = ctx.shapes
+        return grads[0].sum_to_size(left), grads[0].sum_to_size(right)
+
+
+def readout(values: torch.Tensor) -> torch.Tensor:
+    """``values`` as the processor holds them: floored, -128..127, in a new tensor."""
+    return clamp_readout_(torch.floor(values.detach()))
+
+
+def clamp_readout_(values: torch.Tensor) -> torch.Tensor:
+    """Saturate ``values`` at -128..127, in place."""
+    return values.clamp_(constants.output_activation_min, constants.output_activation_max)
+
+
+def add(
+    input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
+    other: torch.Tensor,
+    alpha: int = 1,
+    mock: bool = False,
+) -> torch.Tensor:
+    """Add two tensors of readouts and saturate.
+
+    Args:
+        input: any shape; floored and clamped to -128..127.
+        other: a shape that broadcasts with it; floored and clamped likewise.
+        alpha: must be 1.
+        mock: compute in the mock.
+
+    Returns:
+        The sum, -128..127.
+
+    Raises:
+        RuntimeError: ``alpha`` is not 1; no chip is open and ``mock`` is false; or ``other`` has
+            more dimensions than ``input``, which the chip cannot do.
+    """
+    if alpha != 1:
+        raise RuntimeError(f"alpha must be 1 on the chip, but got {alpha}")
+    if not mock:
+        connection.open_chip()
+        if other.dim() > input.dim():
+            raise RuntimeError(
+                f"other has {other.dim()} dimensions, more than the {input.dim()} of input; swap them"
+            )
+    y: torch.Tensor = _Add.apply(input, other)  # type: ignore[no-untyped-call]  # torch types apply as untyped
+    return y

@@ -1,0 +1,67 @@
+"""The fully connected layer."""
+
+import torch
+
+from worker.emulator.perceptron.addition import add
+from worker.emulator.perceptron.constants import defaults
+from worker.emulator.perceptron.multiplication import matmul
+from worker.emulator.perceptron.nn.layer import MACLayer, Transform
+from worker.emulator.perceptron.nn.scaling import clamp_weight_
+
+
+class Linear(MACLayer, torch.nn.Linear):
+    """A fully connected layer on the chip.
+
+    Args:
+        in_features: inputs per sample.
+        out_features: outputs per sample.
+        bias: add one digitally, after the readout.
+        num_sends: how often each input is sent; chosen at initialisation if None.
+        wait_between_events: FPGA cycles of 8 ns between two events.
+        mock: compute in the mock.
+        avg: how many columns of the chip carry each output and are averaged.
+        input_transform: applied to the input first.
+        weight_transform: applied to the weight first.
+    """
+
+    def __init__(  # noqa: PLR0917 - hxtorch's signature
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        num_sends: int | None = None,
+        wait_between_events: int = defaults.wait_between_events,
+        mock: bool = False,
+        *,
+        avg: int = 1,
+        input_transform: Transform | None = None,
+        weight_transform: Transform | None = clamp_weight_,
+    ) -> None:
+        self.num_sends = num_sends  # torch.nn.Linear initialises the weights, which needs this
+        torch.nn.Linear.__init__(self, in_features, out_features, bias=bias)
+        MACLayer.__init__(
+            self,
+            self.num_sends,
+            wait_between_events,
+            mock,
+            avg=avg,
+            input_transform=input_transform,
+            weight_transform=weight_transform,
+        )
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
+        """Inputs (..., in_features), 0..31, to readouts (..., out_features), -128..127."""
+        x, weight = self.transformed(input)
+        if self.avg > 1:
+            weight = weight.repeat_interleave(self.avg, 0)
+        assert self.num_sends is not None
+        y = matmul(
+            x,
+            weight.t(),
+            num_sends=self.num_sends,
+            wait_between_events=self.wait_between_events,
+            mock=self.mock,
+        )
+        if self.avg > 1:
+            y = y.view(*y.shape[:-1], self.out_features, self.avg).mean(-1)
+        return y if self.bias is None else add(y, self.bias, mock=self.mock)

@@ -1,0 +1,35 @@
+"""The door for numbers that go to the chip: rounded, and refused outside the range."""
+
+import torch
+
+from worker.emulator.perceptron import constants
+
+
+def round_weights(weights: torch.Tensor) -> torch.Tensor:
+    """The synaptic weights nearest to ``weights``, float32 of the same shape, -63..63.
+
+    Raises:
+        OverflowError: a rounded weight is outside the range.
+    """
+    return _round_into_range(weights, "weights", constants.synaptic_weight_min, constants.synaptic_weight_max)
+
+
+def round_inputs(inputs: torch.Tensor) -> torch.Tensor:
+    """The input activations nearest to ``inputs``, float32 of the same shape, 0..31.
+
+    Raises:
+        OverflowError: a rounded input is outside the range.
+    """
+    return _round_into_range(inputs, "inputs", constants.input_activation_min, constants.input_activation_max)
+
+
+def _round_into_range(values: torch.Tensor, name: str, low: int, high: int) -> torch.Tensor:
+    rounded = torch.round(values.detach().to(torch.float32))
+    if rounded.numel() == 0:
+        return rounded
+    smallest, largest = (bound.item() for bound in torch.aminmax(rounded))
+    if not (low <= smallest and largest <= high):  # written so that NaN is refused too
+        raise OverflowError(
+            f"{name} must round to {low}..{high}, but the observed range is {smallest:g}..{largest:g}"
+        )
+    return rounded
