@@ -1,0 +1,126 @@
+"""What the chip answers to crops: the wire form between worker and API, and what the user reads."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self
+
+import msgpack
+import numpy as np
+
+from services.errors import HxserveError
+
+CROP_BYTES: Final = 784
+"""One crop: 28 x 28 grey values, one byte each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How an answer came about, the same for all crops of a batch.
+
+    `backend` is `hxtorch`, `emulator` or `mock`. `transferred` says that the model learnt in the loop of
+    another chip. Times are seconds; `batch_crops` counts the crops of the one chip call.
+    """
+
+    model: str
+    version: str
+    chip: str
+    backend: str
+    calibration: Mapping[str, Any] | None
+    transferred: bool
+    batch_crops: int
+    chip_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one part of a request.
+
+    `scores` are (count, 10) int8 as the chip's ADC gave them, `confidences` (count,) float32 in 0..1. `slot`
+    is the place of the part's first crop in its batch. `problem` is set instead when the crops were not run.
+    """
+
+    scores: bytes = b""
+    confidences: bytes = b""
+    slot: int = 0
+    waiting_s: float = 0.0
+    provenance: Provenance | None = None
+    problem: Mapping[str, str] | None = None
+
+    def pack(self) -> bytes:
+        """The answer as bytes."""
+        packed: bytes = msgpack.packb(
+            [
+                self.scores,
+                self.confidences,
+                self.slot,
+                self.waiting_s,
+                asdict(self.provenance) if self.provenance else None,
+                self.problem,
+            ]
+        )
+        return packed
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """The inverse of `pack`."""
+        scores, confidences, slot, waiting_s, provenance, problem = msgpack.unpackb(packed)
+        return cls(
+            scores, confidences, slot, waiting_s, Provenance(**provenance) if provenance else None, problem
+        )
+
+    def predictions(self) -> list[dict[str, Any]]:
+        """One dictionary per crop, in the order sent; equal scores go to the smaller digit."""
+        assert self.provenance is not None
+        table = np.frombuffer(self.scores, np.int8).reshape(-1, 10)
+        digits = table.argmax(axis=1).tolist()
+        confidences = np.frombuffer(self.confidences, np.float32).round(4).astype(float).tolist()
+        return [
+            {
+                "digit": digit,
+                "scores": scores,
+                "confidence": round(confidence, 4),
+                "batch_size": self.provenance.batch_crops,
+                "slot": self.slot + i,
+            }
+            for i, (digit, scores, confidence) in enumerate(
+                zip(digits, table.tolist(), confidences, strict=True)
+            )
+        ]
+
+
+def problem_of(error: HxserveError) -> dict[str, str]:
+    """An error as it travels with an answer or a job."""
+    return {"code": error.code, "message": error.message}
+
+
+def read(answers: Iterable[Answer], total_s: float | None) -> dict[str, Any]:
+    """The result of a whole request as the user reads it, from the answers of its parts in order.
+
+    Args:
+        answers: at least one, none of them a problem.
+        total_s: time from acceptance to now, if known.
+    """
+    parts = list(answers)
+    last = parts[-1].provenance
+    assert last is not None
+    chip_s = sum(
+        part.provenance.chip_s * (len(part.confidences) // 4) / part.provenance.batch_crops
+        for part in parts
+        if part.provenance
+    )
+    timing = {
+        "waiting_ms": round(1000 * max(part.waiting_s for part in parts), 3),
+        "chip_ms": round(1000 * chip_s, 3),
+    }
+    if total_s is not None:
+        timing["total_ms"] = round(1000 * total_s, 3)
+    return {
+        "model": last.model,
+        "version": last.version,
+        "chip": last.chip,
+        "backend": last.backend,
+        "calibration": last.calibration,
+        "transferred": last.transferred,
+        "timing": timing,
+        "predictions": [prediction for part in parts for prediction in part.predictions()],
+    }

@@ -1,0 +1,174 @@
+"""Having crops classified: accepted at once, answered when the chip has run them."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.answers import CROP_BYTES, Answer, read
+from services.errors import ExpiredError, HxserveError, JobNotFoundError, TooLargeError
+from services.jobs import Job, JobKind, JobState
+from services.models import ModelStore
+from services.store.crops import CropStore, Lane
+from services.store.jobs import Idempotency, JobStore
+from services.store.listener import Listener
+from services.submission import new_job
+from services.users import User
+from services.wakeups import WakeUp, wake_all
+
+PART_CROPS: Final = 64
+"""A request is divided into parts of so many crops, so that batches can be shared."""
+
+_LISTENING_DELAY_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Crops to classify: `crops` are (n, 784) bytes. `wait_s` is how long the client waits for the answer."""
+
+    user: User
+    model: str
+    version: str
+    crops: bytes
+    wait_s: float
+    deadline_s: float | None = None
+    idempotency: Idempotency = Idempotency()
+
+    @property
+    def count(self) -> int:
+        """The number of crops."""
+        return len(self.crops) // CROP_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The answer is not there yet; the job will have it."""
+
+    job_id: str
+
+
+class NotRunError(HxserveError):
+    """The crops were not run."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.reported_code = code
+
+
+class Classifications:
+    """The way to the chip for crops."""
+
+    def __init__(
+        self,
+        crops: CropStore,
+        jobs: JobStore,
+        models: ModelStore,
+        listener: Listener,
+        wake_up: WakeUp,
+        *,
+        max_crops: int,
+    ) -> None:
+        self._crops = crops
+        self._jobs = jobs
+        self._models = models
+        self._listener = listener
+        self._wake_up = wake_up
+        self._max_crops = max_crops
+
+    def classify(self, request: Request) -> dict[str, Any] | Pending:
+        """The predictions of a request's crops, or the job that will have them.
+
+        Raises:
+            ModelNotFoundError: there is no such model or version.
+            TooLargeError: too many crops for one request.
+            QueueFullError: too many crops wait.
+            ExpiredError: the deadline passed first.
+            NotRunError: the crops could not be run.
+        """
+        if request.count > self._max_crops:
+            raise TooLargeError(
+                f"{request.count} crops are too many; send at most {self._max_crops} per request"
+            )
+        version = self._models.resolve(request.model, request.version)
+        job = new_job(
+            JobKind.CLASSIFICATION,
+            request.user,
+            request.model,
+            {"version": version, "crops": request.count},
+        )
+        lane = Lane(request.model, version, request.user.name)
+        parts = list(_divide(request.crops))
+        recorded = len(parts) > 1 or request.wait_s <= 0 or bool(request.idempotency.key)
+        with self._listener.expecting(job.id, len(parts)) as reply:
+            started = time.monotonic()
+            accepted = self._crops.accept(
+                lane,
+                job.id,
+                parts,
+                reply_to=self._listener.reply_to if request.wait_s > 0 else "",
+                deadline_at=time.time() + request.deadline_s if request.deadline_s else None,
+                record=job if recorded else None,
+                idempotency=request.idempotency,
+            )
+            wake_all(self._wake_up, accepted.asleep)
+            if accepted.repeated:
+                return self._answer_again(accepted.id, request.wait_s)
+            answers = reply.wait(request.wait_s) if request.wait_s > 0 else None
+            if answers is None and not recorded and not self._crops.promote(lane, accepted.entry, job):
+                # The answer was stored before the record could be made: it is on its way to this process.
+                answers = reply.wait(_LISTENING_DELAY_S)
+        if answers is None:
+            return Pending(job.id)
+        return _result(answers, time.monotonic() - started)
+
+    def result_of(self, job: Job) -> dict[str, Any] | None:
+        """The predictions of a finished classification, or None when it has none (any more)."""
+        if job.state is not JobState.SUCCEEDED:
+            return None
+        stored = self._jobs.results(job.id)
+        answers = [Answer.unpack(stored[part]) for part in sorted(stored)]
+        if not answers or job.finished_at is None:
+            return None
+        return read(answers, job.finished_at - job.created_at)
+
+    def _answer_again(self, job_id: str, wait_s: float) -> dict[str, Any] | Pending:
+        until = time.monotonic() + wait_s
+        with self._listener.watching(job_id) as changed:
+            while True:
+                changed.clear()
+                job = self._jobs.get(job_id)
+                left = until - time.monotonic()
+                if job.state.is_final or left <= 0:
+                    break
+                changed.wait(left)
+        if not job.state.is_final:
+            return Pending(job_id)
+        if job.error:
+            _raise(job.error)
+        result = self.result_of(job)
+        if result is None:
+            raise JobNotFoundError(f"the results of job {job_id} have expired; send the crops again")
+        return result
+
+
+def _divide(crops: bytes) -> Iterator[tuple[int, bytes]]:
+    step = PART_CROPS * CROP_BYTES
+    if len(crops) <= step:
+        yield len(crops) // CROP_BYTES, crops
+        return
+    for start in range(0, len(crops), step):
+        part = crops[start : start + step]
+        yield len(part) // CROP_BYTES, part
+
+
+def _result(answers: list[Answer], total_s: float) -> dict[str, Any]:
+    for answer in answers:
+        if answer.problem:
+            _raise(answer.problem)
+    return read(answers, total_s)
+
+
+def _raise(problem: Any) -> None:
+    if problem["code"] == ExpiredError.code:
+        raise ExpiredError(problem["message"])
+    raise NotRunError(problem["code"], problem["message"])

@@ -1,0 +1,176 @@
+"""Everything that can go wrong, as one tree.
+
+Each class has a stable public `code`, says whether trying again can help (`retryable`), and its docstring is
+the message when no better one is given. What HTTP status a class becomes is decided in `api/problems.py`.
+"""
+
+from typing import ClassVar
+
+
+class HxserveError(Exception):
+    """Something went wrong inside hxserve; the operator's log says what."""
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str | None = None, *, retry_after_s: float | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.retry_after_s = retry_after_s
+        super().__init__(self.message)
+
+
+class InvalidInputError(HxserveError):
+    """The request is not what this call expects; its documentation says what is."""
+
+    code = "invalid_input"
+
+
+class InvalidImagesError(InvalidInputError):
+    """The images cannot be read; send 28 x 28 crops as bytes, .npy, PNG, JPEG or JSON."""
+
+    code = "invalid_images"
+
+
+class InvalidCursorError(InvalidInputError):
+    """The cursor is not one this service gave out; start again without a cursor."""
+
+    code = "invalid_cursor"
+
+
+class UnsupportedMediaError(InvalidInputError):
+    """The body has a media type this call does not take."""
+
+    code = "unsupported_media_type"
+
+
+class TooLargeError(InvalidInputError):
+    """The input is larger than this service takes; send it in several requests."""
+
+    code = "too_large"
+
+
+class NotAuthenticatedError(HxserveError):
+    """No valid token came with the request; send the header `Authorization: Bearer <token>`."""
+
+    code = "not_authenticated"
+
+
+class NotFoundError(HxserveError):
+    """There is nothing of that name."""
+
+    code = "not_found"
+
+
+class JobNotFoundError(NotFoundError):
+    """There is no such job; it may have expired."""
+
+    code = "job_not_found"
+
+
+class ModelNotFoundError(NotFoundError):
+    """There is no such model, version or alias; `GET /v1/models` lists what there is."""
+
+    code = "model_not_found"
+
+
+class ConflictError(HxserveError):
+    """The request does not fit the present state."""
+
+    code = "conflict"
+
+
+class InvalidTransitionError(ConflictError):
+    """The job is in a state that does not allow this."""
+
+    code = "invalid_transition"
+
+
+class IdempotencyConflictError(ConflictError):
+    """This Idempotency-Key was used for another request; use a new key for a new request."""
+
+    code = "idempotency_conflict"
+
+
+class QueueFullError(HxserveError):
+    """Too much is waiting already; try again a little later."""
+
+    code = "queue_full"
+    retryable = True
+
+
+class UnavailableError(HxserveError):
+    """The service cannot do this right now; try again a little later."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class RedisUnavailableError(UnavailableError):
+    """The record store (Redis) does not answer; what was accepted is kept, try again a little later."""
+
+    code = "store_unavailable"
+
+
+class ExpiredError(HxserveError):
+    """The deadline passed before the chip was free; nothing was run."""
+
+    code = "expired"
+    retryable = True
+
+
+class LeaseHeldError(HxserveError):
+    """Another worker holds this chip; one chip has one worker."""
+
+    code = "lease_held"
+    retryable = True
+
+
+class LeaseLostError(HxserveError):
+    """This worker no longer holds the chip's lease; it must stop and write nothing more."""
+
+    code = "lease_lost"
+
+
+class CheckpointDamagedError(HxserveError):
+    """The checkpoint's files are damaged or not a checkpoint of hxserve; publish or restore it again."""
+
+    code = "checkpoint_damaged"
+
+
+class StorageError(HxserveError):
+    """The data folder cannot be written; free disk space or mend its permissions."""
+
+    code = "storage_failed"
+    retryable = True
+
+
+class ChipError(HxserveError):
+    """The chip or its library failed; the operator's log says how."""
+
+    code = "chip_failed"
+    retryable = True
+
+
+class ChipUnavailableError(ChipError):
+    """The chip asked for cannot be opened here."""
+
+    code = "chip_unavailable"
+    retryable = False
+
+
+class DatasetMissingError(HxserveError):
+    """The data set is not where it was said to be."""
+
+    code = "dataset_missing"
+
+
+class JobCrashedError(HxserveError):
+    """The job ended its worker process too often and was set aside."""
+
+    code = "job_crashed"
+
+
+class SettingsError(HxserveError):
+    """A setting is misspelt or has an impossible value; nothing was started."""
+
+    code = "invalid_settings"

@@ -1,0 +1,95 @@
+"""The record of a job, and the only table of the states it may go through."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Final, Self
+
+
+class JobKind(StrEnum):
+    """What a job asks the chip to do."""
+
+    TRAINING = "training"
+    EVALUATION = "evaluation"
+    CLASSIFICATION = "classification"
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the work is done in slices, in turns with others."""
+        return self is not JobKind.CLASSIFICATION
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to the job."""
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.EXPIRED, JobState.FAILED}),
+    # Back to queued: its worker died, and the job waits to go on from its last save.
+    JobState.RUNNING: frozenset({JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+    JobState.EXPIRED: frozenset(),
+}
+
+
+def states_before(state: JobState) -> tuple[JobState, ...]:
+    """The states from which a job may go to `state`."""
+    return tuple(before for before, after in TRANSITIONS.items() if state in after)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One durable unit of work, complete as it is stored.
+
+    Times are Unix seconds by the clock of Redis. `revision` grows by one with every change, and is the job's
+    ETag. `progress` runs from 0 to 1. `chip_time_s` is what the job's user was charged for it.
+    """
+
+    id: str
+    kind: JobKind
+    user: str
+    model: str
+    params: Mapping[str, Any]
+    state: JobState
+    created_at: float
+    revision: int = 1
+    updated_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    progress: float = 0.0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+    chip_time_s: float = 0.0
+    cancel_requested: bool = False
+
+    @classmethod
+    def from_hash(cls, stored: Mapping[bytes, bytes]) -> Self:
+        """The job as its Redis hash holds it: one JSON text per field."""
+        known = {f.name for f in fields(cls)}
+        values = {name.decode(): json.loads(text) for name, text in stored.items() if name.decode() in known}
+        values["kind"] = JobKind(values["kind"])
+        values["state"] = JobState(values["state"])
+        return cls(**values)
+
+
+def to_hash(values: Mapping[str, Any]) -> dict[str, str]:
+    """Fields of a job as its Redis hash holds them; the inverse of `Job.from_hash`."""
+    return {name: json.dumps(value, separators=(",", ":")) for name, value in values.items()}

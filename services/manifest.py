@@ -1,0 +1,58 @@
+"""What a checkpoint says of itself."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.names import Name
+
+
+class NetworkShape(BaseModel):
+    """The network whose weights these are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inputs: Literal[784] = 784
+    hidden: list[int]
+    outputs: Literal[10] = 10
+    shift: int
+    num_sends: Annotated[list[int], Field(description="One per layer, as the layers chose or were told.")]
+
+
+class Origin(BaseModel):
+    """What the author of a checkpoint knows of it: where the weights come from, and how good they are.
+
+    `gain` (ADC counts per weight and activation LSB) and `noise_std` (ADC LSB) are those it learnt with.
+    `score_scale` multiplies the scores before the softmax that gives the confidence.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    user: str
+    job: str
+    network: NetworkShape
+    recipe: dict[str, Any]
+    metrics: dict[str, Any]
+    dataset: dict[str, Any]
+    execution: str
+    backend: str
+    chip: str
+    calibration: dict[str, Any] | None
+    gain: float
+    noise_std: float
+    score_scale: float
+    seed: int
+    parent: str | None = None
+    partial: bool = False
+    software: dict[str, str]
+
+
+class Manifest(Origin):
+    """`manifest.json` of a version: its origin, and what publishing added."""
+
+    format: Literal[1] = 1
+    version: str
+    created_at: float
+    weights_bytes: int
+    weights_sha256: str

@@ -1,0 +1,241 @@
+"""The registry of models: checkpoints as files, published whole or not at all.
+
+models/<name>/<version>/weights.safetensors    the weights
+models/<name>/<version>/manifest.json          what they are
+models/<name>/aliases/<alias>                  a version's number
+models/<name>/.deleted/<version>               so that a number never means two things
+"""
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from services.errors import (
+    CheckpointDamagedError,
+    ConflictError,
+    ModelNotFoundError,
+    StorageError,
+)
+from services.files import sync_folder, write_durably
+from services.manifest import Manifest, Origin
+from services.params import explain
+
+LATEST: Final = "latest"
+_WEIGHTS: Final = "weights.safetensors"
+_MANIFEST: Final = "manifest.json"
+
+
+class ModelStore:
+    """Models, their versions and aliases, in one folder that API and worker share."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        """Models that have a version, by name."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(path.name for path in self._folder.iterdir() if self.versions(path.name))
+
+    def versions(self, name: str) -> list[str]:
+        """Version numbers of a model, oldest first; none when there is no such model."""
+        return [str(number) for number in sorted(_numbers(self._folder / name))]
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Versions by alias."""
+        folder = self._folder / name / "aliases"
+        if not folder.is_dir():
+            return {}
+        return {
+            path.name: path.read_text("ascii").strip()
+            for path in sorted(folder.iterdir())
+            if not path.name.startswith(".")
+        }
+
+    def resolve(self, name: str, version_or_alias: str) -> str:
+        """The version number that a number or an alias means now.
+
+        Raises:
+            ModelNotFoundError: there is no such model, version or alias.
+        """
+        version = version_or_alias
+        if not version.isdecimal():
+            try:
+                version = (self._folder / name / "aliases" / version).read_text("ascii").strip()
+            except OSError:
+                version = ""
+        if version and (self._folder / name / version / _MANIFEST).is_file():
+            return version
+        present = self.versions(name)
+        if not present:
+            known = ", ".join(self.names()) or "none yet; submit a training first"
+            raise ModelNotFoundError(f"there is no model {name!r}; there are: {known}")
+        known = ", ".join([*present, *self.aliases(name)])
+        raise ModelNotFoundError(
+            f"model {name!r} has no version or alias {version_or_alias!r}; it has: {known}"
+        )
+
+    def manifest(self, name: str, version: str) -> Manifest:
+        """The manifest of a version.
+
+        Raises:
+            ModelNotFoundError: there is no such version.
+            CheckpointDamagedError: the file is not a manifest of ours.
+        """
+        path = self._folder / name / version / _MANIFEST
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise ModelNotFoundError(f"model {name!r} has no version {version!r}") from None
+        except ValidationError as error:
+            raise CheckpointDamagedError(
+                f"the manifest of {name}@{version} is not one of hxserve ({explain(error, Manifest)}); "
+                "restore the version's folder from a backup or train again"
+            ) from None
+
+    def weights_path(self, name: str, version: str) -> Path:
+        """The file of a version's weights."""
+        return self._folder / name / version / _WEIGHTS
+
+    def weights(self, name: str, version: str) -> bytes:
+        """A version's weights, checked against the manifest.
+
+        Raises:
+            ModelNotFoundError: there is no such version.
+            CheckpointDamagedError: the bytes are not those that were published.
+        """
+        manifest = self.manifest(name, version)
+        try:
+            weights = self.weights_path(name, version).read_bytes()
+        except OSError as error:
+            raise CheckpointDamagedError(
+                f"the weights of {name}@{version} cannot be read ({error.strerror}); "
+                "restore the version's folder from a backup or train again"
+            ) from None
+        digest = hashlib.sha256(weights).hexdigest()
+        if digest != manifest.weights_sha256:
+            raise CheckpointDamagedError(
+                f"the weights of {name}@{version} are damaged: sha256 is {digest[:12]}…, the manifest says "
+                f"{manifest.weights_sha256[:12]}…; restore the version's folder from a backup or train again"
+            )
+        return weights
+
+    def publish(self, origin: Origin, weights: bytes) -> Manifest:
+        """Publishes a new version and moves `latest` to it; a job publishes once, however often it tries.
+
+        Raises:
+            StorageError: the folder cannot be written; nothing is published.
+        """
+        for version in reversed(self.versions(origin.name)):
+            published = self.manifest(origin.name, version)
+            if published.job == origin.job:
+                return published
+        folder = self._folder / origin.name
+        with _storage_errors(folder):
+            (folder / "aliases").mkdir(parents=True, exist_ok=True)
+            first = max(_numbers(folder) | _numbers(folder / ".deleted"), default=0) + 1
+            manifest = next(filter(None, (_publish_as(n, folder, origin, weights) for n in count(first))))
+        if not manifest.partial:
+            self.set_alias(origin.name, LATEST, manifest.version)
+        return manifest
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Lets an alias mean a version.
+
+        Raises:
+            ModelNotFoundError: there is no such version.
+        """
+        self.manifest(name, version)
+        path = self._folder / name / "aliases" / alias
+        with _storage_errors(path):
+            write_durably(path, version.encode())
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Removes an alias; its version stays.
+
+        Raises:
+            ModelNotFoundError: there is no such alias.
+        """
+        try:
+            (self._folder / name / "aliases" / alias).unlink()
+        except FileNotFoundError:
+            raise ModelNotFoundError(f"model {name!r} has no alias {alias!r}") from None
+
+    def delete_version(self, name: str, version: str) -> None:
+        """Deletes a version; `latest` moves to the newest one left.
+
+        Raises:
+            ModelNotFoundError: there is no such version.
+            ConflictError: an alias that somebody set means it.
+        """
+        self.manifest(name, version)
+        aliases = self.aliases(name)
+        holding = [alias for alias, meant in aliases.items() if meant == version and alias != LATEST]
+        if holding:
+            raise ConflictError(
+                f"{name}@{version} is what {', '.join(holding)} means; move or delete the alias first"
+            )
+        folder = self._folder / name
+        with _storage_errors(folder):
+            left = [other for other in self.versions(name) if other != version]
+            if aliases.get(LATEST) == version:
+                if left:
+                    self.set_alias(name, LATEST, left[-1])
+                else:
+                    self.delete_alias(name, LATEST)
+            tombstone = folder / ".deleted" / version
+            tombstone.parent.mkdir(exist_ok=True)
+            (folder / version).rename(tombstone)
+            for path in tombstone.iterdir():
+                path.unlink()
+
+
+def _publish_as(number: int, folder: Path, origin: Origin, weights: bytes) -> Manifest | None:
+    """The published manifest, or None when another worker has just taken the number."""
+    manifest = Manifest(
+        **origin.model_dump(),
+        version=str(number),
+        created_at=time.time(),
+        weights_bytes=len(weights),
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+    )
+    unpublished = folder / f".unpublished-{secrets.token_hex(4)}"
+    unpublished.mkdir()
+    try:
+        write_durably(unpublished / _WEIGHTS, weights)
+        write_durably(unpublished / _MANIFEST, manifest.model_dump_json(indent=2).encode())
+        unpublished.rename(folder / manifest.version)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return None
+        raise
+    finally:
+        shutil.rmtree(unpublished, ignore_errors=True)
+    sync_folder(folder)
+    return manifest
+
+
+def _numbers(folder: Path) -> set[int]:
+    if not folder.is_dir():
+        return set()
+    return {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written ({os.strerror(error.errno or 0)}); free disk space or mend permissions"
+        ) from error

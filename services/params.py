@@ -1,0 +1,113 @@
+"""What each kind of job may be told, validated at the door and again by the worker."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.errors import InvalidInputError
+from services.jobs import JobKind
+from services.names import Name
+
+HiddenSize = Annotated[int, Field(ge=1, le=4096)]
+NumSends = Annotated[int, Field(ge=1, le=64)]
+
+
+class Params(BaseModel):
+    """Options of a job; what is not known is refused, not ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NetworkParams(Params):
+    """The network's shape: 784 inputs, hidden layers, 10 outputs."""
+
+    hidden: Annotated[list[HiddenSize], Field(min_length=1, max_length=4)] = [256, 256]
+    shift: Annotated[int, Field(ge=0, le=7, description="Converting ReLU: divide by 2**shift.")] = 1
+    num_sends: Annotated[
+        list[NumSends] | None,
+        Field(description="How often each layer's input is sent; chosen from the gain when left out."),
+    ] = None
+
+
+class TrainingParams(Params):
+    """A training; what is left out is the recipe's own value."""
+
+    recipe: Literal["notebook", "strong"] = "strong"
+    epochs: Annotated[int | None, Field(ge=1, le=200)] = None
+    batch_size: Annotated[int | None, Field(ge=1, le=2000)] = None
+    learning_rate: Annotated[float | None, Field(gt=0, le=100)] = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    execution: Annotated[
+        Literal["mock", "float32"],
+        Field(description="`mock`: hxtorch's mock arithmetic; `float32`: plain layers, as a reference."),
+    ] = "mock"
+    dataset: Annotated[
+        Literal["auto", "mnist", "digits"],
+        Field(description="`auto`: MNIST where it is found, else the digits inside scikit-learn."),
+    ] = "auto"
+    network: NetworkParams = NetworkParams()
+
+
+class EvaluationParams(Params):
+    """A measurement of one version on the test set."""
+
+    version: Annotated[str, Field(description="A version number or an alias.")] = "latest"
+    execution: Annotated[
+        Literal["mock", "quantised", "float32"],
+        Field(description="`quantised` is the mock without noise."),
+    ] = "mock"
+    dataset: Literal["auto", "mnist", "digits"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+PARAMS_OF: Final[Mapping[JobKind, type[Params]]] = {
+    JobKind.TRAINING: TrainingParams,
+    JobKind.EVALUATION: EvaluationParams,
+}
+
+
+class JobRequest(BaseModel):
+    """A job as it is asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: Annotated[Literal["training", "evaluation"], Field(description="What to do.")]
+    model: Annotated[Name, Field(description="The model's name; a training makes it if it is new.")]
+    params: Annotated[
+        dict[str, Any],
+        Field(description="`TrainingParams` or `EvaluationParams`, by kind."),
+    ] = {}
+
+    def validated_params(self) -> Params:
+        """The options, checked against the kind's model.
+
+        Raises:
+            InvalidInputError: naming each field that is wrong, and what it should be.
+        """
+        return validate_params(JobKind(self.kind), self.params)
+
+
+def validate_params(kind: JobKind, params: Mapping[str, Any]) -> Params:
+    """The options of a job of this kind, checked."""
+    try:
+        return PARAMS_OF[kind].model_validate(dict(params))
+    except ValidationError as error:
+        raise InvalidInputError(explain(error, PARAMS_OF[kind], under="params")) from None
+
+
+def explain(error: ValidationError, model: type[BaseModel], under: str = "") -> str:
+    """A validation error in one line that says where, what and what is allowed."""
+    parts = []
+    for problem in error.errors(include_url=False):
+        path = ".".join([under, *map(str, problem["loc"])] if under else map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            parts.append(f"{path}: unknown field; known are {', '.join(sorted(model.model_fields))}")
+        else:
+            parts.append(f"{path}: {problem['msg']}, got {_shorten(problem['input'])}")
+    return "; ".join(parts)
+
+
+def _shorten(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,202 @@
+"""What the chip does next: the whole policy, as pure functions of what waits.
+
+1. Crops first. The version whose oldest crop has waited longest goes next, but the one on the chip goes on
+   while nobody else has waited longer than a switch is worth. Who shares a batch, shares it evenly.
+2. Long work in slices: the next is the first job of the user charged the least chip time lately. A slice
+   gives way to crops at the next mini-batch.
+3. Under a flood of crops long work keeps a guaranteed share: while it is below, it gets a short slice that
+   does not give way.
+
+All times are seconds; instants are Unix seconds of one clock.
+"""
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+HALF = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The numbers of the policy."""
+
+    batch_crops: int = 256
+    quantum_s: float = 0.5
+    long_work_share: float = 0.2
+    guaranteed_slice_s: float = 0.005
+    switch_worth_s: float = 0.005
+    half_life_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCrops:
+    """Crops of one user for one version of a model."""
+
+    reference: str
+    user: str
+    crops: int
+    oldest_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LongJob:
+    """A queued or running job that is worked on in slices."""
+
+    id: str
+    user: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Chip time a user was charged: a sum that decays, true at one instant."""
+
+    seconds: float
+    at: float
+
+    def now(self, now: float, half_life_s: float) -> float:
+        """What is left of it."""
+        return self.seconds * float(HALF ** (max(0.0, now - self.at) / half_life_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that the decision rests on. `long_share` is the share of the chip that long work had lately."""
+
+    now: float
+    waiting: Sequence[WaitingCrops] = ()
+    jobs: Sequence[LongJob] = ()
+    charged: Mapping[str, Charge] | None = None
+    on_chip: str | None = None
+    long_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyBatch:
+    """Run crops of one version: so many of each user."""
+
+    reference: str
+    grants: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSlice:
+    """Work on a long job for at most `quantum_s`, giving way to crops after `yields_after_s`."""
+
+    job_id: str
+    quantum_s: float
+    yields_after_s: float
+
+
+Unit = ClassifyBatch | RunSlice
+"""What the chip does in one go."""
+
+
+def next_unit(situation: Situation, policy: Policy) -> Unit | None:
+    """What the chip does next, or None when nothing waits."""
+    job = next_job(situation, policy)
+    if situation.waiting:
+        if job is not None and situation.long_share < policy.long_work_share:
+            return RunSlice(job.id, policy.guaranteed_slice_s, policy.guaranteed_slice_s)
+        return _next_batch(situation, policy)
+    if job is not None:
+        return RunSlice(job.id, policy.quantum_s, 0.0)
+    return None
+
+
+def next_job(situation: Situation, policy: Policy) -> LongJob | None:
+    """The long job that goes next: of the user charged least, and of theirs the oldest."""
+    charged = situation.charged or {}
+
+    def rank(job: LongJob) -> tuple[float, float, str]:
+        charge = charged.get(job.user)
+        return (
+            charge.now(situation.now, policy.half_life_s) if charge else 0.0,
+            job.created_at,
+            job.id,
+        )
+
+    return min(situation.jobs, key=rank, default=None)
+
+
+def _next_batch(situation: Situation, policy: Policy) -> ClassifyBatch:
+    oldest: dict[str, float] = {}
+    for crops in situation.waiting:
+        oldest[crops.reference] = min(crops.oldest_at, oldest.get(crops.reference, crops.oldest_at))
+    reference = min(oldest, key=lambda name: (oldest[name], name))
+    on_chip = situation.on_chip
+    if on_chip in oldest and situation.now - oldest[reference] < policy.switch_worth_s:
+        reference = on_chip
+    wanted = {crops.user: crops.crops for crops in situation.waiting if crops.reference == reference}
+    return ClassifyBatch(reference, divide_evenly(wanted, policy.batch_crops))
+
+
+def divide_evenly(wanted: Mapping[str, int], capacity: int) -> dict[str, int]:
+    """Shares `capacity` evenly: nobody gets more than wanted, and what one does not want the others share.
+
+    Who gets the last odd ones is decided by name, so that the outcome is always the same.
+    """
+    shares: dict[str, int] = {}
+    left = capacity
+    users = sorted(wanted, key=lambda user: (wanted[user], user))
+    for position, user in enumerate(users):
+        shares[user] = min(wanted[user], left // (len(users) - position))
+        left -= shares[user]
+    for user in users:
+        extra = min(left, wanted[user] - shares[user])
+        shares[user] += extra
+        left -= extra
+    return {user: share for user, share in shares.items() if share}
+
+
+def queue_order(
+    jobs: Iterable[LongJob], charged: Mapping[str, Charge], now: float, policy: Policy
+) -> list[str]:
+    """Ids of long jobs in the order in which they will get their next slice.
+
+    Each slice charges its user one quantum, so that users take turns as they will on the chip.
+    """
+    of_user: dict[str, list[LongJob]] = {}
+    for job in sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True):
+        of_user.setdefault(job.user, []).append(job)
+    users = []
+    for user, theirs in of_user.items():
+        charge = charged.get(user)
+        seconds = charge.now(now, policy.half_life_s) if charge else 0.0
+        users.append((seconds, theirs[-1].created_at, theirs[-1].id, user))
+    heapq.heapify(users)
+    order = []
+    while users:
+        seconds, _, _, user = heapq.heappop(users)
+        theirs = of_user[user]
+        order.append(theirs.pop().id)
+        if theirs:
+            following = (seconds + policy.quantum_s, theirs[-1].created_at, theirs[-1].id, user)
+            heapq.heappush(users, following)
+    return order
+
+
+class ShareMeter:
+    """The share of the chip that long work had lately: two decaying sums of seconds."""
+
+    def __init__(self, half_life_s: float = 1.0) -> None:
+        self._half_life_s = half_life_s
+        self._long_s = 0.0
+        self._other_s = 0.0
+
+    def note(self, seconds: float, *, is_long: bool) -> None:
+        """Counts a unit that took so long."""
+        keep = HALF ** (seconds / self._half_life_s)
+        self._long_s *= keep
+        self._other_s *= keep
+        if is_long:
+            self._long_s += seconds
+        else:
+            self._other_s += seconds
+
+    @property
+    def long_share(self) -> float:
+        """Between 0 and 1; 1 when nothing was counted yet, so that an idle chip answers crops at once."""
+        total = self._long_s + self._other_s
+        return self._long_s / total if total > 0 else 1.0

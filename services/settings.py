@@ -1,0 +1,103 @@
+"""The settings of every process, from `HXSERVE_*` variables; a misspelt one refuses to start."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.errors import SettingsError
+from services.names import Name
+from services.params import explain
+
+PREFIX: Final = "HXSERVE_"
+CLIENT_VARIABLES: Final = frozenset({"HXSERVE_URL", "HXSERVE_TOKEN"})
+"""Read by the client alone; known here so that a shell that has them can start a server too."""
+
+ChipChoice = Literal["auto", "emulator", "mock", "hxtorch"]
+
+
+class Settings(BaseSettings):
+    """What an operator may set; each field is the variable `HXSERVE_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    data_dir: Annotated[Path, Field(description="Folder of models, saves and, when embedded, Redis.")] = Path(
+        "data"
+    )
+    redis_url: Annotated[str, Field(description="The record store; redis://, rediss:// or unix://.")] = (
+        "redis://127.0.0.1:6379/0"
+    )
+    admin_token_file: Annotated[
+        Path | None, Field(description="File that holds the admin's token; <data dir>/admin-token if unset.")
+    ] = None
+    chip: Annotated[ChipChoice, Field(description="What executes: a real chip, or an emulation of it.")] = (
+        "mock"
+    )
+    chip_id: Annotated[Name, Field(description="The chip's name in the service; one worker each.")] = "chip-1"
+    calibration: Annotated[Path | None, Field(description="Calibration file to load.")] = None
+    mnist: Annotated[Path | None, Field(description="Folder that holds MNIST in torchvision's layout.")] = (
+        None
+    )
+    threads: Annotated[int, Field(ge=0, description="Threads of torch; 0: one per core.")] = 0
+    max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body.")] = 32 * 2**20
+    max_crops_per_request: Annotated[int, Field(ge=1)] = 20_000
+    max_waiting_crops: Annotated[int, Field(ge=1, description="Crops that may wait for the chip.")] = 100_000
+    max_queued_jobs: Annotated[int, Field(ge=1, description="Unfinished long jobs.")] = 1_000
+    batch_crops: Annotated[int, Field(ge=1, le=4096, description="Most crops in one chip call.")] = 256
+    quantum_s: Annotated[float, Field(gt=0, le=10, description="Longest slice of long work.")] = 0.5
+    turn_s: Annotated[float, Field(gt=0, le=10, description="Longest turn of the worker's task.")] = 1.0
+    long_work_share: Annotated[
+        float, Field(ge=0, lt=1, description="Share of chip time that crops cannot take from long work.")
+    ] = 0.2
+    lease_s: Annotated[float, Field(ge=1, le=60, description="Life of a lease that is not renewed.")] = 4.0
+    save_every_s: Annotated[float, Field(gt=0, description="Time between saves of a training.")] = 5.0
+    keep_jobs_s: Annotated[float, Field(ge=60, description="How long finished jobs are kept.")] = 7 * 86_400.0
+    keep_results_s: Annotated[float, Field(ge=60, description="How long results of crops are kept.")] = (
+        86_400.0
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def models_dir(self) -> Path:
+        """Where checkpoints are published."""
+        return self.data_dir / "models"
+
+    @property
+    def saves_dir(self) -> Path:
+        """Where unfinished trainings are saved."""
+        return self.data_dir / "saves"
+
+    @property
+    def token_file(self) -> Path:
+        """Where the admin's token is."""
+        return self.admin_token_file or self.data_dir / "admin-token"
+
+
+def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+    """The settings of this process.
+
+    Args:
+        environment: where unknown `HXSERVE_*` variables are looked for.
+        overrides: values that a command line gave.
+
+    Raises:
+        SettingsError: naming every variable that is unknown or has an impossible value.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError("; ".join(_unknown(name, sorted(known)) for name in unknown))
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(f"settings ({PREFIX}<NAME> or the flag): {explain(error, Settings)}") from None
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    return f"unknown setting {name}: {hint}"

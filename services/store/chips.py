@@ -1,0 +1,145 @@
+"""Which worker holds which chip: leases with fencing numbers, bells and wake-ups, in Redis."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.errors import LeaseHeldError
+from services.store.connection import Connection, pairs, translated_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to a chip; every write of the worker carries its fencing number."""
+
+    chip: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChipRecord:
+    """What is known of a chip: who holds it, since when, and how its session is."""
+
+    chip: str
+    holder: Mapping[str, Any] | None
+    since: float | None
+    status: Mapping[str, Any]
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a worker holds the lease and its session passed the self-test."""
+        return self.holder is not None and bool(self.status.get("ready"))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What there is to do, as seen in one atomic step. Times are Unix seconds by the clock of Redis."""
+
+    waiting: Mapping[str, tuple[int, int, float]]
+    """By lane: crops, entries, and the time the oldest came."""
+    long_revision: int
+    charged: Mapping[str, tuple[float, float]]
+    """By user: a decaying sum of seconds, and the time it was true."""
+    now: float
+
+
+class ChipStore:
+    """Leases, bells and wake-ups."""
+
+    def __init__(self, connection: Connection, *, lease_s: float) -> None:
+        self._connection = connection
+        self._lease_ms = int(lease_s * 1000)
+
+    def take(self, chip: str, holder: Mapping[str, Any], *, dead: Mapping[str, Any] | None = None) -> Lease:
+        """Takes a chip's lease.
+
+        Args:
+            chip: its id.
+            holder: who takes it.
+            dead: a holder known to be dead, whose lease need not run out.
+
+        Raises:
+            LeaseHeldError: another worker holds it.
+        """
+        answer = self._connection.run(
+            "take_lease", chip, self._lease_ms, json.dumps(holder), json.dumps(dead) if dead else ""
+        )
+        if answer[0] == b"held":
+            raise LeaseHeldError(f"chip {chip} is held by {answer[1].decode()}; one chip has one worker")
+        return Lease(chip, int(answer[1]))
+
+    def renew(self, lease: Lease, status: Mapping[str, Any]) -> bool:
+        """Keeps the lease; says whether work waits.
+
+        Raises:
+            LeaseLostError: it is lost.
+        """
+        return bool(
+            self._connection.run("renew_lease", lease.chip, lease.fence, self._lease_ms, json.dumps(status))
+        )
+
+    def release(self, lease: Lease) -> None:
+        """Gives the lease back; harmless when it is lost already."""
+        self._connection.run("release_lease", lease.chip, lease.fence)
+
+    def records(self) -> list[ChipRecord]:
+        """All chips that have or had a worker."""
+        with translated_errors():
+            chips: Any = self._connection.client.smembers("hx:chips")
+            return [self.record(chip.decode()) for chip in sorted(chips)]
+
+    def record(self, chip: str) -> ChipRecord:
+        """One chip."""
+        with translated_errors():
+            stored: Any = self._connection.client.hgetall(f"hx:chip:{chip}:lease")
+        if not stored:
+            return ChipRecord(chip, None, None, {})
+        return ChipRecord(
+            chip,
+            json.loads(stored[b"holder"]),
+            float(stored[b"since"]),
+            json.loads(stored.get(b"status", b"{}")),
+        )
+
+    def look(self, lease: Lease) -> Look:
+        """What there is to do; the bell is silent and the wake-up taken from here on.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        waiting, revision, charged, now = self._connection.run("look", lease.chip, lease.fence)
+        return Look(
+            waiting={lane.decode(): _waiting(text) for lane, text in pairs(waiting).items()},
+            long_revision=int(revision),
+            charged={user.decode(): _charge(text) for user, text in pairs(charged).items()},
+            now=float(now),
+        )
+
+    def wait_for_bell(self, chip: str, timeout_s: float) -> bool:
+        """Waits until somebody rings this chip's bell; says whether somebody did."""
+        with translated_errors():
+            return self._connection.client.blpop([f"hx:chip:{chip}:bell"], timeout=timeout_s) is not None
+
+    def bell_rang(self, chip: str) -> bool:
+        """Whether something came since the last look; cheap enough to ask between two mini-batches."""
+        with translated_errors():
+            return bool(self._connection.client.exists(f"hx:chip:{chip}:bell"))
+
+    def end_turn(self, lease: Lease) -> bool:
+        """Whether work is left, so that the next wake-up is to be sent.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        return bool(self._connection.run("end_turn", lease.chip, lease.fence))
+
+
+def _waiting(text: bytes) -> tuple[int, int, float]:
+    crops, entries, oldest_ms = text.split()
+    return int(crops), int(entries), int(oldest_ms) / 1000
+
+
+def _charge(text: bytes) -> tuple[float, float]:
+    seconds, at = text.split()
+    return float(seconds), float(at)

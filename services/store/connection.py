@@ -1,0 +1,98 @@
+"""A connection to Redis, its scripts, and what its errors mean to us."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from importlib import resources
+from typing import Any, Final
+
+import redis
+import redis.exceptions
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from services.errors import LeaseLostError, RedisUnavailableError
+
+OLDEST_REDIS: Final = (6, 2)
+_RETRIES: Final = 3
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turns what redis-py raises into our errors; no Redis error passes this door."""
+    try:
+        yield
+    except redis.ResponseError as error:
+        if "LEASELOST" in str(error):
+            raise LeaseLostError from None
+        if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
+            raise RedisUnavailableError(f"Redis refused the connection: {error}") from error
+        if str(error).startswith(("LOADING", "MISCONF", "READONLY", "OOM", "BUSY ")):
+            raise RedisUnavailableError(f"Redis cannot take this now: {error}") from error
+        raise
+    except redis.RedisError as error:
+        raise RedisUnavailableError(f"Redis does not answer ({error})") from error
+
+
+class Connection:
+    """Redis as this process sees it: a pool of connections and the scripts, each one atomic step."""
+
+    def __init__(self, url: str, *, max_connections: int = 256) -> None:
+        self._client = redis.Redis.from_url(
+            url,
+            max_connections=max_connections,
+            socket_timeout=10,
+            socket_connect_timeout=5,
+            socket_keepalive=True,
+            health_check_interval=15,
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), _RETRIES),
+        )
+        self._scripts: dict[str, Any] = {}
+
+    @property
+    def client(self) -> redis.Redis:
+        """The plain client, for single commands inside `services/store`."""
+        return self._client
+
+    def run(self, script: str, *arguments: str | bytes | float) -> Any:
+        """The answer of a script of `services/store/lua`.
+
+        Raises:
+            LeaseLostError: if the script needs a lease that this worker no longer holds.
+            RedisUnavailableError: if Redis does not answer.
+        """
+        registered = self._scripts.get(script)
+        if registered is None:
+            registered = self._scripts[script] = self._client.register_script(
+                self._prelude + _lua(f"{script}.lua")
+            )
+        with translated_errors():
+            return registered(args=arguments)
+
+    @cached_property
+    def _prelude(self) -> str:
+        return _lua("prelude.lua")
+
+    def check(self) -> None:
+        """Does nothing if Redis answers and is new enough.
+
+        Raises:
+            RedisUnavailableError: if it does not answer, or is older than 6.2.
+        """
+        with translated_errors():
+            version = str(self._client.info("server")["redis_version"])
+        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+            raise RedisUnavailableError(f"Redis is {version}; hxserve needs 6.2 or newer")
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._client.close()
+
+
+def _lua(name: str) -> str:
+    return resources.files("services.store").joinpath("lua", name).read_text("utf-8")
+
+
+def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """A flat list of names and values, as scripts return hashes, as a dictionary."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

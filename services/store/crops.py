@@ -1,0 +1,192 @@
+"""Crops on their way to the chip, in Redis streams: one lane for each model version and sender."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgpack
+
+from services.jobs import Job
+from services.store.chips import Lease
+from services.store.connection import Connection
+from services.store.jobs import (
+    HALF_LIFE_S,
+    KEEP_KEYS_S,
+    Accepted,
+    Idempotency,
+    flat_fields,
+    read_acceptance,
+    record_fields,
+)
+
+NO_KEY: Final = Idempotency()
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Where crops of one sender wait for one version of a model."""
+
+    model: str
+    version: str
+    user: str
+
+    def __str__(self) -> str:
+        """The lane's name in Redis; the parts hold neither separator."""
+        return f"{self.model}@{self.version}:{self.user}"
+
+    @classmethod
+    def parse(cls, name: str) -> "Lane":
+        """The inverse of `str`."""
+        reference, user = name.rsplit(":", 1)
+        model, version = reference.split("@")
+        return cls(model, version, user)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One part of a request as a worker claimed it. `claims` counts how often, this time included."""
+
+    lane: Lane
+    entry: str
+    id: str
+    part: int
+    count: int
+    reply_to: str
+    crops: bytes
+    is_expired: bool
+    accepted_at: float
+    claims: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer to one entry; `ended` is the final state of its job when the crops were not run."""
+
+    entry: Entry
+    answer: bytes
+    ended: str = ""
+    problem: str = "null"
+
+
+class CropStore:
+    """Takes crops in, hands them to the worker, and takes its answers."""
+
+    def __init__(self, connection: Connection, *, max_waiting: int, keep_results_s: float) -> None:
+        self._connection = connection
+        self._max_waiting = max_waiting
+        self._keep_s = int(keep_results_s)
+
+    def accept(
+        self,
+        lane: Lane,
+        job_id: str,
+        parts: Sequence[tuple[int, bytes]],
+        *,
+        reply_to: str,
+        deadline_at: float | None,
+        record: Job | None,
+        idempotency: Idempotency = NO_KEY,
+    ) -> Accepted:
+        """Takes the parts of one request, all or none; they are durable when this returns.
+
+        Args:
+            lane: where they wait.
+            job_id: the request's id, which is also its job's.
+            parts: number of crops and bytes of each part.
+            reply_to: the stream that the answers go to.
+            deadline_at: Unix seconds after which nobody wants the answer.
+            record: the job, if one is to be recorded from the start.
+            idempotency: needs a record.
+
+        Raises:
+            QueueFullError: too many crops wait.
+            IdempotencyConflictError: the key was used for another request.
+        """
+        fields = flat_fields(record_fields(record, parts=len(parts))) if record else []
+        crops = sum(count for count, _ in parts)
+        answer = self._connection.run(
+            "accept_crops",
+            job_id,
+            str(lane),
+            reply_to,
+            int(deadline_at * 1000) if deadline_at else 0,
+            idempotency.key,
+            idempotency.digest,
+            KEEP_KEYS_S,
+            self._max_waiting,
+            crops,
+            len(fields),
+            *fields,
+            *(value for part in parts for value in part),
+        )
+        return read_acceptance(answer, self._max_waiting, "crops")
+
+    def promote(self, lane: Lane, entry: str, record: Job) -> bool:
+        """Records the job of a one-part request whose client stopped waiting; false if it is done already."""
+        fields = flat_fields(record_fields(record, parts=1))
+        return bool(self._connection.run("promote_crops", record.id, str(lane), entry, *fields))
+
+    def claim(self, lease: Lease, grants: Mapping[str, int]) -> list[Entry]:
+        """Claims up to so many crops of each lane (a few more where a part is not divided).
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        flat = [value for grant in grants.items() for value in grant]
+        return _entries(self._connection.run("claim_crops", lease.chip, lease.fence, *flat))
+
+    def recover(self, lease: Lease) -> list[Entry]:
+        """Claims the unanswered crops of dead workers.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        return _entries(self._connection.run("recover_crops", lease.chip, lease.fence))
+
+    def finish(
+        self,
+        lease: Lease,
+        finished: Iterable[Finished],
+        replies: Mapping[str, bytes],
+        charges: Mapping[str, float],
+    ) -> None:
+        """Stores the answers of a batch, sends them, and charges the users, as one step.
+
+        Args:
+            lease: of the worker that ran the batch.
+            finished: an answer for each entry.
+            replies: by reply stream, what is sent to it.
+            charges: seconds of chip time by user.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip; nothing was written.
+        """
+        batch = {
+            "entries": [
+                [str(f.entry.lane), f.entry.entry, f.entry.id, f.entry.part, f.answer, f.ended, f.problem]
+                for f in finished
+            ],
+            "replies": list(replies.items()),
+            "charges": list(charges.items()),
+        }
+        self._connection.run(
+            "finish_crops", lease.chip, lease.fence, HALF_LIFE_S, self._keep_s, msgpack.packb(batch)
+        )
+
+
+def _entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:
+    return [
+        Entry(
+            lane=Lane.parse(fields[0].decode()),
+            entry=fields[1].decode(),
+            id=fields[2].decode(),
+            part=int(fields[3]),
+            count=int(fields[4]),
+            reply_to=fields[5].decode(),
+            crops=fields[6],
+            is_expired=bool(fields[7]),
+            accepted_at=int(fields[8]) / 1000,
+            claims=int(fields[9]) + 1 if len(fields) > 9 else 1,
+        )
+        for fields in claimed
+    ]

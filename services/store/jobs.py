@@ -1,0 +1,229 @@
+"""Job records in Redis."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.errors import (
+    IdempotencyConflictError,
+    InvalidTransitionError,
+    JobNotFoundError,
+    QueueFullError,
+)
+from services.jobs import Job, JobState, to_hash
+from services.store.chips import Lease
+from services.store.connection import Connection, translated_errors
+
+HALF_LIFE_S: Final = 600.0
+"""A charge of chip time counts half as much after this time."""
+
+KEEP_KEYS_S: Final = 86_400
+"""How long an Idempotency-Key is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """An Idempotency-Key, bound to its user, and the digest of the request it came with."""
+
+    key: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a submission: the job's id, and the chips to wake.
+
+    `entry` is the place of crops that have no record yet; `repeated` says that the Idempotency-Key had been
+    used for the same request, and `id` is that one's.
+    """
+
+    id: str
+    asleep: tuple[str, ...] = ()
+    entry: str = ""
+    repeated: bool = False
+
+
+def read_acceptance(answer: Sequence[Any], most: int, what: str) -> Accepted:
+    """The answer of an accepting script.
+
+    Raises:
+        IdempotencyConflictError: the key was used for another request.
+        QueueFullError: too much waits.
+    """
+    match answer[0]:
+        case b"new":
+            entry = answer[3].decode() if len(answer) > 3 else ""
+            return Accepted(answer[1].decode(), tuple(chip.decode() for chip in answer[2]), entry)
+        case b"same":
+            return Accepted(answer[1].decode(), repeated=True)
+        case b"conflict":
+            raise IdempotencyConflictError
+        case _:
+            raise QueueFullError(
+                f"the limit of {most} waiting {what} is reached; wait until some are done", retry_after_s=1.0
+            )
+
+
+class JobStore:
+    """Reads and writes job records; every change is one atomic step and an event."""
+
+    def __init__(self, connection: Connection, *, keep_jobs_s: float) -> None:
+        self._connection = connection
+        self._keep_s = int(keep_jobs_s)
+
+    def submit(self, job: Job, idempotency: Idempotency, *, most: int) -> Accepted:
+        """Records a long job.
+
+        Raises:
+            IdempotencyConflictError: the key was used for another request.
+            QueueFullError: `most` jobs are unfinished.
+        """
+        fields = flat_fields(record_fields(job))
+        answer = self._connection.run(
+            "submit_job", job.id, idempotency.key, idempotency.digest, KEEP_KEYS_S, most, *fields
+        )
+        return read_acceptance(answer, most, "jobs")
+
+    def get(self, job_id: str) -> Job:
+        """One job.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        found = self.get_many([job_id])
+        if not found:
+            raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
+        return found[0]
+
+    def get_many(self, job_ids: Iterable[str]) -> list[Job]:
+        """Those of the jobs that exist, in the order asked for."""
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hgetall(f"hx:job:{job_id}")
+            return [Job.from_hash(stored) for stored in pipeline.execute() if b"kind" in stored]
+
+    def newest(self, *, before: tuple[float, str] | None, count: int) -> list[tuple[float, str]]:
+        """Ids of jobs with their creation times, newest first, those after the place `before`."""
+        with translated_errors():
+            found: Any = self._connection.client.zrange(
+                "hx:jobs",
+                f"{before[0]:.6f}" if before else "+inf",
+                "-inf",
+                desc=True,
+                byscore=True,
+                withscores=True,
+                offset=0,
+                num=count + 1,
+            )
+        places = [(at, job_id.decode()) for job_id, at in found]
+        return [place for place in places if before is None or place < before][:count]
+
+    def forget(self, job_ids: Iterable[str]) -> None:
+        """Takes jobs whose records have expired out of the list."""
+        ids = list(job_ids)
+        if ids:
+            with translated_errors():
+                self._connection.client.zrem("hx:jobs", *ids)
+
+    def unfinished(self) -> list[Job]:
+        """All long jobs that are queued or running."""
+        with translated_errors():
+            ids: Any = self._connection.client.smembers("hx:jobs:long")
+        return self.get_many(job_id.decode() for job_id in ids)
+
+    def change(
+        self,
+        job: Job,
+        *,
+        lease: Lease | None,
+        allowed: Iterable[JobState],
+        event: Mapping[str, Any],
+        charged_s: float = 0.0,
+        **fields: Any,
+    ) -> None:
+        """Changes fields of a job if it is in an allowed state, and charges its user.
+
+        Raises:
+            InvalidTransitionError: it is in another state.
+            JobNotFoundError: it is gone.
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        answer: bytes = self._connection.run(
+            "change_job",
+            lease.chip if lease else "",
+            lease.fence if lease else "",
+            job.id,
+            ",".join(json.dumps(state) for state in allowed),
+            json.dumps(event),
+            self._keep_s,
+            HALF_LIFE_S,
+            job.kind,
+            job.user,
+            charged_s,
+            *flat_fields(to_hash(fields)),
+        )
+        match answer:
+            case b"done":
+                return
+            case b"missing":
+                raise JobNotFoundError(f"there is no job {job.id!r}; it may have expired")
+            case state:
+                raise InvalidTransitionError(f"job {job.id} is {json.loads(state)}")
+
+    def cancel(self, job_id: str) -> tuple[str, ...]:
+        """Cancels a job, or asks its worker to; a finished one stays as it is. Returns the chips to wake.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        state, asleep = self._connection.run("cancel_job", job_id, self._keep_s)
+        if state == b"missing":
+            raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
+        return tuple(chip.decode() for chip in asleep)
+
+    def events(self, job_id: str, *, after: str = "0", count: int = 500) -> list[tuple[str, float, Any]]:
+        """Events of a job after the one named: id, Unix time and content of each, oldest first."""
+        with translated_errors():
+            found: Any = self._connection.client.xrange(
+                f"hx:job:{job_id}:events", min=f"({after}" if after != "0" else "-", count=count
+            )
+        return [
+            (event_id.decode(), float(entry[b"at"]), json.loads(entry[b"event"])) for event_id, entry in found
+        ]
+
+    def results(self, job_id: str) -> dict[int, bytes]:
+        """The stored answers of a classification, by part."""
+        with translated_errors():
+            found: Any = self._connection.client.hgetall(f"hx:job:{job_id}:results")
+        return {int(part): answer for part, answer in found.items()}
+
+    def usage(self, kinds: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Chip time in seconds by user and kind."""
+        used: dict[str, dict[str, float]] = {}
+        with translated_errors():
+            for kind in kinds:
+                stored: Any = self._connection.client.hgetall(f"hx:usage:{kind}")
+                for user, seconds in stored.items():
+                    used.setdefault(user.decode(), {})[kind] = float(seconds)
+        return used
+
+
+def record_fields(job: Job, **more: Any) -> dict[str, str]:
+    """What is stored of a new job; the rest has its default until it changes."""
+    return to_hash(
+        {
+            "id": job.id,
+            "kind": job.kind,
+            "user": job.user,
+            "model": job.model,
+            "params": job.params,
+            "state": job.state,
+            **more,
+        }
+    )
+
+
+def flat_fields(fields: Mapping[str, str]) -> list[str]:
+    """Names and values in turn, as scripts take them."""
+    return [text for pair in fields.items() for text in pair]

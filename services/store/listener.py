@@ -1,0 +1,121 @@
+"""What a process hears from Redis: answers to its own requests, and which jobs changed.
+
+One thread reads one stream of answers and the stream of changes, both from where it last was, so that nothing
+is missed while Redis restarts.
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgpack
+
+from services.answers import Answer
+from services.errors import RedisUnavailableError
+from services.store.connection import Connection, translated_errors
+
+CHANGES: Final = b"hx:changes"
+_BLOCK_MS: Final = 5000
+_PAUSE_S: Final = 0.2
+_log = logging.getLogger(__name__)
+
+
+class Reply:
+    """The answers of one request, as they come in."""
+
+    def __init__(self, parts: int) -> None:
+        self._parts = parts
+        self._answers: dict[int, Answer] = {}
+        self._complete = threading.Event()
+
+    def put(self, part: int, answer: Answer) -> None:
+        """Takes the answer of one part."""
+        self._answers[part] = answer
+        if len(self._answers) == self._parts:
+            self._complete.set()
+
+    def wait(self, timeout_s: float) -> list[Answer] | None:
+        """All answers in the order of the parts, or None when they are not all there in time."""
+        if not self._complete.wait(timeout_s):
+            return None
+        return [self._answers[part] for part in range(self._parts)]
+
+
+class Listener:
+    """The one place where a process hears answers and changes; `start` it, and `stop` it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.reply_to: Final = f"hx:replies:{secrets.token_hex(8)}"
+        self._replies: dict[str, Reply] = {}
+        self._watchers: dict[str, set[threading.Event]] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Begins to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends listening; the thread ends with its present wait."""
+        self._stopping.set()
+
+    @contextmanager
+    def expecting(self, request_id: str, parts: int) -> Iterator[Reply]:
+        """Where the answers of a request come in; enter before the request is sent."""
+        reply = self._replies[request_id] = Reply(parts)
+        try:
+            yield reply
+        finally:
+            self._replies.pop(request_id, None)
+
+    @contextmanager
+    def watching(self, job_id: str) -> Iterator[threading.Event]:
+        """An event that is set whenever the job changes; clear it before reading the job again."""
+        changed = threading.Event()
+        with self._lock:
+            self._watchers.setdefault(job_id, set()).add(changed)
+        try:
+            yield changed
+        finally:
+            with self._lock:
+                watchers = self._watchers[job_id]
+                watchers.discard(changed)
+                if not watchers:
+                    del self._watchers[job_id]
+
+    def _listen(self) -> None:
+        places: dict[Any, Any] = {self.reply_to.encode(): b"0"}
+        while not self._stopping.is_set():
+            try:
+                with translated_errors():
+                    if CHANGES not in places:
+                        newest: Any = self._connection.client.xrevrange(CHANGES, count=1)
+                        places[CHANGES] = newest[0][0] if newest else b"0"
+                    found: Any = self._connection.client.xread(places, count=200, block=_BLOCK_MS)
+            except RedisUnavailableError as error:
+                _log.warning("listening is interrupted: %s", error.message)
+                self._stopping.wait(_PAUSE_S)
+                continue
+            for stream, entries in found or ():
+                places[stream] = entries[-1][0]
+                for _, entry in entries:
+                    if stream == CHANGES:
+                        self._heard_change(entry[b"job"].decode())
+                    else:
+                        self._heard_answers(entry[b"batch"])
+
+    def _heard_answers(self, batch: bytes) -> None:
+        for request_id, part, answer in msgpack.unpackb(batch):
+            reply = self._replies.get(request_id)
+            if reply is not None:
+                reply.put(part, Answer.unpack(answer))
+
+    def _heard_change(self, job_id: str) -> None:
+        with self._lock:
+            for changed in self._watchers.get(job_id, ()):
+                changed.set()

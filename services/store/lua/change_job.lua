@@ -1,0 +1,11 @@
+-- Changes a job if it is in one of the states named. ARGV: chip ('' when no worker writes), fence, id,
+-- states (JSON texts joined by commas), event, keep_s, half_life_s, kind, user, seconds to charge, fields...
+local chip, fence, id, states, event, keep_s = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+if chip ~= '' and lost_lease(chip, fence) then return LOST end
+local state = redis.call('HGET', job_key(id), 'state')
+if not state then return 'missing' end
+if not string.find(states, state, 1, true) then return state end
+local seconds = tonumber(ARGV[10])
+if seconds > 0 then charge(ARGV[9], ARGV[8], seconds, tonumber(ARGV[7])) end
+change(id, {unpack(ARGV, 11)}, event, keep_s)
+return 'done'

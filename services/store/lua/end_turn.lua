@@ -1,0 +1,9 @@
+-- Ends a turn: 1 when work is left and the next wake-up is to be sent, 0 when the chip may rest. ARGV: chip, fence.
+local chip, fence = ARGV[1], ARGV[2]
+if lost_lease(chip, fence) then return LOST end
+if redis.call('HLEN', WAITING) > 0 or redis.call('SCARD', LONG) > 0 then
+  redis.call('SET', chip_key(chip, 'wakeup'), '1', 'PX', WAKEUP_MS)
+  return 1
+end
+redis.call('DEL', chip_key(chip, 'wakeup'))
+return 0

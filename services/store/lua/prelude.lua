@@ -1,0 +1,143 @@
+-- Shared by all scripts: each is run with these functions before it, so each is one atomic step.
+-- Key names are built here, not passed: the store is one Redis node (replicated, not sharded).
+local JOBS = 'hx:jobs'                       -- sorted set: job id by creation time
+local LONG = 'hx:jobs:long'                  -- set: unfinished long jobs
+local LONG_REVISION = 'hx:jobs:long:revision'
+local CHANGES = 'hx:changes'                 -- stream: id of each job that changed
+local WAITING = 'hx:crops:waiting'           -- hash: '<lane>' -> 'crops entries oldest_ms'
+local LANES = 'hx:crops:lanes'               -- set: lanes whose stream exists
+local CHIPS = 'hx:chips'                     -- set: chips that have or had a worker
+local CHARGED = 'hx:charged'                 -- hash: user -> 'seconds at', a decaying sum
+local GROUP = 'chips'                        -- consumer group of every lane
+local WAKEUP_MS = 5000
+
+local function clock()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) + tonumber(t[2]) / 1e6
+end
+local NOW = clock()
+local NOW_JSON = string.format('%.6f', NOW)
+local NOW_MS = math.floor(NOW * 1000)
+
+local function job_key(id) return 'hx:job:' .. id end
+local function lane_key(lane) return 'hx:crops:' .. lane end
+local function chip_key(chip, what) return 'hx:chip:' .. chip .. ':' .. what end
+
+-- A paused worker that was replaced has an old fencing number: it may write nothing.
+local function lost_lease(chip, fence)
+  return redis.call('HGET', chip_key(chip, 'lease'), 'fence') ~= fence
+end
+local LOST = {err = 'LEASELOST this worker no longer holds the chip'}
+
+-- Rings every chip's bell; returns the chips that need a wake-up message because none is outstanding.
+local function ring()
+  local asleep = {}
+  for _, chip in ipairs(redis.call('SMEMBERS', CHIPS)) do
+    local bell = chip_key(chip, 'bell')
+    if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, '1') end
+    if redis.call('SET', chip_key(chip, 'wakeup'), '1', 'NX', 'PX', WAKEUP_MS) then
+      asleep[#asleep + 1] = chip
+    end
+  end
+  return asleep
+end
+
+local function announce(id, event)
+  local key = job_key(id)
+  redis.call('HSET', key, 'updated_at', NOW_JSON)
+  local revision = redis.call('HINCRBY', key, 'revision', 1)
+  redis.call('XADD', key .. ':events', 'MAXLEN', '~', 1000, '*', 'at', NOW_JSON, 'event', event)
+  redis.call('XADD', CHANGES, 'MAXLEN', '~', 5000, '*', 'job', id)
+  return revision
+end
+
+-- `fields` is a flat list of names and JSON texts.
+local function create(id, fields, event)
+  local key = job_key(id)
+  redis.call('HSET', key, 'created_at', NOW_JSON, unpack(fields))
+  redis.call('ZADD', JOBS, NOW_JSON, id)
+  announce(id, event)
+end
+
+local function is_final(state)
+  return state == '"succeeded"' or state == '"failed"' or state == '"cancelled"' or state == '"expired"'
+end
+
+-- Sets fields of a job; when the state becomes final, the record gets its time to live.
+local function change(id, fields, event, keep_s)
+  local key = job_key(id)
+  if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+  announce(id, event)
+  local state = redis.call('HGET', key, 'state')
+  if is_final(state) then
+    redis.call('HSET', key, 'finished_at', NOW_JSON)
+    for _, suffix in ipairs({'', ':events', ':results'}) do
+      redis.call('EXPIRE', key .. suffix, keep_s)
+    end
+    redis.call('SREM', LONG, id)
+  end
+  for i = 1, #fields, 2 do
+    if fields[i] == 'state' or fields[i] == 'cancel_requested' then redis.call('INCR', LONG_REVISION) end
+  end
+end
+
+local function start_if_queued(id)
+  local key = job_key(id)
+  if redis.call('HGET', key, 'state') == '"queued"' then
+    redis.call('HSET', key, 'state', '"running"', 'started_at', NOW_JSON)
+    announce(id, '{"type":"state","state":"running"}')
+  end
+end
+
+local function waiting_of(lane)
+  local text = redis.call('HGET', WAITING, lane)
+  if not text then return 0, 0, 0 end
+  local crops, entries, oldest = string.match(text, '^(%d+) (%d+) (%d+)$')
+  return tonumber(crops), tonumber(entries), tonumber(oldest)
+end
+
+local function set_waiting(lane, crops, entries, oldest_ms)
+  if entries <= 0 then
+    redis.call('HDEL', WAITING, lane)
+  else
+    redis.call('HSET', WAITING, lane, string.format('%d %d %d', crops, entries, oldest_ms))
+  end
+end
+
+-- Takes an entry out of its lane for good; an empty lane's stream goes too.
+local function forget_entry(lane, entry)
+  local key = lane_key(lane)
+  redis.call('XACK', key, GROUP, entry)
+  redis.call('XDEL', key, entry)
+  if redis.call('XLEN', key) == 0 then
+    redis.call('DEL', key)
+    redis.call('HDEL', WAITING, lane)
+    redis.call('SREM', LANES, lane)
+  end
+end
+
+local function charge(user, kind, seconds, half_life_s)
+  local amount = 0
+  local text = redis.call('HGET', CHARGED, user)
+  if text then
+    local before, at = string.match(text, '^(%S+) (%S+)$')
+    amount = tonumber(before) * 0.5 ^ ((NOW - tonumber(at)) / half_life_s)
+  end
+  redis.call('HSET', CHARGED, user, string.format('%.6f %.3f', amount + seconds, NOW))
+  redis.call('HINCRBYFLOAT', 'hx:usage:' .. kind, user, string.format('%.6f', seconds))
+end
+
+-- The answer to an Idempotency-Key seen before, or nil; `digest` tells whether it is the same request.
+local function seen_before(key, digest)
+  if key == '' then return nil end
+  local before = redis.call('HMGET', 'hx:idempotency:' .. key, 'digest', 'job')
+  if not before[1] then return nil end
+  if before[1] ~= digest then return {'conflict'} end
+  return {'same', before[2]}
+end
+
+local function remember(key, digest, id, keep_s)
+  if key == '' then return end
+  redis.call('HSET', 'hx:idempotency:' .. key, 'digest', digest, 'job', id)
+  redis.call('EXPIRE', 'hx:idempotency:' .. key, keep_s)
+end

@@ -1,0 +1,19 @@
+-- Takes over the unanswered crops of this chip's former worker and of chips without a worker. ARGV: chip, fence.
+-- Returns entries as claim_crops does, each with the number of times it was claimed before.
+local chip, fence = ARGV[1], ARGV[2]
+if lost_lease(chip, fence) then return LOST end
+local claimed = {}
+for _, lane in ipairs(redis.call('SMEMBERS', LANES)) do
+  local stream = lane_key(lane)
+  for _, pending in ipairs(redis.call('XPENDING', stream, GROUP, '-', '+', 10000)) do
+    local owner, deliveries = pending[2], pending[4]
+    if owner == chip or redis.call('EXISTS', chip_key(owner, 'lease')) == 0 then
+      for _, entry in ipairs(redis.call('XCLAIM', stream, GROUP, chip, 0, pending[1])) do
+        local f = entry[2]
+        local accepted_ms = string.match(entry[1], '^(%d+)')
+        claimed[#claimed + 1] = {lane, entry[1], f[2], f[4], f[6], f[8], f[12], 0, accepted_ms, deliveries}
+      end
+    end
+  end
+end
+return claimed

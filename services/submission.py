@@ -1,0 +1,77 @@
+"""Taking in long jobs, and cancelling them."""
+
+import hashlib
+import json
+import secrets
+import time
+from typing import Any
+
+from services.jobs import Job, JobKind, JobState
+from services.models import ModelStore
+from services.params import EvaluationParams, JobRequest
+from services.store.jobs import Idempotency, JobStore
+from services.users import User
+from services.wakeups import WakeUp, wake_all
+
+
+def new_job_id() -> str:
+    """An id that nobody can guess, and that sorts by time."""
+    return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(6)}"
+
+
+def new_job(kind: JobKind, user: User, model: str, params: dict[str, Any]) -> Job:
+    """A job as it is before it is recorded; the store stamps the time."""
+    return Job(
+        id=new_job_id(),
+        kind=kind,
+        user=user.name,
+        model=model,
+        params=params,
+        state=JobState.QUEUED,
+        created_at=time.time(),
+    )
+
+
+def bind_key(user: User, key: str | None, request: bytes) -> Idempotency:
+    """An Idempotency-Key as the store knows it: each user has their own keys."""
+    if not key:
+        return Idempotency()
+    return Idempotency(f"{user.name}:{key}", hashlib.sha256(request).hexdigest())
+
+
+class Submissions:
+    """The ways in for long work."""
+
+    def __init__(self, jobs: JobStore, models: ModelStore, wake_up: WakeUp, *, max_queued_jobs: int) -> None:
+        self._jobs = jobs
+        self._models = models
+        self._wake_up = wake_up
+        self._max_queued_jobs = max_queued_jobs
+
+    def submit(self, request: JobRequest, user: User, key: str | None = None) -> Job:
+        """Records a job and wakes the chip; the job is durable when this returns.
+
+        Raises:
+            InvalidInputError: the options are not those of the kind.
+            ModelNotFoundError: the version to evaluate does not exist.
+            IdempotencyConflictError: the key was used for another request.
+            QueueFullError: too many jobs are unfinished.
+        """
+        params = request.validated_params()
+        if isinstance(params, EvaluationParams):
+            version = self._models.resolve(request.model, params.version)
+            params = params.model_copy(update={"version": version})
+        job = new_job(JobKind(request.kind), user, request.model, params.model_dump())
+        body = json.dumps(request.model_dump(), sort_keys=True).encode()
+        accepted = self._jobs.submit(job, bind_key(user, key, body), most=self._max_queued_jobs)
+        wake_all(self._wake_up, accepted.asleep)
+        return self._jobs.get(accepted.id)
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancels a job: at once while it waits, at the next mini-batch when it runs.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        wake_all(self._wake_up, self._jobs.cancel(job_id))
+        return self._jobs.get(job_id)

@@ -1,0 +1,24 @@
+"""The wake-up: a message that says *that* a chip has work, never which.
+
+Who has work recorded sends one to each chip that has none outstanding. API and worker each bring their own way to
+send; the name of the task and of the queues is all they share.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+TASK_NAME: Final = "hxserve.turn"
+
+WakeUp = Callable[[str], None]
+"""Sends a wake-up to the queue of the chip of this id."""
+
+
+def queue_of(chip: str) -> str:
+    """The Celery queue of a chip."""
+    return f"hxserve.chip.{chip}"
+
+
+def wake_all(wake_up: WakeUp, chips: Iterable[str]) -> None:
+    """Sends each of the chips a wake-up."""
+    for chip in chips:
+        wake_up(chip)
