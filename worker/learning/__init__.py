@@ -1,0 +1,5 @@
+"""Networks, recipes, training and evaluation loops, data sets: what is learned, and how.
+
+Knows nothing of jobs, Redis or services. The arithmetic (the emulator's or the real chip's `perceptron`) is
+handed in.
+"""

@@ -1,0 +1,25 @@
+"""What can go wrong in learning, as one tree of errors."""
+
+
+class LearningError(Exception):
+    """Learning cannot go on."""
+
+
+class DatasetUnavailableError(LearningError):
+    """The data set asked for is not where it was said to be."""
+
+
+class DatasetDamagedError(LearningError):
+    """The files of a data set are there but do not hold what they should."""
+
+
+class RecipeInvalidError(LearningError):
+    """A recipe has an unknown name, an unknown field or a value out of range."""
+
+
+class NetworkInvalidError(LearningError):
+    """A network's specification and its weights do not fit each other."""
+
+
+class StateMismatchError(LearningError):
+    """A saved training state belongs to another training than the one it is loaded into."""

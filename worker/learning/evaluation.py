@@ -1,0 +1,134 @@
+"""Evaluation of a trained network on labelled crops, one mini-batch at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from worker.learning.arithmetic import Execution, MockParameter, Perceptron
+from worker.learning.errors import NetworkInvalidError
+from worker.learning.measures import RunningMean, StepMetrics
+from worker.learning.network import build_network, encode, load_weights
+from worker.learning.network_spec import NetworkSpec
+from worker.learning.randomness import OwnRandomness
+
+EvaluationExecution = Literal["float32", "quantised", "mock", "chip"]
+"""Float32 layers, mock arithmetic without noise, mock arithmetic, or the open chip."""
+
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """How well a network reads.
+
+    Attributes:
+        execution: Where it was computed.
+        crops: How many were read.
+        accuracy: Part of them read correctly, 0..1.
+        loss: Mean cross entropy of the scaled scores.
+        confusion: `confusion[digit][answer]`: how many crops of this digit got this answer, 10 x 10.
+    """
+
+    execution: EvaluationExecution
+    crops: int
+    accuracy: float
+    loss: float
+    confusion: list[list[int]]
+
+
+class Evaluator:
+    """Reads labelled crops with fixed weights; every call of `step` runs one mini-batch.
+
+    As with the trainer, nothing that happens between two steps changes the result.
+
+    Attributes:
+        step_count: Mini-batches done.
+        steps_total: Mini-batches in all.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        weights: Mapping[str, Tensor],
+        images: Tensor,
+        labels: Tensor,
+        perceptron: Perceptron,
+        *,
+        execution: EvaluationExecution = "mock",
+        mock_parameter: MockParameter | None = None,
+        logit_scale: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        """Build the network and load the weights.
+
+        Args:
+            spec: The network, with the number of sends of each layer stated.
+            weights: As `worker.learning.network.weights_of` gives them.
+            images: `(crops, 28, 28)` uint8, 0..255.
+            labels: `(crops,)` int64, 0..9.
+            perceptron: The module that computes.
+            execution: Where to compute.
+            mock_parameter: Gain and noise; those in force now when None. "quantised" takes the gain only.
+            logit_scale: Scores times this are the logits of the loss.
+            seed: Of the noise.
+
+        Raises:
+            NetworkInvalidError: The spec leaves the number of sends open, or the weights do not fit it.
+        """
+        if spec.num_sends is None:
+            raise NetworkInvalidError(
+                "the network's spec leaves num_sends open; use the spec stored with the trained weights."
+            )
+        self.step_count = 0
+        self.steps_total = -(-len(labels) // BATCH_SIZE)
+        self._execution: EvaluationExecution = execution
+        self._images, self._labels, self._logit_scale = images, labels, logit_scale
+        parameter: MockParameter = mock_parameter or perceptron.get_mock_parameter()
+        if execution == "quantised":
+            parameter = perceptron.MockParameter(noise_std=0.0, gain=parameter.gain)
+        network_execution: Execution = "mock" if execution == "quantised" else execution
+        self._randomness = OwnRandomness(perceptron, parameter, seed)
+        with self._randomness.active():
+            self._network = build_network(spec, perceptron, network_execution)
+        load_weights(self._network, weights)
+        self._sums = RunningMean()
+        self._confusion = torch.zeros(10, 10, dtype=torch.int64)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all crops are read."""
+        return self.step_count >= self.steps_total
+
+    def step(self) -> StepMetrics:
+        """Read one mini-batch.
+
+        Raises:
+            RuntimeError: All crops are read.
+        """
+        if self.finished:
+            raise RuntimeError("the evaluation is finished; build a new Evaluator for another one")
+        part = slice(self.step_count * BATCH_SIZE, (self.step_count + 1) * BATCH_SIZE)
+        labels = self._labels[part]
+        with self._randomness.active(), torch.inference_mode():
+            scores = self._network(encode(self._images[part].flatten(1)))
+            loss = torch.nn.functional.cross_entropy(scores * self._logit_scale, labels).item()
+            answers = scores.argmax(1)
+            self._confusion += torch.bincount(labels * 10 + answers, minlength=100).reshape(10, 10)
+        correct = int((answers == labels).sum())
+        self._sums.add(loss, correct, len(labels))
+        self.step_count += 1
+        accuracy = correct / len(labels)
+        return StepMetrics("testing", 0, self.step_count, self.steps_total, len(labels), loss, accuracy)
+
+    def report(self) -> EvaluationReport:
+        """Say how well the network reads the crops seen so far."""
+        return EvaluationReport(
+            execution=self._execution,
+            crops=self._sums.crops,
+            accuracy=self._sums.accuracy,
+            loss=self._sums.loss,
+            confusion=self._confusion.tolist(),
+        )

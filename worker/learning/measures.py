@@ -1,0 +1,81 @@
+"""Numbers that say how a training or an evaluation goes."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class StepMetrics:
+    """What one mini-batch gave.
+
+    Attributes:
+        phase: "training" or "testing".
+        epoch: Counted from 0.
+        step: Mini-batches done so far, of all phases and epochs.
+        steps_total: Mini-batches in all.
+        crops: Crops in this mini-batch.
+        loss: Mean loss of this mini-batch.
+        accuracy: Part of its crops read correctly, 0..1.
+    """
+
+    phase: Literal["training", "testing"]
+    epoch: int
+    step: int
+    steps_total: int
+    crops: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochMetrics:
+    """What one epoch gave; accuracies are parts of 1, losses means per crop.
+
+    Attributes:
+        epoch: Counted from 0.
+        learning_rate: Of the epoch's last step.
+        train_loss: Over the varied training crops, while learning.
+        train_accuracy: Likewise.
+        test_loss: Over the test crops, after the epoch.
+        test_accuracy: Likewise.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values as JSON-able dict; the constructor takes it back."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class RunningMean:
+    """Sums of loss and correct answers over the mini-batches seen so far."""
+
+    loss_sum: float = 0.0
+    correct: int = 0
+    crops: int = 0
+
+    def add(self, loss: float, correct: int, crops: int) -> None:
+        """Count a mini-batch with this mean loss."""
+        self.loss_sum += loss * crops
+        self.correct += correct
+        self.crops += crops
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the sums as JSON-able dict; the constructor takes it back."""
+        return asdict(self)
+
+    @property
+    def loss(self) -> float:
+        """Mean loss per crop."""
+        return self.loss_sum / max(self.crops, 1)
+
+    @property
+    def accuracy(self) -> float:
+        """Part of the crops read correctly, 0..1."""
+        return self.correct / max(self.crops, 1)

@@ -1,0 +1,59 @@
+"""The saved state of a training: tensors and JSON-able facts, ready for a safetensors file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from worker.learning.errors import StateMismatchError
+
+_ADAM_ENTRIES = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerState:
+    """Everything the rest of a training depends on.
+
+    Attributes:
+        tensors: Weights, moments of the optimiser, random number state and order of the epoch's crops, by
+            name.
+        facts: The rest, JSON-able: what the training is, its position and its sums so far.
+    """
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+    def check_identity(self, expected: Mapping[str, object]) -> None:
+        """Check that the state belongs to this training.
+
+        Raises:
+            StateMismatchError: One of the facts that make up a training differs.
+        """
+        for name, value in expected.items():
+            if self.facts.get(name) != value:
+                raise StateMismatchError(
+                    f"the saved training has {name} {self.facts.get(name)!r}; this one has {value!r}. "
+                    "Load it into a training with the same values."
+                )
+
+
+def flatten_adam(optimiser: torch.optim.Adam, network: nn.Module) -> dict[str, Tensor]:
+    """Copy step counts and moments as `adam.<parameter>.<entry>`; there are none before the first step."""
+    return {
+        f"adam.{name}.{entry}": optimiser.state[parameter][entry].detach().clone()
+        for name, parameter in network.named_parameters()
+        if parameter in optimiser.state
+        for entry in _ADAM_ENTRIES
+    }
+
+
+def restore_adam(optimiser: torch.optim.Adam, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `flatten_adam` copied."""
+    optimiser.state.clear()
+    for name, parameter in network.named_parameters():
+        if f"adam.{name}.step" in tensors:
+            optimiser.state[parameter] = {
+                entry: tensors[f"adam.{name}.{entry}"].clone() for entry in _ADAM_ENTRIES
+            }
