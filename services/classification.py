@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.answers import CROP_BYTES, Answer, read
-from services.errors import ExpiredError, HxserveError, JobNotFoundError, TooLargeError
+from services.errors import JobNotFoundError, TooLargeError, error_of
 from services.jobs import Job, JobKind, JobState
 from services.models import ModelStore
-from services.store.crops import CropStore, Lane
+from services.store.crops import NO_KEY, CropStore, Lane
 from services.store.jobs import Idempotency, JobStore
 from services.store.listener import Listener
 from services.submission import new_job
@@ -32,7 +32,7 @@ class Request:
     crops: bytes
     wait_s: float
     deadline_s: float | None = None
-    idempotency: Idempotency = Idempotency()
+    idempotency: Idempotency = NO_KEY
 
     @property
     def count(self) -> int:
@@ -45,14 +45,6 @@ class Pending:
     """The answer is not there yet; the job will have it."""
 
     job_id: str
-
-
-class NotRunError(HxserveError):
-    """The crops were not run."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.reported_code = code
 
 
 class Classifications:
@@ -83,7 +75,7 @@ class Classifications:
             TooLargeError: too many crops for one request.
             QueueFullError: too many crops wait.
             ExpiredError: the deadline passed first.
-            NotRunError: the crops could not be run.
+            HxserveError: the crops could not be run; the class says why.
         """
         if request.count > self._max_crops:
             raise TooLargeError(
@@ -144,7 +136,7 @@ class Classifications:
         if not job.state.is_final:
             return Pending(job_id)
         if job.error:
-            _raise(job.error)
+            raise error_of(job.error)
         result = self.result_of(job)
         if result is None:
             raise JobNotFoundError(f"the results of job {job_id} have expired; send the crops again")
@@ -164,11 +156,5 @@ def _divide(crops: bytes) -> Iterator[tuple[int, bytes]]:
 def _result(answers: list[Answer], total_s: float) -> dict[str, Any]:
     for answer in answers:
         if answer.problem:
-            _raise(answer.problem)
+            raise error_of(answer.problem)
     return read(answers, total_s)
-
-
-def _raise(problem: Any) -> None:
-    if problem["code"] == ExpiredError.code:
-        raise ExpiredError(problem["message"])
-    raise NotRunError(problem["code"], problem["message"])

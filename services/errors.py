@@ -4,6 +4,7 @@ Each class has a stable public `code`, says whether trying again can help (`retr
 the message when no better one is given. What HTTP status a class becomes is decided in `api/problems.py`.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -174,3 +175,14 @@ class SettingsError(HxserveError):
     """A setting is misspelt or has an impossible value; nothing was started."""
 
     code = "invalid_settings"
+
+
+def error_of(problem: Mapping[str, str]) -> HxserveError:
+    """The error that a stored problem (`code` and `message`) was made from."""
+    kinds = [HxserveError]
+    while kinds:
+        kind = kinds.pop()
+        if kind.code == problem["code"]:
+            return kind(problem["message"])
+        kinds.extend(kind.__subclasses__())
+    return HxserveError(problem["message"])

@@ -57,7 +57,9 @@ class Job:
     """One durable unit of work, complete as it is stored.
 
     Times are Unix seconds by the clock of Redis. `revision` grows by one with every change, and is the job's
-    ETag. `progress` runs from 0 to 1. `chip_time_s` is what the job's user was charged for it.
+    ETag. `progress` runs from 0 to 1. `attempts` counts the worker processes that took the job up, `deaths`
+    those that died in it one after the other without getting past `died_at_step`. `chip_time_s` is what the
+    job's user was charged for it.
     """
 
     id: str
@@ -74,9 +76,11 @@ class Job:
     progress: float = 0.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
-    error: Mapping[str, Any] | None = None
+    error: Mapping[str, str] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     attempts: int = 0
+    deaths: int = 0
+    died_at_step: int = -1
     chip_time_s: float = 0.0
     cancel_requested: bool = False
 

@@ -9,7 +9,7 @@ from services.errors import InvalidInputError
 from services.jobs import JobKind
 from services.names import Name
 
-HiddenSize = Annotated[int, Field(ge=1, le=4096)]
+HiddenSize = Annotated[int, Field(ge=1, le=1024)]
 NumSends = Annotated[int, Field(ge=1, le=64)]
 
 
@@ -35,9 +35,9 @@ class TrainingParams(Params):
 
     recipe: Literal["notebook", "strong"] = "strong"
     epochs: Annotated[int | None, Field(ge=1, le=200)] = None
-    batch_size: Annotated[int | None, Field(ge=1, le=2000)] = None
-    learning_rate: Annotated[float | None, Field(gt=0, le=100)] = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
+    learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     execution: Annotated[
         Literal["mock", "float32"],
         Field(description="`mock`: hxtorch's mock arithmetic; `float32`: plain layers, as a reference."),
@@ -58,7 +58,7 @@ class EvaluationParams(Params):
         Field(description="`quantised` is the mock without noise."),
     ] = "mock"
     dataset: Literal["auto", "mnist", "digits"] = "auto"
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
 
 
 PARAMS_OF: Final[Mapping[JobKind, type[Params]]] = {

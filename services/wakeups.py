@@ -1,7 +1,7 @@
 """The wake-up: a message that says *that* a chip has work, never which.
 
-Who has work recorded sends one to each chip that has none outstanding. API and worker each bring their own way to
-send; the name of the task and of the queues is all they share.
+Who has work recorded sends one to each chip that has none outstanding. API and worker each bring their own
+way to send; the names of the task, of the queues and of the broker are all they share.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,3 +22,8 @@ def wake_all(wake_up: WakeUp, chips: Iterable[str]) -> None:
     """Sends each of the chips a wake-up."""
     for chip in chips:
         wake_up(chip)
+
+
+def broker_url(redis_url: str) -> str:
+    """Redis as Celery names it: a Unix socket has another scheme there."""
+    return redis_url.replace("unix://", "redis+socket://", 1)

@@ -15,6 +15,7 @@ class Lease:
 
     chip: str
     fence: int
+    holder: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +68,31 @@ class ChipStore:
         )
         if answer[0] == b"held":
             raise LeaseHeldError(f"chip {chip} is held by {answer[1].decode()}; one chip has one worker")
-        return Lease(chip, int(answer[1]))
+        return Lease(chip, int(answer[1]), holder)
 
     def renew(self, lease: Lease, status: Mapping[str, Any]) -> bool:
-        """Keeps the lease; says whether work waits.
+        """Keeps the lease, also when it ran out and nobody took it; says whether work waits.
 
         Raises:
-            LeaseLostError: it is lost.
+            LeaseLostError: another worker has it.
         """
         return bool(
-            self._connection.run("renew_lease", lease.chip, lease.fence, self._lease_ms, json.dumps(status))
+            self._connection.run(
+                "renew_lease",
+                lease.chip,
+                lease.fence,
+                self._lease_ms,
+                json.dumps(lease.holder),
+                json.dumps(status),
+            )
         )
 
     def release(self, lease: Lease) -> None:
-        """Gives the lease back; harmless when it is lost already."""
+        """Gives the lease back.
+
+        Raises:
+            LeaseLostError: another worker has it already.
+        """
         self._connection.run("release_lease", lease.chip, lease.fence)
 
     def records(self) -> list[ChipRecord]:

@@ -14,7 +14,6 @@ from redis.retry import Retry
 from services.errors import LeaseLostError, RedisUnavailableError
 
 OLDEST_REDIS: Final = (6, 2)
-_RETRIES: Final = 3
 
 
 @contextmanager
@@ -37,7 +36,7 @@ def translated_errors() -> Iterator[None]:
 class Connection:
     """Redis as this process sees it: a pool of connections and the scripts, each one atomic step."""
 
-    def __init__(self, url: str, *, max_connections: int = 256) -> None:
+    def __init__(self, url: str, *, retries: int = 3, max_connections: int = 1024) -> None:
         self._client = redis.Redis.from_url(
             url,
             max_connections=max_connections,
@@ -45,7 +44,7 @@ class Connection:
             socket_connect_timeout=5,
             socket_keepalive=True,
             health_check_interval=15,
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), _RETRIES),
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), retries),
         )
         self._scripts: dict[str, Any] = {}
 

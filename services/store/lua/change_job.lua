@@ -6,6 +6,9 @@ local state = redis.call('HGET', job_key(id), 'state')
 if not state then return 'missing' end
 if not string.find(states, state, 1, true) then return state end
 local seconds = tonumber(ARGV[10])
-if seconds > 0 then charge(ARGV[9], ARGV[8], seconds, tonumber(ARGV[7])) end
+if seconds > 0 then
+  charge(ARGV[9], ARGV[8], seconds, tonumber(ARGV[7]))
+  redis.call('HINCRBYFLOAT', job_key(id), 'chip_time_s', string.format('%.6f', seconds))
+end
 change(id, {unpack(ARGV, 11)}, event, keep_s)
 return 'done'

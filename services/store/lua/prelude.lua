@@ -23,9 +23,10 @@ local function job_key(id) return 'hx:job:' .. id end
 local function lane_key(lane) return 'hx:crops:' .. lane end
 local function chip_key(chip, what) return 'hx:chip:' .. chip .. ':' .. what end
 
--- A paused worker that was replaced has an old fencing number: it may write nothing.
+-- A paused worker that was replaced has an old fencing number: it may write nothing. One whose lease ran out
+-- while Redis was away, but which nobody replaced, still has the newest.
 local function lost_lease(chip, fence)
-  return redis.call('HGET', chip_key(chip, 'lease'), 'fence') ~= fence
+  return redis.call('GET', chip_key(chip, 'fence')) ~= fence
 end
 local LOST = {err = 'LEASELOST this worker no longer holds the chip'}
 

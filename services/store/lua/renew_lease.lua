@@ -1,7 +1,9 @@
--- Keeps a lease, and says whether work waits without a wake-up. ARGV: chip, fence, lease_ms, status (JSON).
-local chip, fence, lease_ms, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+-- Keeps a lease, and says whether work waits. ARGV: chip, fence, lease_ms, holder (JSON), status (JSON).
+local chip, fence, lease_ms, holder, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if lost_lease(chip, fence) then return LOST end
-redis.call('PEXPIRE', chip_key(chip, 'lease'), lease_ms)
-redis.call('HSET', chip_key(chip, 'lease'), 'status', status)
+local key = chip_key(chip, 'lease')
+redis.call('HSETNX', key, 'since', NOW_JSON)
+redis.call('HSET', key, 'holder', holder, 'status', status)
+redis.call('PEXPIRE', key, lease_ms)
 local work = redis.call('HLEN', WAITING) > 0 or redis.call('SCARD', LONG) > 0
 return work and 1 or 0

@@ -6,7 +6,7 @@ local held = redis.call('HGET', key, 'holder')
 if held and held ~= dead then return {'held', held} end
 local fence = redis.call('INCR', chip_key(chip, 'fence'))
 redis.call('DEL', key)
-redis.call('HSET', key, 'fence', fence, 'holder', holder, 'since', NOW_JSON)
+redis.call('HSET', key, 'holder', holder, 'since', NOW_JSON)
 redis.call('PEXPIRE', key, lease_ms)
 redis.call('SADD', CHIPS, chip)
 return {'taken', fence}

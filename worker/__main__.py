@@ -1,0 +1,136 @@
+"""`python -m worker`: the process that owns one chip. Everything it needs is chosen and closed here."""
+
+import logging
+import sys
+from contextlib import ExitStack
+from typing import Final
+
+import torch
+
+from services.errors import HxserveError, InvalidInputError, LeaseLostError, RedisUnavailableError
+from services.jobs import Job, JobKind
+from services.logs import configure_logging
+from services.models import ModelStore
+from services.scheduling import Policy
+from services.settings import Settings, load_settings
+from services.store.chips import ChipStore, Lease
+from services.store.connection import Connection
+from services.store.crops import CropStore
+from services.store.jobs import HALF_LIFE_S, JobStore
+from worker.activities import Activity, EvaluationActivity, TrainingActivity
+from worker.batches import Batches
+from worker.celery_app import create_app, send_wake_up
+from worker.checkpoints import Saves
+from worker.chip import ChipSession, open_chip
+from worker.datasets import Datasets
+from worker.executing import ExecutingMark
+from worker.leasing import take_lease
+from worker.long_work import LongWork
+from worker.presence import Presence
+from worker.recovery import recover_jobs
+from worker.serving import LoadedVersions
+from worker.turns import Turns
+
+REFUSED_EXIT: Final = 1
+_log = logging.getLogger("worker")
+
+
+def main() -> int:
+    """Runs the worker until it is told to stop; the exit status."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_level)
+        return _run(settings)
+    except LeaseLostError as error:
+        _log.error("%s", error.message)
+        return REFUSED_EXIT
+    except HxserveError as error:
+        print(f"worker: {error.message} [{error.code}]", file=sys.stderr)  # noqa: T201 the reason for not starting
+        return REFUSED_EXIT
+
+
+def _run(settings: Settings) -> int:
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    with ExitStack() as stack:
+        # A lost answer must not claim twice: the worker never repeats a command by itself.
+        connection = Connection(settings.redis_url, retries=0)
+        stack.callback(connection.close)
+        connection.check()
+        session = stack.enter_context(open_chip(settings.chip, settings.chip_id, settings.calibration))
+        datasets = Datasets(settings.mnist, settings.data_dir / "datasets")
+        datasets.get("auto")
+        chips = ChipStore(connection, lease_s=settings.lease_s)
+        lease = take_lease(chips, settings.chip_id, lease_s=settings.lease_s)
+        stack.callback(_release, chips, lease)
+        return _serve(settings, connection, chips, lease, session, datasets, stack)
+
+
+def _serve(
+    settings: Settings,
+    connection: Connection,
+    chips: ChipStore,
+    lease: Lease,
+    session: ChipSession,
+    datasets: Datasets,
+    stack: ExitStack,
+) -> int:
+    jobs = JobStore(connection, keep_jobs_s=settings.keep_jobs_s)
+    crops = CropStore(
+        connection, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
+    )
+    models = ModelStore(settings.models_dir)
+    saves = Saves(settings.saves_dir)
+    mark = ExecutingMark(settings.saves_dir / f"{settings.chip_id}.executing")
+    recover_jobs(lease, jobs, saves, mark)
+
+    def take_up(job: Job) -> Activity:
+        match job.kind:
+            case JobKind.TRAINING:
+                return TrainingActivity(job, session, datasets, models, saves)
+            case JobKind.EVALUATION:
+                return EvaluationActivity(job, session, datasets, models)
+            case JobKind.CLASSIFICATION:
+                raise InvalidInputError("a classification is not worked on in slices")
+
+    long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=settings.save_every_s)
+    stack.callback(long_work.save_all)
+    batches = Batches(
+        lease, session, crops, LoadedVersions(session, models), batch_crops=settings.batch_crops
+    )
+    policy = Policy(
+        batch_crops=settings.batch_crops,
+        quantum_s=settings.quantum_s,
+        long_work_share=settings.long_work_share,
+        half_life_s=HALF_LIFE_S,
+    )
+    turns = Turns(lease, chips, jobs, batches, long_work, policy, turn_s=settings.turn_s)
+
+    app = create_app(settings.redis_url, settings.chip_id, turns.run)
+    wake_up = send_wake_up(app)
+    presence = Presence(
+        lease,
+        chips,
+        {"ready": True, **session.describe()},
+        wake=lambda: wake_up(lease.chip),
+        last_turn=lambda: turns.last_seen,
+        lease_s=settings.lease_s,
+    )
+    presence.start()
+    stack.callback(presence.stop)
+    wake_up(lease.chip)
+    _log.info("chip %s (%s) is ready: %s", lease.chip, session.backend, dict(session.self_test))
+    worker = app.Worker(hostname=f"{lease.chip}@%h", loglevel=settings.log_level.upper(), without_gossip=True)
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _release(chips: ChipStore, lease: Lease) -> None:
+    try:
+        chips.release(lease)
+    except (LeaseLostError, RedisUnavailableError) as error:
+        _log.warning("the lease is not given back: %s", error.message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

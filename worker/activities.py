@@ -1,0 +1,266 @@
+"""Long jobs as the chip works on them: one mini-batch after the other, resumable in between."""
+
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from services.errors import HxserveError, InvalidInputError
+from services.jobs import Job, JobKind
+from services.manifest import Origin
+from services.models import ModelStore
+from services.params import EvaluationParams, TrainingParams, validate_params
+from worker.checkpoints import Saves, pack_weights, read_weights, shape_of, software_versions, spec_of
+from worker.chip import ChipSession
+from worker.datasets import Datasets
+from worker.learning.errors import LearningError, StateMismatchError
+from worker.learning.evaluation import Evaluator
+from worker.learning.network_spec import NetworkSpec
+from worker.learning.recipes import Recipe, resolve
+from worker.learning.training import Trainer
+
+
+class Activity(Protocol):
+    """A long job in this worker's memory."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether no step is left."""
+
+    @property
+    def steps_done(self) -> int:
+        """Mini-batches run."""
+
+    @property
+    def steps_total(self) -> int:
+        """Mini-batches in all."""
+
+    def step(self) -> None:
+        """Runs one mini-batch."""
+
+    def metrics(self) -> dict[str, Any]:
+        """What the job's record says while it runs."""
+
+    def save(self) -> None:
+        """Keeps the state for another process.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+
+    def complete(self) -> dict[str, Any]:
+        """The job's result, once finished.
+
+        Raises:
+            StorageError: it cannot be published.
+        """
+
+    def keep_part(self) -> dict[str, Any] | None:
+        """What is kept of a cancelled job, if anything."""
+
+
+class TrainingActivity:
+    """A training: publishes a version at its end, or a partial one when it is cancelled."""
+
+    def __init__(
+        self, job: Job, session: ChipSession, datasets: Datasets, models: ModelStore, saves: Saves
+    ) -> None:
+        params = validate_params(JobKind.TRAINING, job.params)
+        assert isinstance(params, TrainingParams)
+        self._job = job
+        self._params = params
+        self._session = session
+        self._models = models
+        self._saves = saves
+        self._dataset = datasets.get(params.dataset)
+        try:
+            self._trainer = Trainer(
+                _recipe_of(params),
+                _spec_of(params),
+                self._dataset,
+                session.perceptron,
+                execution=params.execution,
+                mock_parameter=session.mock_parameter,
+            )
+        except LearningError as error:
+            raise InvalidInputError(f"this training cannot be run: {error}") from None
+        self._last: tuple[float, float] = (0.0, 0.0)
+        saved = saves.read(job.id)
+        if saved is not None:
+            try:
+                self._trainer.load_state(saved)
+            except StateMismatchError as error:
+                raise HxserveError(
+                    f"the saved training does not fit what the worker would run now: {error}; submit it again"
+                ) from None
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs and their tests are done."""
+        return self._trainer.finished
+
+    @property
+    def steps_done(self) -> int:
+        """Mini-batches run, tests included."""
+        return self._trainer.step_count
+
+    @property
+    def steps_total(self) -> int:
+        """Mini-batches in all, tests included."""
+        return self._trainer.steps_total
+
+    def step(self) -> None:
+        """Runs one mini-batch of training or test."""
+        measured = self._trainer.step()
+        if measured.phase == "training":
+            self._last = (measured.loss, measured.accuracy)
+
+    def metrics(self) -> dict[str, Any]:
+        """Position, the last mini-batch's loss and accuracy, and all finished epochs."""
+        trainer = self._trainer
+        loss, accuracy = self._last
+        return {
+            "epoch": min(trainer.epoch + 1, trainer.recipe.epochs),
+            "epochs_total": trainer.recipe.epochs,
+            "step": trainer.step_count,
+            "steps_total": trainer.steps_total,
+            "loss": round(loss, 6),
+            "accuracy": round(accuracy, 4),
+            "dataset": self._dataset.name,
+            "dataset_note": self._dataset.note,
+            "epochs": self._epochs(),
+        }
+
+    def save(self) -> None:
+        """Keeps weights, moments, random-number state and position."""
+        self._saves.write(self._job.id, self._trainer.state())
+
+    def complete(self) -> dict[str, Any]:
+        """Publishes the version."""
+        return self._publish(partial=False)
+
+    def keep_part(self) -> dict[str, Any] | None:
+        """Publishes what was learnt so far as a partial version, if anything was."""
+        return self._publish(partial=True) if self._trainer.step_count else None
+
+    def _publish(self, *, partial: bool) -> dict[str, Any]:
+        trainer = self._trainer
+        epochs = self._epochs()
+        accuracy = epochs[-1]["test_accuracy"] if epochs else None
+        session = self._session.describe()
+        manifest = self._models.publish(
+            Origin(
+                name=self._job.model,
+                user=self._job.user,
+                job=self._job.id,
+                network=shape_of(trainer.spec),
+                recipe=trainer.recipe.model_dump(mode="json"),
+                metrics={"accuracy": accuracy, "epochs": epochs},
+                dataset={"name": self._dataset.name, "sha256": self._dataset.sha256},
+                execution=trainer.execution,
+                backend=session["backend"],
+                chip=self._session.chip,
+                calibration=session["calibration"],
+                gain=session["gain"],
+                noise_std=session["noise_std"],
+                score_scale=trainer.recipe.logit_scale,
+                seed=trainer.recipe.seed,
+                partial=partial,
+                software=software_versions(),
+            ),
+            pack_weights(trainer.weights()),
+        )
+        return {
+            "model": manifest.name,
+            "version": manifest.version,
+            "partial": partial,
+            "accuracy": accuracy,
+            "dataset": self._dataset.name,
+            "weights_sha256": manifest.weights_sha256,
+        }
+
+    def _epochs(self) -> list[dict[str, Any]]:
+        return [{**epoch.as_json(), "epoch": epoch.epoch + 1} for epoch in self._trainer.epoch_metrics]
+
+
+class EvaluationActivity:
+    """A measurement of a version on the test set; short enough to start again after a crash."""
+
+    def __init__(self, job: Job, session: ChipSession, datasets: Datasets, models: ModelStore) -> None:
+        params = validate_params(JobKind.EVALUATION, job.params)
+        assert isinstance(params, EvaluationParams)
+        self._params = params
+        self._dataset = datasets.get(params.dataset)
+        manifest = models.manifest(job.model, params.version)
+        weights = read_weights(models.weights(job.model, params.version), f"{job.model}@{params.version}")
+        self._evaluator = Evaluator(
+            spec_of(manifest.network),
+            weights,
+            self._dataset.test_images,
+            self._dataset.test_labels,
+            session.perceptron,
+            execution=params.execution,
+            mock_parameter=session.mock_parameter,
+            logit_scale=manifest.score_scale,
+            seed=params.seed,
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether every crop was read."""
+        return self._evaluator.finished
+
+    @property
+    def steps_done(self) -> int:
+        """Mini-batches run."""
+        return self._evaluator.step_count
+
+    @property
+    def steps_total(self) -> int:
+        """Mini-batches in all."""
+        return self._evaluator.steps_total
+
+    def step(self) -> None:
+        """Reads one mini-batch."""
+        self._evaluator.step()
+
+    def metrics(self) -> dict[str, Any]:
+        """Position and data set."""
+        return {
+            "step": self.steps_done,
+            "steps_total": self.steps_total,
+            "dataset": self._dataset.name,
+            "dataset_note": self._dataset.note,
+        }
+
+    def save(self) -> None:
+        """Keeps nothing: an evaluation starts again."""
+
+    def complete(self) -> dict[str, Any]:
+        """Accuracy, loss and confusion matrix (rows: true digit, columns: read digit)."""
+        return {
+            **asdict(self._evaluator.report()),
+            "version": self._params.version,
+            "dataset": self._dataset.name,
+        }
+
+    def keep_part(self) -> dict[str, Any] | None:
+        """Nothing is kept of a cancelled evaluation."""
+        return None
+
+
+def _recipe_of(params: TrainingParams) -> Recipe:
+    given = {
+        "epochs": params.epochs,
+        "batch_size": params.batch_size,
+        "learning_rate": params.learning_rate,
+        "seed": params.seed,
+    }
+    return resolve(params.recipe, {name: value for name, value in given.items() if value is not None})
+
+
+def _spec_of(params: TrainingParams) -> NetworkSpec:
+    sends = params.network.num_sends
+    return NetworkSpec(
+        hidden_sizes=tuple(params.network.hidden),
+        shift=params.network.shift,
+        num_sends=tuple(sends) if sends else None,
+    )
