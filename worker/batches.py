@@ -1,0 +1,167 @@
+"""Running crops through the chip, batch by batch."""
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Final
+
+import msgpack
+import numpy as np
+
+from services.answers import CROP_BYTES, Answer, Provenance, problem_of
+from services.errors import ExpiredError, HxserveError, JobCrashedError
+from services.jobs import JobState
+from services.store.chips import Lease
+from services.store.crops import CropStore, Entry, Finished
+from worker.chip import ChipSession
+from worker.serving import LoadedVersions
+
+_MOST_CLAIMS: Final = 3
+_log = logging.getLogger(__name__)
+
+
+class Batches:
+    """Claims crops, has the chip read them, and answers."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        session: ChipSession,
+        crops: CropStore,
+        versions: LoadedVersions,
+        *,
+        batch_crops: int,
+    ) -> None:
+        self._lease = lease
+        self._session = session
+        self._crops = crops
+        self._versions = versions
+        self._batch_crops = batch_crops
+        self.on_chip: str | None = None
+
+    def run(self, reference: str, grants: Mapping[str, int], now: float) -> None:
+        """Runs crops of one version: so many of each user.
+
+        Args:
+            reference: `<model>@<version>`.
+            grants: number of crops by user.
+            now: Unix seconds by the clock of Redis.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+            RedisUnavailableError: the answers are not stored; the crops stay claimed.
+        """
+        lanes = {f"{reference}:{user}": count for user, count in grants.items()}
+        self._answer(self._crops.claim(self._lease, lanes), now)
+
+    def recover(self, now: float) -> int:
+        """Runs the crops that dead workers left; says how many parts there were."""
+        entries = self._crops.recover(self._lease)
+        if entries:
+            _log.warning("%d parts of requests were left unanswered, they are run now", len(entries))
+
+        def version(entry: Entry) -> tuple[str, str]:
+            return entry.lane.model, entry.lane.version
+
+        for _, same_version in groupby(sorted(entries, key=version), version):
+            self._answer(list(same_version), now)
+        return len(entries)
+
+    def _answer(self, entries: list[Entry], now: float) -> None:
+        for batch in self._fitting(entries):
+            started = time.monotonic()
+            answers = self._read(batch, now)
+            elapsed_s = time.monotonic() - started
+            self._finish(batch, answers, elapsed_s)
+            now += elapsed_s
+
+    def _fitting(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+        batch: list[Entry] = []
+        for entry in entries:
+            if batch and sum(e.count for e in batch) + entry.count > self._batch_crops:
+                yield batch
+                batch = []
+            batch.append(entry)
+        if batch:
+            yield batch
+
+    def _read(self, batch: list[Entry], now: float) -> list[Answer]:
+        problems = {entry.entry: problem for entry in batch if (problem := _problem(entry))}
+        to_run = [entry for entry in batch if entry.entry not in problems]
+        answers: dict[str, Answer] = {}
+        if to_run:
+            try:
+                answers = self._run_on_chip(to_run, now)
+            except HxserveError as error:
+                _log.exception("a batch of %s failed", to_run[0].lane)
+                problems |= {entry.entry: error for entry in to_run}
+        return [
+            Answer(problem=problem_of(problems[entry.entry]))
+            if entry.entry in problems
+            else answers[entry.entry]
+            for entry in batch
+        ]
+
+    def _run_on_chip(self, batch: list[Entry], now: float) -> dict[str, Answer]:
+        lane = batch[0].lane
+        version = self._versions.get(lane.model, lane.version)
+        crops = np.frombuffer(b"".join(entry.crops for entry in batch), np.uint8).reshape(-1, CROP_BYTES)
+        started = time.monotonic()
+        scores = version.classifier.scores(crops)
+        chip_s = time.monotonic() - started
+        self.on_chip = f"{lane.model}@{lane.version}"
+        confidences = version.confidences(scores)
+        provenance = Provenance(
+            model=lane.model,
+            version=lane.version,
+            chip=self._session.chip,
+            backend=self._session.backend,
+            calibration=self._session.calibration,
+            transferred=version.manifest.execution == "chip" and version.manifest.chip != self._session.chip,
+            batch_crops=len(crops),
+            chip_s=chip_s,
+        )
+        answers, slot = {}, 0
+        for entry in batch:
+            end = slot + entry.count
+            answers[entry.entry] = Answer(
+                scores=scores[slot:end].tobytes(),
+                confidences=confidences[slot:end].tobytes(),
+                slot=slot,
+                waiting_s=max(0.0, now - entry.accepted_at),
+                provenance=provenance,
+            )
+            slot = end
+        return answers
+
+    def _finish(self, batch: list[Entry], answers: list[Answer], elapsed_s: float) -> None:
+        crops = sum(entry.count for entry in batch)
+        replies: dict[str, list[tuple[str, int, bytes]]] = {}
+        charges: dict[str, float] = {}
+        finished = []
+        for entry, answer in zip(batch, answers, strict=True):
+            packed = answer.pack()
+            if entry.reply_to:
+                replies.setdefault(entry.reply_to, []).append((entry.id, entry.part, packed))
+            if answer.problem:
+                expired = answer.problem["code"] == ExpiredError.code
+                ended = JobState.EXPIRED if expired else JobState.FAILED
+                finished.append(Finished(entry, b"", ended, json.dumps(dict(answer.problem))))
+            else:
+                user = entry.lane.user
+                charges[user] = charges.get(user, 0.0) + elapsed_s * entry.count / crops
+                finished.append(Finished(entry, packed))
+        packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
+        self._crops.finish(self._lease, finished, packed_replies, charges)
+
+
+def _problem(entry: Entry) -> HxserveError | None:
+    if entry.is_expired:
+        return ExpiredError()
+    if entry.claims > _MOST_CLAIMS:
+        return JobCrashedError(
+            f"these crops ended their worker {_MOST_CLAIMS} times and were set aside; check the images and the model"
+        )
+    return None

@@ -1,0 +1,51 @@
+"""The Celery application: one queue, one task, and the settings that make a lost message harmless."""
+
+from collections.abc import Callable
+
+from celery import Celery
+
+from services.wakeups import TASK_NAME, WakeUp, broker_url, queue_of
+
+
+def create_app(redis_url: str, chip: str, turn: Callable[[], bool]) -> Celery:
+    """An application whose only task gives `turn` its turn, and goes on while that says work is left."""
+    app = Celery("hxserve", broker=broker_url(redis_url), set_as_current=False)
+    app.conf.update(
+        task_default_queue=queue_of(chip),
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        worker_pool="solo",
+        worker_concurrency=1,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # True would lose the running turn when Redis restarts.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_transport_options={
+            # A turn takes a second or two; what a killed worker left unacknowledged comes back after this.
+            "visibility_timeout": 60,
+            "socket_timeout": 10,
+            "socket_keepalive": True,
+            "health_check_interval": 15,
+        },
+    )
+
+    @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator] # celery ships no types
+    def take_turn() -> None:
+        if turn():
+            send_wake_up(app)(chip)
+
+    return app
+
+
+def send_wake_up(app: Celery) -> WakeUp:
+    """Sends wake-ups through this application."""
+
+    def wake_up(chip: str) -> None:
+        app.send_task(TASK_NAME, queue=queue_of(chip), ignore_result=True)
+
+    return wake_up

@@ -1,0 +1,107 @@
+"""Weights and training states as safetensors bytes: never pickle, whatever they come from."""
+
+import json
+import logging
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from services.errors import CheckpointDamagedError, StorageError
+from services.files import write_durably
+from services.manifest import NetworkShape
+from worker.learning.network_spec import NetworkSpec
+from worker.learning.training_state import TrainerState
+
+_FACTS: Final = "facts"
+_log = logging.getLogger(__name__)
+
+
+def pack_weights(weights: Mapping[str, Tensor]) -> bytes:
+    """Weights as the bytes of a safetensors file."""
+    packed: bytes = save({name: tensor.contiguous() for name, tensor in weights.items()})
+    return packed
+
+
+def read_weights(packed: bytes, name: str) -> dict[str, Tensor]:
+    """The inverse of `pack_weights`.
+
+    Raises:
+        CheckpointDamagedError: the bytes are not a safetensors file.
+    """
+    try:
+        weights: dict[str, Tensor] = load(packed)
+    except SafetensorError as error:
+        raise CheckpointDamagedError(f"the weights of {name} are not a safetensors file: {error}") from None
+    return weights
+
+
+def spec_of(shape: NetworkShape) -> NetworkSpec:
+    """The network of a manifest."""
+    return NetworkSpec(hidden_sizes=tuple(shape.hidden), shift=shape.shift, num_sends=tuple(shape.num_sends))
+
+
+def shape_of(spec: NetworkSpec) -> NetworkShape:
+    """A network as a manifest states it; its numbers of sends are known by now."""
+    assert spec.num_sends is not None
+    return NetworkShape(hidden=list(spec.hidden_sizes), shift=spec.shift, num_sends=list(spec.num_sends))
+
+
+def software_versions() -> dict[str, str]:
+    """The versions that decide what the numbers are."""
+    return {name: metadata.version(name) for name in ("hxserve", "torch", "torchvision", "numpy")}
+
+
+class Saves:
+    """Unfinished trainings on disk, one file per job, so that the next worker process goes on from there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, job_id: str, state: TrainerState) -> None:
+        """Keeps a state; the one before it is there until this one is.
+
+        Raises:
+            StorageError: it cannot be written; the one before it is still there.
+        """
+        packed = save(
+            {name: tensor.contiguous() for name, tensor in state.tensors.items()},
+            metadata={_FACTS: json.dumps(state.facts)},
+        )
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_durably(self._path(job_id), packed)
+        except OSError as error:
+            raise StorageError(
+                f"the save {self._path(job_id)} cannot be written ({error.strerror}); free disk space or mend "
+                "permissions"
+            ) from error
+
+    def read(self, job_id: str) -> TrainerState | None:
+        """The state kept last, or None when there is none that can be read."""
+        try:
+            packed = self._path(job_id).read_bytes()
+            header_bytes = int.from_bytes(packed[:8], "little")
+            header = json.loads(packed[8 : 8 + header_bytes])
+            return TrainerState(tensors=load(packed), facts=json.loads(header["__metadata__"][_FACTS]))
+        except FileNotFoundError:
+            return None
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            _log.exception("the save of job %s is damaged, it starts again: %s", job_id, error)
+            return None
+
+    def step_of(self, job_id: str) -> int:
+        """The step of the state kept last, -1 when there is none."""
+        state = self.read(job_id)
+        return int(state.facts["step_count"]) if state else -1
+
+    def delete(self, job_id: str) -> None:
+        """Forgets the state of a job; harmless when there is none."""
+        self._path(job_id).unlink(missing_ok=True)
+
+    def _path(self, job_id: str) -> Path:
+        return self._folder / f"{job_id}.safetensors"

@@ -1,0 +1,40 @@
+"""A mark on disk that says which job is in its slice, so that a dead process can be told from its victim.
+
+The file outlives a killed process (not a power cut, after which nobody is to blame), costs no round trip, and is
+read once when the next worker starts.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class ExecutingMark:
+    """The mark of one chip's worker."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def executing(self, job_id: str) -> Iterator[None]:
+        """Names the job while its slice runs; the name stays if the process dies in it."""
+        self._write(job_id)
+        try:
+            yield
+        finally:
+            self._write("")
+
+    def read(self) -> str:
+        """The job the former process died in, or nothing."""
+        try:
+            return self._path.read_text("ascii").strip()
+        except OSError:
+            return ""
+
+    def _write(self, job_id: str) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(job_id, "ascii")
+        except OSError:
+            # A full disk must not stop the work; at worst a killer job is found out later.
+            return

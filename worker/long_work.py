@@ -1,0 +1,197 @@
+"""Running long jobs in slices."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from services.answers import problem_of
+from services.errors import (
+    HxserveError,
+    InvalidTransitionError,
+    JobNotFoundError,
+    LeaseLostError,
+    RedisUnavailableError,
+    StorageError,
+)
+from services.jobs import Job, JobState
+from services.store.chips import Lease
+from services.store.jobs import JobStore
+from worker.activities import Activity
+from worker.checkpoints import Saves
+from worker.chip import ChipSession
+from worker.executing import ExecutingMark
+
+RECORD_EVERY_S: Final = 0.25
+_FIRST_SAVE_S: Final = 0.1
+_REST_S: Final = 2.0
+_UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING)
+_log = logging.getLogger(__name__)
+
+
+class _Running:
+    """A job this process has taken up, and what is not yet recorded of it."""
+
+    def __init__(self, job: Job, activity: Activity, now: float) -> None:
+        self.job = job
+        self.activity = activity
+        self.unrecorded_s = 0.0
+        self.recorded_at = now
+        self.save_at = now + _FIRST_SAVE_S
+
+
+class LongWork:
+    """Takes up long jobs, works on them slice by slice, and records what comes of it."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        session: ChipSession,
+        jobs: JobStore,
+        saves: Saves,
+        take_up: Callable[[Job], Activity],
+        mark: ExecutingMark,
+        *,
+        save_every_s: float,
+    ) -> None:
+        self._lease = lease
+        self._session = session
+        self._jobs = jobs
+        self._saves = saves
+        self._take_up = take_up
+        self._mark = mark
+        self._save_every_s = save_every_s
+        self._running: dict[str, _Running] = {}
+        self._resting: dict[str, float] = {}
+
+    def is_resting(self, job_id: str) -> bool:
+        """Whether a job is left alone for a moment, after the disk refused what it wanted to keep."""
+        return self._resting.get(job_id, 0.0) > time.monotonic()
+
+    def unrecorded_s(self, user: str) -> float:
+        """Chip time of a user that is not yet in the records."""
+        return sum(r.unrecorded_s for r in self._running.values() if r.job.user == user)
+
+    def run_slice(
+        self, job: Job, quantum_s: float, yields_after_s: float, crops_wait: Callable[[], bool]
+    ) -> None:
+        """Works on a job until the quantum is used up, crops wait, or it is done.
+
+        Args:
+            job: as it is recorded now.
+            quantum_s: longest time to work.
+            yields_after_s: from when on to give way to crops.
+            crops_wait: asked after each mini-batch.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+            RedisUnavailableError: nothing can be recorded; the job goes on from where it is.
+        """
+        try:
+            with self._mark.executing(job.id):
+                if job.cancel_requested:
+                    self._cancel(job)
+                    return
+                running = self._running.get(job.id) or self._begin(job)
+                running.job = job
+                self._work(running, quantum_s, yields_after_s, crops_wait)
+                self._settle(running)
+        except (LeaseLostError, RedisUnavailableError):
+            raise
+        except (InvalidTransitionError, JobNotFoundError) as change:
+            _log.info("job %s was ended elsewhere: %s", job.id, change.message)
+            self._forget(job.id)
+        except StorageError as error:
+            _log.exception("job %s waits for the disk", job.id)
+            self._resting[job.id] = time.monotonic() + _REST_S
+            self._record(job, {"type": "storage_failed", "problem": problem_of(error)})
+        except Exception as error:  # noqa: BLE001 the one place where a failing job is recorded
+            _log.exception("job %s failed", job.id)
+            problem = (
+                error if isinstance(error, HxserveError) else HxserveError(f"{type(error).__name__}: {error}")
+            )
+            self._end(job, JobState.FAILED, error=problem_of(problem))
+
+    def save_all(self) -> None:
+        """Keeps every job's state, before the process ends."""
+        for job_id, running in self._running.items():
+            try:
+                running.activity.save()
+            except StorageError:
+                _log.exception("job %s: not saved", job_id)
+
+    def _begin(self, job: Job) -> _Running:
+        activity = self._take_up(job)
+        provenance = {"chip": self._session.chip, **self._session.describe()}
+        fields: dict[str, Any] = {"attempts": job.attempts + 1, "provenance": provenance}
+        if job.started_at is None:
+            fields["started_at"] = time.time()
+        self._record(
+            job,
+            {"type": "state", "state": JobState.RUNNING, "step": activity.steps_done},
+            state=JobState.RUNNING,
+            metrics=activity.metrics(),
+            **fields,
+        )
+        _log.info("job %s: taken up at step %d", job.id, activity.steps_done)
+        running = self._running[job.id] = _Running(job, activity, time.monotonic())
+        return running
+
+    def _work(
+        self, running: _Running, quantum_s: float, yields_after_s: float, crops_wait: Callable[[], bool]
+    ) -> None:
+        started = now = time.monotonic()
+        try:
+            while not running.activity.finished:
+                running.activity.step()
+                now = time.monotonic()
+                used_s = now - started
+                if used_s >= quantum_s or (used_s >= yields_after_s and crops_wait()):
+                    break
+        finally:
+            running.unrecorded_s += now - started
+
+    def _settle(self, running: _Running) -> None:
+        job, activity, now = running.job, running.activity, time.monotonic()
+        if activity.finished:
+            result = activity.complete()
+            self._end(job, JobState.SUCCEEDED, result=result, progress=1.0, metrics=activity.metrics())
+            return
+        if now >= running.save_at:
+            activity.save()
+            running.save_at = now + self._save_every_s
+        if now - running.recorded_at >= RECORD_EVERY_S:
+            progress = activity.steps_done / activity.steps_total
+            metrics = activity.metrics()
+            self._record(
+                job,
+                {"type": "progress", "progress": progress, "metrics": metrics},
+                progress=progress,
+                metrics=metrics,
+            )
+
+    def _cancel(self, job: Job) -> None:
+        running = self._running.get(job.id) or (self._begin(job) if job.started_at else None)
+        part = running.activity.keep_part() if running else None
+        self._end(job, JobState.CANCELLED, result=part)
+
+    def _end(self, job: Job, state: JobState, **fields: Any) -> None:
+        event = {"type": "state", "state": state}
+        self._record(job, event, state=state, **fields)
+        _log.info("job %s: %s", job.id, state)
+        self._forget(job.id)
+        self._saves.delete(job.id)
+
+    def _record(self, job: Job, event: dict[str, Any], **fields: Any) -> None:
+        running = self._running.get(job.id)
+        charged_s = running.unrecorded_s if running else 0.0
+        self._jobs.change(
+            job, lease=self._lease, allowed=_UNFINISHED, event=event, charged_s=charged_s, **fields
+        )
+        if running:
+            running.unrecorded_s = 0.0
+            running.recorded_at = time.monotonic()
+
+    def _forget(self, job_id: str) -> None:
+        self._running.pop(job_id, None)
+        self._resting.pop(job_id, None)

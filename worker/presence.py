@@ -1,0 +1,76 @@
+"""The thread that keeps the lease, and sees to it that work does not lie without a turn."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from services.errors import LeaseLostError, RedisUnavailableError
+from services.store.chips import ChipStore, Lease
+
+LEASE_LOST_EXIT: Final = 75
+"""Exit status after a lost lease (EX_TEMPFAIL): the supervisor starts a fresh worker."""
+
+_WAKE_AFTER_S: Final = 2.5
+_GIVE_UP_AFTER_S: Final = 30.0
+_log = logging.getLogger(__name__)
+
+
+class Presence:
+    """Renews the lease every quarter of its life; ends the process when it is lost or no turn ever comes."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        chips: ChipStore,
+        status: Mapping[str, Any],
+        wake: Callable[[], None],
+        last_turn: Callable[[], float],
+        *,
+        lease_s: float,
+    ) -> None:
+        self._lease = lease
+        self._chips = chips
+        self._status = status
+        self._wake = wake
+        self._last_turn = last_turn
+        self._every_s = lease_s / 4
+        self._stopping = threading.Event()
+        self._idle_since = time.monotonic()
+        self._thread = threading.Thread(target=self._watch, name="presence", daemon=True)
+
+    def start(self) -> None:
+        """Begins to renew."""
+        self._chips.renew(self._lease, self._status)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends renewing; the lease is as it is."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(self._every_s):
+            try:
+                self._see_to_work(self._chips.renew(self._lease, self._status))
+            except RedisUnavailableError as error:
+                _log.warning("the lease cannot be renewed: %s", error.message)
+                self._idle_since = time.monotonic()
+            except LeaseLostError:
+                _log.error("another worker has the chip's lease; this one ends at once")
+                os._exit(LEASE_LOST_EXIT)
+
+    def _see_to_work(self, has_work: bool) -> None:
+        now = time.monotonic()
+        if not has_work:
+            self._idle_since = now
+            return
+        without_turn_s = now - max(self._last_turn(), self._idle_since)
+        if without_turn_s > _GIVE_UP_AFTER_S:
+            _log.error("work waits, but no turn came for %.0f s; this worker ends", without_turn_s)
+            os._exit(LEASE_LOST_EXIT)
+        if without_turn_s > _WAKE_AFTER_S:
+            _log.warning("work waits, but no turn came for %.1f s; another wake-up is sent", without_turn_s)
+            self._wake()

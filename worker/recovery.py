@@ -1,0 +1,67 @@
+"""What a worker finds when it starts: jobs whose worker died."""
+
+import logging
+from typing import Final
+
+from services.answers import problem_of
+from services.errors import JobCrashedError
+from services.jobs import Job, JobState
+from services.store.chips import Lease
+from services.store.jobs import JobStore
+from worker.checkpoints import Saves
+from worker.executing import ExecutingMark
+
+MOST_DEATHS: Final = 3
+_log = logging.getLogger(__name__)
+
+
+def recover_jobs(lease: Lease, jobs: JobStore, saves: Saves, mark: ExecutingMark) -> None:
+    """Lets abandoned jobs wait again, to go on from their last save.
+
+    The job whose slice the former worker died in is under suspicion: when it does so three times without getting
+    further, it is set aside as failed.
+
+    Raises:
+        LeaseLostError: the worker no longer holds the chip.
+    """
+    suspect = mark.read()
+    for job in jobs.unfinished():
+        if job.state is not JobState.RUNNING or job.provenance.get("chip") != lease.chip:
+            continue
+        step = saves.step_of(job.id)
+        deaths, died_at_step = job.deaths, job.died_at_step
+        if job.id == suspect:
+            deaths = 1 if step > job.died_at_step else job.deaths + 1
+            died_at_step = step
+        if deaths >= MOST_DEATHS:
+            _set_aside(lease, jobs, job, deaths)
+        else:
+            jobs.change(
+                job,
+                lease=lease,
+                allowed=(JobState.RUNNING,),
+                event={"type": "state", "state": JobState.QUEUED, "reason": "its worker ended", "step": step},
+                state=JobState.QUEUED,
+                deaths=deaths,
+                died_at_step=died_at_step,
+            )
+            _log.warning("job %s was left by its worker, it goes on from step %d", job.id, max(step, 0))
+
+
+def _set_aside(lease: Lease, jobs: JobStore, job: Job, deaths: int) -> None:
+    problem = problem_of(
+        JobCrashedError(
+            f"the job ended its worker process {deaths} times without getting further and was set aside; "
+            "try a smaller network or batch"
+        )
+    )
+    jobs.change(
+        job,
+        lease=lease,
+        allowed=(JobState.RUNNING,),
+        event={"type": "state", "state": JobState.FAILED},
+        state=JobState.FAILED,
+        error=problem,
+        deaths=deaths,
+    )
+    _log.error("job %s was set aside: %s", job.id, problem["message"])

@@ -1,0 +1,127 @@
+"""The turn: what the Celery task does. It looks, lets the policy choose, runs that, and looks again."""
+
+import logging
+import time
+from typing import Final, assert_never
+
+from services.errors import RedisUnavailableError
+from services.jobs import Job
+from services.scheduling import (
+    Charge,
+    ClassifyBatch,
+    LongJob,
+    Policy,
+    RunSlice,
+    ShareMeter,
+    Situation,
+    Unit,
+    WaitingCrops,
+    next_unit,
+)
+from services.store.chips import ChipStore, Lease, Look
+from services.store.crops import Lane
+from services.store.jobs import JobStore
+from worker.batches import Batches
+from worker.long_work import LongWork
+
+_SHORTEST_WAIT_S: Final = 0.01
+_PAUSE_S: Final = 0.2
+_log = logging.getLogger(__name__)
+
+
+class Turns:
+    """Gives the chip its work, one turn after the other; a turn ends after about `turn_s`."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        chips: ChipStore,
+        jobs: JobStore,
+        batches: Batches,
+        long_work: LongWork,
+        policy: Policy,
+        *,
+        turn_s: float,
+    ) -> None:
+        self._lease = lease
+        self._chips = chips
+        self._jobs = jobs
+        self._batches = batches
+        self._long_work = long_work
+        self._policy = policy
+        self._turn_s = turn_s
+        self._meter = ShareMeter()
+        self._unfinished: dict[str, Job] = {}
+        self._long_revision = -1
+        self._may_have_lost_claims = True
+        self.last_seen = time.monotonic()
+        """When a turn last did something, by the monotonic clock; the presence thread watches it."""
+
+    def run(self) -> bool:
+        """Takes a turn; says whether work is left for another.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        end = time.monotonic() + self._turn_s
+        try:
+            if self._may_have_lost_claims:
+                self._batches.recover(time.time())
+                self._may_have_lost_claims = False
+            while (left_s := end - time.monotonic()) > 0:
+                self.last_seen = time.monotonic()
+                unit, now = self._choose()
+                if unit is not None:
+                    self._run_unit(unit, now)
+                elif left_s < _SHORTEST_WAIT_S or not self._chips.wait_for_bell(self._lease.chip, left_s):
+                    break
+            return self._chips.end_turn(self._lease)
+        except RedisUnavailableError as error:
+            # An answer may be lost that said what this worker claimed.
+            self._may_have_lost_claims = True
+            _log.warning("the turn is interrupted: %s", error.message)
+            time.sleep(_PAUSE_S)
+            return False
+        finally:
+            self.last_seen = time.monotonic()
+
+    def _choose(self) -> tuple[Unit | None, float]:
+        look = self._chips.look(self._lease)
+        if look.long_revision != self._long_revision:
+            self._unfinished = {job.id: job for job in self._jobs.unfinished()}
+            self._long_revision = look.long_revision
+        return next_unit(self._situation(look), self._policy), look.now
+
+    def _situation(self, look: Look) -> Situation:
+        waiting = []
+        for name, (crops, _, oldest_at) in look.waiting.items():
+            lane = Lane.parse(name)
+            waiting.append(WaitingCrops(f"{lane.model}@{lane.version}", lane.user, crops, oldest_at))
+        charged = {user: Charge(seconds, at) for user, (seconds, at) in look.charged.items()}
+        jobs = [job for job in self._unfinished.values() if not self._long_work.is_resting(job.id)]
+        for user in {job.user for job in jobs}:
+            before = charged.get(user, Charge(0.0, look.now)).now(look.now, self._policy.half_life_s)
+            charged[user] = Charge(before + self._long_work.unrecorded_s(user), look.now)
+        return Situation(
+            now=look.now,
+            waiting=waiting,
+            jobs=[LongJob(job.id, job.user, job.created_at) for job in jobs],
+            charged=charged,
+            on_chip=self._batches.on_chip,
+            long_share=self._meter.long_share,
+        )
+
+    def _run_unit(self, unit: Unit, now: float) -> None:
+        started = time.monotonic()
+        match unit:
+            case ClassifyBatch():
+                self._batches.run(unit.reference, unit.grants, now)
+            case RunSlice():
+                job = self._unfinished[unit.job_id]
+                self._long_work.run_slice(job, unit.quantum_s, unit.yields_after_s, self._crops_wait)
+            case _:
+                assert_never(unit)
+        self._meter.note(time.monotonic() - started, is_long=isinstance(unit, RunSlice))
+
+    def _crops_wait(self) -> bool:
+        return self._chips.bell_rang(self._lease.chip)
