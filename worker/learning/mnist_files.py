@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -65,7 +66,7 @@ def read_images_and_labels(raw_folder: Path, part: str) -> tuple[Tensor, Tensor]
     return images, labels
 
 
-def download_mnist(folder: Path) -> Path:
+def download_mnist(folder: Path, mirrors: Sequence[str] | None = None) -> Path:
     """Return the raw folder of MNIST under `folder`, fetching the files that are missing.
 
     Gives up after `DOWNLOAD_TIMEOUT_S` per connection and prints nothing, unlike torchvision's own download,
@@ -79,7 +80,7 @@ def download_mnist(folder: Path) -> Path:
     for packed_name, md5 in mnist.resources:
         target = raw_folder / packed_name.removesuffix(".gz")
         if not target.is_file():
-            packed = _fetch([f"{mirror}{packed_name}" for mirror in mnist.mirrors], md5)
+            packed = _fetch([f"{mirror}{packed_name}" for mirror in mirrors or mnist.mirrors], md5)
             raw_folder.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
             partial.write_bytes(gzip.decompress(packed))

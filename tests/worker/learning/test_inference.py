@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from worker.learning.arithmetic import Perceptron
+from worker.learning.errors import NetworkInvalidError
+from worker.learning.inference import Classifier
+from worker.learning.network import build_network, encode, resolve_spec, weights_of
+from worker.learning.network_spec import NetworkSpec
+
+
+@pytest.fixture
+def network(perceptron: Perceptron) -> torch.nn.Sequential:
+    torch.manual_seed(1)
+    return build_network(NetworkSpec(hidden_sizes=(40, 30)), perceptron, "mock")
+
+
+@pytest.fixture
+def classifier(network: torch.nn.Sequential, perceptron: Perceptron) -> Classifier:
+    spec = resolve_spec(NetworkSpec(hidden_sizes=(40, 30)), network)
+    return Classifier(spec, weights_of(network), perceptron)
+
+
+def some_crops(count: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(2).integers(0, 160, size=(count, 784), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 300])
+def test_without_noise_the_scores_are_the_networks(
+    classifier: Classifier, network: torch.nn.Sequential, perceptron: Perceptron, count: int
+) -> None:
+    perceptron.set_mock_parameter(perceptron.MockParameter(noise_std=0.0, gain=0.002))
+    crops = some_crops(count)
+
+    scores = classifier.scores(crops)
+
+    assert scores.shape == (count, 10)
+    assert scores.dtype == np.int8
+    assert np.array_equal(scores, network(encode(torch.from_numpy(crops))).detach().numpy())
+
+
+def test_with_noise_the_scores_are_distributed_as_the_networks(
+    classifier: Classifier, network: torch.nn.Sequential
+) -> None:
+    torch.manual_seed(3)
+    repeats = 3000
+    crop = some_crops(1)
+    many = torch.from_numpy(crop).expand(repeats, 784)
+
+    scores = classifier.scores(np.repeat(crop, repeats, axis=0)).astype(np.float64)
+
+    with torch.inference_mode():
+        expected = network(encode(many)).numpy()
+    np.testing.assert_allclose(scores.mean(0), expected.mean(0), atol=0.5)
+    np.testing.assert_allclose(scores.std(0), expected.std(0), rtol=0.1, atol=0.1)
+
+
+def test_the_weights_handed_in_stay_as_they_are(network: torch.nn.Sequential, perceptron: Perceptron) -> None:
+    weights = weights_of(network)
+    before = {name: tensor.clone() for name, tensor in weights.items()}
+
+    Classifier(resolve_spec(NetworkSpec(hidden_sizes=(40, 30)), network), weights, perceptron).scores(
+        some_crops(3)
+    )
+
+    assert all(torch.equal(weights[name], before[name]) for name in before)
+
+
+def test_an_open_number_of_sends_is_refused(network: torch.nn.Sequential, perceptron: Perceptron) -> None:
+    with pytest.raises(NetworkInvalidError, match="leaves num_sends open"):
+        Classifier(NetworkSpec(hidden_sizes=(40, 30)), weights_of(network), perceptron)
+
+
+@pytest.mark.parametrize(
+    "crops",
+    [
+        np.zeros((2, 783), np.uint8),
+        np.zeros((2, 28, 28), np.uint8),
+        np.zeros((2, 784), np.float32),
+    ],
+)
+def test_crops_of_another_form_are_refused(classifier: Classifier, crops: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match=r"expected \(batch, 784\) uint8"):
+        classifier.scores(crops)
+
+
+def test_the_chip_is_used_when_mock_is_off(network: torch.nn.Sequential, perceptron: Perceptron) -> None:
+    spec = resolve_spec(NetworkSpec(hidden_sizes=(40, 30)), network)
+    classifier = Classifier(spec, weights_of(network), perceptron, mock=False)
+
+    with pytest.raises(RuntimeError, match="No connection allocated"):
+        classifier.scores(some_crops(2))

@@ -1,0 +1,135 @@
+import pytest
+import torch
+from pydantic import ValidationError
+
+from worker.learning.arithmetic import Perceptron
+from worker.learning.errors import NetworkInvalidError
+from worker.learning.network import build_network, encode, load_weights, resolve_spec, weights_of
+from worker.learning.network_spec import NetworkSpec
+
+
+def test_pixels_of_128_and_more_send_31_and_the_others_nothing() -> None:
+    crops = torch.zeros(3, 784, dtype=torch.uint8)
+    crops[1, :5] = torch.tensor([1, 127, 128, 200, 255], dtype=torch.uint8)
+
+    inputs = encode(crops)
+
+    assert inputs.shape == (3, 784)
+    assert inputs.dtype == torch.float32
+    assert inputs[1, :6].tolist() == [0, 0, 31, 31, 31, 0]
+    assert float(inputs[[0, 2]].sum()) == 0
+
+
+def test_encoding_is_rounding_half_to_even_times_31() -> None:
+    crops = torch.arange(256, dtype=torch.uint8).unsqueeze(0)
+
+    inputs = encode(crops)
+
+    assert torch.equal(inputs, (crops.to(torch.float32) / 255).round() * 31)
+
+
+def test_the_default_network_sends_three_five_and_five_times(perceptron: Perceptron) -> None:
+    network = build_network(NetworkSpec(), perceptron, "mock")
+
+    spec = resolve_spec(NetworkSpec(), network)
+
+    assert spec.num_sends == (3, 5, 5)
+    assert spec.layer_shapes == ((784, 256), (256, 256), (256, 10))
+
+
+def test_weights_are_named_by_layer_and_within_the_chips_range(perceptron: Perceptron) -> None:
+    network = build_network(NetworkSpec(hidden_sizes=(20, 30)), perceptron, "mock")
+    with torch.no_grad():
+        network.get_parameter("linear2.weight")[0, 0] = 70.0
+
+    weights = weights_of(network)
+
+    assert {name: tuple(tensor.shape) for name, tensor in weights.items()} == {
+        "linear1.weight": (20, 784),
+        "linear1.bias": (20,),
+        "linear2.weight": (30, 20),
+        "linear2.bias": (30,),
+        "linear3.weight": (10, 30),
+        "linear3.bias": (10,),
+    }
+    assert float(weights["linear2.weight"][0, 0]) == 63.0
+
+
+def test_the_float32_reference_computes_what_the_mock_rounds(perceptron: Perceptron) -> None:
+    torch.manual_seed(1)
+    perceptron.set_mock_parameter(perceptron.MockParameter(noise_std=0.0, gain=0.002))
+    mock = build_network(NetworkSpec(), perceptron, "mock")
+    spec = resolve_spec(NetworkSpec(), mock)
+    smooth = build_network(spec, perceptron, "float32")
+    load_weights(smooth, weights_of(mock))
+    inputs = encode((torch.rand(50, 784) < 0.2).to(torch.uint8) * 255)
+
+    with torch.inference_mode():
+        rounded, reference = mock(inputs).flatten(), smooth(inputs).clamp(-128, 127).flatten()
+
+    assert not torch.equal(rounded, reference)
+    assert float(torch.corrcoef(torch.stack((rounded, reference)))[0, 1]) > 0.95
+
+
+def test_all_executions_start_from_the_same_weights(perceptron: Perceptron) -> None:
+    networks = []
+    for execution in ("mock", "float32", "chip"):
+        torch.manual_seed(2)
+        networks.append(build_network(NetworkSpec(), perceptron, execution))
+
+    first, *others = (weights_of(network) for network in networks)
+
+    for other in others:
+        assert all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_network_for_the_chip_needs_an_open_chip(perceptron: Perceptron) -> None:
+    network = build_network(NetworkSpec(hidden_sizes=(20,)), perceptron, "chip")
+
+    with pytest.raises(RuntimeError, match="No connection allocated"):
+        network(torch.zeros(2, 784))
+
+
+def test_weights_with_other_names_are_refused(perceptron: Perceptron) -> None:
+    network = build_network(NetworkSpec(hidden_sizes=(20,)), perceptron, "mock")
+
+    with pytest.raises(NetworkInvalidError, match="weights are named"):
+        load_weights(network, {"linear9.weight": torch.zeros(10, 20)})
+
+
+def test_weights_of_another_shape_are_refused(perceptron: Perceptron) -> None:
+    network = build_network(NetworkSpec(hidden_sizes=(20,)), perceptron, "mock")
+    foreign = build_network(NetworkSpec(hidden_sizes=(21,)), perceptron, "mock")
+
+    with pytest.raises(
+        NetworkInvalidError, match=r"linear1\.weight has shape \(21, 784\); expected \(20, 784\)"
+    ):
+        load_weights(network, weights_of(foreign))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(perceptron: Perceptron, bad: float) -> None:
+    network = build_network(NetworkSpec(hidden_sizes=(20,)), perceptron, "mock")
+    weights = weights_of(network)
+    weights["linear2.bias"][3] = bad
+
+    with pytest.raises(NetworkInvalidError, match=r"linear2\.bias holds numbers that are not finite"):
+        load_weights(network, weights)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("hidden_sizes", (0,)),
+        ("hidden_sizes", (1025,)),
+        ("hidden_sizes", (8,) * 9),
+        ("shift", 8),
+        ("num_sends", (3, 5)),
+        ("num_sends", (3, 5, 0)),
+        ("inputs", 785),
+        ("layers", 3),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=field):
+        NetworkSpec.model_validate({field: value})
