@@ -1,0 +1,114 @@
+"""What the service says of jobs, predictions and models, as JSON documents."""
+
+import hashlib
+from typing import Any
+
+WEIGHTS = b"safetensors of version 1"
+JOB_ID = "job-1"
+
+
+def job_record(state: str = "running", revision: int = 1, **changes: Any) -> dict[str, Any]:
+    """A job as the service describes it."""
+    record: dict[str, Any] = {
+        "id": JOB_ID,
+        "kind": "training",
+        "user": "admin",
+        "model": "digits",
+        "params": {"recipe": "strong"},
+        "state": state,
+        "created_at": "2026-03-01T10:00:00.250Z",
+        "started_at": None if state == "queued" else "2026-03-01T10:00:01Z",
+        "finished_at": "2026-03-01T10:01:00Z" if state == "succeeded" else None,
+        "updated_at": "2026-03-01T10:00:30Z",
+        "progress": 1.0 if state == "succeeded" else 0.0,
+        "metrics": {},
+        "result": None,
+        "error": None,
+        "provenance": {},
+        "attempts": 1,
+        "chip_time_s": 0.5,
+        "cancel_requested": False,
+        "revision": revision,
+        "queue": {"position": 2, "of": 3} if state == "queued" else None,
+        "eta": {"earliest_s": 20.0, "latest_s": 40.0} if state == "queued" else None,
+    }
+    return record | changes
+
+
+def trained(epochs: int = 2) -> dict[str, Any]:
+    """The record of a training that succeeded."""
+    rows = [
+        {
+            "epoch": n,
+            "learning_rate": 0.001,
+            "train_loss": 0.5 / n,
+            "train_accuracy": 0.9,
+            "test_loss": 0.4 / n,
+            "test_accuracy": 0.96 + n / 100,
+        }
+        for n in range(1, epochs + 1)
+    ]
+    confusion = [[90 if row == column else 1 for column in range(10)] for row in range(10)]
+    return job_record(
+        "succeeded",
+        9,
+        metrics={
+            "epoch": epochs,
+            "epochs_total": epochs,
+            "step": 20,
+            "steps_total": 20,
+            "loss": 0.2,
+            "accuracy": 0.98,
+            "dataset": "mnist",
+            "epochs": rows,
+        },
+        result={
+            "model": "digits",
+            "version": "1",
+            "accuracy": 0.98,
+            "confusion": confusion,
+            "dataset": "mnist",
+            "chip_time_s": 12.5,
+        },
+    )
+
+
+def predictions_document(count: int, version: str = "1") -> dict[str, Any]:
+    """The answer to `count` crops; crop i is seen as digit i modulo 10."""
+    return {
+        "model": "digits",
+        "version": version,
+        "chip": "chip-1",
+        "backend": "mock",
+        "calibration": None,
+        "transferred": False,
+        "timing": {"waiting_ms": 1.0, "chip_ms": 2.0, "total_ms": 4.0},
+        "predictions": [
+            {
+                "digit": i % 10,
+                "scores": [60 if d == i % 10 else d for d in range(10)],
+                "confidence": 0.9,
+                "batch_size": count,
+                "slot": i,
+            }
+            for i in range(count)
+        ],
+    }
+
+
+def manifest(version: str = "1") -> dict[str, Any]:
+    """A version's manifest."""
+    return {
+        "name": "digits",
+        "version": version,
+        "created_at": 1_767_225_600.0,
+        "recipe": {"name": "strong", "epochs": 2},
+        "metrics": {"accuracy": 0.98},
+        "dataset": {"name": "mnist"},
+        "network": {"inputs": 784, "hidden": [256, 256], "outputs": 10, "shift": 1, "num_sends": [3, 2, 2]},
+        "execution": "mock",
+        "backend": "mock",
+        "chip": "chip-1",
+        "weights_sha256": hashlib.sha256(WEIGHTS).hexdigest(),
+        "partial": False,
+    }

@@ -1,0 +1,223 @@
+"""A small real HTTP server that keeps the service's side of the contract, and breaks it when told to."""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from tests.client.records import JOB_ID, WEIGHTS, job_record, manifest, predictions_document, trained
+
+TOKEN = "a-token-of-the-tests"  # noqa: S105 - opens nothing but the tests' own server
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What arrived."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, read."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back; `cut` ends the connection in the middle of the body, `drop` before any byte."""
+
+    status: int = 200
+    document: Any = None
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cut: bool = False
+    drop: bool = False
+
+    @property
+    def content(self) -> bytes:
+        """The body, written."""
+        if self.body is not None:
+            return self.body
+        return b"" if self.document is None else json.dumps(self.document).encode()
+
+
+DROPPED = Reply(drop=True)
+
+
+def problem(status: int, code: str, detail: str, retry_after: str | None = None) -> Reply:
+    """A problem document."""
+    document = {"type": "about:blank", "title": code, "status": status, "detail": detail, "code": code}
+    headers = {"Content-Type": "application/problem+json"}
+    if retry_after is not None:
+        headers["Retry-After"] = retry_after
+    return Reply(status, document | {"retryable": status in {429, 503}, "error": detail}, headers=headers)
+
+
+def job_reply(record: Mapping[str, Any], status: int = 200) -> Reply:
+    """A job with its ETag."""
+    return Reply(status, record, headers={"ETag": f'"{record["revision"]}"'})
+
+
+MODEL = "/v1/models/digits"
+
+ANSWERS: dict[tuple[str, str], Reply] = {
+    ("GET", "/readyz"): Reply(document={"ready": True}),
+    ("GET", "/v1/models"): Reply(
+        document={"models": [{"name": "digits", "versions": ["1"], "aliases": {"latest": "1"}}]}
+    ),
+    ("GET", MODEL): Reply(
+        document={"name": "digits", "aliases": {"latest": "1"}, "versions": [manifest()]},
+    ),
+    ("GET", f"{MODEL}/versions/latest"): Reply(document=manifest()),
+    ("GET", f"{MODEL}/versions/1"): Reply(document=manifest()),
+    ("GET", f"{MODEL}/versions/1/weights"): Reply(body=WEIGHTS),
+    ("PUT", f"{MODEL}/aliases/production"): Reply(204),
+    ("DELETE", f"{MODEL}/aliases/production"): Reply(204),
+    ("DELETE", f"{MODEL}/versions/1"): Reply(204),
+    ("POST", f"/v1/jobs/{JOB_ID}/cancel"): job_reply(job_record("running", 3, cancel_requested=True), 202),
+    ("GET", "/v1/jobs"): Reply(document={"jobs": [trained(), job_record("queued")], "next_cursor": None}),
+    ("GET", "/v1/chip"): Reply(
+        document={
+            "chips": [
+                {
+                    "id": "chip-1",
+                    "backend": "mock",
+                    "state": "ready",
+                    "holder": {"host": "node", "pid": 77},
+                    "since": "2026-03-01T10:00:00Z",
+                    "calibration": None,
+                    "gain": 0.002,
+                    "noise_std": 2.0,
+                    "self_test": {"passed": True},
+                }
+            ]
+        }
+    ),
+    ("GET", "/v1/queue"): Reply(
+        document={
+            "crops": {"waiting": 4, "expected_wait_s": 0.02},
+            "jobs": {"running": 1, "queued": 2, "expected_wait_s": 90.0},
+        }
+    ),
+    ("GET", "/v1/usage"): Reply(
+        document={"users": [{"user": "admin", "chip_time_s": {"training": 61.5}, "total_s": 61.5}]}
+    ),
+}
+
+
+class Service:
+    """What the server answers, and what it was asked.
+
+    `answers` are by method and path, `faults` are given first, whoever asks. `jobs` are the states that the
+    job goes through: each long poll gets the next one, and the last one stays.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests: list[Request] = []
+        self.answers = dict(ANSWERS)
+        self.faults: deque[Reply] = deque()
+        self.jobs: deque[dict[str, Any]] = deque([trained()])
+        self.streams: deque[Reply] = deque()
+        self._lock = threading.Lock()
+
+    def asked(self, method: str, path: str) -> list[Request]:
+        """The requests of this method and path."""
+        return [r for r in self.requests if (r.method, r.path) == (method, path)]
+
+    def reply_to(self, request: Request) -> Reply:
+        """What to answer."""
+        with self._lock:
+            self.requests.append(request)
+            if self.faults:
+                return self.faults.popleft()
+            if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+                return problem(401, "not_authenticated", "No valid token came with the request")
+            return self._planned(request)
+
+    def _planned(self, request: Request) -> Reply:
+        match request.method, request.path:
+            case "POST", "/v1/jobs":
+                return job_reply(self.jobs[0], 202)
+            case "GET", path if path == f"/v1/jobs/{JOB_ID}":
+                return self._job(request)
+            case "GET", path if path == f"/v1/jobs/{JOB_ID}/events":
+                return self.streams.popleft()
+            case "POST", path if path.endswith("/classify") and ("POST", path) not in self.answers:
+                return self._classify(request)
+            case key:
+                return self.answers.get(key, problem(404, "not_found", f"there is no {request.path}"))
+
+    def _job(self, request: Request) -> Reply:
+        if "wait" in request.query and len(self.jobs) > 1:
+            self.jobs.popleft()
+        reply = job_reply(self.jobs[0])
+        known = request.headers.get("If-None-Match")
+        return Reply(304, headers=reply.headers) if known == reply.headers["ETag"] else reply
+
+    def _classify(self, request: Request) -> Reply:
+        kind = request.headers["Content-Type"]
+        if kind == "application/octet-stream":
+            return Reply(document=predictions_document(len(request.body) // 784))
+        if kind.startswith("multipart/"):
+            return Reply(document=predictions_document(request.body.count(b'name="images"')))
+        return Reply(document=predictions_document(1))
+
+
+def _handler_of(service: Service) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        # Without it, an answer in two writes waits for the client's delayed acknowledgement.
+        disable_nagle_algorithm = True
+
+        def answer(self) -> None:
+            parts = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            request = Request(
+                self.command, parts.path, dict(parse_qsl(parts.query)), dict(self.headers.items()), body
+            )
+            reply = service.reply_to(request)
+            if reply.drop:
+                self.close_connection = True
+                return
+            headers = {"Content-Type": "application/json", **reply.headers}
+            self.send_response(reply.status)
+            if reply.status not in {204, 304}:
+                headers["Content-Length"] = str(len(reply.content) + (100 if reply.cut else 0))
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(reply.content)
+            self.close_connection = self.close_connection or reply.cut
+
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    return Handler
+
+
+@contextmanager
+def running(service: Service) -> Iterator[Service]:
+    """The service, answering at `service.url`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(service))
+    server.daemon_threads = True
+    service.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield service
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
