@@ -1,13 +1,14 @@
-"""Gaussian readout noise, as fast as torch allows."""
+"""Gaussian readout noise."""
 
 import torch
 
 
-def fill_normal(out: torch.Tensor, std: float) -> torch.Tensor:
-    """Fill ``out`` with independent normal numbers of mean 0 and return it.
+def fill_normal(out: torch.Tensor, mean: float, std: float) -> torch.Tensor:
+    """Fill ``out`` with independent normal numbers from torch's default generator and return it.
 
     Args:
         out: float32, contiguous, any shape.
-        std: standard deviation, > 0.
+        mean: their mean.
+        std: their standard deviation, > 0.
     """
-    return out.normal_(0.0, std)
+    return out.normal_(mean, std)

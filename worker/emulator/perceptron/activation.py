@@ -14,13 +14,14 @@ class _Relu(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(values > 0)
+        ctx.save_for_backward(values)
         return torch.floor(values).clamp_(0, constants.output_activation_max)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
-        (positive,) = ctx.saved_tensors
-        return torch.mul(grads[0], positive)
+        (values,) = ctx.saved_tensors
+        grad: torch.Tensor = torch.ops.aten.threshold_backward.default(grads[0], values, 0.0)
+        return grad
 
 
 class _ConvertingRelu(torch.autograd.Function):
@@ -28,15 +29,15 @@ class _ConvertingRelu(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, shift: int) -> torch.Tensor:
-        ctx.save_for_backward(values > 0)
+        ctx.save_for_backward(values)
         ctx.scale = 2.0**-shift
         rectified = torch.floor(values).clamp_(0, constants.output_activation_max)
         return rectified.mul_(ctx.scale).floor_().clamp_(0, constants.input_activation_max)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (positive,) = ctx.saved_tensors
-        return (grads[0] * ctx.scale).mul_(positive), None
+        (values,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward.default(grads[0] * ctx.scale, values, 0.0), None
 
 
 def relu(input: torch.Tensor, mock: bool = False) -> torch.Tensor:  # noqa: A002 - hxtorch's keyword

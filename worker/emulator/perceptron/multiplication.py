@@ -13,7 +13,7 @@ class _Mac(torch.autograd.Function):
     """The chip's product forward; the gradient of the plain product, scaled, backward."""
 
     @staticmethod
-    def forward(  # noqa: PLR0917 - autograd passes arguments by position
+    def forward(
         ctx: Any, x: torch.Tensor, weights: torch.Tensor, num_sends: int, wait: int, mock: bool
     ) -> torch.Tensor:
         ctx.save_for_backward(x, weights)
@@ -33,7 +33,7 @@ class _Mac(torch.autograd.Function):
         return grad_x, grad_weights, None, None, None
 
 
-def mac(  # noqa: PLR0917 - hxtorch's signature
+def mac(
     x: torch.Tensor,
     weights: torch.Tensor,
     num_sends: int = 1,
@@ -72,7 +72,7 @@ def mac(  # noqa: PLR0917 - hxtorch's signature
     return y
 
 
-def matmul(  # noqa: PLR0917 - hxtorch's signature
+def matmul(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
     other: torch.Tensor,
     num_sends: int = 1,

@@ -3,10 +3,11 @@
 import torch
 
 from worker.emulator.perceptron import constants
+from worker.emulator.perceptron.products import operand_dtype
 
 
 def round_weights(weights: torch.Tensor) -> torch.Tensor:
-    """The synaptic weights nearest to ``weights``, float32 of the same shape, -63..63.
+    """The synaptic weights nearest to ``weights``: same shape, -63..63, of ``operand_dtype()``.
 
     Raises:
         OverflowError: a rounded weight is outside the range.
@@ -15,7 +16,7 @@ def round_weights(weights: torch.Tensor) -> torch.Tensor:
 
 
 def round_inputs(inputs: torch.Tensor) -> torch.Tensor:
-    """The input activations nearest to ``inputs``, float32 of the same shape, 0..31.
+    """The input activations nearest to ``inputs``: same shape, 0..31, of ``operand_dtype()``.
 
     Raises:
         OverflowError: a rounded input is outside the range.
@@ -24,12 +25,12 @@ def round_inputs(inputs: torch.Tensor) -> torch.Tensor:
 
 
 def _round_into_range(values: torch.Tensor, name: str, low: int, high: int) -> torch.Tensor:
-    rounded = torch.round(values.detach().to(torch.float32))
-    if rounded.numel() == 0:
-        return rounded
-    smallest, largest = (bound.item() for bound in torch.aminmax(rounded))
-    if not (low <= smallest and largest <= high):  # written so that NaN is refused too
-        raise OverflowError(
-            f"{name} must round to {low}..{high}, but the observed range is {smallest:g}..{largest:g}"
-        )
-    return rounded
+    values = values.detach()
+    if values.numel() > 0:
+        # Rounding keeps the order, so the extremes can be found first; amin and amax beat aminmax.
+        smallest, largest = (torch.round(bound).item() for bound in (values.amin(), values.amax()))
+        if not (low <= smallest and largest <= high):  # written so that NaN is refused too
+            raise OverflowError(
+                f"{name} must round to {low}..{high}, but the observed range is {smallest:g}..{largest:g}"
+            )
+    return torch.round(values).to(operand_dtype())

@@ -24,7 +24,7 @@ class Linear(MACLayer, torch.nn.Linear):
         weight_transform: applied to the weight first.
     """
 
-    def __init__(  # noqa: PLR0917 - hxtorch's signature
+    def __init__(
         self,
         in_features: int,
         out_features: int,
