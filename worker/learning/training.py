@@ -134,19 +134,13 @@ class Trainer:
         """Go on from a saved state of the same training.
 
         Raises:
-            StateMismatchError: The state comes from another recipe, network, data set or gain.
+            StateMismatchError: The state comes from another recipe, network, data set or gain, or lacks a part.
         """
         state.check_identity(self._identity())
+        names = [name for name, _ in self.network.named_parameters()]
+        state.check_tensors(["random", "order", *(f"weights.{name}" for name in names)])
         facts = state.facts
-        prefix = "weights."
-        load_weights(
-            self.network,
-            {
-                name.removeprefix(prefix): value
-                for name, value in state.tensors.items()
-                if name.startswith(prefix)
-            },
-        )
+        load_weights(self.network, {name: state.tensors[f"weights.{name}"] for name in names})
         restore_adam(self._optimiser, self.network, state.tensors)
         self._randomness.state = state.tensors["random"].clone()
         self._order = state.tensors["order"].clone()

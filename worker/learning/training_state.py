@@ -1,6 +1,6 @@
 """The saved state of a training: tensors and JSON-able facts, ready for a safetensors file."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,18 @@ class TrainerState:
                     f"the saved training has {name} {self.facts.get(name)!r}; this one has {value!r}. "
                     "Load it into a training with the same values."
                 )
+
+    def check_tensors(self, expected: Collection[str]) -> None:
+        """Check that these tensors are there.
+
+        Raises:
+            StateMismatchError: One is missing.
+        """
+        missing = sorted(set(expected) - self.tensors.keys())
+        if missing:
+            raise StateMismatchError(
+                f"the saved training lacks {', '.join(missing)}; it was not saved by this program. Start anew."
+            )
 
 
 def flatten_adam(optimiser: torch.optim.Adam, network: nn.Module) -> dict[str, Tensor]:

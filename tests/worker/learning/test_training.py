@@ -175,6 +175,15 @@ def test_the_state_of_another_training_is_refused(
         build(**difference).load_state(state)
 
 
+@pytest.mark.parametrize("name", ["random", "weights.linear2.bias"])
+def test_a_state_that_lacks_a_tensor_is_refused(build: Build, name: str) -> None:
+    state = build().state()
+    del state.tensors[name]
+
+    with pytest.raises(StateMismatchError, match=f"the saved training lacks {name};"):
+        build().load_state(state)
+
+
 def test_a_finished_training_runs_no_further(build: Build) -> None:
     trainer = finish(build(epochs=1))
 
