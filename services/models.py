@@ -28,6 +28,7 @@ from services.errors import (
 )
 from services.files import sync_folder, write_durably
 from services.manifest import Manifest, Origin
+from services.names import is_name
 from services.params import explain
 
 LATEST: Final = "latest"
@@ -45,16 +46,18 @@ class ModelStore:
         """Models that have a version, by name."""
         if not self._folder.is_dir():
             return []
-        return sorted(path.name for path in self._folder.iterdir() if self.versions(path.name))
+        return sorted(
+            path.name for path in self._folder.iterdir() if is_name(path.name) and self.versions(path.name)
+        )
 
     def versions(self, name: str) -> list[str]:
         """Version numbers of a model, oldest first; none when there is no such model."""
-        return [str(number) for number in sorted(_numbers(self._folder / name))]
+        return [str(number) for number in sorted(_numbers(self._folder / name))] if is_name(name) else []
 
     def aliases(self, name: str) -> dict[str, str]:
         """Versions by alias."""
         folder = self._folder / name / "aliases"
-        if not folder.is_dir():
+        if not is_name(name) or not folder.is_dir():
             return {}
         return {
             path.name: path.read_text("ascii").strip()
@@ -68,6 +71,8 @@ class ModelStore:
         Raises:
             ModelNotFoundError: there is no such model, version or alias.
         """
+        if not is_name(name) or not is_name(version_or_alias):
+            raise ModelNotFoundError(f"{name!r} with {version_or_alias!r} cannot be a model and its version")
         version = version_or_alias
         if not version.isdecimal():
             try:
@@ -166,10 +171,22 @@ class ModelStore:
         Raises:
             ModelNotFoundError: there is no such alias.
         """
-        try:
-            (self._folder / name / "aliases" / alias).unlink()
-        except FileNotFoundError:
-            raise ModelNotFoundError(f"model {name!r} has no alias {alias!r}") from None
+        if alias not in self.aliases(name):
+            raise ModelNotFoundError(f"model {name!r} has no alias {alias!r}")
+        (self._folder / name / "aliases" / alias).unlink(missing_ok=True)
+
+    def delete_model(self, name: str) -> None:
+        """Deletes a model with all its versions and aliases; their numbers are not given again.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+        """
+        if not self.versions(name):
+            raise ModelNotFoundError(f"there is no model {name!r}")
+        for alias in self.aliases(name):
+            self.delete_alias(name, alias)
+        for version in self.versions(name):
+            self.delete_version(name, version)
 
     def delete_version(self, name: str, version: str) -> None:
         """Deletes a version; `latest` moves to the newest one left.

@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     admin_token_file: Annotated[
         Path | None, Field(description="File that holds the admin's token; <data dir>/admin-token if unset.")
     ] = None
+    host: Annotated[str, Field(description="Address the API listens on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535, description="Port of the API.")] = 8080
     chip: Annotated[ChipChoice, Field(description="What executes: a real chip, or an emulation of it.")] = (
         "mock"
     )
@@ -42,7 +44,7 @@ class Settings(BaseSettings):
     mnist: Annotated[Path | None, Field(description="Folder that holds MNIST in torchvision's layout.")] = (
         None
     )
-    threads: Annotated[int, Field(ge=0, description="Threads of torch; 0: one per core.")] = 0
+    threads: Annotated[int, Field(ge=0, description="Threads of torch; 0: one less than cores.")] = 0
     max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body.")] = 32 * 2**20
     max_crops_per_request: Annotated[int, Field(ge=1)] = 20_000
     max_waiting_crops: Annotated[int, Field(ge=1, description="Crops that may wait for the chip.")] = 100_000

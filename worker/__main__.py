@@ -1,6 +1,8 @@
 """`python -m worker`: the process that owns one chip. Everything it needs is chosen and closed here."""
 
 import logging
+import os
+import socket
 import sys
 from contextlib import ExitStack
 from typing import Final
@@ -40,6 +42,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log_level)
+        logging.getLogger("celery").setLevel(logging.WARNING)
         return _run(settings)
     except LeaseLostError as error:
         _log.error("%s", error.message)
@@ -50,8 +53,8 @@ def main() -> int:
 
 
 def _run(settings: Settings) -> int:
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    # A core is left to Redis and the API: a thread that waits for one would hold up all the others.
+    torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 2) - 1))
     with ExitStack() as stack:
         # A lost answer must not claim twice: the worker never repeats a command by itself.
         connection = Connection(settings.redis_url, retries=0)
@@ -120,7 +123,14 @@ def _serve(
     stack.callback(presence.stop)
     wake_up(lease.chip)
     _log.info("chip %s (%s) is ready: %s", lease.chip, session.backend, dict(session.self_test))
-    worker = app.Worker(hostname=f"{lease.chip}@%h", loglevel=settings.log_level.upper(), without_gossip=True)
+    worker = app.Worker(
+        hostname=f"{lease.chip}@{socket.gethostname()}",
+        loglevel="WARNING",
+        without_gossip=True,
+        without_mingle=True,  # asking other workers for their clocks takes a second, and there are none
+        without_heartbeat=True,
+        quiet=True,
+    )
     worker.start()
     return int(worker.exitcode or 0)
 

@@ -54,6 +54,7 @@ class Turns:
         self._unfinished: dict[str, Job] = {}
         self._long_revision = -1
         self._may_have_lost_claims = True
+        """Whether the turn before ended in the middle, so that crops may be claimed and not answered."""
         self.last_seen = time.monotonic()
         """When a turn last did something, by the monotonic clock; the presence thread watches it."""
 
@@ -64,10 +65,10 @@ class Turns:
             LeaseLostError: the worker no longer holds the chip.
         """
         end = time.monotonic() + self._turn_s
+        may_have_lost_claims, self._may_have_lost_claims = self._may_have_lost_claims, True
         try:
-            if self._may_have_lost_claims:
+            if may_have_lost_claims:
                 self._batches.recover(time.time())
-                self._may_have_lost_claims = False
             while (left_s := end - time.monotonic()) > 0:
                 self.last_seen = time.monotonic()
                 unit, now = self._choose()
@@ -75,10 +76,9 @@ class Turns:
                     self._run_unit(unit, now)
                 elif left_s < _SHORTEST_WAIT_S or not self._chips.wait_for_bell(self._lease.chip, left_s):
                     break
+            self._may_have_lost_claims = False
             return self._chips.end_turn(self._lease)
         except RedisUnavailableError as error:
-            # An answer may be lost that said what this worker claimed.
-            self._may_have_lost_claims = True
             _log.warning("the turn is interrupted: %s", error.message)
             time.sleep(_PAUSE_S)
             return False

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from services.errors import LeaseHeldError
 from services.store.connection import Connection, pairs, translated_errors
@@ -28,9 +28,11 @@ class ChipRecord:
     status: Mapping[str, Any]
 
     @property
-    def is_served(self) -> bool:
-        """Whether a worker holds the lease and its session passed the self-test."""
-        return self.holder is not None and bool(self.status.get("ready"))
+    def state(self) -> Literal["ready", "starting", "absent"]:
+        """`ready` when a worker holds the lease and its session passed the self-test."""
+        if self.holder is None:
+            return "absent"
+        return "ready" if self.status.get("ready") else "starting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,15 @@ class ChipStore:
         return Look(
             waiting={lane.decode(): _waiting(text) for lane, text in pairs(waiting).items()},
             long_revision=int(revision),
-            charged={user.decode(): _charge(text) for user, text in pairs(charged).items()},
+            charged={user.decode(): read_charge(text) for user, text in pairs(charged).items()},
             now=float(now),
         )
+
+    def waiting_crops(self) -> int:
+        """Crops that no worker has claimed yet."""
+        with translated_errors():
+            stored: Any = self._connection.client.hvals("hx:crops:waiting")
+        return sum(_waiting(text)[0] for text in stored)
 
     def wait_for_bell(self, chip: str, timeout_s: float) -> bool:
         """Waits until somebody rings this chip's bell; says whether somebody did."""
@@ -152,6 +160,7 @@ def _waiting(text: bytes) -> tuple[int, int, float]:
     return int(crops), int(entries), int(oldest_ms) / 1000
 
 
-def _charge(text: bytes) -> tuple[float, float]:
+def read_charge(text: bytes) -> tuple[float, float]:
+    """A decaying sum as it is stored: seconds, and the time it was true."""
     seconds, at = text.split()
     return float(seconds), float(at)

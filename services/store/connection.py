@@ -42,7 +42,7 @@ class Connection:
             max_connections=max_connections,
             socket_timeout=10,
             socket_connect_timeout=5,
-            socket_keepalive=True,
+            **({} if url.startswith("unix://") else {"socket_keepalive": True}),
             health_check_interval=15,
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), retries),
         )

@@ -169,9 +169,9 @@ class CropStore:
             "replies": list(replies.items()),
             "charges": list(charges.items()),
         }
-        self._connection.run(
-            "finish_crops", lease.chip, lease.fence, HALF_LIFE_S, self._keep_s, msgpack.packb(batch)
-        )
+        # Redis' own MessagePack knows the format without a type for bytes.
+        packed = msgpack.packb(batch, use_bin_type=False)
+        self._connection.run("finish_crops", lease.chip, lease.fence, HALF_LIFE_S, self._keep_s, packed)
 
 
 def _entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:

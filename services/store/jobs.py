@@ -12,7 +12,7 @@ from services.errors import (
     QueueFullError,
 )
 from services.jobs import Job, JobState, to_hash
-from services.store.chips import Lease
+from services.store.chips import Lease, read_charge
 from services.store.connection import Connection, translated_errors
 
 HALF_LIFE_S: Final = 600.0
@@ -197,6 +197,12 @@ class JobStore:
         with translated_errors():
             found: Any = self._connection.client.hgetall(f"hx:job:{job_id}:results")
         return {int(part): answer for part, answer in found.items()}
+
+    def charged(self) -> dict[str, tuple[float, float]]:
+        """By user, the decaying sum of charged seconds and the time it was true."""
+        with translated_errors():
+            stored: Any = self._connection.client.hgetall("hx:charged")
+        return {user.decode(): read_charge(text) for user, text in stored.items()}
 
     def usage(self, kinds: Iterable[str]) -> dict[str, dict[str, float]]:
         """Chip time in seconds by user and kind."""

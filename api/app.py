@@ -1,0 +1,33 @@
+"""The Flask application, put together."""
+
+from flask import Flask, Response
+
+from api.application import Application
+from api.authentication import register_authentication
+from api.documentation import register_documentation
+from api.problems import register_problems
+from api.routes import chip, classification, health, jobs, models
+from services.users import Tokens
+
+
+def create_app(application: Application, tokens: Tokens) -> Flask:
+    """The web application over these services."""
+    app = Flask("api", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = application.settings.max_body_bytes
+    app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
+    app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
+    app.json.compact = True  # type: ignore[attr-defined] # the same
+    app.extensions["hxserve"] = application
+    register_authentication(app, tokens)
+    register_problems(app)
+    for module in (jobs, classification, models, chip, health):
+        app.register_blueprint(module.routes)
+    register_documentation(app)
+    app.after_request(_protect)
+    return app
+
+
+def _protect(response: Response) -> Response:
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -1,0 +1,73 @@
+"""What the routes work with, made once per process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from services.classification import Classifications
+from services.inspection import Inspections
+from services.models import ModelStore
+from services.scheduling import Policy
+from services.settings import Settings
+from services.store.chips import ChipStore
+from services.store.connection import Connection
+from services.store.crops import CropStore
+from services.store.jobs import JobStore
+from services.store.listener import Listener
+from services.submission import Submissions
+from services.wakeups import WakeUp
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The services behind the routes."""
+
+    settings: Settings
+    connection: Connection
+    jobs: JobStore
+    chips: ChipStore
+    models: ModelStore
+    listener: Listener
+    submissions: Submissions
+    classifications: Classifications
+    inspections: Inspections
+
+
+@contextmanager
+def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Application]:
+    """The services of one API process; it listens to Redis until the context ends."""
+    connection = Connection(settings.redis_url)
+    listener = Listener(connection)
+    jobs = JobStore(connection, keep_jobs_s=settings.keep_jobs_s)
+    models = ModelStore(settings.models_dir)
+    crops = CropStore(
+        connection, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
+    )
+    classifications = Classifications(
+        crops, jobs, models, listener, wake_up, max_crops=settings.max_crops_per_request
+    )
+    policy = Policy(batch_crops=settings.batch_crops, quantum_s=settings.quantum_s)
+    listener.start()
+    try:
+        yield Application(
+            settings=settings,
+            connection=connection,
+            jobs=jobs,
+            chips=ChipStore(connection, lease_s=settings.lease_s),
+            models=models,
+            listener=listener,
+            submissions=Submissions(jobs, models, wake_up, max_queued_jobs=settings.max_queued_jobs),
+            classifications=classifications,
+            inspections=Inspections(jobs, classifications, listener, policy),
+        )
+    finally:
+        listener.stop()
+        connection.close()
+
+
+def application() -> Application:
+    """The services of the process that answers this request."""
+    return cast("Application", current_app.extensions["hxserve"])

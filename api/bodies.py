@@ -1,0 +1,146 @@
+"""Crops from the body of a request, in every form a client may send them."""
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+from flask import Request
+from numpy.typing import NDArray
+
+from api.images import SIDE, read_image
+from services.answers import CROP_BYTES
+from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
+
+_PICTURES: Final = "image/png, image/jpeg, multipart/form-data of pictures"
+_FORMS: Final = f"application/octet-stream, application/x-npy, {_PICTURES} or application/json"
+
+_NPY_HEADERS: Final = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def read_crops(request: Request, most: int) -> bytes:
+    """The crops of a request, (n, 784) bytes, n at least 1.
+
+    Raises:
+        InvalidImagesError: the body does not hold what its type says.
+        TooLargeError: there are more than `most` crops, or the body is too large.
+        UnsupportedMediaError: it has another type.
+    """
+    kind = request.mimetype
+    if kind == "application/octet-stream" or (not kind and request.content_length):
+        crops = _raw(request.get_data(cache=False))
+    else:
+        reader = _READERS.get(kind)
+        if reader is None:
+            raise UnsupportedMediaError(
+                f"a body of type {kind or 'nothing'!r} is not understood; send {_FORMS}"
+            )
+        crops = reader(request, most)
+    if len(crops) > most * CROP_BYTES:
+        raise _too_many(len(crops) // CROP_BYTES, most)
+    return crops
+
+
+def _too_many(count: int, most: int) -> TooLargeError:
+    return TooLargeError(f"{count} images are too many; send at most {most} per request")
+
+
+def _raw(body: bytes) -> bytes:
+    if not body or len(body) % CROP_BYTES:
+        raise InvalidImagesError(
+            f"the body has {len(body)} bytes; send {CROP_BYTES} (28 x 28) bytes per image, at least one image"
+        )
+    return body
+
+
+def _npy(request: Request, most: int) -> bytes:
+    array = _read_npy(request.get_data(cache=False))
+    if array.shape == (SIDE, SIDE):
+        array = array[np.newaxis]
+    if array.ndim < 2 or array.shape[1:] not in {(SIDE, SIDE), (CROP_BYTES,)} or not len(array):
+        raise InvalidImagesError(
+            f"the array has shape {array.shape}; expected (n, 28, 28) or (n, 784) with n at least 1"
+        )
+    if len(array) > most:
+        raise _too_many(len(array), most)
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array).tobytes()
+    if array.dtype.kind == "f":
+        return _from_unit(array, "the array")
+    raise InvalidImagesError(f"the array is of type {array.dtype}; expected uint8 (0..255) or float (0..1)")
+
+
+def _read_npy(body: bytes) -> NDArray[Any]:
+    """The array of a .npy file, without a copy; the header is not trusted with an allocation."""
+    file = io.BytesIO(body)
+    try:
+        read_header = _NPY_HEADERS[np.lib.format.read_magic(file)]
+        shape, is_fortran, dtype = read_header(file)
+        # Numbers only: an array of Python objects raises here, as does one shorter or longer than announced.
+        array = np.frombuffer(body, dtype, offset=file.tell())
+        return array.reshape(shape, order="F" if is_fortran else "C")
+    except (ValueError, KeyError, EOFError, OverflowError, SyntaxError, TypeError) as error:
+        raise InvalidImagesError(f"the body is not a .npy array of numbers: {error}") from None
+
+
+def _json(request: Request, most: int) -> bytes:
+    body: Any = request.get_json(silent=True)
+    if not isinstance(body, Mapping) or set(body) != {"images"} or not isinstance(body["images"], list):
+        raise InvalidImagesError(
+            'the body is not what was expected; send {"images": [...]}, each image 28 rows of 28 numbers 0..1'
+        )
+    images = body["images"]
+    if not images:
+        raise InvalidImagesError("there are no images; send at least one")
+    if len(images) > most:
+        raise _too_many(len(images), most)
+    return b"".join(_json_image(image, number) for number, image in enumerate(images))
+
+
+def _json_image(image: Any, number: int) -> bytes:
+    try:
+        array = np.array(image)
+    except (ValueError, OverflowError):
+        array = np.empty(0)
+    if array.dtype.kind not in "iuf" or array.shape != (SIDE, SIDE):
+        found = f"{array.size} values" if array.dtype.kind in "iuf" and array.size else "something else"
+        raise InvalidImagesError(f"image {number} holds {found}; expected 28 rows of 28 numbers 0..1")
+    return _from_unit(array.astype(np.float64), f"image {number}")
+
+
+def _from_unit(values: NDArray[Any], name: str) -> bytes:
+    """Numbers 0..1 as bytes 0..255; one half is dark, as it is when rounded half to even."""
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
+        raise InvalidImagesError(
+            f"{name} holds values from {values.min():g} to {values.max():g}; expected numbers from 0 to 1"
+        )
+    return bytes(np.ceil(values * 255 - 0.5).astype(np.uint8).data)
+
+
+def _picture(request: Request, most: int) -> bytes:
+    del most
+    return read_image(request.get_data(cache=False), "the image").tobytes()
+
+
+def _multipart(request: Request, most: int) -> bytes:
+    files = [file for name in request.files for file in request.files.getlist(name)]
+    if not files:
+        raise InvalidImagesError("the form has no files; send each picture as a file part")
+    if len(files) > most:
+        raise _too_many(len(files), most)
+    return b"".join(
+        read_image(file.read(), f"image {number} ({file.filename or 'unnamed'})").tobytes()
+        for number, file in enumerate(files)
+    )
+
+
+_READERS: Final[Mapping[str, Callable[[Request, int], bytes]]] = {
+    "application/x-npy": _npy,
+    "application/json": _json,
+    "image/png": _picture,
+    "image/jpeg": _picture,
+    "multipart/form-data": _multipart,
+}

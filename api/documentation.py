@@ -1,0 +1,92 @@
+"""The OpenAPI document, made from the routes, and its page."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask import Flask, Response, jsonify, request
+from offapi import OpenAPITemplate
+from pydantic import BaseModel, ValidationError
+from spectree import Response as Answers
+from spectree import SecurityScheme, SpecTree
+from spectree.models import SecureType, SecuritySchemeData
+from spectree.plugins.flask_plugin import FlaskPlugin
+
+from api.schemas import Problem
+from services.errors import InvalidInputError, UnsupportedMediaError
+from services.params import explain
+
+_TOKEN: Final = "token"  # noqa: S105 a name
+
+
+def _refuse_invalid(
+    request_: Any, response: Any, error: Exception | None, instance: Any, adapter: Any
+) -> None:
+    del request_, response, instance, adapter
+    if not isinstance(error, ValidationError):
+        return
+    if request.method in {"POST", "PUT"} and request.content_length:
+        if not request.is_json:
+            raise UnsupportedMediaError(f"the body is of type {request.mimetype!r}; send application/json")
+        if request.get_json(silent=True) is None:
+            raise InvalidInputError("the body is not JSON; send one JSON object")
+    raise InvalidInputError(explain(error, BaseModel))
+
+
+class _RequestsOnly(FlaskPlugin):
+    """Checks what comes in; that what goes out is as documented is the tests' work, not every request's."""
+
+    def validate_response(
+        self, resp: Any, resp_model: Answers | None, skip_validation: bool, force_resp_serialize: bool
+    ) -> Any:
+        del skip_validation
+        return super().validate_response(resp, resp_model, True, force_resp_serialize)
+
+
+SPEC: Final = SpecTree(
+    backend=_RequestsOnly,
+    before=_refuse_invalid,
+    mode="strict",
+    title="hxserve",
+    version="1",
+    description="One neuromorphic chip, many users: training jobs, digit classification, models.",
+    path="spectree",
+    page_templates={},
+    annotations=True,
+    security_schemes=[
+        SecurityScheme(name=_TOKEN, data=SecuritySchemeData(type=SecureType.HTTP, scheme="bearer"))
+    ],
+    security={_TOKEN: []},
+)
+"""What documents and checks the routes."""
+
+
+def answers(status: int, model: type[BaseModel] | None, *problems: int) -> Answers:
+    """The answers of a route: one when all is well, and the problems it may report besides."""
+    described: dict[str, Any] = {f"HTTP_{code}": Problem for code in {401, 422, 503, *problems}}
+    described[f"HTTP_{status}"] = model
+    return Answers(**described)
+
+
+def register_documentation(app: Flask) -> None:
+    """Serves `/openapi.json` and `/docs`, from this machine alone."""
+    SPEC.register(app)
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return jsonify(_finished(SPEC.spec))
+
+    @app.get("/docs")
+    def docs() -> str:
+        return OpenAPITemplate.SWAGGER.value.format(spec_url="/openapi.json")
+
+
+def _finished(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with problems under their own media type."""
+    document = dict(spec)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                content = answer.get("content", {})
+                if status[0] in "45" and "application/json" in content:
+                    content["application/problem+json"] = content.pop("application/json")
+    return document

@@ -1,0 +1,102 @@
+"""What an error becomes over HTTP: RFC 9457 problem documents, and the only table of statuses."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from flask import Flask, Response, json, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from services import errors
+from services.errors import HxserveError
+
+STATUS_OF: Final[Mapping[type[HxserveError], HTTPStatus]] = {
+    errors.HxserveError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnsupportedMediaError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
+    errors.NotFoundError: HTTPStatus.NOT_FOUND,
+    errors.ConflictError: HTTPStatus.CONFLICT,
+    errors.QueueFullError: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ExpiredError: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.LeaseHeldError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.LeaseLostError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.CheckpointDamagedError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.StorageError: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.ChipError: HTTPStatus.BAD_GATEWAY,
+    errors.DatasetMissingError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.JobCrashedError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""The status of a class, and of its subclasses that have no line of their own."""
+
+_DEFAULT_RETRY_AFTER_S: Final = 1
+_log = logging.getLogger(__name__)
+
+
+def status_of(kind: type[HxserveError]) -> HTTPStatus:
+    """The HTTP status of an error class."""
+    return next(STATUS_OF[cls] for cls in kind.__mro__ if cls in STATUS_OF)
+
+
+def problem(error: HxserveError) -> Response:
+    """The problem document of an error."""
+    status = status_of(type(error))
+    response = _document(status, error.code, error.message, retryable=error.retryable)
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        response.headers["Retry-After"] = str(round(error.retry_after_s or _DEFAULT_RETRY_AFTER_S) or 1)
+    if status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="hxserve"'
+    return response
+
+
+def register_problems(app: Flask) -> None:
+    """Lets every error of the application end as a problem document."""
+    app.register_error_handler(HxserveError, _ours)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _ours(error: HxserveError) -> Response:
+    if status_of(type(error)) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("%s %s: %s [%s]", request.method, request.path, error.message, error.code)
+    return problem(error)
+
+
+def _of_http(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    if isinstance(error, RequestEntityTooLarge):
+        most = request.max_content_length
+        return problem(
+            errors.TooLargeError(f"the body is larger than {most} bytes; send it in several requests")
+        )
+    code = status.phrase.lower().replace(" ", "_")
+    detail = error.description or status.description
+    if status is HTTPStatus.NOT_FOUND:
+        detail = f"there is no {request.path}; /openapi.json lists what there is"
+    response = _document(status, code, detail, retryable=False)
+    for name, value in error.get_headers():
+        if name.lower() == "allow":
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    _log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    return problem(HxserveError())
+
+
+def _document(status: HTTPStatus, code: str, detail: str, *, retryable: bool) -> Response:
+    body = {
+        "type": f"urn:hxserve:problem:{code}",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+        "retryable": retryable,
+        "error": detail,
+    }
+    return Response(json.dumps(body), status=status, content_type="application/problem+json")

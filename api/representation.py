@@ -1,0 +1,60 @@
+"""Records as JSON that a client reads: times in ISO 8601, what waits with its place and time."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from services.inspection import JobView, Outlook
+from services.jobs import Job
+
+
+def job_json(view: JobView) -> dict[str, Any]:
+    """A job as clients see it."""
+    job = view.job
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "user": job.user,
+        "model": job.model,
+        "params": job.params,
+        "state": job.state,
+        "created_at": iso(job.created_at),
+        "started_at": iso(job.started_at),
+        "finished_at": iso(job.finished_at),
+        "updated_at": iso(job.updated_at),
+        "progress": job.progress,
+        "metrics": job.metrics,
+        "result": view.result,
+        "error": job.error,
+        "provenance": job.provenance,
+        "attempts": job.attempts,
+        "chip_time_s": round(job.chip_time_s, 3),
+        "cancel_requested": job.cancel_requested,
+        "revision": job.revision,
+        "queue": _queue(view.outlook),
+        "eta": _eta(view.outlook),
+    }
+
+
+def etag_of(job: Job) -> str:
+    """The ETag of a job's record as it is now."""
+    return f'"{job.id}-{job.revision}"'
+
+
+def iso(at: float | None) -> str | None:
+    """A Unix time as ISO 8601 in UTC."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _queue(outlook: Outlook) -> Mapping[str, int] | None:
+    if outlook.position is None:
+        return None
+    return {"position": outlook.position, "of": outlook.of}
+
+
+def _eta(outlook: Outlook) -> Mapping[str, float] | None:
+    if outlook.earliest_s is None or outlook.latest_s is None:
+        return None
+    return {"earliest_s": round(outlook.earliest_s, 1), "latest_s": round(outlook.latest_s, 1)}

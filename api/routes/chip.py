@@ -1,0 +1,83 @@
+"""Routes of the chip, the queue and the use of both."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from api.application import application
+from api.documentation import SPEC, answers
+from api.representation import iso
+from api.schemas import ChipsAnswer, QueueAnswer, UsageAnswer
+from services.jobs import JobKind, JobState
+from services.store.chips import ChipRecord
+
+routes = Blueprint("chip", __name__, url_prefix="/v1")
+
+
+@routes.get("/chip")
+@SPEC.validate(resp=answers(200, ChipsAnswer), tags=["chip"])
+def show_chips() -> Response:
+    """Show the chips: what they are, who holds them, how their self-test went."""
+    return jsonify({"chips": [_chip(record) for record in application().chips.records()]})
+
+
+@routes.get("/queue")
+@SPEC.validate(resp=answers(200, QueueAnswer), tags=["chip"])
+def show_queue() -> Response:
+    """Show what waits, before submitting."""
+    app = application()
+    waiting = app.chips.waiting_crops()
+    unfinished = app.jobs.unfinished()
+    states = [job.state for job in unfinished]
+    served = [record for record in app.chips.records() if record.state == "ready"]
+    paces = [record.status["crop_s"] for record in served if record.status.get("crop_s")]
+    return jsonify(
+        {
+            "crops": {
+                "waiting": waiting,
+                "expected_wait_s": round(waiting * min(paces) / len(served), 4) if paces else None,
+            },
+            "jobs": {
+                "running": states.count(JobState.RUNNING),
+                "queued": states.count(JobState.QUEUED),
+                "expected_wait_s": round(
+                    len({job.user for job in unfinished}) * app.settings.quantum_s / len(served), 3
+                )
+                if served
+                else None,
+            },
+        }
+    )
+
+
+@routes.get("/usage")
+@SPEC.validate(resp=answers(200, UsageAnswer), tags=["chip"])
+def show_usage() -> Response:
+    """Show the chip time each user was charged."""
+    used = application().jobs.usage(JobKind)
+    return jsonify(
+        {
+            "users": [
+                {
+                    "user": user,
+                    "chip_time_s": {kind: round(seconds, 3) for kind, seconds in kinds.items()},
+                    "total_s": round(sum(kinds.values()), 3),
+                }
+                for user, kinds in sorted(used.items())
+            ]
+        }
+    )
+
+
+def _chip(record: ChipRecord) -> dict[str, Any]:
+    status = record.status
+    return {
+        "id": record.chip,
+        "state": record.state,
+        "holder": record.holder,
+        "since": iso(record.since),
+        **{
+            name: status.get(name)
+            for name in ("backend", "identifier", "calibration", "gain", "noise_std", "self_test")
+        },
+    }

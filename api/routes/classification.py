@@ -1,0 +1,71 @@
+"""The route that crops take."""
+
+from flask import Blueprint, Response, jsonify, request
+from pydantic import ValidationError
+
+from api.application import application
+from api.authentication import current_user
+from api.bodies import read_crops
+from api.documentation import SPEC, answers
+from api.routes.jobs import job_response
+from api.schemas import ClassifyAnswer, ClassifyQuery, ImagesBody, JobAnswer
+from services.classification import Pending, Request
+from services.errors import InvalidInputError
+from services.models import LATEST
+from services.params import explain
+from services.submission import bind_key
+
+routes = Blueprint("classification", __name__, url_prefix="/v1/models")
+
+_ANSWERS = answers(200, ClassifyAnswer, 404, 409, 413, 415, 429, 502, 504)
+_ANSWERS.add_model(202, JobAnswer)
+
+
+@routes.post("/<name>/classify")
+@SPEC.validate(
+    query=ClassifyQuery, json=ImagesBody, resp=_ANSWERS, skip_validation=True, tags=["classification"]
+)
+def classify(name: str) -> Response:
+    """Classify digits with the version that `latest` means.
+
+    The body is `application/octet-stream` (n x 784 bytes), `application/x-npy`, `image/png`, `image/jpeg`,
+    `multipart/form-data` of such pictures, or JSON. 200 with one prediction per image; 202 with a job when they are
+    not there within `wait` seconds.
+    """
+    return _classify(name, LATEST)
+
+
+@routes.post("/<name>/versions/<version>/classify")
+@SPEC.validate(
+    query=ClassifyQuery, json=ImagesBody, resp=_ANSWERS, skip_validation=True, tags=["classification"]
+)
+def classify_with_version(name: str, version: str) -> Response:
+    """Classify digits with a version or alias.
+
+    As with `latest`; the body has the same forms.
+    """
+    return _classify(name, version)
+
+
+def _classify(name: str, version: str) -> Response:
+    app, user = application(), current_user()
+    try:
+        query = ClassifyQuery.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        raise InvalidInputError(explain(error, ClassifyQuery)) from None
+    crops = read_crops(request, app.settings.max_crops_per_request)
+    key = request.headers.get("Idempotency-Key")
+    answer = app.classifications.classify(
+        Request(
+            user=user,
+            model=name,
+            version=version,
+            crops=crops,
+            wait_s=query.wait,
+            deadline_s=query.deadline,
+            idempotency=bind_key(user, key, f"{name}@{version}".encode() + crops),
+        )
+    )
+    if isinstance(answer, Pending):
+        return job_response(app, app.jobs.get(answer.job_id), 202)
+    return jsonify(answer)

@@ -1,0 +1,117 @@
+"""Routes of jobs."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from flask import Blueprint, Response, json, jsonify, request
+
+from api.application import Application, application
+from api.authentication import current_user
+from api.documentation import SPEC, answers
+from api.representation import etag_of, job_json
+from api.schemas import JobAnswer, JobsAnswer, JobsQuery, WaitQuery
+from services.inspection import Filter
+from services.jobs import Job, JobKind, JobState
+from services.params import JobRequest
+
+_HEARTBEAT_S: Final = 15.0
+
+routes = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
+
+
+@routes.post("")
+@SPEC.validate(json=JobRequest, resp=answers(202, JobAnswer, 404, 409, 415, 429), tags=["jobs"])
+def submit_job(json: JobRequest) -> Response:
+    """Submit a long job.
+
+    The job is durable when the answer comes. With an `Idempotency-Key` header the same request twice is one job.
+    """
+    app = application()
+    job = app.submissions.submit(json, current_user(), request.headers.get("Idempotency-Key"))
+    return job_response(app, job, 202)
+
+
+@routes.get("")
+@SPEC.validate(query=JobsQuery, resp=answers(200, JobsAnswer), tags=["jobs"])
+def list_jobs(query: JobsQuery) -> Response:
+    """List jobs, newest first."""
+    wanted = Filter(
+        JobState(query.state) if query.state else None,
+        JobKind(query.kind) if query.kind else None,
+        query.user,
+    )
+    page = application().inspections.page(wanted, query.limit, query.cursor)
+    return jsonify({"jobs": [job_json(view) for view in page.views], "next_cursor": page.next_cursor})
+
+
+@routes.get("/<job_id>")
+@SPEC.validate(query=WaitQuery, resp=answers(200, JobAnswer, 404), tags=["jobs"])
+def show_job(job_id: str, query: WaitQuery) -> Response:
+    """Show a job.
+
+    With `wait`, the answer comes when the job differs from what `If-None-Match` names, or from what it is now.
+    """
+    app = application()
+    job = app.jobs.get(job_id)
+    etags = request.if_none_match
+    if query.wait and (not etags or etags.contains(etag_of(job).strip('"'))):
+        job = app.inspections.wait_for_change(job_id, job.revision, query.wait)
+    if etags.contains(etag_of(job).strip('"')):
+        return Response(status=304, headers={"ETag": etag_of(job)})
+    return job_response(app, job, 200)
+
+
+@routes.post("/<job_id>/cancel")
+@SPEC.validate(resp=answers(200, JobAnswer, 404), tags=["jobs"])
+def cancel_job(job_id: str) -> Response:
+    """Cancel a job.
+
+    What waits is cancelled at once, what runs at its next mini-batch; of a training what it learnt is kept as a
+    partial version. A finished job stays as it is.
+    """
+    app = application()
+    return job_response(app, app.submissions.cancel(job_id), 200)
+
+
+@routes.get("/<job_id>/events")
+@SPEC.validate(resp=answers(200, None, 404), tags=["jobs"])
+def stream_events(job_id: str) -> Response:
+    """Listen to a job.
+
+    Server-sent events, from the first or after `Last-Event-ID`; the stream ends with the job.
+    """
+    app = application()
+    app.jobs.get(job_id)
+    return Response(
+        _events(app, job_id, request.headers.get("Last-Event-ID", "0")),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def job_response(app: Application, job: Job, status: int) -> Response:
+    """A job as an answer."""
+    response = jsonify(job_json(app.inspections.view(job)))
+    response.status_code = status
+    response.headers["ETag"] = etag_of(job)
+    if status == 202:
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return response
+
+
+def _events(app: Application, job_id: str, after: str) -> Iterator[str]:
+    with app.listener.watching(job_id) as changed:
+        while True:
+            changed.clear()
+            job = app.jobs.get(job_id)
+            for event_id, at, event in app.jobs.events(job_id, after=after):
+                after = event_id
+                yield _event(event_id, {"at": at, **event})
+            if job.state.is_final:
+                return
+            if not changed.wait(_HEARTBEAT_S):
+                yield ": still here\n\n"
+
+
+def _event(event_id: str, content: dict[str, Any]) -> str:
+    return f"id: {event_id}\nevent: {content['type']}\ndata: {json.dumps(content)}\n\n"

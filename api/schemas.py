@@ -1,0 +1,242 @@
+"""What the API's answers look like, for its documentation and for those who build against it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.manifest import Manifest
+from services.names import Name
+
+Moment = Annotated[str, Field(description="ISO 8601, UTC.")]
+
+
+class Schema(BaseModel):
+    """An answer or a part of one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Problem(Schema):
+    """What went wrong, as RFC 9457 has it; `error` repeats `detail` for clients of the inference protocol."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    error: str
+
+
+class StoredProblem(Schema):
+    """Why a job failed."""
+
+    code: str
+    message: str
+
+
+class QueuePlace(Schema):
+    """A place among the unfinished long jobs: 1 goes next."""
+
+    position: int
+    of: int
+
+
+class Eta(Schema):
+    """Seconds until the job is finished, a range."""
+
+    earliest_s: float
+    latest_s: float
+
+
+class JobAnswer(Schema):
+    """A job."""
+
+    id: str
+    kind: Literal["training", "evaluation", "classification"]
+    user: str
+    model: str
+    params: dict[str, Any]
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+    updated_at: Moment | None
+    progress: Annotated[float, Field(ge=0, le=1)]
+    metrics: dict[str, Any]
+    result: dict[str, Any] | None
+    error: StoredProblem | None
+    provenance: dict[str, Any]
+    attempts: int
+    chip_time_s: float
+    cancel_requested: bool
+    revision: int
+    queue: QueuePlace | None
+    eta: Eta | None
+
+
+class JobsAnswer(Schema):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobAnswer]
+    next_cursor: str | None
+
+
+class JobsQuery(Schema):
+    """Which jobs to list."""
+
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"] | None = None
+    kind: Literal["training", "evaluation", "classification"] | None = None
+    user: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(max_length=200)] | None = None
+
+
+class WaitQuery(Schema):
+    """How long to wait for a change."""
+
+    wait: Annotated[float, Field(ge=0, le=60, description="Seconds.")] = 0.0
+
+
+class ClassifyQuery(Schema):
+    """How long the client waits, and from when on nobody wants the answer."""
+
+    wait: Annotated[float, Field(ge=0, le=60, description="Seconds.")] = 10.0
+    deadline: Annotated[float | None, Field(gt=0, le=86_400, description="Seconds from now.")] = None
+
+
+class ImagesBody(Schema):
+    """Images as JSON; see the description for the other forms of the body."""
+
+    images: list[list[list[float]]]
+
+
+class PredictionAnswer(Schema):
+    """What was read in one crop, with the chip's ten raw scores (LSB)."""
+
+    digit: Annotated[int, Field(ge=0, le=9)]
+    scores: Annotated[list[int], Field(min_length=10, max_length=10)]
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    batch_size: int
+    slot: int
+
+
+class Timing(Schema):
+    """Where the time went, milliseconds."""
+
+    waiting_ms: float
+    chip_ms: float
+    total_ms: float
+
+
+class ClassifyAnswer(Schema):
+    """One prediction per crop, and how they came about."""
+
+    model: str
+    version: str
+    chip: str
+    backend: Literal["hxtorch", "emulator", "mock"]
+    calibration: dict[str, Any] | None
+    transferred: bool
+    timing: Timing
+    predictions: list[PredictionAnswer]
+
+
+class ModelSummary(Schema):
+    """A model with its versions and aliases."""
+
+    name: str
+    versions: list[str]
+    aliases: dict[str, str]
+
+
+class ModelsAnswer(Schema):
+    """All models."""
+
+    models: list[ModelSummary]
+
+
+class ModelAnswer(Schema):
+    """A model with the manifests of its versions."""
+
+    name: str
+    aliases: dict[str, str]
+    versions: list[Manifest]
+
+
+class AliasBody(Schema):
+    """What an alias is to mean."""
+
+    version: Annotated[str, Field(pattern=r"^[0-9]+$")]
+
+
+class AliasAnswer(Schema):
+    """What an alias means now."""
+
+    name: str
+    alias: str
+    version: str
+
+
+class ChipAnswer(Schema):
+    """A chip as its worker reports it."""
+
+    id: str
+    state: Literal["ready", "starting", "absent"]
+    backend: str | None
+    identifier: str | None
+    holder: dict[str, Any] | None
+    since: Moment | None
+    calibration: dict[str, Any] | None
+    gain: float | None
+    noise_std: float | None
+    self_test: dict[str, float] | None
+
+
+class ChipsAnswer(Schema):
+    """All chips."""
+
+    chips: list[ChipAnswer]
+
+
+class WaitingCropsAnswer(Schema):
+    """Crops that wait for a chip."""
+
+    waiting: int
+    expected_wait_s: float | None
+
+
+class WaitingJobsAnswer(Schema):
+    """Long jobs that are not finished; the expected wait is until a new user's first slice."""
+
+    running: int
+    queued: int
+    expected_wait_s: float | None
+
+
+class QueueAnswer(Schema):
+    """What waits, before submitting."""
+
+    crops: WaitingCropsAnswer
+    jobs: WaitingJobsAnswer
+
+
+class UserUsage(Schema):
+    """Chip time of one user, seconds."""
+
+    user: str
+    chip_time_s: dict[str, float]
+    total_s: float
+
+
+class UsageAnswer(Schema):
+    """Chip time of all users."""
+
+    users: list[UserUsage]
+
+
+class HealthAnswer(Schema):
+    """Whether the process lives, or the service is ready and what it lacks."""
+
+    status: Literal["ok", "not ready"]
+    reasons: list[str] = []

