@@ -12,16 +12,11 @@ SIDE = 28
 _CROP_ATTEMPTS = 10
 
 
-def binarise(images: Tensor) -> Tensor:
-    """Return which pixels of `(batch, 28, 28)` uint8 are bright (128 and more): `(batch, 784)` bool."""
-    return images.reshape(len(images), SIDE * SIDE) >= 128
-
-
 def vary(images: Tensor, recipe: Recipe) -> Tensor:
-    """Vary `(batch, 28, 28)` uint8 images as the recipe says: `(batch, 784)` bool, the bright pixels."""
+    """Vary images `(batch, 28, 28)` uint8 as the recipe says: crops `(batch, 784)` float32, 0..255."""
     match recipe.augmentation:
         case "none":
-            return binarise(images)
+            return images.reshape(len(images), SIDE * SIDE).to(torch.float32)
         case "crop":
             return crop_and_resize(images)
         case "distort":
@@ -37,7 +32,7 @@ def vary(images: Tensor, recipe: Recipe) -> Tensor:
 
 
 def crop_and_resize(images: Tensor) -> Tensor:
-    """Vary images as torchvision's `RandomResizedCrop(28)` with its defaults, then binarise.
+    """Vary images as torchvision's `RandomResizedCrop(28)` with its defaults.
 
     Each image gets its own random box, 8 to 100 % of the area and 3/4 to 4/3 in aspect ratio, scaled to 28 x
     28 with bilinear interpolation. Both directions are one matrix product each, with one matrix per image.
@@ -47,7 +42,7 @@ def crop_and_resize(images: Tensor) -> Tensor:
         images: `(batch, 28, 28)` uint8, 0..255.
 
     Returns:
-        `(batch, 784)` bool: the pixels above one half.
+        `(batch, 784)` float32, 0..255.
 
     Source: torchvision.transforms.RandomResizedCrop, `get_params` and its default arguments, torchvision
     0.28.
@@ -56,7 +51,7 @@ def crop_and_resize(images: Tensor) -> Tensor:
     rows = _interpolation(top, height)
     columns = _interpolation(left, width)
     resized = rows @ images.to(torch.float32) @ columns.transpose(1, 2)
-    return resized.reshape(len(images), SIDE * SIDE) > 127.5
+    return resized.reshape(len(images), SIDE * SIDE)
 
 
 def _draw_boxes(batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -94,7 +89,7 @@ def _interpolation(start: Tensor, length: Tensor) -> Tensor:
 def distort(
     images: Tensor, *, rotation_deg: float, scale: float, shear_deg: float, shift_px: float
 ) -> Tensor:
-    """Vary images by a random affine map each, with the nearest pixel taken, then binarise.
+    """Vary images by a random affine map each, with the nearest pixel taken.
 
     Args:
         images: `(batch, 28, 28)` uint8, 0..255.
@@ -104,24 +99,23 @@ def distort(
         shift_px: Shifts in x and y are uniform in plus or minus this.
 
     Returns:
-        `(batch, 784)` bool: the bright pixels (128 and more); what comes from outside the image is dark.
+        `(batch, 784)` float32, 0..255; what comes from outside the image is 0.
     """
     batch = len(images)
-    angle, factor, shear, shift_x, shift_y = torch.empty(5, batch).uniform_(-1.0, 1.0)
+    angle, factor, shear, shift_x, shift_y = torch.empty(5, batch, 1).uniform_(-1.0, 1.0)
     angle = angle * math.radians(rotation_deg)
     factor = 1.0 + factor * scale
     tangent = (shear * math.radians(shear_deg)).tan_()
     cosine, sine = angle.cos() / factor, angle.sin() / factor
-    pixels = 2.0 / SIDE  # affine_grid counts from -1 to 1 across the image
-    maps = torch.stack(
-        (
-            torch.stack((cosine, cosine * tangent - sine, shift_x * (shift_px * pixels)), 1),
-            torch.stack((sine, sine * tangent + cosine, shift_y * (shift_px * pixels)), 1),
-        ),
-        1,
-    )
-    grid = torch.nn.functional.affine_grid(maps, [batch, 1, SIDE, SIDE], align_corners=False)
+
+    # The grid counts from -1 to 1 across the image. It is a sum of a part that depends on the column and one that
+    # depends on the row, which is five times as fast to build as with torch's affine_grid.
+    place = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1.0
+    shift = shift_px * (2 / SIDE)
+    by_column = torch.stack((cosine * place + shift_x * shift, sine * place + shift_y * shift), 1)
+    by_row = torch.stack(((cosine * tangent - sine) * place, (sine * tangent + cosine) * place), 1)
+    grid = (by_row.unsqueeze(3) + by_column.unsqueeze(2)).permute(0, 2, 3, 1)
     sampled = torch.nn.functional.grid_sample(
         images.unsqueeze(1).to(torch.float32), grid, mode="nearest", padding_mode="zeros", align_corners=False
     )
-    return sampled.reshape(batch, SIDE * SIDE) >= 128
+    return sampled.reshape(batch, SIDE * SIDE)

@@ -16,13 +16,12 @@ READOUT_MAX = 127.0
 
 
 def encode(crops: Tensor) -> Tensor:
-    """Turn crops `(batch, 784)` uint8, 0..255, into inputs `(batch, 784)` float32, 0 or 31.
+    """Turn crops `(batch, 784)` uint8 or float32, 0..255, into inputs `(batch, 784)` float32, 0 or 31.
 
-    A pixel is divided by 255 and rounded, half to even, so 128 is the first that sends events. A mask of the
-    bright pixels, `(batch, 784)` bool, is taken as it is.
+    A pixel is divided by 255 and rounded, half to even: of whole numbers, 128 is the first that sends events.
     """
-    bright = crops if crops.dtype == torch.bool else crops >= 128
-    return bright.to(torch.float32).mul_(INPUT_MAX)
+    # torch converts from bool ten times as slowly as it compares in place
+    return crops.to(torch.float32, copy=True).gt_(127.5).mul_(INPUT_MAX)
 
 
 def build_network(spec: NetworkSpec, perceptron: Perceptron, execution: Execution) -> nn.Sequential:

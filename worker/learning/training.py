@@ -134,7 +134,8 @@ class Trainer:
         """Go on from a saved state of the same training.
 
         Raises:
-            StateMismatchError: The state comes from another recipe, network, data set or gain, or lacks a part.
+            StateMismatchError: The state comes from another recipe, network, data set or gain, or lacks a
+                part.
         """
         state.check_identity(self._identity())
         names = [name for name, _ in self.network.named_parameters()]
