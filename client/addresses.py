@@ -11,7 +11,8 @@ from client.errors import AddressError
 
 URL_VARIABLE: Final = "HXSERVE_URL"
 TOKEN_VARIABLE: Final = "HXSERVE_TOKEN"  # noqa: S105 - the name of a variable, not a token
-DEFAULT_DATA_DIR: Final = Path("data")
+DATA_DIR_VARIABLE: Final = "HXSERVE_DATA_DIR"
+DEFAULT_DATA_DIR: Final = "data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,14 @@ def find_address(
     data_dir: str | os.PathLike[str] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Address:
-    """The address to use: what was given, else what the environment says, else the data folder here.
+    """The address to use: what was given, else what the environment says, else the usual data folder.
 
     A token from a data folder is shown only to the service that wrote it there.
 
     Raises:
         AddressError: none of them says where the service is.
     """
-    folder = Path(data_dir or DEFAULT_DATA_DIR)
+    folder = Path(data_dir or environment.get(DATA_DIR_VARIABLE) or DEFAULT_DATA_DIR)
     named = url or (None if data_dir else environment.get(URL_VARIABLE))
     given = token or (None if data_dir and not url else environment.get(TOKEN_VARIABLE))
     local = _read_data_dir(folder)

@@ -28,8 +28,8 @@ class Client:
     """A connection to an hxserve, safe to share between threads.
 
     The service is the one at `url`, else that of the data folder `data_dir`, else the one that HXSERVE_URL
-    names, else that of the folder `data` here. `url` may be the line `http://host:port/?token=...` that
-    `hxserve up` prints.
+    names, else that of the data folder HXSERVE_DATA_DIR or `data` here. `url` may be the line
+    `http://host:port/?token=...` that `hxserve up` prints.
 
     Args:
         url: the service's address.
@@ -227,9 +227,12 @@ class Client:
         return download_weights(self._transport, name, str(version), Path(path))
 
     def set_alias(self, name: str, alias: str, version: str | int) -> None:
-        """Lets an alias name this version."""
+        """Lets an alias name this version: a number, or what another alias names now."""
+        number = str(version)
+        if not number.isdecimal():
+            number = str(self.model(name, number)["version"])
         path = f"/v1/models/{segment(name)}/aliases/{segment(alias)}"
-        self._transport.call("PUT", path, json={"version": str(version)})
+        self._transport.call("PUT", path, json={"version": number})
 
     def delete_alias(self, name: str, alias: str) -> None:
         """Removes an alias; the version stays."""

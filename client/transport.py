@@ -1,7 +1,6 @@
 """HTTP as hxserve speaks it: one pool of connections, retries, and problem documents made exceptions."""
 
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -49,7 +48,7 @@ class Transport:
     ) -> None:
         self.address = address
         self.timeout_s = timeout_s
-        headers = {"User-Agent": f"hxserve-client/{metadata.version('hxserve')}"}
+        headers = {"User-Agent": "hxserve-client"}
         if address.token:
             headers["Authorization"] = f"Bearer {address.token}"
         self._pool = urllib3.PoolManager(

@@ -12,8 +12,8 @@ from tests.client.service import TOKEN, Service, running
 @pytest.fixture(autouse=True)
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No address of a real service is found."""
-    monkeypatch.delenv("HXSERVE_URL", raising=False)
-    monkeypatch.delenv("HXSERVE_TOKEN", raising=False)
+    for variable in ("HXSERVE_URL", "HXSERVE_TOKEN", "HXSERVE_DATA_DIR"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
 
 

@@ -47,6 +47,14 @@ def test_the_data_folder_here_is_used_when_nothing_else_is_known(tmp_path: Path)
     assert find_address(environment={}) == Address("http://127.0.0.1:4000", "local-token")
 
 
+def test_the_environment_names_the_data_folder(tmp_path: Path) -> None:
+    _start_in(tmp_path / "elsewhere")
+
+    address = find_address(environment={"HXSERVE_DATA_DIR": str(tmp_path / "elsewhere")})
+
+    assert address == Address("http://127.0.0.1:4000", "local-token")
+
+
 def test_the_token_of_a_data_folder_is_not_shown_to_another_service(tmp_path: Path) -> None:
     _start_in(tmp_path)
 

@@ -1,0 +1,5 @@
+"""`python -m client` is `hxserve`."""
+
+from client.cli import main
+
+main()

@@ -1,0 +1,32 @@
+"""The command `hxserve`."""
+
+import click
+
+from client.cli.classification import classify
+from client.cli.jobs import jobs
+from client.cli.models import models
+from client.cli.options import common_options
+from client.cli.outcome import EXIT_CODES, CommandGroup
+from client.cli.status import chip, queue, usage
+from client.cli.submission import evaluate, train
+from client.cli.up import up
+
+
+@click.group(cls=CommandGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@common_options
+@click.version_option(package_name="hxserve", message="hxserve %(version)s")
+def cli() -> None:
+    """Share one neuromorphic chip: train digit readers on it and classify images.
+
+    `hxserve up` starts a service on this machine; the other commands use it, or the one that --url or HXSERVE_URL
+    names.
+    """
+
+
+for _command in (up, train, evaluate, classify, jobs, models, chip, queue, usage):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Runs the command line and exits with its code."""
+    cli(prog_name="hxserve")

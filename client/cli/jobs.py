@@ -1,0 +1,117 @@
+"""The command `jobs`: what was submitted, and how it goes."""
+
+import click
+
+from client.cli.console import show_json, show_line, show_table
+from client.cli.options import Options, common_options
+from client.cli.outcome import INTERRUPTED
+from client.cli.phrases import age, standing
+from client.cli.progress import JobProgress
+from client.cli.results import show_job_facts, show_outcome
+from client.client import Client
+from client.jobs import Job
+
+_STATES = ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+_KINDS = ["training", "evaluation", "classification"]
+
+
+@click.group(invoke_without_command=True)
+@common_options
+@click.pass_context
+def jobs(context: click.Context) -> None:
+    """Show and steer jobs; alone, list them."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_jobs)
+
+
+@jobs.command("list")
+@click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
+@click.option("--kind", type=click.Choice(_KINDS), help="Only those of this kind.")
+@click.option("--user", help="Only those of this user.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest only.")
+@common_options
+@click.pass_obj
+def list_jobs(
+    options: Options,
+    state: str | None = None,
+    kind: str | None = None,
+    user: str | None = None,
+    limit: int = 20,
+) -> None:
+    """List jobs, newest first."""
+    found = list(options.client().jobs(state=state, kind=kind, user=user, limit=limit))
+    if options.as_json:
+        show_json({"jobs": [job.record for job in found]})
+        return
+    if not found:
+        show_line("There are no such jobs." if state or kind or user else "There are no jobs.")
+        return
+    show_table(
+        ["id", "kind", "model", "user", "state", "done", "submitted", "remarks"],
+        [
+            [
+                job.id,
+                job.kind,
+                job.model,
+                job.user,
+                job.state,
+                f"{job.progress:.0%}",
+                age(job.created_at),
+                standing(job),
+            ]
+            for job in found
+        ],
+        right=["done", "submitted"],
+    )
+
+
+@jobs.command("show")
+@click.argument("job_id", metavar="ID")
+@common_options
+@click.pass_obj
+def show_job(options: Options, job_id: str) -> None:
+    """Show a job as it is now."""
+    job = options.client().job(job_id)
+    if options.as_json:
+        show_json(job.record)
+    else:
+        show_job_facts(job)
+
+
+@jobs.command("watch")
+@click.argument("job_id", metavar="ID")
+@common_options
+@click.pass_obj
+def watch(options: Options, job_id: str) -> None:
+    """Watch a job until it ends; Ctrl-C stops the watching, not the job."""
+    show_outcome(watch_job(options.client(), job_id), as_json=options.as_json)
+
+
+@jobs.command("cancel")
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@common_options
+@click.pass_obj
+def cancel(options: Options, job_ids: tuple[str, ...]) -> None:
+    """Cancel jobs; of a training, what it learnt so far is kept as a partial version."""
+    client = options.client()
+    found = [client.cancel(job_id) for job_id in job_ids]
+    if options.as_json:
+        show_json({"jobs": [job.record for job in found]})
+        return
+    for job in found:
+        pending = " (cancellation asked for)" if job.cancel_requested and not job.is_final else ""
+        show_line(f"{job.id}: {job.state}{pending}")
+
+
+def watch_job(client: Client, job_id: str) -> Job:
+    """The job in its final state, its progress shown meanwhile."""
+    try:
+        with JobProgress() as progress:
+            return client.wait(job_id, on_change=progress.update)
+    except KeyboardInterrupt:
+        click.echo(
+            f"job {job_id} goes on; watch it with `hxserve jobs watch {job_id}`, "
+            f"stop it with `hxserve jobs cancel {job_id}`",
+            err=True,
+        )
+        raise click.exceptions.Exit(INTERRUPTED) from None

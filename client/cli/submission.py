@@ -1,0 +1,80 @@
+"""The commands that submit long work: `train` and `evaluate`."""
+
+from typing import Any
+
+import click
+
+from client.cli.jobs import watch_job
+from client.cli.options import Options, common_options
+from client.cli.results import show_outcome, show_submitted
+from client.client import Client
+from client.jobs import Job
+
+
+class Numbers(click.ParamType[list[int]]):
+    """Whole numbers separated by commas."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """The numbers of the text."""
+        try:
+            return [int(part) for part in str(value).split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers such as 256,256", param, ctx)
+
+
+_DATASET = click.option("--dataset", type=click.Choice(["auto", "mnist", "digits"]), help="Default: auto.")
+_SEED = click.option("--seed", type=click.IntRange(min=0), help="Of the random numbers; default 0.")
+_NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wait for the end.")
+
+
+@click.command()
+@click.option("--model", default="digits", show_default=True, help="Model to train; made if it is new.")
+@click.option("--recipe", type=click.Choice(["notebook", "strong"]), help="Default: strong.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Default: the recipe's.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Crops per step; default: the recipe's.")
+@click.option("--learning-rate", type=float, help="Default: the recipe's.")
+@click.option("--execution", type=click.Choice(["mock", "float32"]), help="Default: mock.")
+@click.option("--hidden", type=Numbers(), help="Sizes of the hidden layers; default 256,256.")
+@click.option("--shift", type=click.IntRange(min=0), help="Right shift of the converting ReLU; default 1.")
+@click.option("--num-sends", type=Numbers(), help="Per layer, how often its input is sent.")
+@_DATASET
+@_SEED
+@_NO_WAIT
+@common_options
+@click.pass_obj
+def train(options: Options, /, model: str, no_wait: bool, **given: Any) -> None:
+    """Train a model; its next version comes out.
+
+    Shows the progress. Ctrl-C stops the watching, not the training.
+    """
+    shape = {name: given.pop(name) for name in ("hidden", "shift", "num_sends")}
+    network = {name: value for name, value in shape.items() if value is not None}
+    client = options.client()
+    _follow(options, client, client.train(model, **given, network=network or None), no_wait)
+
+
+@click.command()
+@click.option("--model", default="digits", show_default=True, help="Model to measure.")
+@click.option("--version", default="latest", show_default=True, help="A number or an alias.")
+@click.option("--execution", type=click.Choice(["mock", "quantised", "float32"]), help="Default: mock.")
+@_DATASET
+@_SEED
+@_NO_WAIT
+@common_options
+@click.pass_obj
+def evaluate(options: Options, /, model: str, version: str, no_wait: bool, **given: Any) -> None:
+    """Measure a version on the test set: accuracy and confusion matrix.
+
+    Shows the progress. Ctrl-C stops the watching, not the measurement.
+    """
+    client = options.client()
+    _follow(options, client, client.evaluate(model, version, **given), no_wait)
+
+
+def _follow(options: Options, client: Client, job: Job, no_wait: bool) -> None:
+    if no_wait:
+        show_submitted(job, as_json=options.as_json)
+    else:
+        show_outcome(watch_job(client, job.id), as_json=options.as_json)

@@ -1,0 +1,299 @@
+"""The command `hxserve` as its user meets it: output, errors, exit codes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from client.cli import cli
+from tests.client.records import JOB_ID, WEIGHTS, job_record, predictions_document, trained
+from tests.client.service import TOKEN, Reply, Service, job_reply, problem
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(service: Service) -> Run:
+    """Runs the command against the service."""
+
+    def run(*arguments: str, **options: Any) -> Result:
+        environment = {"HXSERVE_URL": service.url, "HXSERVE_TOKEN": TOKEN}
+        return CliRunner(env=environment).invoke(cli, arguments, **options)
+
+    return run
+
+
+def test_a_training_shows_its_epochs_and_the_version_it_made(service: Service, run: Run) -> None:
+    service.jobs = deque([job_record("queued"), job_record("running", 2), trained()])
+
+    result = run("train", "--epochs", "2", "--hidden", "128,64", "--shift", "2")
+
+    assert result.exit_code == 0
+    assert service.requests[0].json["params"] == {"epochs": 2, "network": {"hidden": [128, 64], "shift": 2}}
+    assert "Version 1 of digits: accuracy 98.00% on mnist" in result.stdout
+    assert "test accuracy" in result.stdout
+    assert "queued, 2 of 3, done in 20 s to 40 s" in result.stderr
+
+
+def test_a_training_that_is_not_waited_for_says_how_to_watch_it(service: Service, run: Run) -> None:
+    service.jobs[0] = job_record("queued")
+
+    result = run("train", "--no-wait")
+
+    assert result.exit_code == 0
+    assert f"hxserve jobs watch {JOB_ID}" in result.stdout
+    assert len(service.requests) == 1
+
+
+def test_a_failed_training_exits_with_1_and_its_reason(service: Service, run: Run) -> None:
+    service.jobs[0] = job_record("failed", error={"code": "chip_failed", "message": "no link"})
+
+    result = run("train")
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == f"hxserve: chip_failed: job {JOB_ID} failed: no link"
+
+
+def test_an_evaluation_shows_the_confusion_matrix(service: Service, run: Run) -> None:
+    outcome = {"accuracy": 0.9712, "loss": 0.1, "crops": 10000, "execution": "mock", "dataset": "mnist"}
+    confusion = [[7 * row + column for column in range(10)] for row in range(10)]
+    result_of_job = {**outcome, "version": "latest", "confusion": confusion}
+    service.jobs[0] = job_record("succeeded", kind="evaluation", result=result_of_job)
+
+    result = run("evaluate", "--version", "latest", "--execution", "mock")
+
+    assert result.exit_code == 0
+    assert "accuracy 97.12%, loss 0.1000 on 10000 crops of mnist (mock)" in result.stdout
+    assert "true \\ read" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train"],
+        ["evaluate"],
+        ["jobs"],
+        ["jobs", "list"],
+        ["jobs", "show", JOB_ID],
+        ["jobs", "watch", JOB_ID],
+        ["jobs", "cancel", JOB_ID],
+        ["models"],
+        ["models", "list"],
+        ["models", "show", "digits"],
+        ["models", "show", "digits", "1"],
+        ["models", "alias", "digits", "production", "1"],
+        ["models", "delete", "digits", "1", "--yes"],
+        ["models", "download", "digits"],
+        ["chip"],
+        ["queue"],
+        ["usage"],
+        ["classify", "crops.npy"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_gives_one_json_document_or_a_table(run: Run, command: list[str]) -> None:
+    np.save("crops.npy", np.zeros((3, 28, 28), np.uint8))
+
+    before, after, table = run("--json", *command), run(*command, "--json"), run(*command)
+
+    assert [before.exit_code, after.exit_code, table.exit_code] == [0, 0, 0]
+    assert json.loads(before.stdout) == json.loads(after.stdout)
+    assert table.stdout.strip()
+    assert "\x1b[" not in table.stdout
+
+
+def test_json_of_a_failed_job_is_still_its_record(service: Service, run: Run) -> None:
+    service.jobs[0] = job_record("cancelled")
+
+    result = run("jobs", "watch", JOB_ID, "--json")
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["state"] == "cancelled"
+    assert "job_cancelled" in result.stderr
+
+
+def test_few_images_are_listed_with_their_runner_up(run: Run) -> None:
+    for name in ("seven.png", "nine.png"):
+        Path(name).write_bytes(b"\x89PNG\r\n\x1a\n")
+
+    result = run("classify", "seven.png", "nine.png", "--version", "1")
+
+    assert result.exit_code == 0
+    assert "seven.png" in result.stdout
+    assert "runner-up" in result.stdout
+    assert "2 digits read by digits version 1 on chip-1 (mock) in 4 ms" in result.stdout
+
+
+def test_many_crops_are_summed_up(run: Run) -> None:
+    np.save("many.npy", np.zeros((1205, 784), np.uint8))
+
+    result = run("classify", "many.npy")
+
+    assert "many.npy: 1,205 digits" in result.stdout
+    assert "Least sure: [0] 0 or 9" in result.stdout
+    assert len(result.stdout.splitlines()) < 20
+
+
+def test_an_image_that_cannot_be_read_is_named(service: Service, run: Run) -> None:
+    result = run("classify", "missing.png")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("hxserve: invalid_images: missing.png: No such file")
+    assert not service.requests
+
+
+def test_a_classification_given_up_on_says_where_it_goes_on(service: Service, run: Run) -> None:
+    queued = job_record("queued", kind="classification")
+    service.answers["POST", "/v1/models/digits/classify"] = job_reply(queued, 202)
+    service.jobs[0] = queued
+    np.save("one.npy", np.zeros((28, 28), np.uint8))
+
+    result = run("classify", "one.npy", "--wait", "0")
+
+    assert result.exit_code == 1
+    assert f"still_running: job {JOB_ID} is still queued" in result.stderr
+
+
+def test_the_record_of_a_classification_shows_its_predictions(service: Service, run: Run) -> None:
+    service.jobs[0] = job_record("succeeded", kind="classification", result=predictions_document(3))
+
+    result = run("jobs", "show", JOB_ID)
+
+    assert "3 digits read by digits version 1" in result.stdout
+
+
+def test_an_empty_list_says_so(service: Service, run: Run) -> None:
+    service.answers["GET", "/v1/jobs"] = Reply(document={"jobs": [], "next_cursor": None})
+    service.answers["GET", "/v1/models"] = Reply(document={"models": []})
+
+    assert run("jobs").stdout == "There are no jobs.\n"
+    assert "hxserve train" in run("models").stdout
+
+
+def test_words_of_others_are_shown_as_they_are_but_harmless(service: Service, run: Run) -> None:
+    nasty = job_record("failed", error={"code": "x", "message": "[red]no\x1b[31m\nlink"})
+    service.answers["GET", "/v1/jobs"] = Reply(document={"jobs": [nasty], "next_cursor": None})
+
+    result = run("jobs")
+
+    assert "[red]no [31m link" in result.stdout
+
+
+def test_weights_are_written_where_they_are_wanted(run: Run) -> None:
+    result = run("models", "download", "digits", "-o", "w.safetensors")
+
+    assert Path("w.safetensors").read_bytes() == WEIGHTS
+    assert "w.safetensors: 24 bytes, checked." in result.stdout
+
+
+def test_a_folder_that_is_missing_is_an_error_without_a_traceback(run: Run) -> None:
+    result = run("models", "download", "digits", "-o", "nowhere/w.safetensors")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("hxserve: file_error: ")
+    assert "No such file" in result.stderr
+
+
+def test_deleting_needs_a_yes(service: Service, run: Run) -> None:
+    result = run("models", "delete", "digits", "1")
+
+    assert result.exit_code == 2
+    assert "--yes" in result.stderr
+    assert not service.requests
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["classify"],
+        ["train", "--recipe", "magic"],
+        ["train", "--hidden", "big"],
+        ["train", "--epochs", "0"],
+        ["jobs", "cancel"],
+        ["jobs", "list", "--limit", "0"],
+        ["models", "alias", "digits", "production"],
+        ["fly"],
+        ["chip", "--fast"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_exits_with_2(service: Service, run: Run, arguments: list[str]) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert not service.requests
+
+
+def test_a_refusal_is_one_line_with_code_and_advice(service: Service, run: Run) -> None:
+    service.faults.append(problem(404, "model_not_found", "there is no model\n`x`"))
+
+    result = run("models", "show", "x")
+
+    assert result.exit_code == 1
+    assert result.stderr == "hxserve: model_not_found: there is no model `x`; see `hxserve models`\n"
+
+
+def test_a_wrong_token_exits_with_1_and_says_where_to_put_the_right_one(run: Run) -> None:
+    result = run("--token", "wrong", "jobs")
+
+    assert result.exit_code == 1
+    assert "HXSERVE_TOKEN" in result.stderr
+
+
+def test_options_after_the_command_win_over_those_before(run: Run) -> None:
+    assert run("--token", "wrong", "jobs", "--token", TOKEN).exit_code == 0
+
+
+def test_without_a_service_the_command_exits_with_3() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    result = CliRunner().invoke(cli, ["queue", "--url", url])
+
+    assert result.exit_code == 3
+    assert "hxserve up" in result.stderr
+
+
+def test_without_an_address_the_command_exits_with_3() -> None:
+    result = CliRunner().invoke(cli, ["chip"])
+
+    assert result.exit_code == 3
+    assert result.stderr.startswith("hxserve: no_address: ")
+
+
+def test_help_tells_the_exit_codes() -> None:
+    assert "130  interrupted" in CliRunner().invoke(cli, ["--help"]).stdout
+
+
+def test_an_interrupt_ends_the_watching_and_leaves_the_job_alone(service: Service) -> None:
+    service.jobs[0] = job_record("running")
+    environment = {**os.environ, "HXSERVE_URL": service.url, "HXSERVE_TOKEN": TOKEN}
+    # Said in the process itself: started in the background it would inherit that interrupts are ignored.
+    heed = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heed}; runpy.run_module('client', run_name='__main__')"]
+
+    with subprocess.Popen(
+        [*command, "jobs", "watch", JOB_ID], env=environment, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        while not any("wait" in request.query for request in service.requests):
+            time.sleep(0.01)
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate()
+
+    assert watching.returncode == 130
+    assert f"hxserve jobs cancel {JOB_ID}" in said
+    assert "Traceback" not in said
+    assert all(request.method == "GET" for request in service.requests)
