@@ -1,0 +1,8 @@
+"""`python -m benchmarks.load`: reads a plan from standard input, writes the report to standard output."""
+
+import sys
+
+from benchmarks.load.clients import run_plan
+from benchmarks.load.plan import LoadPlan
+
+print(run_plan(LoadPlan.from_json(sys.stdin.readline())).to_json())
