@@ -1,0 +1,46 @@
+# Every target builds the environment it needs; nothing is installed outside this folder.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+MNIST ?=
+ONLY ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo serve test check bench clean
+
+help: ## what one can make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(READY) ## the environment with everything, in .venv
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hxserve needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[api,worker,client,dev]'
+	touch $@
+
+demo: $(READY) ## train, classify and sum up, on the emulated chip (MNIST=folder)
+	@$(BIN)/python -m deploy.demo $(if $(MNIST),--mnist $(MNIST))
+
+serve: $(READY) ## the service on this machine, until Ctrl-C (MNIST=folder)
+	@$(BIN)/hxserve up $(if $(MNIST),--mnist $(MNIST))
+
+test: $(READY) ## all tests
+	$(BIN)/python -m pytest -q
+
+check: $(READY) ## lint, format, types, import contracts and the fast tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m 'not system'
+
+bench: $(READY) ## measurements beside their alternatives (ONLY=serving,training MNIST=folder)
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(MNIST),--mnist $(MNIST))
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		benchmarks/results benchmarks/.venvs
