@@ -25,7 +25,7 @@ class _Mac(torch.autograd.Function):
         _check(weights, -63, 63)
         _check(x, 0, 31)
         tiles = []
-        for x_tile, w_tile in zip(x.split(128, 1), weights.split(128, 0), strict=True):
+        for x_tile, w_tile in zip(torch.split(x, 128, 1), torch.split(weights, 128), strict=True):
             y = torch.matmul(x_tile, w_tile) * (num_sends * GAIN)
             y = y + torch.normal(0.0, NOISE_STD, y.shape)
             tiles.append(torch.clamp(torch.floor(y), -128, 127))

@@ -20,6 +20,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "gain_large": lambda: perceptron.set_mock_parameter(perceptron.MockParameter(gain=1.1)),
     "no_hardware": lambda: perceptron.matmul(X, W),
     "alpha": lambda: perceptron.add(X, X, alpha=2, mock=True),
+    "conv_kernel_too_big": lambda: perceptron.conv1d(X.view(1, 3, 5), torch.ones(2, 3, 7), mock=True),
     "matmul_0d": lambda: perceptron.matmul(torch.tensor(1.0), W, mock=True),
     "matmul_3d_weight": lambda: perceptron.matmul(X, W.expand(4, 5, 2), mock=True),
 }

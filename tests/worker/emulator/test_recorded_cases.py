@@ -94,3 +94,47 @@ def test_linear_begins_with_the_recorded_num_sends_and_spread(recordings: Record
         bound = 2 * math.sqrt(2) / settings["gain"] / math.sqrt(settings["in_features"]) / (31 / math.sqrt(3))
         assert settings["bias_absmax_bound"] <= bound
         assert 0.5 * bound < layer.bias.abs().max().item() <= bound
+
+
+def test_conv1d_equals_every_recorded_output(recordings: Recordings) -> None:
+    _without_noise(0.002)
+    for case in recordings.of("conv1d"):
+        y = perceptron.conv1d(
+            case.tensors["x"],
+            case.tensors["w"],
+            case.tensors["bias"],
+            stride=case.settings["stride"],
+            num_sends=case.settings["num_sends"],
+            mock=True,
+        )
+
+        assert torch.equal(y, case.tensors["y"])
+
+
+def test_expanded_conv1d_equals_every_recorded_output(recordings: Recordings) -> None:
+    _without_noise(0.002)
+    for case in recordings.of("expanded_conv1d"):
+        y = perceptron.expanded_conv1d(
+            case.tensors["x"],
+            case.tensors["w"],
+            stride=case.settings["stride"],
+            num_expansions=case.settings["num_expansions"],
+            num_sends=case.settings["num_sends"],
+            mock=True,
+        )
+
+        assert torch.equal(y, case.tensors["y"])
+
+
+def test_conv2d_equals_every_recorded_output(recordings: Recordings) -> None:
+    _without_noise(0.002)
+    for case in recordings.of("conv2d"):
+        y = perceptron.conv2d(
+            case.tensors["x"],
+            case.tensors["w"],
+            stride=case.settings["stride"],
+            num_sends=case.settings["num_sends"],
+            mock=True,
+        )
+
+        assert torch.equal(y, case.tensors["y"])

@@ -3,18 +3,27 @@
 from worker.emulator.perceptron import constants, nn
 from worker.emulator.perceptron.activation import argmax, converting_relu, relu
 from worker.emulator.perceptron.addition import add
+from worker.emulator.perceptron.convolution import conv1d, conv2d, expanded_conv1d
+from worker.emulator.perceptron.measurement import measure_mock_parameter
 from worker.emulator.perceptron.mocking import MockParameter, get_mock_parameter, set_mock_parameter
 from worker.emulator.perceptron.multiplication import mac, matmul
+from worker.emulator.perceptron.tracing import InferenceTracer, inference_trace
 
 __all__ = [
+    "InferenceTracer",
     "MockParameter",
     "add",
     "argmax",
     "constants",
+    "conv1d",
+    "conv2d",
     "converting_relu",
+    "expanded_conv1d",
     "get_mock_parameter",
+    "inference_trace",
     "mac",
     "matmul",
+    "measure_mock_parameter",
     "nn",
     "relu",
     "set_mock_parameter",

@@ -7,6 +7,7 @@ import torch
 from worker.emulator import connection
 from worker.emulator.perceptron import constants
 from worker.emulator.perceptron.addition import readout
+from worker.emulator.perceptron.tracing import traced
 
 
 class _Relu(torch.autograd.Function):
@@ -40,6 +41,7 @@ class _ConvertingRelu(torch.autograd.Function):
         return torch.ops.aten.threshold_backward.default(grads[0] * ctx.scale, values, 0.0), None
 
 
+@traced("relu")
 def relu(input: torch.Tensor, mock: bool = False) -> torch.Tensor:  # noqa: A002 - hxtorch's keyword
     """Rectify readouts.
 
@@ -59,6 +61,7 @@ def relu(input: torch.Tensor, mock: bool = False) -> torch.Tensor:  # noqa: A002
     return y
 
 
+@traced("converting_relu")
 def converting_relu(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
     shift: int = 2,
@@ -83,6 +86,7 @@ def converting_relu(
     return y
 
 
+@traced("argmax")
 def argmax(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
     dim: int | None = None,

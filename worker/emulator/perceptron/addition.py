@@ -6,6 +6,7 @@ import torch
 
 from worker.emulator import connection
 from worker.emulator.perceptron import constants
+from worker.emulator.perceptron.tracing import traced
 
 
 class _Add(torch.autograd.Function):
@@ -32,6 +33,7 @@ def clamp_readout_(values: torch.Tensor) -> torch.Tensor:
     return values.clamp_(constants.output_activation_min, constants.output_activation_max)
 
 
+@traced("add")
 def add(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
     other: torch.Tensor,

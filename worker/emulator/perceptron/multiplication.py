@@ -7,6 +7,7 @@ import torch
 from worker.emulator.perceptron import execution
 from worker.emulator.perceptron.constants import defaults
 from worker.emulator.perceptron.mocking import get_mock_parameter
+from worker.emulator.perceptron.tracing import traced
 
 
 class _Mac(torch.autograd.Function):
@@ -33,6 +34,7 @@ class _Mac(torch.autograd.Function):
         return grad_x, grad_weights, None, None, None
 
 
+@traced("mac")
 def mac(
     x: torch.Tensor,
     weights: torch.Tensor,
@@ -72,6 +74,7 @@ def mac(
     return y
 
 
+@traced("mac")
 def matmul(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
     other: torch.Tensor,

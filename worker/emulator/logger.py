@@ -1,0 +1,82 @@
+"""hxtorch's logging facade, on top of Python's logging."""
+
+import enum
+import logging
+from typing import Any
+
+
+class LogLevel(enum.IntEnum):
+    """How much is said, as numbers of Python's logging."""
+
+    TRACE = 5
+    DEBUG = logging.DEBUG
+    INFO = logging.INFO
+    WARN = logging.WARNING
+    ERROR = logging.ERROR
+    FATAL = logging.CRITICAL
+
+
+class Logger:
+    """A named logger whose methods come in small and in capital letters.
+
+    Args:
+        name: its name in Python's logging.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.python_logger = logging.getLogger(name)
+
+    def trace(self, *words: object) -> None:
+        """Say something at level TRACE."""
+        self._say(LogLevel.TRACE, words)
+
+    def debug(self, *words: object) -> None:
+        """Say something at level DEBUG."""
+        self._say(LogLevel.DEBUG, words)
+
+    def info(self, *words: object) -> None:
+        """Say something at level INFO."""
+        self._say(LogLevel.INFO, words)
+
+    def warn(self, *words: object) -> None:
+        """Say something at level WARN."""
+        self._say(LogLevel.WARN, words)
+
+    def error(self, *words: object) -> None:
+        """Say something at level ERROR."""
+        self._say(LogLevel.ERROR, words)
+
+    def fatal(self, *words: object) -> None:
+        """Say something at level FATAL."""
+        self._say(LogLevel.FATAL, words)
+
+    def _say(self, level: LogLevel, words: tuple[object, ...]) -> None:
+        if self.python_logger.isEnabledFor(level):
+            self.python_logger.log(level, "%s", " ".join(map(str, words)))
+
+    TRACE, DEBUG, INFO, WARN, ERROR, FATAL = trace, debug, info, warn, error, fatal
+    warning = WARNING = warn
+
+
+def get(name: str) -> Logger:
+    """The logger of that name."""
+    return Logger(name)
+
+
+def default_config(level: LogLevel = LogLevel.WARN, **_: Any) -> None:
+    """Write everything from ``level`` on to standard error; hxtorch's further options change nothing here."""
+    reset()
+    logging.basicConfig(level=int(level), format="%(levelname)-5s %(asctime)s %(name)s %(message)s")
+
+
+def reset() -> None:
+    """Forget the configuration: no handlers, and Python's own level."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    root.setLevel(logging.WARNING)
+
+
+def set_loglevel(logger: Logger, level: LogLevel) -> None:
+    """Let ``logger`` say what is at ``level`` or above."""
+    logger.python_logger.setLevel(int(level))
