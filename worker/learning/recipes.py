@@ -55,14 +55,16 @@ class Recipe(BaseModel):
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Return the learning rate of training step `step` (from 0) of `steps`, by the schedule.
 
-        Source of the one-cycle form and its starting factor of 1/25: torch.optim.lr_scheduler.OneCycleLR.
+        One-cycle starts at a fifth of its peak: the first steps, with weights of a few LSB, need no caution.
+
+        Source: torch.optim.lr_scheduler.OneCycleLR, which starts at 1/25.
         """
         if self.schedule == "constant":
             return self.learning_rate
         progress = step / steps
         if progress < self.warm_up:
             rise = (1 - math.cos(math.pi * progress / self.warm_up)) / 2
-            return self.learning_rate * (1 + 24 * rise) / 25
+            return self.learning_rate * (1 + 4 * rise) / 5
         return (
             self.learning_rate * (1 + math.cos(math.pi * (progress - self.warm_up) / (1 - self.warm_up))) / 2
         )
@@ -102,7 +104,7 @@ _STRONG: dict[str, Any] = {
     "min_steps_per_epoch": 60,
     "learning_rate": 1.0,
     "schedule": "one-cycle",
-    "warm_up": 0.3,
+    "warm_up": 0.2,
     "augmentation": "distort",
     "rotation_deg": 8.0,
     "scale": 0.1,

@@ -62,12 +62,12 @@ def test_an_extent_of_distortion_without_distortion_is_refused() -> None:
         resolve("notebook", {"shift_px": 2})
 
 
-def test_one_cycle_rises_from_a_25th_to_the_peak_and_falls_to_zero() -> None:
+def test_one_cycle_rises_from_a_fifth_to_the_peak_and_falls_to_zero() -> None:
     recipe = resolve("strong", {"learning_rate": 0.5, "warm_up": 0.3})
 
     rates = [recipe.learning_rate_at(step, 1000) for step in range(1001)]
 
-    assert rates[0] == pytest.approx(0.02)
+    assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[300] == pytest.approx(0.5)
     assert rates[1000] == pytest.approx(0.0, abs=1e-12)
     assert rates[:301] == sorted(rates[:301])
