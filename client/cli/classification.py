@@ -39,7 +39,8 @@ def classify(options: Options, files: tuple[str, ...], model: str, version: str,
         list(files), model, version, wait_s=10.0 if wait is None else wait, timeout_s=wait
     )
     if options.as_json:
-        show_json(asdict(predictions))
+        document = asdict(predictions)
+        show_json(document | {"predictions": document.pop("items")})
     else:
         show_predictions(predictions)
 

@@ -38,12 +38,14 @@ def show_table(
         right: the columns of numbers.
         title: a line above.
     """
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, title=title or None, title_justify="left"
+    )
     for column in columns:
         table.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if value is None else one_line(value)) for value in row))
-    _console().print(table)
+    _show(table)
 
 
 def show_facts(facts: Mapping[str, object]) -> None:
@@ -54,7 +56,7 @@ def show_facts(facts: Mapping[str, object]) -> None:
     for name, value in facts.items():
         if value not in (None, "", {}, []):
             table.add_row(Text(name), Text(one_line(value)))
-    _console().print(table)
+    _show(table)
 
 
 def show_confusion(confusion: Sequence[Sequence[int]]) -> None:
@@ -66,5 +68,10 @@ def show_confusion(confusion: Sequence[Sequence[int]]) -> None:
     )
 
 
-def _console() -> Console:
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _FILE_WIDTH, highlight=False)
+def _show(table: Table) -> None:
+    width = None if sys.stdout.isatty() else _FILE_WIDTH
+    console = Console(file=sys.stdout, width=width, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())

@@ -1,9 +1,11 @@
 """The command `jobs`: what was submitted, and how it goes."""
 
+from typing import Any, Final
+
 import click
 
 from client.cli.console import show_json, show_line, show_table
-from client.cli.options import Options, common_options
+from client.cli.options import Command, Options, common_options
 from client.cli.outcome import INTERRUPTED
 from client.cli.phrases import age, standing
 from client.cli.progress import JobProgress
@@ -11,35 +13,44 @@ from client.cli.results import show_job_facts, show_outcome
 from client.client import Client
 from client.jobs import Job
 
-_STATES = ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
-_KINDS = ["training", "evaluation", "classification"]
+_STATES: Final = ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+_LISTED: Final = 20
+_KINDS: Final = ["training", "evaluation", "classification"]
+
+
+def _filters(command: Command) -> Command:
+    """Adds the options that choose which jobs to list."""
+    for option in (
+        click.option("--limit", type=click.IntRange(min=1), help="The newest only.  [default: 20]"),
+        click.option("--user", help="Only those of this user."),
+        click.option("--kind", type=click.Choice(_KINDS), help="Only those of this kind."),
+        click.option("--state", type=click.Choice(_STATES), help="Only those in this state."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(invoke_without_command=True)
+@_filters
 @common_options
 @click.pass_context
-def jobs(context: click.Context) -> None:
+def jobs(context: click.Context, /, **filters: Any) -> None:
     """Show and steer jobs; alone, list them."""
     if context.invoked_subcommand is None:
-        context.invoke(list_jobs)
+        context.invoke(list_jobs, **filters)
+    elif any(value is not None for value in filters.values()):
+        raise click.UsageError("what to list is said after `list`: hxserve jobs list --state ...")
 
 
 @jobs.command("list")
-@click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
-@click.option("--kind", type=click.Choice(_KINDS), help="Only those of this kind.")
-@click.option("--user", help="Only those of this user.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest only.")
+@_filters
 @common_options
 @click.pass_obj
 def list_jobs(
-    options: Options,
-    state: str | None = None,
-    kind: str | None = None,
-    user: str | None = None,
-    limit: int = 20,
+    options: Options, /, state: str | None, kind: str | None, user: str | None, limit: int | None
 ) -> None:
     """List jobs, newest first."""
-    found = list(options.client().jobs(state=state, kind=kind, user=user, limit=limit))
+    found = list(options.client().jobs(state=state, kind=kind, user=user, limit=limit or _LISTED))
     if options.as_json:
         show_json({"jobs": [job.record for job in found]})
         return

@@ -24,7 +24,8 @@ class Options:
 
     def client(self) -> Client:
         """A client of the service that was named."""
-        return Client(self.url, self.token, data_dir=self.data_dir)
+        # Few repetitions: a person who mistyped the address wants to know at once.
+        return Client(self.url, self.token, data_dir=self.data_dir, retries=2)
 
 
 def common_options(command: Command) -> Command:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from client.cli.phrases import one_line
-from client.errors import AddressError, ClientError, ConnectionFailedError, ServiceError
+from client.errors import AddressError, ClientError, ConnectionFailedError, ServiceError, StillRunningError
 
 REFUSED: Final = 1
 UNREACHABLE: Final = 3
@@ -33,7 +33,6 @@ _HINTS: Final = {
     "model_not_found": "see `hxserve models`",
     "job_not_found": "see `hxserve jobs`",
     "queue_full": "see `hxserve queue`",
-    "still_running": "see `hxserve jobs`",
 }
 
 
@@ -63,6 +62,8 @@ def failure_of(error: ClientError) -> Failure:
     """A client's error as the end of a command."""
     if isinstance(error, ConnectionFailedError | AddressError):
         return UnreachableFailure(error.code, error.detail)
+    if isinstance(error, StillRunningError):
+        return Failure(error.code, f"{error.detail}; watch it with `hxserve jobs watch {error.job.id}`")
     if isinstance(error, ServiceError) and error.retryable and error.retry_after_s:
         return Failure(error.code, f"{error.detail}; try again in {error.retry_after_s:g} s")
     return Failure(error.code, error.detail)

@@ -76,8 +76,16 @@ def flat(mapping: Mapping[str, Any] | None) -> str:
         return ""
     return one_line(
         ", ".join(
-            f"{name} {f'({flat(value)})' if isinstance(value, dict) else value}"
-            for name, value in mapping.items()
-            if value is not None and value != {}
+            f"{name} {_brief(value)}" for name, value in mapping.items() if value is not None and value != {}
         )
     )
+
+
+def _brief(value: object) -> str:
+    match value:
+        case Mapping():
+            return f"({flat(value)})"
+        case float():
+            return f"{value:.4g}"
+        case _:
+            return str(value)

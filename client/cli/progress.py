@@ -24,8 +24,6 @@ class JobProgress:
         self._note = ""
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            self._bar = tqdm(bar_format=_WAITING_FORMAT, file=sys.stderr, dynamic_ncols=True, mininterval=0)
         return self
 
     def __exit__(
@@ -36,6 +34,14 @@ class JobProgress:
 
     def update(self, job: Job) -> None:
         """Shows the job as it is now."""
+        if self._bar is None and sys.stderr.isatty():
+            self._bar = tqdm(
+                desc=_headline(job),
+                bar_format=_WAITING_FORMAT,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                mininterval=0,
+            )
         note = one_line(job.metrics.get("dataset_note") or "")
         if note and note != self._note:
             self._tell(note)
@@ -58,7 +64,8 @@ class JobProgress:
         if self._steps_known:
             bar.set_postfix_str(_measures(job), refresh=False)
             step = int(steps_total or 0) if job.state == "succeeded" else int(job.metrics.get("step", 0))
-            bar.update(step - bar.n)
+            if bar.update(step - bar.n):
+                return
         bar.refresh()
 
     def _tell_changes(self, job: Job) -> None:
@@ -95,6 +102,8 @@ def _headline(job: Job) -> str:
 
 def _measures(job: Job) -> str:
     """The latest loss and accuracy."""
+    if not job.metrics.get("step"):
+        return ""
     parts = []
     if (loss := job.metrics.get("loss")) is not None:
         parts.append(f"loss {loss:.3f}")

@@ -101,7 +101,9 @@ def _brief(value: object) -> str:
 
 
 def _expected(seconds: float | None) -> str:
-    return "unknown: no worker" if seconds is None else duration(seconds)
+    if seconds is None:
+        return "not known yet"
+    return duration(seconds) if seconds > 0.001 else "none"
 
 
 def _spent(seconds: float | None) -> str:

@@ -181,6 +181,18 @@ def test_an_empty_list_says_so(service: Service, run: Run) -> None:
     assert "hxserve train" in run("models").stdout
 
 
+@pytest.mark.parametrize("command", [["jobs"], ["jobs", "list"]], ids=" ".join)
+def test_only_the_jobs_asked_for_are_listed(service: Service, run: Run, command: list[str]) -> None:
+    run(*command, "--state", "queued", "--kind", "training", "--user", "ada", "--limit", "5")
+
+    assert service.requests[0].query == {
+        "state": "queued",
+        "kind": "training",
+        "user": "ada",
+        "limit": "5",
+    }
+
+
 def test_words_of_others_are_shown_as_they_are_but_harmless(service: Service, run: Run) -> None:
     nasty = job_record("failed", error={"code": "x", "message": "[red]no\x1b[31m\nlink"})
     service.answers["GET", "/v1/jobs"] = Reply(document={"jobs": [nasty], "next_cursor": None})
@@ -222,6 +234,7 @@ def test_deleting_needs_a_yes(service: Service, run: Run) -> None:
         ["train", "--epochs", "0"],
         ["jobs", "cancel"],
         ["jobs", "list", "--limit", "0"],
+        ["jobs", "--state", "queued", "show", JOB_ID],
         ["models", "alias", "digits", "production"],
         ["fly"],
         ["chip", "--fast"],
