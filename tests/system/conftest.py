@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from services.settings import Settings, load_settings
 from worker.learning.datasets import load_dataset
 
 MODEL = "digits"
-TRAINING = {"recipe": "strong", "dataset": "digits", "epochs": 2}
+TRAINING: dict[str, Any] = {"recipe": "strong", "dataset": "digits", "epochs": 2}
 PATIENCE_S = 60.0
 
 

@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from client import Client
@@ -29,8 +30,9 @@ def test_a_training_whose_worker_is_killed_ends_with_the_same_weights(
     assert finished.result["weights_sha256"] == trained.result["weights_sha256"]
 
 
+@pytest.mark.usefixtures("trained")
 def test_crops_whose_worker_is_killed_are_all_answered(
-    local: Local, client: Client, trained: Job, test_digits: Digits
+    local: Local, client: Client, test_digits: Digits
 ) -> None:
     clear = _clear_crops(client, test_digits)
     crops = list(islice(cycle(clear), 300))
@@ -44,8 +46,9 @@ def test_crops_whose_worker_is_killed_are_all_answered(
     assert read == [[digit] for _, digit in crops]
 
 
+@pytest.mark.usefixtures("trained")
 def test_crops_of_one_large_job_are_answered_once_each_though_the_worker_is_killed(
-    local: Local, client: Client, trained: Job, test_digits: Digits
+    local: Local, client: Client, test_digits: Digits
 ) -> None:
     clear = _clear_crops(client, test_digits)
     crops = np.stack([crop for crop, _ in islice(cycle(clear), 12_000)])

@@ -64,7 +64,7 @@ def test_a_cancelled_training_keeps_what_it_learnt(client: Client) -> None:
     assert client.model("part", cancelled.result["version"])["partial"] is True
 
 
-def test_a_queued_job_is_cancelled_at_once(client: Client, trained: Job) -> None:
+def test_a_queued_job_is_cancelled_at_once(client: Client) -> None:
     running = client.train("first", recipe="strong", dataset="digits", epochs=100)
     wait_until(lambda: client.job(running.id).state == "running")
     queued = client.train("second", recipe="strong", dataset="digits", epochs=100)
