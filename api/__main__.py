@@ -10,14 +10,14 @@ import sys  # noqa: E402
 from contextlib import ExitStack  # noqa: E402
 
 import gevent  # noqa: E402
-from gevent.pywsgi import WSGIServer  # noqa: E402
+from gevent.event import Event  # noqa: E402
 
+from api.server import BoundedServer  # noqa: E402
 from api.wsgi import open_app  # noqa: E402
 from services.errors import HxserveError, SettingsError  # noqa: E402
 from services.logs import configure_logging  # noqa: E402
 from services.settings import Settings, load_settings  # noqa: E402
 
-_STOP_TIMEOUT_S = 5.0
 _log = logging.getLogger("api")
 
 
@@ -26,28 +26,31 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log_level)
-        with ExitStack() as stack:
-            server = _bind(settings, stack)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                gevent.signal_handler(number, server.stop, _STOP_TIMEOUT_S)
-            server.serve_forever(_STOP_TIMEOUT_S)
+        _serve(settings)
     except HxserveError as error:
         print(f"api: {error.message} [{error.code}]", file=sys.stderr)  # noqa: T201 the reason for not starting
         return 1
     return 0
 
 
-def _bind(settings: Settings, stack: ExitStack) -> WSGIServer:
-    app = open_app(settings, stack)
-    server = WSGIServer((settings.host, settings.port), app, log=None, error_log=_log)
-    try:
+def _serve(settings: Settings) -> None:
+    with ExitStack() as stack:
+        app, application = open_app(settings, stack)
+        try:
+            server = BoundedServer(app, settings.host, settings.port)
+        except OSError as error:
+            raise SettingsError(
+                f"{settings.host}:{settings.port} cannot be served ({error.strerror}); choose another port"
+            ) from None
+        told_to_stop = Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(number, told_to_stop.set)
         server.start()
-    except OSError as error:
-        raise SettingsError(
-            f"{settings.host}:{settings.port} cannot be served ({error.strerror}); choose another port"
-        ) from None
-    _log.info("listening on http://%s:%d", settings.host, server.server_port)
-    return server
+        _log.info("listening on http://%s:%d", settings.host, server.server_port)
+        told_to_stop.wait()
+        # Long polls and event streams end now, so that stopping takes no longer than the longest real request.
+        application.listener.stop()
+        server.stop()
 
 
 if __name__ == "__main__":

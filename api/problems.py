@@ -57,6 +57,7 @@ def register_problems(app: Flask) -> None:
     """Lets every error of the application end as a problem document."""
     app.register_error_handler(HxserveError, _ours)
     app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(TimeoutError, _silent_client)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -82,6 +83,12 @@ def _of_http(error: HTTPException) -> Response:
         if name.lower() == "allow":
             response.headers[name] = value
     return response
+
+
+def _silent_client(error: TimeoutError) -> Response:
+    del error
+    detail = "the body did not come in time; send it without long pauses"
+    return _document(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, retryable=True)
 
 
 def _unexpected(error: Exception) -> Response:

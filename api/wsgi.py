@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from flask import Flask
 
 from api.app import create_app
-from api.application import open_application
+from api.application import Application, open_application
 from api.wakeups import celery_wake_up
 from services.logs import configure_logging
 from services.settings import Settings, load_settings
@@ -23,12 +23,12 @@ def app() -> Flask:
     configure_logging(settings.log_level)
     stack = ExitStack()
     atexit.register(stack.close)
-    return open_app(settings, stack)
+    return open_app(settings, stack)[0]
 
 
-def open_app(settings: Settings, stack: ExitStack) -> Flask:
-    """The application, closed with the stack."""
+def open_app(settings: Settings, stack: ExitStack) -> tuple[Flask, Application]:
+    """The web application and the services behind it, closed with the stack."""
     tokens = Tokens(read_admin_token(settings.token_file))
     application = stack.enter_context(open_application(settings, celery_wake_up(settings.redis_url)))
     application.connection.check()
-    return create_app(application, tokens)
+    return create_app(application, tokens), application

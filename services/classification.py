@@ -130,7 +130,7 @@ class Classifications:
                 changed.clear()
                 job = self._jobs.get(job_id)
                 left = until - time.monotonic()
-                if job.state.is_final or left <= 0:
+                if job.state.is_final or left <= 0 or self._listener.is_stopping:
                     break
                 changed.wait(left)
         if not job.state.is_final:

@@ -104,7 +104,7 @@ class Inspections:
                 job = self._jobs.get(job_id)
                 seen = job.revision if seen is None else seen
                 left_s = until - time.monotonic()
-                if job.revision != seen or job.state.is_final or left_s <= 0:
+                if job.revision != seen or job.state.is_final or left_s <= 0 or self._listener.is_stopping:
                     return job
                 changed.wait(left_s)
 

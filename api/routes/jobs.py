@@ -107,7 +107,7 @@ def _events(app: Application, job_id: str, after: str) -> Iterator[str]:
             for event_id, at, event in app.jobs.events(job_id, after=after):
                 after = event_id
                 yield _event(event_id, {"at": at, **event})
-            if job.state.is_final:
+            if job.state.is_final or app.listener.is_stopping:
                 return
             if not changed.wait(_HEARTBEAT_S):
                 yield ": still here\n\n"

@@ -61,8 +61,17 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends listening; the thread ends with its present wait."""
+        """Ends the waits for changes at once, and listening when no answer is expected any more."""
         self._stopping.set()
+        with self._lock:
+            for watchers in self._watchers.values():
+                for changed in watchers:
+                    changed.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nobody should wait for a change any longer."""
+        return self._stopping.is_set()
 
     @contextmanager
     def expecting(self, request_id: str, parts: int) -> Iterator[Reply]:
@@ -90,7 +99,7 @@ class Listener:
 
     def _listen(self) -> None:
         places: dict[Any, Any] = {self.reply_to.encode(): b"0"}
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() or self._replies:
             try:
                 with translated_errors():
                     if CHANGES not in places:
