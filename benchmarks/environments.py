@@ -36,8 +36,6 @@ def peer_python(name: str) -> Path:
         return python
     print(f"installing {' '.join(requirements)} into {folder} ...", flush=True)
     venv.create(folder, with_pip=True, clear=True)
-    packages = next(folder.glob("lib/python*/site-packages"))
-    (packages / "project.pth").write_text(sysconfig.get_path("purelib") + "\n")
     try:
         subprocess.run(
             [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements],
@@ -49,5 +47,8 @@ def peer_python(name: str) -> Path:
     except subprocess.SubprocessError as error:
         said = getattr(error, "stderr", None) or str(error)
         raise PeerUnavailableError(f"{name} cannot be installed: {said.strip().splitlines()[-1:]}") from error
+    # Only now, so that the installation depends on nothing the project's environment happens to hold.
+    packages = next(folder.glob("lib/python*/site-packages"))
+    (packages / "project.pth").write_text(sysconfig.get_path("purelib") + "\n")
     stamp.write_text(" ".join(requirements))
     return python

@@ -7,6 +7,7 @@ monkey.patch_all()
 import signal  # noqa: E402  # everything that waits is imported after gevent has patched it
 import socket  # noqa: E402
 import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
@@ -79,14 +80,14 @@ class BoundedServer(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent ships no
         super().stop(timeout)
 
 
-def serve(port: int, *, bounded: bool) -> None:
+def serve_app(app: Callable[..., Any], port: int, *, bounded: bool = True) -> None:
     """Serves until SIGTERM, then lets what is running finish."""
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
     if bounded:
         # Accepted sockets inherit this; without it the body waits for the acknowledgement of the head.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server_class = BoundedServer if bounded else pywsgi.WSGIServer
-    server = server_class(listener, create_app(), log=None, error_log=None, spawn=Pool(_CONNECTIONS))
+    server = server_class(listener, app, log=None, error_log=None, spawn=Pool(_CONNECTIONS))
     stopping = Event()
     gevent.signal_handler(signal.SIGTERM, stopping.set)
     server.start()
@@ -95,4 +96,4 @@ def serve(port: int, *, bounded: bool) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), bounded=sys.argv[2] == "bounded")
+    serve_app(create_app(), int(sys.argv[1]), bounded=sys.argv[2] == "bounded")

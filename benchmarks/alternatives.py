@@ -1,0 +1,99 @@
+"""Several services under the same load, in turns, so that all meet the same machine."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.context import MeasurementError
+from benchmarks.load import LoadPlan, LoadReport, apply_load
+
+DIGIT_PATTERN = r'"digit":\s*(\d)'
+_WRONG_SHARE_LIMIT = 0.02
+_ERROR_SHARE_LIMIT = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A running service: its requests, and the digits that each must be answered with."""
+
+    name: str
+    port: int
+    requests: tuple[bytes, ...]
+    answers: tuple[tuple[str, ...], ...]
+
+    def plan(self, clients: int, seconds: float) -> LoadPlan:
+        """The load of so many clients."""
+        return LoadPlan(
+            port=self.port,
+            requests=self.requests,
+            clients=clients,
+            seconds=seconds,
+            answer_pattern=DIGIT_PATTERN,
+            answers=self.answers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the rounds of one alternative come to: medians, and the worst of the mistakes."""
+
+    requests_per_s: float
+    p50_ms: float
+    p99_ms: float
+    wrong_share: float
+    errors: int
+    client_cpu: float
+    rounds: int
+
+    def as_detail(self) -> dict[str, Any]:
+        """For a ratio's detail."""
+        return {
+            "requests_per_s": round(self.requests_per_s, 1),
+            "p50_ms": round(self.p50_ms, 2),
+            "p99_ms": round(self.p99_ms, 2),
+            "wrong_share": round(self.wrong_share, 4),
+            "errors": self.errors,
+            "client_cpu": round(self.client_cpu, 3),
+            "rounds": self.rounds,
+        }
+
+
+def side_by_side(
+    alternatives: Sequence[Alternative], *, clients: int, seconds: float, rounds: int = 2
+) -> dict[str, Figures]:
+    """Figures of each alternative by name; one round of each, then the next round.
+
+    Raises:
+        MeasurementError: when one answers wrongly or with errors: its speed would mean nothing.
+    """
+    reports: dict[str, list[LoadReport]] = {alternative.name: [] for alternative in alternatives}
+    for _ in range(rounds):
+        for alternative in alternatives:
+            reports[alternative.name].append(apply_load(alternative.plan(clients, seconds)))
+    return {name: summarise_rounds(name, series) for name, series in reports.items()}
+
+
+def summarise_rounds(name: str, reports: Sequence[LoadReport]) -> Figures:
+    """Medians over the rounds.
+
+    Raises:
+        MeasurementError: when too many answers were wrong or failed.
+    """
+    answered = sum(report.requests for report in reports)
+    errors = sum(report.errors for report in reports)
+    wrong_share = max(report.wrong_share for report in reports)
+    if errors > _ERROR_SHARE_LIMIT * answered:
+        first = next(report.first_error for report in reports if report.errors)
+        raise MeasurementError(f"{name}: {errors} errors beside {answered} answers; the first: {first}")
+    if wrong_share > _WRONG_SHARE_LIMIT:
+        raise MeasurementError(f"{name}: {wrong_share:.1%} of the answers are wrong")
+    return Figures(
+        requests_per_s=statistics.median(report.requests_per_s for report in reports),
+        p50_ms=statistics.median(report.p50_ms for report in reports),
+        p99_ms=statistics.median(report.p99_ms for report in reports),
+        wrong_share=wrong_share,
+        errors=errors,
+        client_cpu=statistics.median(report.client_cpu for report in reports),
+        rounds=len(reports),
+    )

@@ -1,0 +1,40 @@
+"""What every measurement group is given."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+class MeasurementError(Exception):
+    """A measurement could not be made; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The options of a run.
+
+    Attributes:
+        seconds: How long each load is counted.
+        mnist: Folder that holds MNIST; None: the digits inside scikit-learn are used instead.
+    """
+
+    seconds: float
+    mnist: Path | None
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set that is used."""
+        return "mnist" if self.mnist else "digits"
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A folder for the length of a `with` block."""
+        with TemporaryDirectory(prefix="hxserve-bench-", ignore_cleanup_errors=True) as name:
+            yield Path(name)
+
+
+def say(text: str) -> None:
+    """Tells the person at the terminal what goes on."""
+    print(f"  {text}", flush=True)

@@ -1,0 +1,113 @@
+"""hxserve as its users start it, and the few calls that a measurement makes."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.context import MeasurementError
+from benchmarks.load import build_request
+from benchmarks.processes import ProcessError, Started, python_module, started
+
+_READY_LIMIT_S: Final = 120.0
+_FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
+
+
+class Service:
+    """A running hxserve."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        self._token = token
+        self.port = int(url.rpartition(":")[2])
+
+    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """The JSON that a call answers with.
+
+        Raises:
+            MeasurementError: when the service refuses; the message holds its words.
+        """
+        content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
+        kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+        request = urllib.request.Request(  # noqa: S310  # our own address
+            self._url + path,
+            data=content,
+            method=method,
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": kind},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=90) as response:  # noqa: S310  # our own address
+                answer: dict[str, Any] = json.load(response)
+        except urllib.error.HTTPError as error:
+            raise MeasurementError(f"{method} {path}: {error.code} {error.read()[:500]!r}") from error
+        return answer
+
+    def start_training(self, model: str, **params: object) -> str:
+        """The id of a new training job."""
+        job = self.call("POST", "/v1/jobs", {"kind": "training", "model": model, "params": params})
+        return str(job["id"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The record of a job as it is now."""
+        return self.call("GET", f"/v1/jobs/{job_id}")
+
+    def await_end(self, job_id: str) -> dict[str, Any]:
+        """The record of a job that has succeeded.
+
+        Raises:
+            MeasurementError: when it ended otherwise.
+        """
+        job = self.job(job_id)
+        while job["state"] not in _FINAL:
+            job = self.call("GET", f"/v1/jobs/{job_id}?wait=30")
+        if job["state"] != "succeeded":
+            raise MeasurementError(f"job {job_id} {job['state']}: {job['error']}")
+        return job
+
+    def await_running(self, job_id: str) -> None:
+        """Returns when the job has made its first progress."""
+        while self.job(job_id)["progress"] == 0.0:
+            time.sleep(0.1)
+
+    def cancel(self, job_id: str) -> None:
+        """Ends a job and waits until it has ended."""
+        self.call("POST", f"/v1/jobs/{job_id}/cancel")
+        while self.job(job_id)["state"] not in _FINAL:
+            time.sleep(0.1)
+
+    def digits_of(self, model: str, crops: bytes) -> list[int]:
+        """What the model reads in crops of 784 bytes each."""
+        answer = self.call("POST", f"/v1/models/{model}/classify?wait=30", crops)
+        return [int(prediction["digit"]) for prediction in answer["predictions"]]
+
+    def classify_request(self, model: str, crops: bytes) -> bytes:
+        """The bytes of a request for the load generator."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return build_request(f"/v1/models/{model}/classify?wait=30", crops, headers=headers)
+
+
+@contextmanager
+def running_service(data_dir: Path, mnist: Path | None = None) -> Iterator[Service]:
+    """The whole service on a free port, with mock arithmetic.
+
+    Raises:
+        ProcessError: when it does not become ready; the message holds its last words.
+    """
+    command = python_module("deploy.local", "--data-dir", data_dir, "--port", "0", "--chip", "mock")
+    if mnist is not None:
+        command += ["--mnist", str(mnist)]
+    with started(command, log=data_dir.with_name(data_dir.name + ".log")) as process:
+        _await_url(process, data_dir / "url")
+        yield Service((data_dir / "url").read_text().strip(), (data_dir / "admin-token").read_text().strip())
+
+
+def _await_url(process: Started, url: Path) -> None:
+    deadline = time.monotonic() + _READY_LIMIT_S
+    while not url.is_file():
+        if process.ended or time.monotonic() > deadline:
+            raise ProcessError(f"the service is not ready: {process.last_words()}")
+        time.sleep(0.05)

@@ -1,0 +1,109 @@
+"""Group `serving`: crops through HTTP, beside the obvious design and beside a training."""
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.alternatives import Alternative, Figures, side_by_side, summarise_rounds
+from benchmarks.celery_per_request import running_celery_service
+from benchmarks.context import Context, MeasurementError, say
+from benchmarks.crops import LabelledCrop, clear_crops
+from benchmarks.load import LoadReport, apply_load, build_request
+from benchmarks.ratio import Ratio, Target
+from benchmarks.service import Service, running_service
+
+TARGETS: Final[Mapping[str, Target]] = {
+    "serving.single32.throughput_vs_celery": Target(5.0, "higher"),
+    "serving.with_training.p99_ms": Target(100.0, "lower"),
+}
+
+_MODEL: Final = "digits"
+_TRAINING_CLIENTS: Final = 8
+_ROUNDS: Final = 2
+
+
+def measure(context: Context) -> dict[str, Ratio]:
+    """Both measurements, on one service with one model."""
+    with context.folder() as folder, ExitStack() as stack:
+        data_dir = folder / "data"
+        service = stack.enter_context(running_service(data_dir))
+        say("training a model on the embedded digits")
+        trained = service.await_end(
+            service.start_training(_MODEL, recipe="strong", dataset="digits", epochs=1)
+        )
+        version = data_dir / "models" / _MODEL / str(trained["result"]["version"])
+        crops = clear_crops(lambda images: service.digits_of(_MODEL, images))
+        hxserve = hxserve_alternative(service, crops)
+        return {
+            "serving.single32.throughput_vs_celery": _against_celery(
+                context, folder, version, hxserve, crops
+            ),
+            "serving.with_training.p99_ms": _beside_training(context, service, hxserve),
+        }
+
+
+def hxserve_alternative(service: Service, crops: list[LabelledCrop]) -> Alternative:
+    """The service under test, one crop per request."""
+    return Alternative(
+        "hxserve",
+        service.port,
+        tuple(service.classify_request(_MODEL, crop.crop) for crop in crops),
+        tuple((str(crop.digit),) for crop in crops),
+    )
+
+
+def _against_celery(
+    context: Context, folder: Path, version: Path, hxserve: Alternative, crops: list[LabelledCrop]
+) -> Ratio:
+    with running_celery_service(folder / "celery", version) as port:
+        celery = Alternative(
+            "celery",
+            port,
+            tuple(build_request("/classify", crop.crop) for crop in crops),
+            hxserve.answers,
+        )
+        say("32 clients, one crop per request: hxserve and one Celery task per request, in turns")
+        figures = side_by_side([hxserve, celery], clients=32, seconds=context.seconds, rounds=_ROUNDS)
+    return throughput_ratio(figures, "hxserve", "celery")
+
+
+def throughput_ratio(figures: Mapping[str, Figures], ours: str, theirs: str) -> Ratio:
+    """How many times the throughput of the alternative ours is, with all figures of both."""
+    value = figures[ours].requests_per_s / figures[theirs].requests_per_s
+    return Ratio(value, {name: figures[name].as_detail() for name in (ours, theirs)})
+
+
+def _beside_training(context: Context, service: Service, hxserve: Alternative) -> Ratio:
+    """The same load without and with a training running, in turns."""
+    say(f"{_TRAINING_CLIENTS} clients without and with a training beside them, in turns")
+    plan = hxserve.plan(_TRAINING_CLIENTS, context.seconds)
+    alone: list[LoadReport] = []
+    beside: list[LoadReport] = []
+    shares: list[float] = []
+    for _ in range(_ROUNDS):
+        alone.append(apply_load(plan))
+        job_id = service.start_training("beside", recipe="strong", dataset="digits", epochs=200)
+        service.await_running(job_id)
+        start, chip_start_s = time.monotonic(), _chip_time_s(service, job_id)
+        beside.append(apply_load(plan))
+        elapsed_s = time.monotonic() - start
+        shares.append((_chip_time_s(service, job_id) - chip_start_s) / elapsed_s)
+        service.cancel(job_id)
+    with_training = summarise_rounds("hxserve with a training", beside)
+    without = summarise_rounds("hxserve", alone)
+    detail: dict[str, Any] = {
+        "clients": _TRAINING_CLIENTS,
+        "with_training": with_training.as_detail(),
+        "without_training": without.as_detail(),
+        "training_share": round(sum(shares) / len(shares), 3),
+    }
+    return Ratio(with_training.p99_ms, detail)
+
+
+def _chip_time_s(service: Service, job_id: str) -> float:
+    job = service.job(job_id)
+    if job["state"] != "running":
+        raise MeasurementError(f"the training beside the load is {job['state']}: {job['error']}")
+    return float(job["chip_time_s"])

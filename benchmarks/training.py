@@ -1,0 +1,101 @@
+"""Group `training`: what the service adds to a training, and how long one takes beside the teaching notebook's."""
+
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.context import Context, MeasurementError, say
+from benchmarks.digits_files import write_digits
+from benchmarks.processes import ROOT, python_module
+from benchmarks.ratio import Ratio, Target
+from benchmarks.service import Service, running_service
+
+TARGETS: Final[Mapping[str, Target]] = {
+    "training.strong.time_vs_notebook": Target(1.0, "lower"),
+    "training.service_overhead": Target(1.05, "lower"),
+}
+
+_ROUNDS: Final = 3
+_LIMIT_S: Final = 1800.0
+_SERVICE_THREADS: Final = max(1, (os.cpu_count() or 2) - 1)
+"""As the worker chooses when nothing is set."""
+
+
+def measure(context: Context) -> dict[str, Ratio]:
+    """Both measurements; the trainings through the service serve both."""
+    say(f"data set: {context.dataset}")
+    with context.folder() as folder:
+        notebook_data = context.mnist or write_digits(folder / "digits")
+        through_service: list[dict[str, Any]] = []
+        bare: list[dict[str, Any]] = []
+        with running_service(folder / "data", context.mnist) as service:
+            for number in range(_ROUNDS):
+                say(f"strong through the service and bare, round {number + 1} of {_ROUNDS}")
+                through_service.append(_train_through(service, context.dataset))
+                bare.append(_train_alone("strong", context.mnist, threads=_SERVICE_THREADS))
+            say("the notebook's four epochs, image by image")
+            notebook = _train_alone("notebook-plain", notebook_data, threads=0)
+    return {
+        "training.strong.time_vs_notebook": Ratio(
+            _median_s(through_service) / notebook["seconds"],
+            {
+                "dataset": context.dataset,
+                "strong_s": _rounded(through_service),
+                "strong_accuracy": through_service[-1]["accuracies"][-1],
+                "notebook_s": round(notebook["seconds"], 2),
+                "notebook_accuracy": _notebook_accuracy(notebook, context),
+                "threads": {"service": _SERVICE_THREADS, "notebook": notebook["threads"]},
+            },
+        ),
+        "training.service_overhead": Ratio(
+            _median_s(through_service) / _median_s(bare),
+            {
+                "dataset": context.dataset,
+                "service_s": _rounded(through_service),
+                "bare_s": _rounded(bare),
+                "chip_s": [run["chip_s"] for run in through_service],
+                "service_accuracy": [run["accuracies"][-1] for run in through_service],
+                "bare_accuracy": [run["accuracies"][-1] for run in bare],
+                "threads": _SERVICE_THREADS,
+            },
+        ),
+    }
+
+
+def _train_through(service: Service, dataset: str) -> dict[str, Any]:
+    """A training from the first byte of the request to knowing that it succeeded."""
+    start = time.perf_counter()
+    job = service.await_end(service.start_training("bench", recipe="strong", dataset=dataset))
+    seconds = time.perf_counter() - start
+    accuracies = [epoch["test_accuracy"] for epoch in job["metrics"]["epochs"]]
+    return {"seconds": seconds, "accuracies": accuracies, "chip_s": round(job["chip_time_s"], 2)}
+
+
+def _train_alone(what: str, data: Path | None, *, threads: int) -> dict[str, Any]:
+    """What `benchmarks.bare_training` prints."""
+    command = [*python_module("benchmarks.bare_training", what), "--threads", str(threads)]
+    if data is not None:
+        command += ["--mnist", str(data)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
+    if done.returncode:
+        raise MeasurementError(f"{what} failed: {done.stderr.strip().splitlines()[-1:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def _median_s(runs: list[dict[str, Any]]) -> float:
+    return statistics.median(float(run["seconds"]) for run in runs)
+
+
+def _rounded(runs: list[dict[str, Any]]) -> list[float]:
+    return [round(run["seconds"], 2) for run in runs]
+
+
+def _notebook_accuracy(notebook: Mapping[str, Any], context: Context) -> float | None:
+    """The notebook's accuracy counts out of MNIST's 10,000 test images, so it means nothing on others."""
+    return float(notebook["accuracies"][-1]) if context.mnist else None
