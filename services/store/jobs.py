@@ -11,7 +11,7 @@ from services.errors import (
     JobNotFoundError,
     QueueFullError,
 )
-from services.jobs import Job, JobState, to_hash
+from services.jobs import Job, JobState, states_before, to_hash
 from services.store.chips import Lease, read_charge
 from services.store.connection import Connection, translated_errors
 
@@ -91,7 +91,7 @@ class JobStore:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        found = self.get_many([job_id])
+        found = self.get_many([job_id]) if _is_id(job_id) else []
         if not found:
             raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
         return found[0]
@@ -144,11 +144,16 @@ class JobStore:
     ) -> None:
         """Changes fields of a job if it is in an allowed state, and charges its user.
 
+        A new `state` is written only from where the table lets it be reached, or over itself: a worker whose
+        first try was stored but not answered tries again.
+
         Raises:
             InvalidTransitionError: it is in another state.
             JobNotFoundError: it is gone.
             LeaseLostError: the worker no longer holds the chip.
         """
+        if "state" in fields:
+            allowed = {*states_before(fields["state"]), fields["state"]}.intersection(allowed)
         answer: bytes = self._connection.run(
             "change_job",
             lease.chip if lease else "",
@@ -177,6 +182,8 @@ class JobStore:
         Raises:
             JobNotFoundError: there is none of this id.
         """
+        if not _is_id(job_id):
+            raise JobNotFoundError(f"there is no job {job_id!r}")
         state, asleep = self._connection.run("cancel_job", job_id, self._keep_s)
         if state == b"missing":
             raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
@@ -213,6 +220,11 @@ class JobStore:
                 for user, seconds in stored.items():
                     used.setdefault(user.decode(), {})[kind] = float(seconds)
         return used
+
+
+def _is_id(text: str) -> bool:
+    """Whether this can be a job's id; what belongs to a job has a key with a colon after the id."""
+    return ":" not in text
 
 
 def record_fields(job: Job, **more: Any) -> dict[str, str]:
