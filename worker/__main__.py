@@ -109,12 +109,19 @@ def _serve(
     )
     turns = Turns(lease, chips, jobs, batches, long_work, policy, turn_s=settings.turn_s)
 
-    app = create_app(settings.redis_url, settings.chip_id, turns.run)
+    def take_turn() -> bool:
+        if not turns.have_begun:
+            turns.have_begun = True
+            presence.report()
+            _log.info("chip %s (%s) takes turns: %s", lease.chip, session.backend, dict(session.self_test))
+        return turns.run()
+
+    app = create_app(settings.redis_url, settings.chip_id, take_turn)
     wake_up = send_wake_up(app)
     presence = Presence(
         lease,
         chips,
-        {"ready": True, **session.describe()},
+        lambda: {"ready": turns.have_begun, "crop_s": batches.crop_s, **session.describe()},
         wake=lambda: wake_up(lease.chip),
         last_turn=lambda: turns.last_seen,
         lease_s=settings.lease_s,
@@ -122,7 +129,6 @@ def _serve(
     presence.start()
     stack.callback(presence.stop)
     wake_up(lease.chip)
-    _log.info("chip %s (%s) is ready: %s", lease.chip, session.backend, dict(session.self_test))
     worker = app.Worker(
         hostname=f"{lease.chip}@{socket.gethostname()}",
         loglevel="WARNING",

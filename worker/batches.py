@@ -19,6 +19,7 @@ from worker.chip import ChipSession
 from worker.serving import LoadedVersions
 
 _MOST_CLAIMS: Final = 3
+_PACE_WEIGHT: Final = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +41,9 @@ class Batches:
         self._versions = versions
         self._batch_crops = batch_crops
         self.on_chip: str | None = None
+        """The version whose weights were used last."""
+        self.crop_s: float | None = None
+        """Seconds that a crop took lately, a moving average."""
 
     def run(self, reference: str, grants: Mapping[str, int], now: float) -> None:
         """Runs crops of one version: so many of each user.
@@ -138,6 +142,8 @@ class Batches:
 
     def _finish(self, batch: list[Entry], answers: list[Answer], elapsed_s: float) -> None:
         crops = sum(entry.count for entry in batch)
+        pace = elapsed_s / crops
+        self.crop_s = pace if self.crop_s is None else self.crop_s + _PACE_WEIGHT * (pace - self.crop_s)
         replies: dict[str, list[tuple[str, int, bytes]]] = {}
         charges: dict[str, float] = {}
         finished = []

@@ -25,7 +25,7 @@ class Presence:
         self,
         lease: Lease,
         chips: ChipStore,
-        status: Mapping[str, Any],
+        status: Callable[[], Mapping[str, Any]],
         wake: Callable[[], None],
         last_turn: Callable[[], float],
         *,
@@ -43,8 +43,17 @@ class Presence:
 
     def start(self) -> None:
         """Begins to renew."""
-        self._chips.renew(self._lease, self._status)
+        self.report()
         self._thread.start()
+
+    def report(self) -> bool:
+        """Renews the lease and says how the chip is; tells whether work waits.
+
+        Raises:
+            LeaseLostError: another worker has the lease.
+            RedisUnavailableError: Redis does not answer.
+        """
+        return self._chips.renew(self._lease, self._status())
 
     def stop(self) -> None:
         """Ends renewing; the lease is as it is."""
@@ -54,7 +63,7 @@ class Presence:
     def _watch(self) -> None:
         while not self._stopping.wait(self._every_s):
             try:
-                self._see_to_work(self._chips.renew(self._lease, self._status))
+                self._see_to_work(self.report())
             except RedisUnavailableError as error:
                 _log.warning("the lease cannot be renewed: %s", error.message)
                 self._idle_since = time.monotonic()

@@ -55,6 +55,8 @@ class Turns:
         self._long_revision = -1
         self._may_have_lost_claims = True
         """Whether the turn before ended in the middle, so that crops may be claimed and not answered."""
+        self.have_begun = False
+        """Whether Celery has brought the first turn, so that the chip really serves."""
         self.last_seen = time.monotonic()
         """When a turn last did something, by the monotonic clock; the presence thread watches it."""
 
