@@ -1,9 +1,28 @@
 """An emulator of ``hxtorch`` in plain torch: the same names, the same numbers, no chip.
 
-``from worker.emulator import perceptron`` stands for ``from hxtorch import perceptron``.
+``from worker.emulator import perceptron`` stands for ``from hxtorch import perceptron``; ``install`` makes
+``import hxtorch`` itself find the emulator.
 """
 
-from worker.emulator import perceptron
-from worker.emulator.connection import init_hardware, release_hardware
+from worker.emulator import logger, perceptron
+from worker.emulator.connection import (
+    CalibrationPath,
+    HWDBPath,
+    get_unique_identifier,
+    init_hardware,
+    init_hardware_minimal,
+    release_hardware,
+)
+from worker.emulator.installation import install
 
-__all__ = ["init_hardware", "perceptron", "release_hardware"]
+__all__ = [
+    "CalibrationPath",
+    "HWDBPath",
+    "get_unique_identifier",
+    "init_hardware",
+    "init_hardware_minimal",
+    "install",
+    "logger",
+    "perceptron",
+    "release_hardware",
+]

@@ -5,14 +5,13 @@ import math
 import pytest
 import torch
 
-from worker.emulator.perceptron import mock
+from worker.emulator.perceptron import mock, readout
 from worker.emulator.perceptron.mocking import MockParameter
-from worker.emulator.perceptron.products import operand_dtype
 
 
 def _readouts(batch: int, rows: int, columns: int, *, weight: int = 3) -> torch.Tensor:
-    inputs = torch.full((batch, rows), 7).to(operand_dtype())
-    weights = torch.full((rows, columns), weight).to(operand_dtype())
+    inputs = torch.full((batch, rows), 7).float()
+    weights = torch.full((rows, columns), weight).float()
     return mock.multiply(inputs, weights, num_sends=1, parameter=MockParameter())
 
 
@@ -63,7 +62,7 @@ def test_adding_tiles_at_once_has_the_law_of_adding_them_one_by_one(noise_std: f
     sums = torch.full((3, 500, 400), float(centre)) * torch.tensor([1.0, -0.5, 0.2]).view(3, 1, 1) + offsets
     at_once = torch.empty(500, 400)
 
-    mock._add_at_once(sums.clone(), 1.0, noise_std, at_once)
+    readout._add_at_once(sums.clone(), 1.0, noise_std, at_once)
     one_by_one = _tile_by_tile(sums, 1.0, noise_std)
 
     counts = [
@@ -78,7 +77,7 @@ def test_the_clamp_of_a_single_tile_is_felt_where_tiles_are_added_at_once() -> N
     sums[0, 0], sums[1, 0] = 300.0, -100.0  # tile by tile: 127 - 100
     y = torch.empty(5, 1000)
 
-    mock._add_at_once(sums, 1.0, 2.0, y)
+    readout._add_at_once(sums, 1.0, 2.0, y)
 
     assert y[0].mean().item() == pytest.approx(127 - 100.5, abs=0.5)
     assert y[1:].mean().item() == pytest.approx(-1, abs=0.3)

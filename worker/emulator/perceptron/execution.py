@@ -23,10 +23,15 @@ def accumulate(
     Returns:
         (columns,) or (batch, columns), -128..127.
     """
-    if not mock:
-        connection.open_chip()
-    del wait_between_events
+    chip = None if mock else connection.open_chip()
     rounded_weights, inputs = round_weights(weights), round_inputs(x)
     batch = inputs.reshape(-1, inputs.shape[-1])
-    y = mock_arithmetic.multiply(batch, rounded_weights, num_sends=num_sends, parameter=get_mock_parameter())
+    if chip is None:
+        y = mock_arithmetic.multiply(
+            batch, rounded_weights, num_sends=num_sends, parameter=get_mock_parameter()
+        )
+    else:
+        y = chip.multiply(
+            batch, rounded_weights, num_sends=num_sends, wait_between_events=wait_between_events
+        )
     return y.reshape(x.shape[:-1] + weights.shape[1:])

@@ -1,33 +1,10 @@
-"""The arithmetic of the mock: exact tile by tile, and fast where tiles need not be told apart.
-
-Each tile of 128 rows is read out on its own: scaled, made noisy, floored, clamped to -128..127, and only
-then added up. ``_add_tiles`` does just that. Noise for every tile costs more than the products themselves,
-so ``_add_at_once`` draws the noise of the whole sum where no clamp can act:
-
-Normal noise of standard deviation s >= 1 spreads the fractional part of a readout so evenly that it is
-independent of everything else to within exp(-2 (pi s)**2), 3e-9 at s = 1. Then the sum of T floored readouts
-is the floor of their sum less T - 1 independent uniform numbers. Those are drawn together with the noise,
-as one normal number of the same mean and variance; the distribution function differs from the tile-wise
-one by less than 5e-5 at s = 1 and 4e-6 at the default s = 2 (Edgeworth's next term; T = 2 is the worst).
-"""
-
-import math
+"""The arithmetic of the mock: an ideal chip with one gain and one noise."""
 
 import torch
 
-from worker.emulator.noise import fill_normal
-from worker.emulator.perceptron import constants
+from worker.emulator.perceptron import constants, readout
 from worker.emulator.perceptron.mocking import MockParameter
-from worker.emulator.perceptron.products import tile_products
-
-CHUNK_READOUTS = 1 << 19
-"""Readouts computed at a time: 2 MiB of float32, which stays in a core's cache."""
-
-SAFE_SIGMAS = 7.0
-"""A readout this many standard deviations inside the range is clamped once in 10**12 times."""
-
-_HEIGHT = constants.hardware_matrix_height
-_LOW, _HIGH = constants.output_activation_min, constants.output_activation_max
+from worker.emulator.perceptron.products import operand_dtype, tile_products
 
 
 def multiply(
@@ -44,50 +21,12 @@ def multiply(
     Returns:
         (batch, columns), -128..127.
     """
-    batch, columns = inputs.shape[0], weights.shape[1]
-    scale, noise_std = num_sends * parameter.gain, parameter.noise_std
-    tiles = -(-weights.shape[0] // _HEIGHT)
-    at_once = tiles > 1 and noise_std >= 1.0
-    y = torch.empty(batch, columns)
-    chunk = max(1, CHUNK_READOUTS // max(1, tiles * columns))
-    for start in range(0, batch, chunk):
-        sums, out = tile_products(inputs[start : start + chunk], weights), y[start : start + chunk]
-        if at_once:
-            _add_at_once(sums, scale, noise_std, out)
-        else:
-            _add_tiles(sums, scale, noise_std, out)
-    return y
-
-
-def _add_tiles(sums: torch.Tensor, scale: float, noise_std: float, out: torch.Tensor) -> None:
-    """Read out every tile of ``sums``, (tiles, ...), and add the readouts up into ``out``, (...)."""
-    if noise_std > 0.0:
-        readouts = fill_normal(torch.empty_like(sums, dtype=torch.float32), 0.0, noise_std)
-        readouts.add_(sums, alpha=scale)
-    else:
-        readouts = sums * scale
-    readouts.floor_().clamp_(_LOW, _HIGH)
-    if readouts.shape[0] == 1:
-        out.copy_(readouts[0])
-    else:
-        torch.sum(readouts, 0, out=out).clamp_(_LOW, _HIGH)
-
-
-def _add_at_once(sums: torch.Tensor, scale: float, noise_std: float, out: torch.Tensor) -> None:
-    """The same law as ``_add_tiles``: with one draw per element where no tile can reach a clamp."""
-    tiles = sums.shape[0]
-    limit = (_HIGH + 1 - SAFE_SIGMAS * noise_std) / scale
-    clamped = None
-    if sums.amax() > limit or sums.amin() < -limit:
-        clamped = ((sums.amax(0) > limit) | (sums.amin(0) < -limit)).nonzero(as_tuple=True)
-        if 4 * clamped[0].numel() > out.numel():
-            _add_tiles(sums, scale, noise_std, out)
-            return
-    std = math.sqrt(tiles * noise_std**2 + (tiles - 1) / 12)
-    fill_normal(out, -(tiles - 1) / 2, std)
-    out.add_(sums.sum(0, dtype=sums.dtype), alpha=scale).floor_().clamp_(_LOW, _HIGH)
-    if clamped is not None:
-        rows, columns = clamped
-        near = out.new_empty(rows.numel())
-        _add_tiles(sums[:, rows, columns], scale, noise_std, near)
-        out[rows, columns] = near
+    x, w = inputs.to(operand_dtype()), weights.to(operand_dtype())
+    tiles = -(-weights.shape[0] // constants.hardware_matrix_height)
+    return readout.add_up(
+        lambda start, stop: tile_products(x[start:stop], w),
+        batch=inputs.shape[0],
+        shape=(tiles, weights.shape[1]),
+        scale=num_sends * parameter.gain,
+        noise_std=parameter.noise_std,
+    )

@@ -3,11 +3,10 @@
 import torch
 
 from worker.emulator.perceptron import constants
-from worker.emulator.perceptron.products import operand_dtype
 
 
 def round_weights(weights: torch.Tensor) -> torch.Tensor:
-    """The synaptic weights nearest to ``weights``: same shape, -63..63, of ``operand_dtype()``.
+    """The synaptic weights nearest to ``weights``: float32, same shape, -63..63.
 
     Raises:
         OverflowError: a rounded weight is outside the range.
@@ -16,7 +15,7 @@ def round_weights(weights: torch.Tensor) -> torch.Tensor:
 
 
 def round_inputs(inputs: torch.Tensor) -> torch.Tensor:
-    """The input activations nearest to ``inputs``: same shape, 0..31, of ``operand_dtype()``.
+    """The input activations nearest to ``inputs``: float32, same shape, 0..31.
 
     Raises:
         OverflowError: a rounded input is outside the range.
@@ -33,4 +32,4 @@ def _round_into_range(values: torch.Tensor, name: str, low: int, high: int) -> t
             raise OverflowError(
                 f"{name} must round to {low}..{high}, but the observed range is {smallest:g}..{largest:g}"
             )
-    return torch.round(values).to(operand_dtype())
+    return torch.round(values).to(torch.float32)

@@ -1,0 +1,74 @@
+"""The part of a chip that a matrix of a given size lands on, ready for fast use."""
+
+from dataclasses import dataclass
+
+import torch
+
+from worker.emulator.chip.fixed_pattern import ROWS, FixedPattern
+from worker.emulator.perceptron.products import tile_products
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedMatrix:
+    """Gains, offsets and knees of the places that a matrix of (rows, columns) is put on.
+
+    Attributes:
+        factor: (rows, columns), LSB per unit of input, for each unit of weight.
+        offset_lsb: (tiles, 1, columns).
+        knee_low_lsb: (tiles, 1, columns).
+        knee_high_lsb: (tiles, 1, columns).
+        knee_slope: slope beyond the knees.
+    """
+
+    factor: torch.Tensor
+    offset_lsb: torch.Tensor
+    knee_low_lsb: torch.Tensor
+    knee_high_lsb: torch.Tensor
+    knee_slope: float
+
+    @classmethod
+    def of(
+        cls,
+        neurons: torch.Tensor,
+        rows: int,
+        *,
+        pattern: FixedPattern,
+        gain: torch.Tensor,
+        offset_lsb: torch.Tensor,
+        knee_slope: float,
+    ) -> "PlacedMatrix":
+        """Gather what belongs to ``neurons``, (tiles, columns), from values per neuron, (512,)."""
+        per_synapse = pattern.synapse * gain
+        factor = torch.cat([per_synapse[:, of_tile] for of_tile in neurons])[:rows]
+        return cls(
+            factor=factor,
+            offset_lsb=offset_lsb[neurons].unsqueeze(1),
+            knee_low_lsb=pattern.knee_low_lsb[neurons].unsqueeze(1),
+            knee_high_lsb=pattern.knee_high_lsb[neurons].unsqueeze(1),
+            knee_slope=knee_slope,
+        )
+
+    @property
+    def tiles(self) -> int:
+        """Tiles that the rows are split into."""
+        return self.offset_lsb.shape[0]
+
+    def charge(
+        self, inputs: torch.Tensor, weights: torch.Tensor, *, num_sends: int, loss: float
+    ) -> torch.Tensor:
+        """What the neurons hold before they are read out, in LSB: (tiles, batch, columns).
+
+        Args:
+            inputs: (batch, rows), integers 0..31.
+            weights: (rows, columns), integers -63..63.
+            num_sends: how often each input is sent.
+            loss: relative loss of charge with all rows active.
+        """
+        effective = self.factor * weights
+        charge = tile_products(inputs.to(torch.float32), effective)
+        if num_sends != 1 or loss:
+            active = torch.stack([tile.count_nonzero(1) for tile in torch.split(inputs, ROWS, 1)])
+            charge.mul_((num_sends * (1 - loss / ROWS * active)).unsqueeze(2))
+        charge.add_(self.offset_lsb)
+        linear = torch.clamp(charge, self.knee_low_lsb, self.knee_high_lsb)
+        return charge.lerp_(linear, 1 - self.knee_slope)
