@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +10,8 @@ from benchmarks.context import Context
 from benchmarks.groups import GROUPS
 from benchmarks.machine import describe_machine
 from benchmarks.processes import ROOT
-from benchmarks.ratio import Ratio, Target
-from benchmarks.results import summarise, table, write_results
+from benchmarks.results import table, write_results
+from benchmarks.running import run_groups
 
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 
@@ -25,27 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         print(f"no group {', '.join(unknown)}; there are: {', '.join(GROUPS)}", file=sys.stderr)
         return 2
-    context = Context(seconds=options.seconds, mnist=_find_mnist(options.mnist))
     machine = describe_machine()
-    ratios: dict[str, Ratio] = {}
-    targets: dict[str, Target] = {}
-    failed: list[str] = []
-    for name in names:
-        print(f"{name}:", flush=True)
-        targets |= GROUPS[name].targets
-        try:
-            ratios |= GROUPS[name].measure(context)
-        except Exception:  # noqa: BLE001  # one group that fails must not take the others with it
-            traceback.print_exc()
-            failed.append(name)
-    summary = summarise(ratios, targets)
-    write_results(RESULTS, machine, summary)
+    context = Context(seconds=options.seconds, mnist=_find_mnist(options.mnist))
+    outcome = run_groups({name: GROUPS[name] for name in names}, context)
+    write_results(RESULTS, machine, outcome.ratios)
     print(f"\n{machine['cpu']}, {machine['cores']} cores, commit {machine['git_commit']}")
-    print(table(summary))
+    print(table(outcome.ratios))
     print(f"\nwritten to {RESULTS.relative_to(ROOT)}")
-    if failed:
-        print(f"could not be measured: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0
+    if outcome.failed:
+        print(f"could not be measured: {', '.join(outcome.failed)}", file=sys.stderr)
+    return 1 if outcome.failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:

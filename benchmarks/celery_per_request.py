@@ -6,6 +6,7 @@ worker with the network loaded and warm before it takes a message, prefetching, 
 
 import base64
 import os
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -68,4 +69,14 @@ def running_celery_service(folder: Path, version: Path) -> Iterator[int]:
         stack.enter_context(started(worker, log=folder / "worker.log", env=env))
         api = python_module("benchmarks.celery_api", str(port))
         stack.enter_context(started(api, log=folder / "api.log", env=env, port=port))
+        _await_answer(port)
         yield port
+
+
+def _await_answer(port: int) -> None:
+    """Returns when the worker has answered its first request; until then it imports torch."""
+    request = urllib.request.Request(  # our own address
+        f"http://127.0.0.1:{port}/classify", data=bytes(784), method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=60):  # noqa: S310  # our own address
+        return
