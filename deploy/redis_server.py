@@ -1,19 +1,20 @@
 """A Redis server of our own, for one machine: found, started, and stopped without losing anything."""
 
+import os
 import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from deploy.supervision import Supervised
 from services.errors import RedisUnavailableError, UnavailableError
 from services.store.connection import OLDEST_REDIS, Connection
 
 _START_TIMEOUT_S: Final = 20.0
-_STOP_TIMEOUT_S: Final = 10.0
 _LONGEST_SOCKET_PATH: Final = 100
 """A Unix socket's path has at most 107 bytes on Linux, 103 on macOS."""
 
@@ -38,8 +39,8 @@ def find_redis_server() -> Path:
 
 
 @contextmanager
-def redis_server(folder: Path, log: Path) -> Iterator[str]:
-    """A Redis with its data in `folder`, every change in its append-only file; gives its URL.
+def redis_server(folder: Path, log: Path) -> Iterator[tuple[str, Supervised]]:
+    """A Redis with its data in `folder`, every change in its append-only file: its URL and its process.
 
     Raises:
         UnavailableError: it does not start; its log says why.
@@ -50,44 +51,40 @@ def redis_server(folder: Path, log: Path) -> Iterator[str]:
         raise UnavailableError(
             f"the data folder's path is too long for a socket in it ({socket}); choose a shorter --data-dir"
         )
-    url = f"unix://{socket}"
     command = [
         str(find_redis_server()),
         *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
         *("--dir", str(folder.resolve()), "--appendonly", "yes", "--appendfsync", "everysec"),
         *("--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no"),
     ]
-    with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 our own command
-            command, stdout=output, stderr=output, start_new_session=True
-        )
+    process = Supervised("redis", command, log, environment=os.environ)
     try:
-        _wait_until_it_answers(process, url, log)
-        yield url
+        url = f"unix://{socket}"
+        wait_until_it_answers(process, url)
+        yield url, process
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.stop()
 
 
-def _wait_until_it_answers(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    connection = Connection(url, retries=0)
+def wait_until_it_answers(process: Supervised, url: str) -> None:
+    """Returns when Redis has read its file and answers.
+
+    Raises:
+        UnavailableError: it ended, or takes too long.
+    """
     until = time.monotonic() + _START_TIMEOUT_S
-    try:
+    with closing(Connection(url, retries=0)) as connection:
         while True:
             try:
                 connection.check()
             except RedisUnavailableError as error:
-                if process.poll() is not None or time.monotonic() > until:
-                    raise UnavailableError(f"Redis did not start; {log} says why ({error.message})") from None
+                if process.exit_status() is not None or time.monotonic() > until:
+                    raise UnavailableError(
+                        f"Redis did not start ({error.message}); {process.log} ends with:\n{process.last_words()}"
+                    ) from None
                 time.sleep(0.02)
             else:
                 return
-    finally:
-        connection.close()
 
 
 def _version_of(executable: Path) -> tuple[int, ...]:

@@ -4,14 +4,17 @@ import hashlib
 import json
 import secrets
 import time
-from typing import Any
+from typing import Any, Final
 
+from services.errors import InvalidInputError
 from services.jobs import Job, JobKind, JobState
 from services.models import ModelStore
 from services.params import EvaluationParams, JobRequest
 from services.store.jobs import Idempotency, JobStore
 from services.users import User
 from services.wakeups import WakeUp, wake_all
+
+_LONGEST_KEY: Final = 200
 
 
 def new_job_id() -> str:
@@ -33,9 +36,15 @@ def new_job(kind: JobKind, user: User, model: str, params: dict[str, Any]) -> Jo
 
 
 def bind_key(user: User, key: str | None, request: bytes) -> Idempotency:
-    """An Idempotency-Key as the store knows it: each user has their own keys."""
+    """An Idempotency-Key as the store knows it: each user has their own keys.
+
+    Raises:
+        InvalidInputError: the key is too long.
+    """
     if not key:
         return Idempotency()
+    if len(key) > _LONGEST_KEY:
+        raise InvalidInputError(f"the Idempotency-Key has {len(key)} characters; use at most {_LONGEST_KEY}")
     return Idempotency(f"{user.name}:{key}", hashlib.sha256(request).hexdigest())
 
 

@@ -13,7 +13,7 @@ from services.store.connection import Connection
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis server of the test session's own."""
     folder: Path = tmp_path_factory.mktemp("redis")
-    with redis_server(folder, folder / "redis.log") as url:
+    with redis_server(folder, folder / "redis.log") as (url, _):
         yield url
 
 

@@ -64,9 +64,10 @@ class LongWork:
         self._running: dict[str, _Running] = {}
         self._resting: dict[str, float] = {}
 
-    def is_resting(self, job_id: str) -> bool:
-        """Whether a job is left alone for a moment, after the disk refused what it wanted to keep."""
-        return self._resting.get(job_id, 0.0) > time.monotonic()
+    def may_run(self, job: Job) -> bool:
+        """Whether a job is for this chip, and not left alone for a moment because the disk refused its save."""
+        elsewhere = job.state is JobState.RUNNING and job.provenance.get("chip") != self._session.chip
+        return not elsewhere and self._resting.get(job.id, 0.0) <= time.monotonic()
 
     def unrecorded_s(self, user: str) -> float:
         """Chip time of a user that is not yet in the records."""
@@ -129,6 +130,8 @@ class LongWork:
         self._record(
             job,
             {"type": "state", "state": JobState.RUNNING, "step": activity.steps_done},
+            # Another chip's worker may have been quicker to take up what was queued.
+            allowed=(job.state,),
             state=JobState.RUNNING,
             metrics=activity.metrics(),
             **fields,
@@ -182,12 +185,17 @@ class LongWork:
         self._forget(job.id)
         self._saves.delete(job.id)
 
-    def _record(self, job: Job, event: dict[str, Any], **fields: Any) -> None:
+    def _record(
+        self,
+        job: Job,
+        event: dict[str, Any],
+        *,
+        allowed: tuple[JobState, ...] = _UNFINISHED,
+        **fields: Any,
+    ) -> None:
         running = self._running.get(job.id)
         charged_s = running.unrecorded_s if running else 0.0
-        self._jobs.change(
-            job, lease=self._lease, allowed=_UNFINISHED, event=event, charged_s=charged_s, **fields
-        )
+        self._jobs.change(job, lease=self._lease, allowed=allowed, event=event, charged_s=charged_s, **fields)
         if running:
             running.unrecorded_s = 0.0
             running.recorded_at = time.monotonic()

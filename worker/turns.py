@@ -100,7 +100,7 @@ class Turns:
             lane = Lane.parse(name)
             waiting.append(WaitingCrops(f"{lane.model}@{lane.version}", lane.user, crops, oldest_at))
         charged = {user: Charge(seconds, at) for user, (seconds, at) in look.charged.items()}
-        jobs = [job for job in self._unfinished.values() if not self._long_work.is_resting(job.id)]
+        jobs = [job for job in self._unfinished.values() if self._long_work.may_run(job)]
         for user in {job.user for job in jobs}:
             before = charged.get(user, Charge(0.0, look.now)).now(look.now, self._policy.half_life_s)
             charged[user] = Charge(before + self._long_work.unrecorded_s(user), look.now)
