@@ -17,7 +17,7 @@ from services.settings import Settings, load_settings
 from worker.learning.datasets import load_dataset
 
 MODEL = "digits"
-TRAINING: dict[str, Any] = {"recipe": "strong", "dataset": "digits", "epochs": 2}
+TRAINING: dict[str, Any] = {"recipe": "strong", "dataset": "digits", "epochs": 5}
 PATIENCE_S = 60.0
 
 

@@ -17,8 +17,8 @@ def test_a_training_whose_worker_is_killed_ends_with_the_same_weights(
     local: Local, client: Client, trained: Job
 ) -> None:
     job = client.train("killed", **TRAINING)
-    for least_progress in (0.2, 0.5):
-        wait_until(lambda least=least_progress: client.job(job.id).progress > least)  # type: ignore[misc] # a default
+    for attempt, progress in ((1, 0.1), (2, 0.4)):
+        wait_until(lambda at=(attempt, progress): _is_beyond(client.job(job.id), *at))  # type: ignore[misc] # a default
         kill_worker(local)
 
     finished = client.wait(job.id)
@@ -60,6 +60,10 @@ def test_crops_of_one_large_job_are_answered_once_each_though_the_worker_is_kill
         read = answer.result().digits
 
     assert read == [digit for _, digit in islice(cycle(clear), 12_000)]
+
+
+def _is_beyond(job: Job, attempt: int, progress: float) -> bool:
+    return bool(job.record["attempts"] == attempt and job.progress > progress)
 
 
 def _clear_crops(client: Client, test_digits: Digits) -> list[tuple[NDArray[np.uint8], int]]:
