@@ -145,6 +145,7 @@ class TrainingActivity:
         trainer = self._trainer
         epochs = self._epochs()
         accuracy = epochs[-1]["test_accuracy"] if epochs else None
+        confusion = trainer.confusion.tolist()
         session = self._session.describe()
         manifest = self._models.publish(
             Origin(
@@ -153,7 +154,7 @@ class TrainingActivity:
                 job=self._job.id,
                 network=shape_of(trainer.spec),
                 recipe=trainer.recipe.model_dump(mode="json"),
-                metrics={"accuracy": accuracy, "epochs": epochs},
+                metrics={"accuracy": accuracy, "epochs": epochs, "confusion": confusion},
                 dataset={"name": self._dataset.name, "sha256": self._dataset.sha256},
                 execution=trainer.execution,
                 backend=session["backend"],
@@ -173,6 +174,7 @@ class TrainingActivity:
             "version": manifest.version,
             "partial": partial,
             "accuracy": accuracy,
+            "confusion": confusion,
             "dataset": self._dataset.name,
             "weights_sha256": manifest.weights_sha256,
         }

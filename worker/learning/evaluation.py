@@ -9,7 +9,7 @@ from torch import Tensor
 
 from worker.learning.arithmetic import Execution, MockParameter, Perceptron
 from worker.learning.errors import NetworkInvalidError
-from worker.learning.measures import RunningMean, StepMetrics
+from worker.learning.measures import RunningMean, StepMetrics, count_answers
 from worker.learning.network import build_network, encode, load_weights
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.randomness import OwnRandomness
@@ -115,9 +115,9 @@ class Evaluator:
         with self._randomness.active(), torch.inference_mode():
             scores = self._network(encode(self._images[part].flatten(1)))
             loss = torch.nn.functional.cross_entropy(scores * self._logit_scale, labels).item()
-            answers = scores.argmax(1)
-            self._confusion += torch.bincount(labels * 10 + answers, minlength=100).reshape(10, 10)
-        correct = int((answers == labels).sum())
+            answers = count_answers(scores, labels)
+        self._confusion += answers
+        correct = int(answers.trace())
         self._sums.add(loss, correct, len(labels))
         self.step_count += 1
         accuracy = correct / len(labels)

@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import torch
+from torch import Tensor
+
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
@@ -79,3 +82,13 @@ class RunningMean:
     def accuracy(self) -> float:
         """Part of the crops read correctly, 0..1."""
         return self.correct / max(self.crops, 1)
+
+
+def count_answers(scores: Tensor, labels: Tensor) -> Tensor:
+    """Count the answers to each digit: `(10, 10)` int64, rows are digits, columns answers.
+
+    Args:
+        scores: `(batch, 10)`, -128..127; equal ones go to the smaller digit.
+        labels: `(batch,)` int64, 0..9.
+    """
+    return torch.bincount(labels * 10 + scores.argmax(1), minlength=100).reshape(10, 10)

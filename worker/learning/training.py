@@ -9,7 +9,7 @@ from torch import Tensor
 from worker.learning.arithmetic import Execution, MockParameter, Perceptron
 from worker.learning.augmentation import vary
 from worker.learning.datasets import Dataset
-from worker.learning.measures import EpochMetrics, RunningMean, StepMetrics
+from worker.learning.measures import EpochMetrics, RunningMean, StepMetrics, count_answers
 from worker.learning.network import build_network, encode, load_weights, resolve_spec, weights_of
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.randomness import OwnRandomness
@@ -35,6 +35,8 @@ class Trainer:
         epoch_metrics: What the finished epochs gave.
         step_count: Mini-batches done.
         steps_total: Mini-batches in all, tests included.
+        confusion: `confusion[digit, answer]`, `(10, 10)` int64: how many test crops of this digit got this
+            answer in the last test, which may be under way.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Trainer:
         self._order = torch.empty(0, dtype=torch.int32)
         self._training = RunningMean()
         self._testing = RunningMean()
+        self.confusion = torch.zeros(10, 10, dtype=torch.int64)
 
     @property
     def finished(self) -> bool:
@@ -119,6 +122,7 @@ class Trainer:
         tensors |= flatten_adam(self._optimiser, self.network)
         tensors["random"] = self._randomness.state.clone()
         tensors["order"] = self._order.clone()
+        tensors["confusion"] = self.confusion.clone()
         return TrainerState(
             tensors=tensors,
             facts={
@@ -145,6 +149,7 @@ class Trainer:
         restore_adam(self._optimiser, self.network, state.tensors)
         self._randomness.state = state.tensors["random"].clone()
         self._order = state.tensors["order"].clone()
+        self.confusion = state.tensors["confusion"].clone()
         self.step_count = int(facts["step_count"])
         self._training = RunningMean(**facts["training"])
         self._testing = RunningMean(**facts["testing"])
@@ -187,6 +192,9 @@ class Trainer:
         with torch.inference_mode():
             scores = self.network(encode(self._dataset.test_images[part].flatten(1)))
             loss = self._loss(scores, labels)
+            if place == 0:
+                self.confusion = torch.zeros(10, 10, dtype=torch.int64)
+            self.confusion += count_answers(scores, labels)
         metrics = self._count(self._testing, "testing", scores, labels, loss)
         if place == self._test_steps - 1:
             self.epoch_metrics.append(
