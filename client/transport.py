@@ -11,6 +11,7 @@ from urllib3.exceptions import (
     NameResolutionError,
     NewConnectionError,
     ReadTimeoutError,
+    SSLError,
 )
 from urllib3.exceptions import (
     TimeoutError as PoolTimeoutError,
@@ -155,6 +156,8 @@ class Transport:
                 said = "nothing listens there; start a service with `hxserve up` or check the address"
             case ReadTimeoutError():
                 said = "it accepted the request and then said nothing; look at the service's log"
+            case SSLError():
+                said = f"no secure connection ({cause}); does the address begin with http:// or https://?"
             case PoolTimeoutError():
                 said = "the host does not react; check the address and the network between"
             case _:

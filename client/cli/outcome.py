@@ -48,7 +48,9 @@ class Failure(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Writes the error to stderr: its code, what happened, what to do."""
         hint = _HINTS.get(self.code)
-        said = one_line(self.message) + (f"; {hint}" if hint and "`hxserve" not in self.message else "")
+        said = one_line(self.message).rstrip(".")
+        if hint and "`hxserve" not in said:
+            said += f"; {hint}"
         click.echo(f"hxserve: {self.code}: {said}", file=file or sys.stderr)
 
 

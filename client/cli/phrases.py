@@ -64,7 +64,8 @@ def standing(job: Job) -> str:
     if job.error:
         parts.append(one_line(job.error.get("message", "")))
     if job.version and job.kind != "classification":
-        parts.append(f"version {one_line(job.version)}")
+        partial = "partial " if (job.result or {}).get("partial") else ""
+        parts.append(f"{partial}version {one_line(job.version)}")
     if job.is_final and job.accuracy is not None:
         parts.append(percent(job.accuracy))
     return ", ".join(parts)

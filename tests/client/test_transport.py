@@ -103,6 +103,13 @@ def test_a_service_that_says_nothing_is_an_error() -> None:
             Client(url, timeout_s=0.05, retries=0).models()
 
 
+def test_a_service_without_tls_is_not_taken_for_one_that_restarts(service: Service) -> None:
+    url = service.url.replace("http:", "https:")
+
+    with pytest.raises(ConnectionFailedError, match="no secure connection"):
+        Client(url, retries=0).models()
+
+
 def test_another_server_is_recognised(service: Service, client: Client) -> None:
     service.faults.append(Reply(body=b"<html>", headers={"Content-Type": "text/html"}))
 
