@@ -1,5 +1,5 @@
 -- Takes over the unanswered crops of this chip's former worker and of chips without a worker. ARGV: chip, fence.
--- Returns entries as claim_crops does, each with the number of times it was claimed before.
+-- Returns entries as claim_crops does, each with the number of times it was claimed before; cancelled ones are dropped.
 local chip, fence = ARGV[1], ARGV[2]
 if lost_lease(chip, fence) then return LOST end
 local claimed = {}
@@ -10,8 +10,15 @@ for _, lane in ipairs(redis.call('SMEMBERS', LANES)) do
     if owner == chip or redis.call('EXISTS', chip_key(owner, 'lease')) == 0 then
       for _, entry in ipairs(redis.call('XCLAIM', stream, GROUP, chip, 0, pending[1])) do
         local f = entry[2]
-        local accepted_ms = string.match(entry[1], '^(%d+)')
-        claimed[#claimed + 1] = {lane, entry[1], f[2], f[4], f[6], f[8], f[12], 0, accepted_ms, deliveries}
+        local id, deadline = f[2], tonumber(f[10])
+        local state = redis.call('HGET', job_key(id), 'state')
+        if state and is_final(state) then
+          forget_entry(lane, entry[1])
+        else
+          local expired = deadline > 0 and deadline < NOW_MS and 1 or 0
+          local accepted_ms = string.match(entry[1], '^(%d+)')
+          claimed[#claimed + 1] = {lane, entry[1], id, f[4], f[6], f[8], f[12], expired, accepted_ms, deliveries}
+        end
       end
     end
   end
