@@ -143,7 +143,7 @@ class Trainer:
         """
         state.check_identity(self._identity())
         names = [name for name, _ in self.network.named_parameters()]
-        state.check_tensors(["random", "order", *(f"weights.{name}" for name in names)])
+        state.check_tensors(["random", "order", "confusion", *(f"weights.{name}" for name in names)])
         facts = state.facts
         load_weights(self.network, {name: state.tensors[f"weights.{name}"] for name in names})
         restore_adam(self._optimiser, self.network, state.tensors)

@@ -105,6 +105,8 @@ def test_a_training_interrupted_anywhere_ends_with_the_same_bits(
 
     assert same_weights(trainer, expected)
     assert trainer.epoch_metrics == expected.epoch_metrics
+    assert torch.equal(trainer.confusion, expected.confusion)
+    assert int(trainer.confusion.sum()) == 600
 
 
 def test_what_happens_between_two_steps_changes_nothing(build: Build, perceptron: Perceptron) -> None:
@@ -175,7 +177,7 @@ def test_the_state_of_another_training_is_refused(
         build(**difference).load_state(state)
 
 
-@pytest.mark.parametrize("name", ["random", "weights.linear2.bias"])
+@pytest.mark.parametrize("name", ["random", "confusion", "weights.linear2.bias"])
 def test_a_state_that_lacks_a_tensor_is_refused(build: Build, name: str) -> None:
     state = build().state()
     del state.tensors[name]
