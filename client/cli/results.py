@@ -76,8 +76,10 @@ def _show_result(job: Job) -> None:
     result = job.result or {}
     if job.kind == "classification" and job.state == "succeeded" and result:
         show_predictions(predictions_of(job))
-    if result.get("confusion"):
-        show_confusion(result["confusion"])
+    confusion = result.get("confusion") or []
+    # All zero when a training was cancelled before its first test.
+    if any(map(any, confusion)):
+        show_confusion(confusion)
     if job.kind == "training" and job.version:
         kind = "Partial version" if result.get("partial") else "Version"
         show_line(

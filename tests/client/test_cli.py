@@ -56,6 +56,16 @@ def test_a_training_that_is_not_waited_for_says_how_to_watch_it(service: Service
     assert len(service.requests) == 1
 
 
+def test_a_part_that_was_never_tested_shows_no_measurements(service: Service, run: Run) -> None:
+    part = {"version": "2", "partial": True, "accuracy": None, "confusion": [[0] * 10] * 10}
+    service.jobs[0] = job_record("cancelled", result=part)
+
+    result = run("jobs", "show", JOB_ID)
+
+    assert "Partial version 2 of digits: accuracy not measured" in result.stdout
+    assert "true" not in result.stdout
+
+
 def test_a_failed_training_exits_with_1_and_its_reason(service: Service, run: Run) -> None:
     service.jobs[0] = job_record("failed", error={"code": "chip_failed", "message": "no link"})
 
