@@ -13,7 +13,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -102,6 +102,11 @@ class ModelStore:
             return Manifest.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             raise ModelNotFoundError(f"model {name!r} has no version {version!r}") from None
+        except OSError as error:
+            raise CheckpointDamagedError(
+                f"the manifest of {name}@{version} cannot be read ({error.strerror}); "
+                "restore the version's folder from a backup or train again"
+            ) from None
         except ValidationError as error:
             raise CheckpointDamagedError(
                 f"the manifest of {name}@{version} is not one of hxserve ({explain(error, Manifest)}); "
@@ -141,8 +146,7 @@ class ModelStore:
         Raises:
             StorageError: the folder cannot be written; nothing is published.
         """
-        for version in reversed(self.versions(origin.name)):
-            published = self.manifest(origin.name, version)
+        for published in self._readable(origin.name):
             if published.job == origin.job:
                 return published
         folder = self._folder / origin.name
@@ -189,13 +193,14 @@ class ModelStore:
             self.delete_version(name, version)
 
     def delete_version(self, name: str, version: str) -> None:
-        """Deletes a version; `latest` moves to the newest one left.
+        """Deletes a version, whole or damaged; `latest` moves to the newest one left that is not partial.
 
         Raises:
             ModelNotFoundError: there is no such version.
             ConflictError: an alias that somebody set means it.
         """
-        self.manifest(name, version)
+        if version not in self.versions(name):
+            raise ModelNotFoundError(f"model {name!r} has no version {version!r}")
         aliases = self.aliases(name)
         holding = [alias for alias, meant in aliases.items() if meant == version and alias != LATEST]
         if holding:
@@ -204,10 +209,11 @@ class ModelStore:
             )
         folder = self._folder / name
         with _storage_errors(folder):
-            left = [other for other in self.versions(name) if other != version]
             if aliases.get(LATEST) == version:
-                if left:
-                    self.set_alias(name, LATEST, left[-1])
+                left = (m for m in self._readable(name) if m.version != version and not m.partial)
+                newest = next(left, None)
+                if newest:
+                    self.set_alias(name, LATEST, newest.version)
                 else:
                     self.delete_alias(name, LATEST)
             tombstone = folder / ".deleted" / version
@@ -215,6 +221,12 @@ class ModelStore:
             (folder / version).rename(tombstone)
             for path in tombstone.iterdir():
                 path.unlink()
+
+    def _readable(self, name: str) -> Iterator[Manifest]:
+        """Manifests of a model, newest first; a damaged version does not stand in the way of others."""
+        for version in reversed(self.versions(name)):
+            with suppress(CheckpointDamagedError, ModelNotFoundError):
+                yield self.manifest(name, version)
 
 
 def _publish_as(number: int, folder: Path, origin: Origin, weights: bytes) -> Manifest | None:
