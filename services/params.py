@@ -102,10 +102,22 @@ def explain(error: ValidationError, model: type[BaseModel], under: str = "") -> 
     for problem in error.errors(include_url=False):
         path = ".".join([under, *map(str, problem["loc"])] if under else map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            parts.append(f"{path}: unknown field; known are {', '.join(sorted(model.model_fields))}")
+            known = _known_beside(problem["loc"], model)
+            parts.append(f"{path}: unknown field" + (f"; known are {known}" if known else ""))
         else:
             parts.append(f"{path}: {problem['msg']}, got {_shorten(problem['input'])}")
     return "; ".join(parts)
+
+
+def _known_beside(place: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """The fields of the model that an unknown field stands in, or nothing if they cannot be told."""
+    for name in place[:-1]:
+        field = model.model_fields.get(str(name))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return ""
+        model = inner
+    return ", ".join(sorted(model.model_fields))
 
 
 def _shorten(value: object, limit: int = 80) -> str:

@@ -23,14 +23,18 @@ ChipChoice = Literal["auto", "emulator", "mock", "hxtorch"]
 class Settings(BaseSettings):
     """What an operator may set; each field is the variable `HXSERVE_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False)
 
     data_dir: Annotated[Path, Field(description="Folder of models, saves and, when embedded, Redis.")] = Path(
         "data"
     )
-    redis_url: Annotated[str, Field(description="The record store; redis://, rediss:// or unix://.")] = (
-        "redis://127.0.0.1:6379/0"
-    )
+    redis_url: Annotated[
+        str,
+        Field(
+            pattern=r"^(redis|rediss|unix)://",
+            description="The record store; redis://, rediss:// or unix://.",
+        ),
+    ] = "redis://127.0.0.1:6379/0"
     admin_token_file: Annotated[
         Path | None, Field(description="File that holds the admin's token; <data dir>/admin-token if unset.")
     ] = None
