@@ -28,7 +28,7 @@ from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, finish
 
 _UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 _MACHINE_SETTINGS = settings(
-    deadline=None, max_examples=40, stateful_step_count=12, suppress_health_check=list(HealthCheck)
+    deadline=None, max_examples=25, stateful_step_count=12, suppress_health_check=list(HealthCheck)
 )
 
 
