@@ -1,11 +1,12 @@
 """Several services under the same load, in turns, so that all meet the same machine."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.context import MeasurementError
+from benchmarks.crops import LabelledCrop
 from benchmarks.load import LoadPlan, LoadReport, apply_load
 
 DIGIT_PATTERN = r'"digit":\s*(\d)'
@@ -21,6 +22,26 @@ class Alternative:
     port: int
     requests: tuple[bytes, ...]
     answers: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        port: int,
+        request: Callable[[bytes], bytes],
+        crops: Sequence[LabelledCrop],
+        per_request: int = 1,
+    ) -> Self:
+        """The service asked for so many crops at a time; every request starts at another crop."""
+        groups = [
+            [crops[(first + n) % len(crops)] for n in range(per_request)] for first in range(len(crops))
+        ]
+        return cls(
+            name,
+            port,
+            tuple(request(b"".join(crop.crop for crop in group)) for group in groups),
+            tuple(tuple(str(crop.digit) for crop in group) for group in groups),
+        )
 
     def plan(self, clients: int, seconds: float) -> LoadPlan:
         """The load of so many clients."""

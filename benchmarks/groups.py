@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks import emulation, serving, training
+from benchmarks import emulation, peers, serving, training
 from benchmarks.running import Group
 
 GROUPS: Final[Mapping[str, Group]] = {
     "serving": Group(serving.TARGETS, serving.measure),
     "training": Group(training.TARGETS, training.measure),
     "emulator": Group(emulation.TARGETS, emulation.measure),
+    "peers": Group(peers.TARGETS, peers.measure, by_default=False),
 }

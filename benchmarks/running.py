@@ -12,10 +12,11 @@ from benchmarks.results import summarise
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Measurements that are made together, and their targets."""
+    """Measurements that are made together, and their targets; `by_default` ones need not be asked for."""
 
     targets: Mapping[str, Target]
     measure: Callable[[Context], Mapping[str, Ratio]]
+    by_default: bool = True
 
 
 @dataclass(frozen=True, slots=True)

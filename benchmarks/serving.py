@@ -1,8 +1,10 @@
 """Group `serving`: crops through HTTP, beside the obvious design and beside a training."""
 
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,48 +26,51 @@ _TRAINING_CLIENTS: Final = 8
 _ROUNDS: Final = 2
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedService:
+    """hxserve with a model, the folder of that version, and crops it reads without fail."""
+
+    service: Service
+    version: Path
+    crops: list[LabelledCrop]
+
+    def alternative(self, per_request: int) -> Alternative:
+        """The service under load, with so many crops per request."""
+        return Alternative.of("hxserve", self.service.port, self._request, self.crops, per_request)
+
+    def _request(self, crops: bytes) -> bytes:
+        return self.service.classify_request(_MODEL, crops)
+
+
+@contextmanager
+def trained_service(folder: Path) -> Iterator[TrainedService]:
+    """Hxserve as its users start it, after one epoch on the embedded digits."""
+    data_dir = folder / "data"
+    with running_service(data_dir) as service:
+        say("training a model on the embedded digits")
+        job = service.await_end(service.start_training(_MODEL, recipe="strong", dataset="digits", epochs=1))
+        version = data_dir / "models" / _MODEL / str(job["result"]["version"])
+        crops = clear_crops(lambda images: service.digits_of(_MODEL, images))
+        yield TrainedService(service, version, crops)
+
+
 def measure(context: Context) -> dict[str, Ratio]:
     """Both measurements, on one service with one model."""
-    with context.folder() as folder, ExitStack() as stack:
-        data_dir = folder / "data"
-        service = stack.enter_context(running_service(data_dir))
-        say("training a model on the embedded digits")
-        trained = service.await_end(
-            service.start_training(_MODEL, recipe="strong", dataset="digits", epochs=1)
-        )
-        version = data_dir / "models" / _MODEL / str(trained["result"]["version"])
-        crops = clear_crops(lambda images: service.digits_of(_MODEL, images))
-        hxserve = hxserve_alternative(service, crops)
+    with context.folder() as folder, trained_service(folder) as trained:
         return {
-            "serving.single32.throughput_vs_celery": _against_celery(
-                context, folder, version, hxserve, crops
-            ),
-            "serving.with_training.p99_ms": _beside_training(context, service, hxserve),
+            "serving.single32.throughput_vs_celery": _against_celery(context, folder, trained),
+            "serving.with_training.p99_ms": _beside_training(context, trained),
         }
 
 
-def hxserve_alternative(service: Service, crops: list[LabelledCrop]) -> Alternative:
-    """The service under test, one crop per request."""
-    return Alternative(
-        "hxserve",
-        service.port,
-        tuple(service.classify_request(_MODEL, crop.crop) for crop in crops),
-        tuple((str(crop.digit),) for crop in crops),
-    )
-
-
-def _against_celery(
-    context: Context, folder: Path, version: Path, hxserve: Alternative, crops: list[LabelledCrop]
-) -> Ratio:
-    with running_celery_service(folder / "celery", version) as port:
-        celery = Alternative(
-            "celery",
-            port,
-            tuple(build_request("/classify", crop.crop) for crop in crops),
-            hxserve.answers,
-        )
+def _against_celery(context: Context, folder: Path, trained: TrainedService) -> Ratio:
+    with running_celery_service(folder / "celery", trained.version) as port:
+        pair = [
+            trained.alternative(1),
+            Alternative.of("celery", port, partial(build_request, "/classify"), trained.crops),
+        ]
         say("32 clients, one crop per request: hxserve and one Celery task per request, in turns")
-        figures = side_by_side([hxserve, celery], clients=32, seconds=context.seconds, rounds=_ROUNDS)
+        figures = side_by_side(pair, clients=32, seconds=context.seconds, rounds=_ROUNDS)
     return throughput_ratio(figures, "hxserve", "celery")
 
 
@@ -75,10 +80,10 @@ def throughput_ratio(figures: Mapping[str, Figures], ours: str, theirs: str) -> 
     return Ratio(value, {name: figures[name].as_detail() for name in (ours, theirs)})
 
 
-def _beside_training(context: Context, service: Service, hxserve: Alternative) -> Ratio:
+def _beside_training(context: Context, trained: TrainedService) -> Ratio:
     """The same load without and with a training running, in turns."""
     say(f"{_TRAINING_CLIENTS} clients without and with a training beside them, in turns")
-    plan = hxserve.plan(_TRAINING_CLIENTS, context.seconds)
+    service, plan = trained.service, trained.alternative(1).plan(_TRAINING_CLIENTS, context.seconds)
     alone: list[LoadReport] = []
     beside: list[LoadReport] = []
     shares: list[float] = []
