@@ -28,7 +28,7 @@ def main() -> int:
         configure_logging(settings.log_level)
         _serve(settings)
     except HxserveError as error:
-        print(f"api: {error.message} [{error.code}]", file=sys.stderr)  # noqa: T201 the reason for not starting
+        print(f"api: {error.code}: {error.message}", file=sys.stderr)  # noqa: T201 the reason for not starting
         return 1
     return 0
 

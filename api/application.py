@@ -17,6 +17,7 @@ from services.store.connection import Connection
 from services.store.crops import CropStore
 from services.store.jobs import JobStore
 from services.store.listener import Listener
+from services.store.sender import CropSender
 from services.submission import Submissions
 from services.wakeups import WakeUp
 
@@ -46,11 +47,13 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     crops = CropStore(
         connection, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
     )
+    sender = CropSender(crops, listener.reply_to, wake_up)
     classifications = Classifications(
-        crops, jobs, models, listener, wake_up, max_crops=settings.max_crops_per_request
+        crops, jobs, models, listener, sender, wake_up, max_crops=settings.max_crops_per_request
     )
     policy = Policy(batch_crops=settings.batch_crops, quantum_s=settings.quantum_s)
     listener.start()
+    sender.start()
     try:
         yield Application(
             settings=settings,
@@ -64,6 +67,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             inspections=Inspections(jobs, classifications, listener, policy),
         )
     finally:
+        sender.stop()
         listener.stop()
         connection.close()
 

@@ -45,7 +45,8 @@ class Reading:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the demo; the exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     options = _parser().parse_args(arguments)
     try:
         with tempfile.TemporaryDirectory(prefix="hxserve-demo-") as folder:

@@ -124,7 +124,8 @@ def _wait_until_ready(url: str, processes: Mapping[str, Supervised]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`hxserve up`: runs everything until Ctrl-C or SIGTERM; the exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a script's background job starts with SIGINT ignored
+        signal.signal(number, _interrupt)
     try:
         options = _parser().parse_args(arguments)
         settings = load_settings(**vars(options))
@@ -137,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("hxserve has stopped; nothing is lost")
         return 0
     except HxserveError as error:
-        _complain(f"{error.message} [{error.code}]")
+        _complain(f"{error.code}: {error.message}")
         return 1
 
 

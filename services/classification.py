@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.answers import CROP_BYTES, Answer, read
-from services.errors import JobNotFoundError, TooLargeError, error_of
+from services.errors import JobNotFoundError, RedisUnavailableError, TooLargeError, error_of
 from services.jobs import Job, JobKind, JobState
 from services.models import ModelStore
-from services.store.crops import NO_KEY, CropStore, Lane
+from services.store.crops import NO_KEY, CropStore, Lane, Parcel
 from services.store.jobs import Idempotency, JobStore
-from services.store.listener import Listener
+from services.store.listener import Listener, Reply
+from services.store.sender import CropSender
 from services.submission import new_job
 from services.users import User
 from services.wakeups import WakeUp, wake_all
@@ -20,6 +21,7 @@ PART_CROPS: Final = 64
 """A request is divided into parts of so many crops, so that batches can be shared."""
 
 _LISTENING_DELAY_S: Final = 5.0
+_LOOK_EVERY_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Classifications:
         jobs: JobStore,
         models: ModelStore,
         listener: Listener,
+        sender: CropSender,
         wake_up: WakeUp,
         *,
         max_crops: int,
@@ -64,6 +67,7 @@ class Classifications:
         self._jobs = jobs
         self._models = models
         self._listener = listener
+        self._sender = sender
         self._wake_up = wake_up
         self._max_crops = max_crops
 
@@ -91,27 +95,51 @@ class Classifications:
         lane = Lane(request.model, version, request.user.name)
         parts = list(_divide(request.crops))
         recorded = len(parts) > 1 or request.wait_s <= 0 or bool(request.idempotency.key)
+        deadline_at = time.time() + request.deadline_s if request.deadline_s else None
+        started = time.monotonic()
         with self._listener.expecting(job.id, len(parts)) as reply:
-            started = time.monotonic()
-            accepted = self._crops.accept(
-                lane,
-                job.id,
-                parts,
-                reply_to=self._listener.reply_to if request.wait_s > 0 else "",
-                deadline_at=time.time() + request.deadline_s if request.deadline_s else None,
-                record=job if recorded else None,
-                idempotency=request.idempotency,
-            )
-            wake_all(self._wake_up, accepted.asleep)
-            if accepted.repeated:
-                return self._answer_again(accepted.id, request.wait_s)
-            answers = reply.wait(request.wait_s) if request.wait_s > 0 else None
-            if answers is None and not recorded and not self._crops.promote(lane, accepted.entry, job):
-                # The answer was stored before the record could be made: it is on its way to this process.
-                answers = reply.wait(_LISTENING_DELAY_S)
+            if recorded:
+                accepted = self._crops.accept(
+                    lane,
+                    job.id,
+                    parts,
+                    reply_to=self._listener.reply_to if request.wait_s > 0 else "",
+                    deadline_at=deadline_at,
+                    record=job,
+                    idempotency=request.idempotency,
+                )
+                wake_all(self._wake_up, accepted.asleep)
+                if accepted.repeated:
+                    return self._answer_again(accepted.id, request.wait_s)
+                answers = reply.wait(request.wait_s) if request.wait_s > 0 else None
+            else:
+                self._sender.send(Parcel(job.id, lane, *parts[0], deadline_at), reply)
+                answers = reply.wait(request.wait_s)
+                if answers is None:
+                    answers = self._record_late(job, lane, reply)
         if answers is None:
             return Pending(job.id)
         return _result(answers, time.monotonic() - started)
+
+    def _record_late(self, job: Job, lane: Lane, reply: Reply) -> list[Answer] | None:
+        """Makes a record of a request that was sent without, now that its client will not wait any longer.
+
+        Returns:
+            The answers, if they were on their way to this process already.
+
+        Raises:
+            HxserveError: the request was refused after all.
+        """
+        until = time.monotonic() + _LISTENING_DELAY_S
+        while not reply.entry:
+            answers = reply.wait(_LOOK_EVERY_S)
+            if answers is not None:
+                return answers
+            if time.monotonic() > until:
+                raise RedisUnavailableError
+        if self._crops.promote(lane, reply.entry, job):
+            return None
+        return reply.wait(_LISTENING_DELAY_S)
 
     def result_of(self, job: Job) -> dict[str, Any] | None:
         """The predictions of a finished classification, or None when it has none (any more)."""

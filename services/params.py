@@ -1,9 +1,9 @@
 """What each kind of job may be told, validated at the door and again by the worker."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.errors import InvalidInputError
 from services.jobs import JobKind
@@ -28,6 +28,13 @@ class NetworkParams(Params):
         list[NumSends] | None,
         Field(description="How often each layer's input is sent; chosen from the gain when left out."),
     ] = None
+
+    @model_validator(mode="after")
+    def _one_number_of_sends_per_layer(self) -> Self:
+        layers = len(self.hidden) + 1
+        if self.num_sends is not None and len(self.num_sends) != layers:
+            raise ValueError(f"num_sends has {len(self.num_sends)} numbers; give one per layer, {layers}")
+        return self
 
 
 class TrainingParams(Params):

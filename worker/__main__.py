@@ -48,7 +48,7 @@ def main() -> int:
         _log.error("%s", error.message)
         return REFUSED_EXIT
     except HxserveError as error:
-        print(f"worker: {error.message} [{error.code}]", file=sys.stderr)  # noqa: T201 the reason for not starting
+        print(f"worker: {error.code}: {error.message}", file=sys.stderr)  # noqa: T201 the reason for not starting
         return REFUSED_EXIT
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgpack
 
+from services.errors import QueueFullError
 from services.jobs import Job
 from services.store.chips import Lease
 from services.store.connection import Connection
@@ -15,6 +16,7 @@ from services.store.jobs import (
     Accepted,
     Idempotency,
     flat_fields,
+    queue_full,
     read_acceptance,
     record_fields,
 )
@@ -40,6 +42,17 @@ class Lane:
         reference, user = name.rsplit(":", 1)
         model, version = reference.split("@")
         return cls(model, version, user)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A request of one part that needs no record yet; `deadline_at` in Unix seconds."""
+
+    id: str
+    lane: Lane
+    count: int
+    crops: bytes
+    deadline_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +122,7 @@ class CropStore:
             job_id,
             str(lane),
             reply_to,
-            int(deadline_at * 1000) if deadline_at else 0,
+            _deadline_ms(deadline_at),
             idempotency.key,
             idempotency.digest,
             KEEP_KEYS_S,
@@ -120,6 +133,35 @@ class CropStore:
             *(value for part in parts for value in part),
         )
         return read_acceptance(answer, self._max_waiting, "crops")
+
+    def accept_group(self, reply_to: str, parcels: Sequence[Parcel]) -> tuple[list[str], list[str]]:
+        """Takes several requests in one step; they are durable when this returns.
+
+        Args:
+            reply_to: the stream that all their answers go to.
+            parcels: the requests.
+
+        Returns:
+            The chips to wake, and the place of each request, empty where there was no room for it.
+        """
+        flat = [
+            value
+            for parcel in parcels
+            for value in (
+                parcel.id,
+                str(parcel.lane),
+                _deadline_ms(parcel.deadline_at),
+                parcel.count,
+                parcel.crops,
+            )
+        ]
+        asleep, entries = self._connection.run("accept_group", reply_to, self._max_waiting, *flat)
+        return [chip.decode() for chip in asleep], [entry.decode() for entry in entries]
+
+    @property
+    def full(self) -> QueueFullError:
+        """Why there is no room for a request."""
+        return queue_full(self._max_waiting, "crops")
 
     def promote(self, lane: Lane, entry: str, record: Job) -> bool:
         """Records the job of a one-part request whose client stopped waiting; false if it is done already."""
@@ -172,6 +214,10 @@ class CropStore:
         # Redis' own MessagePack knows the format without a type for bytes.
         packed = msgpack.packb(batch, use_bin_type=False)
         self._connection.run("finish_crops", lease.chip, lease.fence, HALF_LIFE_S, self._keep_s, packed)
+
+
+def _deadline_ms(deadline_at: float | None) -> int:
+    return int(deadline_at * 1000) if deadline_at else 0
 
 
 def _entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:

@@ -60,9 +60,14 @@ def read_acceptance(answer: Sequence[Any], most: int, what: str) -> Accepted:
         case b"conflict":
             raise IdempotencyConflictError
         case _:
-            raise QueueFullError(
-                f"the limit of {most} waiting {what} is reached; wait until some are done", retry_after_s=1.0
-            )
+            raise queue_full(most, what)
+
+
+def queue_full(most: int, what: str) -> QueueFullError:
+    """The refusal of what there is no room for."""
+    return QueueFullError(
+        f"the limit of {most} waiting {what} is reached; wait until some are done", retry_after_s=1.0
+    )
 
 
 class JobStore:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgpack
 
 from services.answers import Answer
-from services.errors import RedisUnavailableError
+from services.errors import HxserveError, RedisUnavailableError
 from services.store.connection import Connection, translated_errors
 
 CHANGES: Final = b"hx:changes"
@@ -24,12 +24,14 @@ _log = logging.getLogger(__name__)
 
 
 class Reply:
-    """The answers of one request, as they come in."""
+    """What becomes of one request: where it was put, or why not, and its answers as they come in."""
 
     def __init__(self, parts: int) -> None:
         self._parts = parts
         self._answers: dict[int, Answer] = {}
         self._complete = threading.Event()
+        self.refusal: HxserveError | None = None
+        self.entry = ""
 
     def put(self, part: int, answer: Answer) -> None:
         """Takes the answer of one part."""
@@ -37,10 +39,21 @@ class Reply:
         if len(self._answers) == self._parts:
             self._complete.set()
 
+    def refuse(self, refusal: HxserveError) -> None:
+        """Ends the wait for what was not accepted."""
+        self.refusal = refusal
+        self._complete.set()
+
     def wait(self, timeout_s: float) -> list[Answer] | None:
-        """All answers in the order of the parts, or None when they are not all there in time."""
+        """All answers in the order of the parts, or None when they are not all there in time.
+
+        Raises:
+            HxserveError: the request was refused.
+        """
         if not self._complete.wait(timeout_s):
             return None
+        if self.refusal:
+            raise self.refusal
         return [self._answers[part] for part in range(self._parts)]
 
 

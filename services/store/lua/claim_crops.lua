@@ -16,7 +16,7 @@ for i = 3, #ARGV, 2 do
       break
     end
     for _, entry in ipairs(read[1][2]) do
-      local f = entry[2] -- id, part, count, reply, deadline, crops: written in this order by accept_crops
+      local f = entry[2] -- id, part, count, reply, deadline, crops: in the order of add_part
       local id, count, deadline = f[2], tonumber(f[6]), tonumber(f[10])
       local state = redis.call('HGET', job_key(id), 'state')
       last, crops, entries, grant = entry[1], crops - count, entries - 1, grant - count

@@ -105,6 +105,28 @@ local function set_waiting(lane, crops, entries, oldest_ms)
   end
 end
 
+local function all_waiting_crops()
+  local all = 0
+  for _, text in ipairs(redis.call('HVALS', WAITING)) do
+    all = all + tonumber(string.match(text, '^(%d+)'))
+  end
+  return all
+end
+
+-- Adds one part of a request to its lane; returns its place there.
+local function add_part(lane, id, part, count, reply_to, deadline_ms, crops)
+  local stream = lane_key(lane)
+  if redis.call('SADD', LANES, lane) == 1 then
+    redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+  end
+  local entry = redis.call('XADD', stream, '*', 'id', id, 'part', part, 'count', count, 'reply', reply_to,
+                           'deadline', deadline_ms, 'crops', crops)
+  local waiting, entries, oldest = waiting_of(lane)
+  if entries == 0 then oldest = NOW_MS end
+  set_waiting(lane, waiting + tonumber(count), entries + 1, oldest)
+  return entry
+end
+
 -- Takes an entry out of its lane for good; an empty lane's stream goes too.
 local function forget_entry(lane, entry)
   local key = lane_key(lane)
