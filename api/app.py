@@ -6,7 +6,7 @@ from api.application import Application
 from api.authentication import register_authentication
 from api.documentation import register_documentation
 from api.problems import register_problems
-from api.routes import chip, classification, health, jobs, models
+from api.routes import chip, classification, health, jobs, models, page
 from services.users import Tokens
 
 
@@ -20,7 +20,7 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     app.extensions["hxserve"] = application
     register_authentication(app, tokens)
     register_problems(app)
-    for module in (jobs, classification, models, chip, health):
+    for module in (page, jobs, classification, models, chip, health):
         app.register_blueprint(module.routes)
     register_documentation(app)
     app.after_request(_protect)
