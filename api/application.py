@@ -68,7 +68,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
         )
     finally:
         sender.stop()
-        listener.stop()
+        listener.close()
         connection.close()
 
 

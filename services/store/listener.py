@@ -8,7 +8,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import msgpack
@@ -34,9 +34,9 @@ class Reply:
         self.entry = ""
 
     def put(self, part: int, answer: Answer) -> None:
-        """Takes the answer of one part."""
+        """Takes the answer of one part; once one could not be run, the others are not waited for."""
         self._answers[part] = answer
-        if len(self._answers) == self._parts:
+        if answer.problem or len(self._answers) == self._parts:
             self._complete.set()
 
     def refuse(self, refusal: HxserveError) -> None:
@@ -45,7 +45,7 @@ class Reply:
         self._complete.set()
 
     def wait(self, timeout_s: float) -> list[Answer] | None:
-        """All answers in the order of the parts, or None when they are not all there in time.
+        """The answers in the order of the parts, or None when they are not there in time.
 
         Raises:
             HxserveError: the request was refused.
@@ -54,11 +54,11 @@ class Reply:
             return None
         if self.refusal:
             raise self.refusal
-        return [self._answers[part] for part in range(self._parts)]
+        return [answer for _, answer in sorted(self._answers.items())]
 
 
 class Listener:
-    """The one place where a process hears answers and changes; `start` it, and `stop` it."""
+    """The one place where a process hears answers and changes; `start` it, `stop` the waits, `close` it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -67,6 +67,7 @@ class Listener:
         self._watchers: dict[str, set[threading.Event]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
 
     def start(self) -> None:
@@ -74,12 +75,24 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the waits for changes at once, and listening when no answer is expected any more."""
+        """Ends the waits for changes at once; answers are heard until it is closed."""
         self._stopping.set()
         with self._lock:
             for watchers in self._watchers.values():
                 for changed in watchers:
                     changed.set()
+
+    def close(self) -> None:
+        """Ends listening: the thread has ended when this returns, so that its connection may be closed."""
+        self.stop()
+        self._closing.set()
+        with suppress(RedisUnavailableError):  # while Redis is away the thread does not sleep in it
+            with translated_errors():
+                self._connection.client.xadd(self.reply_to, {"batch": msgpack.packb([])})
+            self._thread.join(_BLOCK_MS / 1000)
+            with translated_errors():
+                self._connection.client.delete(self.reply_to)
+        self._thread.join(_BLOCK_MS / 1000)
 
     @property
     def is_stopping(self) -> bool:
@@ -112,16 +125,17 @@ class Listener:
 
     def _listen(self) -> None:
         places: dict[Any, Any] = {self.reply_to.encode(): b"0"}
-        while not self._stopping.is_set() or self._replies:
+        while not self._closing.is_set():
             try:
                 with translated_errors():
                     if CHANGES not in places:
                         newest: Any = self._connection.client.xrevrange(CHANGES, count=1)
                         places[CHANGES] = newest[0][0] if newest else b"0"
+                        self._look_again()
                     found: Any = self._connection.client.xread(places, count=200, block=_BLOCK_MS)
             except RedisUnavailableError as error:
                 _log.warning("listening is interrupted: %s", error.message)
-                self._stopping.wait(_PAUSE_S)
+                self._closing.wait(_PAUSE_S)
                 continue
             for stream, entries in found or ():
                 places[stream] = entries[-1][0]
@@ -136,6 +150,13 @@ class Listener:
             reply = self._replies.get(request_id)
             if reply is not None:
                 reply.put(part, Answer.unpack(answer))
+
+    def _look_again(self) -> None:
+        """Wakes who began to watch before this could hear changes; one may have been missed."""
+        with self._lock:
+            for watchers in self._watchers.values():
+                for changed in watchers:
+                    changed.set()
 
     def _heard_change(self, job_id: str) -> None:
         with self._lock:
