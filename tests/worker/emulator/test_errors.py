@@ -54,3 +54,10 @@ def test_a_weight_that_rounds_into_the_range_is_accepted() -> None:
 def test_a_digital_operation_without_a_chip_says_so(operation: Callable[[torch.Tensor], object]) -> None:
     with pytest.raises(RuntimeError, match=r"No connection allocated\."):
         operation(X)
+
+
+@pytest.mark.parametrize(("batch", "columns"), [(0, 2), (3, 0), (0, 0)])
+def test_nothing_in_gives_nothing_out(batch: int, columns: int) -> None:
+    y = perceptron.matmul(torch.zeros(batch, 300), torch.zeros(300, columns), mock=True)
+
+    assert y.shape == (batch, columns)

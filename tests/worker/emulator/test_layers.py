@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from worker.emulator.perceptron import MockParameter, get_mock_parameter, matmul, nn, set_mock_parameter
+from worker.emulator.perceptron import MockParameter, add, get_mock_parameter, matmul, nn, set_mock_parameter
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,23 @@ def test_a_mock_parameter_in_use_is_a_copy() -> None:
 
     assert get_mock_parameter() == MockParameter(noise_std=2.0, gain=0.002)
     assert repr(MockParameter()) == "MockParameter(noise_std=2.0, gain=0.002)"
+
+
+def test_the_smaller_operand_of_an_addition_is_stretched_on_either_side() -> None:
+    small, large = torch.tensor([100.5, -3.0]), torch.full((4, 3, 2), 50.0)
+
+    one, other = add(large, small, mock=True), add(small, large, mock=True)
+
+    assert torch.equal(one, other)
+    assert torch.equal(one, torch.tensor([127.0, 47.0]).expand(4, 3, 2))
+
+
+def test_the_gradient_of_an_addition_is_summed_over_stretched_axes() -> None:
+    small, large = torch.zeros(3, 1, requires_grad=True), torch.zeros(4, 3, 2, requires_grad=True)
+
+    add(large, small, mock=True).sum().backward()  # type: ignore[no-untyped-call]  # torch types it so
+
+    assert small.grad is not None
+    assert large.grad is not None
+    assert torch.equal(small.grad, torch.full((3, 1), 8.0))
+    assert torch.equal(large.grad, torch.ones(4, 3, 2))

@@ -82,7 +82,7 @@ def test_a_calibration_flattens_the_pattern_and_meets_the_gain() -> None:
     offset, gain = measure_neurons(chip)
     assert raw_offset.std() > 10
     assert raw_gain.std() / raw_gain.mean() > 0.1
-    assert offset.std() < 2
+    assert offset.quantile(0.9) - offset.quantile(0.1) < 10  # the acceptance limit of calix
     assert gain.mean().item() == pytest.approx(0.002, rel=0.03)
     assert gain.std() / gain.mean() < 0.05
 

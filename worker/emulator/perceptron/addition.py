@@ -15,12 +15,19 @@ class _Add(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         ctx.shapes = left.shape, right.shape
-        return clamp_readout_(readout(left) + readout(right))
+        total, other = readout(left), readout(right)
+        return clamp_readout_(total.add_(other) if _fits(other, total) else total + other)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         left, right = ctx.shapes
         return grads[0].sum_to_size(left), grads[0].sum_to_size(right)
+
+
+def _fits(small: torch.Tensor, large: torch.Tensor) -> bool:
+    """Whether ``small`` broadcasts to the shape of ``large``."""
+    pairs = zip(reversed(small.shape), reversed(large.shape), strict=False)
+    return small.dim() <= large.dim() and all(one in {1, other} for one, other in pairs)
 
 
 def readout(values: torch.Tensor) -> torch.Tensor:

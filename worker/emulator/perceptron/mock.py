@@ -4,7 +4,7 @@ import torch
 
 from worker.emulator.perceptron import constants, readout
 from worker.emulator.perceptron.mocking import MockParameter
-from worker.emulator.perceptron.products import operand_dtype, tile_products
+from worker.emulator.perceptron.products import operand, tile_products
 
 
 def multiply(
@@ -21,7 +21,7 @@ def multiply(
     Returns:
         (batch, columns), -128..127.
     """
-    x, w = inputs.to(operand_dtype()), weights.to(operand_dtype())
+    x, w = operand("inputs", inputs), operand("weights", weights)
     tiles = -(-weights.shape[0] // constants.hardware_matrix_height)
     return readout.add_up(
         lambda start, stop: tile_products(x[start:stop], w),

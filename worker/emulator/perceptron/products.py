@@ -5,32 +5,13 @@ summation does not matter. On processors with VNNI, 8-bit integer products are s
 """
 
 import functools
-import threading
 
 import torch
 
 from worker.emulator.perceptron import constants
+from worker.emulator.perceptron.scratch import scratch
 
 _HEIGHT = constants.hardware_matrix_height
-
-
-class _Scratch(threading.local):
-    """Memory that is used again by the next product of the same thread: fresh pages are slow."""
-
-    def __init__(self) -> None:
-        self._buffers: dict[torch.dtype, torch.Tensor] = {}
-
-    def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-        size = torch.Size(shape).numel()
-        buffer = self._buffers.get(dtype)
-        if buffer is None or buffer.numel() < size:
-            with torch.inference_mode(False):
-                buffer = torch.empty(size, dtype=dtype)
-            self._buffers[dtype] = buffer
-        return buffer[:size].view(shape)
-
-
-_scratch = _Scratch()
 
 
 @functools.cache
@@ -45,17 +26,22 @@ def has_fast_integers() -> bool:
     return torch.equal(torch._int_mm(inputs, weights).float(), exact)
 
 
-def operand_dtype() -> torch.dtype:
-    """The type that ``tile_products`` wants its operands in on this machine."""
-    return torch.int8 if has_fast_integers() else torch.float32
+def operand(name: str, values: torch.Tensor) -> torch.Tensor:
+    """``values``, integers of at most 8 bits, in the type this machine multiplies fastest.
+
+    The memory is the scratch called ``name``.
+    """
+    if not has_fast_integers():
+        return values
+    return scratch.take_like(name, values, torch.int8).copy_(values)
 
 
 def tile_products(inputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Products of each tile of 128 rows, in memory that the next call on this thread uses again.
 
     Args:
-        inputs: (batch, rows), integers 0..31 of ``operand_dtype()``.
-        weights: (rows, columns), integers -63..63 of ``operand_dtype()``.
+        inputs: (batch, rows), integers 0..31 from ``operand``.
+        weights: (rows, columns), integers -63..63 from ``operand``.
 
     Returns:
         (tiles, batch, columns), integers in int32 or float32.
@@ -63,7 +49,8 @@ def tile_products(inputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     batch, (rows, columns) = inputs.shape[0], weights.shape
     tiles = -(-rows // _HEIGHT)
     integers = inputs.dtype == torch.int8
-    products = _scratch.take((tiles, batch, columns), torch.int32 if integers else torch.float32)
+    shape = torch.Size((tiles, batch, columns))
+    products = scratch.take("products", shape, torch.int32 if integers else torch.float32)
     multiply = torch._int_mm if integers else torch.mm
     columns_of_inputs, rows_of_weights = torch.split(inputs, _HEIGHT, 1), torch.split(weights, _HEIGHT)
     for x, w, product in zip(columns_of_inputs, rows_of_weights, products.unbind(), strict=True):

@@ -1,8 +1,12 @@
-"""The door for numbers that go to the chip: rounded, and refused outside the range."""
+"""The door for numbers that go to the chip: rounded, and refused outside the range.
+
+What it gives is scratch memory, valid until it is asked again.
+"""
 
 import torch
 
 from worker.emulator.perceptron import constants
+from worker.emulator.perceptron.scratch import scratch
 
 
 def round_weights(weights: torch.Tensor) -> torch.Tensor:
@@ -24,7 +28,7 @@ def round_inputs(inputs: torch.Tensor) -> torch.Tensor:
 
 
 def _round_into_range(values: torch.Tensor, name: str, low: int, high: int) -> torch.Tensor:
-    values = values.detach()
+    values = values.detach().to(torch.float32)
     if values.numel() > 0:
         # Rounding keeps the order, so the extremes can be found first; amin and amax beat aminmax.
         smallest, largest = (torch.round(bound).item() for bound in (values.amin(), values.amax()))
@@ -32,4 +36,4 @@ def _round_into_range(values: torch.Tensor, name: str, low: int, high: int) -> t
             raise OverflowError(
                 f"{name} must round to {low}..{high}, but the observed range is {smallest:g}..{largest:g}"
             )
-    return torch.round(values).to(torch.float32)
+    return torch.round(values, out=scratch.take_like(name, values, torch.float32))

@@ -51,6 +51,8 @@ def add_up(
     """
     tiles, columns = shape
     y = torch.empty(batch, columns)
+    if y.numel() == 0:
+        return y
     add = _add_at_once if tiles > 1 and noise_std >= 1.0 else _add_tiles
     chunk = max(1, CHUNK_READOUTS // max(1, tiles * columns))
     for start in range(0, batch, chunk):

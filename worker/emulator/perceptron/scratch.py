@@ -1,0 +1,31 @@
+"""Memory that is used again and again: fresh pages cost as much as the arithmetic done on them."""
+
+import threading
+
+import torch
+
+
+class _Scratch(threading.local):
+    """Buffers of one thread, by name and type."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[str, torch.dtype], torch.Tensor] = {}
+
+    def take(self, name: str, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
+        """Memory of that shape, contiguous, with anything in it; the next call with this name takes it again."""
+        size = shape.numel()
+        buffer = self._buffers.get((name, dtype))
+        if buffer is None or buffer.numel() < size:
+            with torch.inference_mode(False):
+                buffer = torch.empty(size, dtype=dtype)
+            self._buffers[name, dtype] = buffer
+        return buffer[:size].view(shape)
+
+    def take_like(self, name: str, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Memory laid out as ``values`` is, where that is a plain matrix or its transpose."""
+        if values.dim() == 2 and values.stride(0) == 1 and values.stride(1) == values.shape[0]:
+            return self.take(name, values.t().shape, dtype).t()
+        return self.take(name, values.shape, dtype)
+
+
+scratch = _Scratch()
