@@ -8,6 +8,7 @@ from typing import Any, Self
 from benchmarks.context import MeasurementError
 from benchmarks.crops import LabelledCrop
 from benchmarks.load import LoadPlan, LoadReport, apply_load
+from benchmarks.processes import Served
 
 DIGIT_PATTERN = r'"digit":\s*(\d)'
 _WRONG_SHARE_LIMIT = 0.02
@@ -19,7 +20,7 @@ class Alternative:
     """A running service: its requests, and the digits that each must be answered with."""
 
     name: str
-    port: int
+    served: Served
     requests: tuple[bytes, ...]
     answers: tuple[tuple[str, ...], ...]
 
@@ -27,7 +28,7 @@ class Alternative:
     def of(
         cls,
         name: str,
-        port: int,
+        served: Served,
         request: Callable[[bytes], bytes],
         crops: Sequence[LabelledCrop],
         per_request: int = 1,
@@ -38,7 +39,7 @@ class Alternative:
         ]
         return cls(
             name,
-            port,
+            served,
             tuple(request(b"".join(crop.crop for crop in group)) for group in groups),
             tuple(tuple(str(crop.digit) for crop in group) for group in groups),
         )
@@ -46,13 +47,21 @@ class Alternative:
     def plan(self, clients: int, seconds: float) -> LoadPlan:
         """The load of so many clients."""
         return LoadPlan(
-            port=self.port,
+            port=self.served.port,
             requests=self.requests,
             clients=clients,
             seconds=seconds,
             answer_pattern=DIGIT_PATTERN,
             answers=self.answers,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One load on one service, and the processor seconds that all its processes used meanwhile."""
+
+    report: LoadReport
+    cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class Figures:
     wrong_share: float
     errors: int
     client_cpu: float
+    cpu_ms_per_request: float
     rounds: int
 
     def as_detail(self) -> dict[str, Any]:
@@ -76,6 +86,7 @@ class Figures:
             "wrong_share": round(self.wrong_share, 4),
             "errors": self.errors,
             "client_cpu": round(self.client_cpu, 3),
+            "cpu_ms_per_request": round(self.cpu_ms_per_request, 3),
             "rounds": self.rounds,
         }
 
@@ -88,19 +99,27 @@ def side_by_side(
     Raises:
         MeasurementError: when one answers wrongly or with errors: its speed would mean nothing.
     """
-    reports: dict[str, list[LoadReport]] = {alternative.name: [] for alternative in alternatives}
+    by_name: dict[str, list[Round]] = {alternative.name: [] for alternative in alternatives}
     for _ in range(rounds):
         for alternative in alternatives:
-            reports[alternative.name].append(apply_load(alternative.plan(clients, seconds)))
-    return {name: summarise_rounds(name, series) for name, series in reports.items()}
+            by_name[alternative.name].append(measure_round(alternative, clients, seconds))
+    return {name: summarise_rounds(name, series) for name, series in by_name.items()}
 
 
-def summarise_rounds(name: str, reports: Sequence[LoadReport]) -> Figures:
+def measure_round(alternative: Alternative, clients: int, seconds: float) -> Round:
+    """One load on one service."""
+    before_s = alternative.served.cpu_s()
+    report = apply_load(alternative.plan(clients, seconds))
+    return Round(report, alternative.served.cpu_s() - before_s)
+
+
+def summarise_rounds(name: str, rounds: Sequence[Round]) -> Figures:
     """Medians over the rounds.
 
     Raises:
         MeasurementError: when too many answers were wrong or failed.
     """
+    reports = [one.report for one in rounds]
     answered = sum(report.requests for report in reports)
     errors = sum(report.errors for report in reports)
     wrong_share = max(report.wrong_share for report in reports)
@@ -116,5 +135,8 @@ def summarise_rounds(name: str, reports: Sequence[LoadReport]) -> Figures:
         wrong_share=wrong_share,
         errors=errors,
         client_cpu=statistics.median(report.client_cpu for report in reports),
+        cpu_ms_per_request=1000
+        * sum(one.cpu_s for one in rounds)
+        / sum(report.answered for report in reports),
         rounds=len(reports),
     )

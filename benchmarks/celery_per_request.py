@@ -14,7 +14,7 @@ from pathlib import Path
 from celery import Celery
 from celery.signals import worker_init
 
-from benchmarks.processes import free_port, python_module, started
+from benchmarks.processes import Served, free_port, python_module, started
 from benchmarks.redis_server import redis_server
 
 app = Celery("celery_per_request")
@@ -51,8 +51,8 @@ def classify(crops: str) -> list[int]:
 
 
 @contextmanager
-def running_celery_service(folder: Path, version: Path) -> Iterator[int]:
-    """The port of the service: Redis, one Celery worker, one API process.
+def running_celery_service(folder: Path, version: Path) -> Iterator[Served]:
+    """The service: Redis, one Celery worker, one API process.
 
     Raises:
         ProcessError: when a part does not start.
@@ -64,13 +64,13 @@ def running_celery_service(folder: Path, version: Path) -> Iterator[int]:
     )
     worker += ["--pool", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     with ExitStack() as stack:
-        redis_url = stack.enter_context(redis_server(folder))
+        redis_url, redis = stack.enter_context(redis_server(folder))
         env = {"BENCH_REDIS_URL": redis_url, "BENCH_VERSION": str(version)}
-        stack.enter_context(started(worker, log=folder / "worker.log", env=env))
+        consumer = stack.enter_context(started(worker, log=folder / "worker.log", env=env))
         api = python_module("benchmarks.celery_api", str(port))
-        stack.enter_context(started(api, log=folder / "api.log", env=env, port=port))
+        front = stack.enter_context(started(api, log=folder / "api.log", env=env, port=port))
         _await_answer(port)
-        yield port
+        yield Served(port, (redis, consumer, front))
 
 
 def _await_answer(port: int) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from benchmarks.environments import peer_python
 from benchmarks.load import build_request
-from benchmarks.processes import ProcessError, Started, free_port, started
+from benchmarks.processes import ProcessError, Served, Started, free_port, started
 
 _READY_LIMIT_S: Final = 60.0
 
@@ -51,8 +51,8 @@ LITSERVE: Final = Peer("litserve", ("-m", "benchmarks.litserve_server", "{port}"
 
 
 @contextmanager
-def running_peer(peer: Peer, folder: Path, version: Path) -> Iterator[int]:
-    """The port of a peer that has answered its first request.
+def running_peer(peer: Peer, folder: Path, version: Path) -> Iterator[Served]:
+    """A peer that has answered its first request.
 
     Raises:
         PeerUnavailableError: when it cannot be installed here.
@@ -62,7 +62,7 @@ def running_peer(peer: Peer, folder: Path, version: Path) -> Iterator[int]:
     command = [str(peer_python(peer.name)), *(part.replace("{port}", str(port)) for part in peer.command)]
     with started(command, log=folder / f"{peer.name}.log", env={"BENCH_VERSION": str(version)}) as process:
         _await_answer(peer, process, port)
-        yield port
+        yield Served(port, (process,))
 
 
 def _await_answer(peer: Peer, process: Started, port: int) -> None:

@@ -12,6 +12,7 @@ from benchmarks.context import Context, say
 from benchmarks.crops import LabelledCrop
 from benchmarks.environments import PeerUnavailableError
 from benchmarks.peer_services import LITSERVE, MOSEC, Peer, running_peer
+from benchmarks.processes import Served
 from benchmarks.ratio import Ratio, Target
 from benchmarks.serving import TrainedService, throughput_ratio, trained_service
 
@@ -38,19 +39,19 @@ def measure(context: Context) -> dict[str, Ratio]:
         figures: dict[str, Figures] = {}
         for peer in (MOSEC, LITSERVE):
             try:
-                port = stack.enter_context(running_peer(peer, folder, trained.version))
+                served = stack.enter_context(running_peer(peer, folder, trained.version))
             except PeerUnavailableError as error:
                 say(f"skipped: {error}")
                 continue
             if peer is MOSEC:
-                ratios |= _beside_mosec(context, trained, port)
-                theirs = _alternative(peer, port, trained.crops, _MANY)
+                ratios |= _beside_mosec(context, trained, served)
+                theirs = _alternative(peer, served, trained.crops, _MANY)
                 say(f"{_MANY_CLIENTS} clients, {_MANY} crops per request: hxserve, mosec")
                 figures = side_by_side([many, theirs], clients=_MANY_CLIENTS, seconds=context.seconds)
                 ratios["serving.crops64.throughput_vs_mosec"] = throughput_ratio(figures, "hxserve", "mosec")
             else:
                 say("32 clients, one crop per request: hxserve, LitServe")
-                pair = [trained.alternative(1), _alternative(peer, port, trained.crops, 1)]
+                pair = [trained.alternative(1), _alternative(peer, served, trained.crops, 1)]
                 ours_theirs = side_by_side(pair, clients=32, seconds=context.seconds)
                 ratios["serving.single32.throughput_vs_litserve"] = throughput_ratio(
                     ours_theirs, "hxserve", "litserve"
@@ -62,9 +63,9 @@ def measure(context: Context) -> dict[str, Ratio]:
     return ratios
 
 
-def _beside_mosec(context: Context, trained: TrainedService, port: int) -> dict[str, Ratio]:
+def _beside_mosec(context: Context, trained: TrainedService, served: Served) -> dict[str, Ratio]:
     """One crop per request, with 1, 32 and 64 clients."""
-    pair = [trained.alternative(1), _alternative(MOSEC, port, trained.crops, 1)]
+    pair = [trained.alternative(1), _alternative(MOSEC, served, trained.crops, 1)]
     by_clients: dict[int, dict[str, Figures]] = {}
     for clients in (1, 32, 64):
         say(f"{clients} clients, one crop per request: hxserve, mosec")
@@ -82,8 +83,8 @@ def _details(figures: Mapping[str, Figures]) -> dict[str, object]:
     return {name: one.as_detail() for name, one in figures.items()}
 
 
-def _alternative(peer: Peer, port: int, crops: list[LabelledCrop], per_request: int) -> Alternative:
-    return Alternative.of(peer.name, port, peer.request, crops, per_request)
+def _alternative(peer: Peer, served: Served, crops: list[LabelledCrop], per_request: int) -> Alternative:
+    return Alternative.of(peer.name, served, peer.request, crops, per_request)
 
 
 def _network_crops_per_s(version: Path, crops: list[LabelledCrop], seconds: float) -> float:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -85,6 +86,18 @@ class Started:
         except ProcessLookupError:
             return
         self._process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A service that listens on a port, and the processes it consists of."""
+
+    port: int
+    processes: tuple[Started, ...]
+
+    def cpu_s(self) -> float:
+        """Processor seconds that all of it has used."""
+        return sum(process.cpu_s() for process in self.processes)
 
 
 @contextmanager

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.processes import free_port, started
+from benchmarks.processes import Started, free_port, started
 
 
 @contextmanager
-def redis_server(folder: Path, *, durable: bool = True) -> Iterator[str]:
-    """The URL of a Redis server that keeps its files in `folder`; `durable` turns the append-only file on.
+def redis_server(folder: Path) -> Iterator[tuple[str, Started]]:
+    """The URL and the process of a Redis server that keeps an append-only file in `folder`.
 
     Raises:
         ProcessError: when it does not start.
@@ -19,10 +19,10 @@ def redis_server(folder: Path, *, durable: bool = True) -> Iterator[str]:
     command = [
         str(_binary()),
         *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
-        *("--save", "", "--appendonly", "yes" if durable else "no", "--appendfsync", "everysec"),
+        *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec"),
     ]
-    with started(command, log=folder / "redis.log", port=port):
-        yield f"redis://127.0.0.1:{port}/0"
+    with started(command, log=folder / "redis.log", port=port) as process:
+        yield f"redis://127.0.0.1:{port}/0", process
 
 
 def _binary() -> Path:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from benchmarks.context import MeasurementError
 from benchmarks.load import build_request
-from benchmarks.processes import ProcessError, Started, python_module, started
+from benchmarks.processes import ProcessError, Served, Started, python_module, started
 
 _READY_LIMIT_S: Final = 120.0
 _FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
@@ -20,10 +20,10 @@ _FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
 class Service:
     """A running hxserve."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, process: Started) -> None:
         self._url = url
         self._token = token
-        self.port = int(url.rpartition(":")[2])
+        self.served = Served(int(url.rpartition(":")[2]), (process,))
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """The JSON that a call answers with.
@@ -102,7 +102,8 @@ def running_service(data_dir: Path, mnist: Path | None = None) -> Iterator[Servi
         command += ["--mnist", str(mnist)]
     with started(command, log=data_dir.with_name(data_dir.name + ".log")) as process:
         _await_url(process, data_dir / "url")
-        yield Service((data_dir / "url").read_text().strip(), (data_dir / "admin-token").read_text().strip())
+        url, token = ((data_dir / name).read_text().strip() for name in ("url", "admin-token"))
+        yield Service(url, token, process)
 
 
 def _await_url(process: Started, url: Path) -> None:

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.alternatives import Alternative, Figures, side_by_side, summarise_rounds
+from benchmarks.alternatives import Alternative, Figures, Round, measure_round, side_by_side, summarise_rounds
 from benchmarks.celery_per_request import running_celery_service
 from benchmarks.context import Context, MeasurementError, say
 from benchmarks.crops import LabelledCrop, clear_crops
-from benchmarks.load import LoadReport, apply_load, build_request
+from benchmarks.load import build_request
 from benchmarks.ratio import Ratio, Target
 from benchmarks.service import Service, running_service
 
@@ -36,7 +36,7 @@ class TrainedService:
 
     def alternative(self, per_request: int) -> Alternative:
         """The service under load, with so many crops per request."""
-        return Alternative.of("hxserve", self.service.port, self._request, self.crops, per_request)
+        return Alternative.of("hxserve", self.service.served, self._request, self.crops, per_request)
 
     def _request(self, crops: bytes) -> bytes:
         return self.service.classify_request(_MODEL, crops)
@@ -64,10 +64,10 @@ def measure(context: Context) -> dict[str, Ratio]:
 
 
 def _against_celery(context: Context, folder: Path, trained: TrainedService) -> Ratio:
-    with running_celery_service(folder / "celery", trained.version) as port:
+    with running_celery_service(folder / "celery", trained.version) as celery_service:
         pair = [
             trained.alternative(1),
-            Alternative.of("celery", port, partial(build_request, "/classify"), trained.crops),
+            Alternative.of("celery", celery_service, partial(build_request, "/classify"), trained.crops),
         ]
         say("32 clients, one crop per request: hxserve and one Celery task per request, in turns")
         figures = side_by_side(pair, clients=32, seconds=context.seconds, rounds=_ROUNDS)
@@ -83,16 +83,16 @@ def throughput_ratio(figures: Mapping[str, Figures], ours: str, theirs: str) -> 
 def _beside_training(context: Context, trained: TrainedService) -> Ratio:
     """The same load without and with a training running, in turns."""
     say(f"{_TRAINING_CLIENTS} clients without and with a training beside them, in turns")
-    service, plan = trained.service, trained.alternative(1).plan(_TRAINING_CLIENTS, context.seconds)
-    alone: list[LoadReport] = []
-    beside: list[LoadReport] = []
+    service, ours = trained.service, trained.alternative(1)
+    alone: list[Round] = []
+    beside: list[Round] = []
     shares: list[float] = []
     for _ in range(_ROUNDS):
-        alone.append(apply_load(plan))
+        alone.append(measure_round(ours, _TRAINING_CLIENTS, context.seconds))
         job_id = service.start_training("beside", recipe="strong", dataset="digits", epochs=200)
         service.await_running(job_id)
         start, chip_start_s = time.monotonic(), _chip_time_s(service, job_id)
-        beside.append(apply_load(plan))
+        beside.append(measure_round(ours, _TRAINING_CLIENTS, context.seconds))
         elapsed_s = time.monotonic() - start
         shares.append((_chip_time_s(service, job_id) - chip_start_s) / elapsed_s)
         service.cancel(job_id)

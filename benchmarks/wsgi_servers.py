@@ -89,7 +89,7 @@ def _measure(server: Server, python: Path, load: tuple[str, int, int], seconds: 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (
-            redis_server(folder) as redis_url,
+            redis_server(folder) as (redis_url, _),
             started(
                 server.command_for(str(python), port),
                 log=folder / "log",

@@ -117,6 +117,7 @@ class _Run:
         if refusal:
             self._tally.add_error(refusal)
             return
+        self._tally.answered += 1
         self._examiner.check(response, place=client.place, count=client.count, tally=self._tally)
         if client.connection.sent_at >= self._counting_from:
             self._tally.latencies_s.append(now - client.connection.sent_at)

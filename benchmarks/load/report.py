@@ -12,10 +12,12 @@ class LoadReport:
 
     `errors` counts responses of another status, lost connections and stalled requests, `wrong` counts
     checked answers that were not the expected ones; neither is part of `requests` or the latencies, except
-    that a wrong answer was still an answer. `client_cpu` is the generator's own use of one core.
+    that a wrong answer was still an answer. `answered` counts the warm-up too. `client_cpu` is the
+    generator's own use of one core.
     """
 
     requests: int
+    answered: int
     seconds: float
     requests_per_s: float
     p50_ms: float

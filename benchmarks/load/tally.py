@@ -12,6 +12,7 @@ from benchmarks.load.report import LoadReport, percentile
 class Tally:
     """What has been counted so far."""
 
+    answered: int = 0
     latencies_s: list[float] = field(default_factory=list)
     errors: int = 0
     wrong: int = 0
@@ -28,6 +29,7 @@ class Tally:
         ordered = sorted(1000 * latency_s for latency_s in self.latencies_s)
         return LoadReport(
             requests=len(ordered),
+            answered=self.answered,
             seconds=seconds,
             requests_per_s=len(ordered) / seconds,
             p50_ms=percentile(ordered, 0.5),
