@@ -1,6 +1,9 @@
 """The Flask application, put together."""
 
+from typing import Any
+
 from flask import Flask, Response
+from flask.json.provider import DefaultJSONProvider
 
 from api.application import Application
 from api.authentication import register_authentication
@@ -10,13 +13,26 @@ from api.routes import chip, classification, health, jobs, models, page
 from services.users import Tokens
 
 
+class _Json(DefaultJSONProvider):
+    """JSON as it is sent, and read: what is nested too deep for Python is no JSON."""
+
+    sort_keys = False
+    compact = True
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """A JSON text's value."""
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deep") from None
+
+
 def create_app(application: Application, tokens: Tokens) -> Flask:
     """The web application over these services."""
     app = Flask("api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = application.settings.max_body_bytes
     app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
-    app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
-    app.json.compact = True  # type: ignore[attr-defined] # the same
+    app.json = _Json(app)
     app.extensions["hxserve"] = application
     register_authentication(app, tokens)
     register_problems(app)

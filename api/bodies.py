@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping
+from tokenize import TokenError
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,12 @@ _NPY_HEADERS: Final = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+
+_NOT_NPY: Final = (
+    *(ValueError, KeyError, EOFError, OverflowError, SyntaxError, TypeError, MemoryError),
+    *(RecursionError, TokenError, UserWarning),  # numpy reads a header as Python source
+)
+"""What numpy raises for a header that is none."""
 
 
 def read_crops(request: Request, most: int) -> bytes:
@@ -82,7 +89,7 @@ def _read_npy(body: bytes) -> NDArray[Any]:
         # Numbers only: an array of Python objects raises here, as does one shorter or longer than announced.
         array = np.frombuffer(body, dtype, offset=file.tell())
         return array.reshape(shape, order="F" if is_fortran else "C")
-    except (ValueError, KeyError, EOFError, OverflowError, SyntaxError, TypeError) as error:
+    except _NOT_NPY as error:
         raise InvalidImagesError(f"the body is not a .npy array of numbers: {error}") from None
 
 

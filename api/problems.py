@@ -70,10 +70,7 @@ def _ours(error: HxserveError) -> Response:
 def _of_http(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     if isinstance(error, RequestEntityTooLarge):
-        most = request.max_content_length
-        return problem(
-            errors.TooLargeError(f"the body is larger than {most} bytes; send it in several requests")
-        )
+        return problem(errors.TooLargeError(_too_large()))
     code = status.phrase.lower().replace(" ", "_")
     detail = error.description or status.description
     if status is HTTPStatus.NOT_FOUND:
@@ -89,6 +86,14 @@ def _silent_client(error: TimeoutError) -> Response:
     del error
     detail = "the body did not come in time; send it without long pauses"
     return _document(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, retryable=True)
+
+
+def _too_large() -> str:
+    most = request.max_content_length
+    if most is not None and (request.content_length or 0) <= most:
+        parts, text = request.max_form_parts, request.max_form_memory_size
+        return f"the form has more than {parts} parts, or more than {text} bytes of text; send at most {parts} pictures"
+    return f"the body is larger than {most} bytes; send it in several requests"
 
 
 def _unexpected(error: Exception) -> Response:
