@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from benchmarks.context import Context
 from benchmarks.groups import GROUPS
@@ -25,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         print(f"no group {', '.join(unknown)}; there are: {', '.join(GROUPS)}", file=sys.stderr)
         return 2
+    # So that whatever a measurement has started is stopped on the way out.
+    signal.signal(signal.SIGTERM, _end)
     machine = describe_machine()
     context = Context(seconds=options.seconds, mnist=_find_mnist(options.mnist))
     outcome = run_groups({name: GROUPS[name] for name in names}, context)
@@ -35,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if outcome.failed:
         print(f"could not be measured: {', '.join(outcome.failed)}", file=sys.stderr)
     return 1 if outcome.failed else 0
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    del frame
+    sys.exit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:

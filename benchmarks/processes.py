@@ -16,7 +16,7 @@ import psutil  # type: ignore[import-untyped]  # ships no types
 
 ROOT: Final = Path(__file__).parents[1]
 _START_LIMIT_S: Final = 60.0
-_STOP_LIMIT_S: Final = 15.0
+_STOP_LIMIT_S: Final = 45.0
 
 
 class ProcessError(Exception):
@@ -38,6 +38,11 @@ class Started:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     @property
     def ended(self) -> bool:

@@ -1,0 +1,72 @@
+import socket
+import sys
+import time
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # ships no types
+import pytest
+
+from benchmarks.environments import requirements_of
+from benchmarks.processes import ProcessError, free_port, started
+from benchmarks.redis_server import redis_server
+
+LISTEN = "import socket,sys,time; s=socket.create_server(('127.0.0.1',int(sys.argv[1]))); time.sleep(60)"
+PARENT = "import subprocess,time; subprocess.Popen(['sleep','60']); time.sleep(60)"
+
+
+def test_a_process_is_used_from_when_it_listens_and_gone_afterwards(tmp_path: Path) -> None:
+    port = free_port()
+
+    with started([sys.executable, "-c", LISTEN, str(port)], log=tmp_path / "log", port=port) as process:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        memory_mib = process.memory_mib()
+
+    assert process.ended
+    assert 1 < memory_mib < 1000
+
+
+def test_what_a_process_has_started_goes_with_it(tmp_path: Path) -> None:
+    with started([sys.executable, "-c", PARENT], log=tmp_path / "log") as process:
+        deadline = time.monotonic() + 10
+        children: list[psutil.Process] = []
+        while not children and time.monotonic() < deadline:
+            children = psutil.Process(process.pid).children()
+            time.sleep(0.02)
+
+    psutil.wait_procs(children, timeout=5)
+    assert len(children) == 1
+    assert not any(child.is_running() and child.status() != "zombie" for child in children)
+
+
+def test_a_process_that_ends_while_starting_is_reported_with_its_last_words(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no chip here')"]
+
+    with (
+        pytest.raises(ProcessError, match="no chip here"),
+        started(command, log=tmp_path / "log", port=free_port()),
+    ):
+        pass
+
+
+def test_redis_answers_and_keeps_an_append_only_file(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as (url, process):
+        port = int(url.rpartition(":")[2].partition("/")[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"CONFIG GET appendonly\r\n")
+            answer = connection.recv(100)
+
+    assert b"yes" in answer
+    assert process.ended
+
+
+def test_every_peer_has_pinned_requirements() -> None:
+    for name in ("wsgi", "mosec", "litserve"):
+        requirements = requirements_of(name)
+
+        assert requirements
+        assert all("==" in requirement for requirement in requirements)
+
+
+def test_an_unknown_peer_has_none() -> None:
+    with pytest.raises(KeyError, match="no environment named triton"):
+        requirements_of("triton")
