@@ -38,6 +38,15 @@ class _RequestsOnly(FlaskPlugin):
     Routes return responses, which pass untouched: reading one would wait for the end of an event stream.
     """
 
+    def request_validation(
+        self, request: Any, query: Any, json: Any, form: Any, headers: Any, cookies: Any
+    ) -> None:
+        if json and request.mimetype in self.FORM_MIMETYPE:
+            raise UnsupportedMediaError(f"the body is of type {request.mimetype!r}; send application/json")
+        super().request_validation(  # type: ignore[no-untyped-call] # spectree leaves it untyped
+            request, query, json, form, headers, cookies
+        )
+
     def validate_response(
         self, resp: Any, resp_model: Answers | None, skip_validation: bool, force_resp_serialize: bool
     ) -> Any:
@@ -63,9 +72,11 @@ SPEC: Final = SpecTree(
 """What documents and checks the routes."""
 
 
-def answers(status: int, model: type[BaseModel] | None, *problems: int) -> Answers:
-    """The answers of a route: one when all is well, and the problems it may report besides."""
-    described: dict[str, Any] = {f"HTTP_{code}": Problem for code in {401, 422, 503, *problems}}
+def answers(status: int, model: type[BaseModel] | None, *others: int) -> Answers:
+    """The answers of a route: one when all is well, and besides the problems it may report, or 304."""
+    described: dict[str, Any] = {
+        f"HTTP_{code}": Problem if code >= 400 else None for code in {401, 422, 503, *others}
+    }
     described[f"HTTP_{status}"] = model
     return Answers(**described)
 
@@ -90,6 +101,6 @@ def _finished(spec: Mapping[str, Any]) -> dict[str, Any]:
         for operation in operations.values():
             for status, answer in operation["responses"].items():
                 content = answer.get("content", {})
-                if status[0] in "45" and "application/json" in content:
+                if status[0] in "45" and "/Problem." in str(content.get("application/json")):
                     content["application/problem+json"] = content.pop("application/json")
     return document

@@ -9,6 +9,9 @@ from services.errors import RedisUnavailableError
 
 routes = Blueprint("health", __name__)
 
+_READY = answers(200, HealthAnswer)
+_READY.add_model(503, HealthAnswer, replace=True)
+
 
 @routes.get("/healthz")
 @SPEC.validate(resp=answers(200, HealthAnswer), security={}, tags=["health"])
@@ -18,7 +21,7 @@ def live() -> Response:
 
 
 @routes.get("/readyz")
-@SPEC.validate(resp=answers(200, HealthAnswer), security={}, tags=["health"])
+@SPEC.validate(resp=_READY, security={}, tags=["health"])
 def ready() -> Response:
     """Say whether Redis answers and a worker with a tested chip holds a lease."""
     try:

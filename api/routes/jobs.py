@@ -1,5 +1,6 @@
 """Routes of jobs."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,11 +11,13 @@ from api.authentication import current_user
 from api.documentation import SPEC, answers
 from api.representation import etag_of, job_json
 from api.schemas import JobAnswer, JobsAnswer, JobsQuery, WaitQuery
+from services.errors import InvalidCursorError
 from services.inspection import Filter
 from services.jobs import Job, JobKind, JobState
 from services.params import JobRequest
 
 _HEARTBEAT_S: Final = 15.0
+_EVENT_ID: Final = re.compile(r"[0-9]{1,15}(-[0-9]{1,15})?")
 
 routes = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -45,7 +48,7 @@ def list_jobs(query: JobsQuery) -> Response:
 
 
 @routes.get("/<job_id>")
-@SPEC.validate(query=WaitQuery, resp=answers(200, JobAnswer, 404), tags=["jobs"])
+@SPEC.validate(query=WaitQuery, resp=answers(200, JobAnswer, 304, 404), tags=["jobs"])
 def show_job(job_id: str, query: WaitQuery) -> Response:
     """Show a job.
 
@@ -82,8 +85,13 @@ def stream_events(job_id: str) -> Response:
     """
     app = application()
     app.jobs.get(job_id)
+    after = request.headers.get("Last-Event-ID", "0")
+    if not _EVENT_ID.fullmatch(after):
+        raise InvalidCursorError(
+            "the Last-Event-ID is not one this service gave out; leave it out to hear all"
+        )
     return Response(
-        _events(app, job_id, request.headers.get("Last-Event-ID", "0")),
+        _events(app, job_id, after),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -104,9 +112,10 @@ def _events(app: Application, job_id: str, after: str) -> Iterator[str]:
         while True:
             changed.clear()
             job = app.jobs.get(job_id)
-            for event_id, at, event in app.jobs.events(job_id, after=after):
-                after = event_id
-                yield _event(event_id, {"at": at, **event})
+            while events := app.jobs.events(job_id, after=after):
+                for event_id, at, event in events:
+                    after = event_id
+                    yield _event(event_id, {"at": at, **event})
             if job.state.is_final or app.listener.is_stopping:
                 return
             if not changed.wait(_HEARTBEAT_S):

@@ -57,7 +57,7 @@ def show_version(name: str, version: str) -> Response:
 
 
 @routes.get("/<name>/versions/<version>/weights")
-@SPEC.validate(resp=answers(200, None, 404), tags=["models"])
+@SPEC.validate(resp=answers(200, None, 304, 404), tags=["models"])
 def download_weights(name: str, version: str) -> Response:
     """Download the weights of a version or alias, as a safetensors file."""
     models = application().models

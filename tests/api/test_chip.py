@@ -1,0 +1,76 @@
+"""The chip, the queue, the use of both, and health."""
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from api.application import open_application
+from services.settings import Settings
+from services.users import Tokens
+from tests.api.requests import CLASSIFY, TOKEN, refused
+from tests.services.chip import Chip
+from tests.services.samples import CHIP, a_holder, some_crops
+
+
+def test_without_a_worker_there_is_no_chip_and_the_service_is_not_ready(client: FlaskClient) -> None:
+    ready = client.get("/readyz")
+
+    assert client.get("/v1/chip").get_json() == {"chips": []}
+    assert ready.status_code == 503
+    assert ready.get_json() == {"status": "not ready", "reasons": ["no worker holds a chip"]}
+
+
+@pytest.mark.usefixtures("chip")
+def test_a_chip_that_is_served_is_ready_and_says_what_it_is(client: FlaskClient) -> None:
+    [shown] = client.get("/v1/chip").get_json()["chips"]
+
+    assert (shown["id"], shown["state"], shown["backend"], shown["holder"]) == (
+        CHIP,
+        "ready",
+        "mock",
+        a_holder(),
+    )
+    assert shown["since"].endswith("Z")
+    assert client.get("/readyz").get_json() == {"status": "ok", "reasons": []}
+
+
+def test_a_process_that_answers_is_alive_whatever_else_is_not(client: FlaskClient) -> None:
+    assert client.get("/healthz").get_json() == {"status": "ok", "reasons": []}
+
+
+def test_the_queue_counts_what_waits(client: FlaskClient, idle_chip: Chip) -> None:
+    client.post(f"{CLASSIFY}?wait=0", data=some_crops(70))
+    client.post("/v1/jobs", json={"kind": "training", "model": "digits"})
+
+    queue = client.get("/v1/queue").get_json()
+
+    assert queue["crops"]["waiting"] == 70
+    assert (queue["jobs"]["queued"], queue["jobs"]["running"]) == (1, 0)
+    assert idle_chip.work_once() == 2
+    assert client.get("/v1/queue").get_json()["crops"]["waiting"] == 0
+
+
+@pytest.mark.usefixtures("chip")
+def test_the_use_of_the_chip_is_shown_by_user_and_kind(client: FlaskClient) -> None:
+    client.post(CLASSIFY, data=some_crops(1))
+
+    [used] = client.get("/v1/usage").get_json()["users"]
+
+    assert used == {"user": "admin", "chip_time_s": {"classification": 0.001}, "total_s": 0.001}
+
+
+def test_without_redis_the_service_says_so_and_stays_alive(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("away")
+    settings = Settings(redis_url=f"unix://{folder}/nothing.sock", data_dir=folder)
+    with open_application(settings, lambda _: None) as application:
+        client = create_app(application, Tokens(TOKEN)).test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").get_json()["status"] == "not ready"
+        jobs = client.get("/v1/jobs")
+        submission = client.post("/v1/jobs", json={"kind": "training", "model": "digits"})
+
+    for response in (jobs, submission):
+        assert "Redis" in refused(response, 503, "store_unavailable")
+        assert response.headers["Retry-After"]

@@ -1,0 +1,186 @@
+"""The OpenAPI document: valid, complete, and kept by the answers."""
+
+import re
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from werkzeug.wrappers import Response
+
+from services.store.connection import Connection
+from tests.api.requests import CLASSIFY, TOKEN
+from tests.services.chip import Chip
+from tests.services.samples import some_crops
+
+UNDOCUMENTED = {"/openapi.json", "/docs", "/", "/spectree/openapi.json"}
+TRAINING = {"kind": "training", "model": "digits"}
+
+
+@pytest.fixture
+def document(stranger: FlaskClient) -> dict[str, Any]:
+    document: dict[str, Any] = stranger.get("/openapi.json").get_json()
+    return document
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+
+    assert document["openapi"].startswith("3.1.")
+
+
+def test_the_document_lists_every_route_and_no_other(app: Flask, document: dict[str, Any]) -> None:
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule not in UNDOCUMENTED
+    }
+
+    listed = {
+        (path, method)
+        for path, item in document["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+
+    assert listed == routes
+
+
+def test_every_operation_says_in_a_sentence_what_it_does(document: dict[str, Any]) -> None:
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
+
+    assert all(operation["summary"].endswith(".") for operation in operations)
+    assert all(operation["tags"] for operation in operations)
+
+
+def test_problems_are_documented_as_what_they_are_sent_as(document: dict[str, Any]) -> None:
+    for item in document["paths"].values():
+        for operation in item.values():
+            for status, answer in operation["responses"].items():
+                kinds = set(answer.get("content", {}))
+                if status[0] in "45" and "HealthAnswer" not in str(answer):
+                    assert kinds == {"application/problem+json"}
+
+
+def test_the_documentation_needs_nothing_from_outside(stranger: FlaskClient) -> None:
+    page = stranger.get("/docs").get_data(as_text=True)
+
+    assert "openapi.json" in page
+    assert re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//[^"'\s>]*""", page) == []
+    assert not re.findall(r"@import|url\(\s*['\"]?https?:", page)
+
+
+def _operation_of(app: Flask, method: str, path: str) -> tuple[str, str]:
+    rule, _ = app.url_map.bind("localhost").match(path.partition("?")[0], method, return_rule=True)
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower()
+
+
+def _check(app: Flask, document: dict[str, Any], method: str, path: str, answer: Response) -> None:
+    route, verb = _operation_of(app, method, path)
+    answers = document["paths"][route][verb]["responses"]
+    assert str(answer.status_code) in answers, f"{method} {path}: {answer.status_code} is not documented"
+    content = answers[str(answer.status_code)].get("content")
+    if not content:
+        return
+    assert answer.mimetype in content, f"{method} {path}: {answer.mimetype} is not documented"
+    schema = content[answer.mimetype]["schema"]
+    validator = OAS31Validator(schema | {"components": document["components"]})
+    assert [error.message for error in validator.iter_errors(answer.get_json())] == []
+
+
+def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Every route, in good ways and bad."""
+    versions, aliases = "/v1/models/digits/versions", "/v1/models/digits/aliases"
+    return [
+        ("POST", "/v1/jobs", {"json": TRAINING}),
+        ("POST", "/v1/jobs", {"json": {}}),
+        ("POST", "/v1/jobs", {"data": "x", "content_type": "text/plain"}),
+        ("POST", "/v1/jobs", {"json": {"kind": "evaluation", "model": "nothing"}}),
+        ("GET", "/v1/jobs", {}),
+        ("GET", "/v1/jobs?limit=0", {}),
+        ("GET", f"/v1/jobs/{job_id}", {}),
+        ("GET", f"/v1/jobs/{job_id}", {"headers": {"If-None-Match": "*"}}),
+        ("GET", f"/v1/jobs/{job_id}?wait=x", {}),
+        ("GET", "/v1/jobs/nothing", {}),
+        ("POST", "/v1/jobs/nothing/cancel", {}),
+        ("POST", f"/v1/jobs/{job_id}/cancel", {}),
+        ("GET", f"/v1/jobs/{job_id}/events", {}),
+        ("GET", "/v1/jobs/nothing/events", {}),
+        ("POST", CLASSIFY, {"data": some_crops(2)}),
+        ("POST", f"{CLASSIFY}?wait=0", {"data": some_crops(2)}),
+        ("POST", CLASSIFY, {"data": b"x"}),
+        ("POST", CLASSIFY, {"data": b"x", "content_type": "text/plain"}),
+        ("POST", CLASSIFY, {"data": bytes(2**20 + 1)}),
+        ("POST", "/v1/models/nothing/classify", {"data": some_crops(1)}),
+        ("POST", f"{versions}/1/classify", {"data": some_crops(2)}),
+        ("POST", f"{versions}/9/classify", {"data": some_crops(2)}),
+        ("GET", "/v1/models", {}),
+        ("GET", "/v1/models/digits", {}),
+        ("GET", "/v1/models/nothing", {}),
+        ("GET", f"{versions}/1", {}),
+        ("GET", f"{versions}/9", {}),
+        ("GET", f"{versions}/1/weights", {}),
+        ("GET", f"{versions}/9/weights", {}),
+        ("PUT", f"{aliases}/production", {"json": {"version": "1"}}),
+        ("PUT", f"{aliases}/production", {"json": {}}),
+        ("PUT", f"{aliases}/production", {"data": "x", "content_type": "text/plain"}),
+        ("PUT", f"{aliases}/production", {"json": {"version": "9"}}),
+        ("DELETE", f"{versions}/1", {}),
+        ("DELETE", f"{aliases}/production", {}),
+        ("DELETE", f"{aliases}/production", {}),
+        ("DELETE", f"{versions}/1", {}),
+        ("DELETE", f"{versions}/1", {}),
+        ("DELETE", "/v1/models/digits", {}),
+        ("DELETE", "/v1/models/digits", {}),
+        ("GET", "/v1/chip", {}),
+        ("GET", "/v1/queue", {}),
+        ("GET", "/v1/usage", {}),
+        ("GET", "/healthz", {}),
+        ("GET", "/readyz", {}),
+    ]
+
+
+def test_every_route_answers_as_documented(
+    app: Flask, client: FlaskClient, document: dict[str, Any], chip: Chip
+) -> None:
+    job_id = client.post("/v1/jobs", json=TRAINING).get_json()["id"]
+    answered = set()
+
+    for method, path, arguments in _requests(job_id):
+        with client.open(path, method=method, **arguments) as answer:
+            _check(app, document, method, path, answer)
+            if answer.status_code < 300:
+                answered.add(_operation_of(app, method, path))
+
+    chip.stop()
+    everything = {(path, method) for path, item in document["paths"].items() for method in item}
+    assert answered == everything
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/jobs"), ("POST", CLASSIFY), ("GET", "/v1/models")])
+def test_who_has_no_token_is_answered_as_documented(
+    app: Flask, stranger: FlaskClient, document: dict[str, Any], method: str, path: str
+) -> None:
+    _check(app, document, method, path, stranger.open(path, method=method))
+
+
+def test_a_service_that_is_not_ready_answers_as_documented(
+    app: Flask, client: FlaskClient, document: dict[str, Any], connection: Connection
+) -> None:
+    connection.client.flushall()
+
+    _check(app, document, "GET", "/readyz", client.get("/readyz"))
+
+
+def test_the_document_asks_for_the_token_where_the_service_does(document: dict[str, Any]) -> None:
+    [(name, scheme)] = document["components"]["securitySchemes"].items()
+
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            asked = operation.get("security", document.get("security"))
+            assert bool([entry for entry in asked or [] if name in entry]) == path.startswith("/v1")
+    assert TOKEN not in str(document)
