@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -167,6 +168,9 @@ def _write_cursor(job: Job) -> str:
 def _read_cursor(cursor: str) -> tuple[float, str]:
     try:
         at, job_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        return float(at), job_id
+        place = float(at), job_id
     except (ValueError, binascii.Error):
         raise InvalidCursorError from None
+    if not math.isfinite(place[0]):
+        raise InvalidCursorError
+    return place
