@@ -159,6 +159,13 @@ class ChipUnavailableError(ChipError):
     retryable = False
 
 
+class ChipLostError(ChipUnavailableError):
+    """The connection to the chip is lost and is being opened again; try again a little later."""
+
+    code = "chip_lost"
+    retryable = True
+
+
 class DatasetMissingError(HxserveError):
     """The data set is not where it was said to be."""
 

@@ -44,7 +44,24 @@ class Settings(BaseSettings):
         "mock"
     )
     chip_id: Annotated[Name, Field(description="The chip's name in the service; one worker each.")] = "chip-1"
-    calibration: Annotated[Path | None, Field(description="Calibration file to load.")] = None
+    calibration: Annotated[
+        Path | None,
+        Field(description="Calibration to load: a file, or a folder laid out by chips and dates."),
+    ] = None
+    virtual_chip: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$",
+            description="Which virtual chip the emulator is; the same id is always the same chip.",
+        ),
+    ] = "hxvirtual0fpga0chip0_1"
+    emulator_realtime: Annotated[
+        bool, Field(description="Let the virtual chip take the time a real one takes.")
+    ] = False
+    canary_limit: Annotated[
+        float,
+        Field(ge=1, description="A chip has drifted when its canary's score is so many times its reference."),
+    ] = 1.3
     mnist: Annotated[Path | None, Field(description="Folder that holds MNIST in torchvision's layout.")] = (
         None
     )
@@ -76,6 +93,11 @@ class Settings(BaseSettings):
     def saves_dir(self) -> Path:
         """Where unfinished trainings are saved."""
         return self.data_dir / "saves"
+
+    @property
+    def calibrations_dir(self) -> Path:
+        """Where calibrations made here are kept, by chip and date."""
+        return self.data_dir / "calibrations"
 
     @property
     def token_file(self) -> Path:

@@ -60,7 +60,17 @@ def _run(settings: Settings) -> int:
         connection = Connection(settings.redis_url, retries=0)
         stack.callback(connection.close)
         connection.check()
-        session = stack.enter_context(open_chip(settings.chip, settings.chip_id, settings.calibration))
+        session = stack.enter_context(
+            open_chip(
+                settings.chip,
+                settings.chip_id,
+                settings.calibration,
+                calibrations=settings.calibrations_dir,
+                virtual_chip=settings.virtual_chip,
+                realtime=settings.emulator_realtime,
+                canary_limit=settings.canary_limit,
+            )
+        )
         datasets = Datasets(settings.mnist, settings.data_dir / "datasets")
         datasets.get("auto")
         chips = ChipStore(connection, lease_s=settings.lease_s)

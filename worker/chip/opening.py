@@ -1,101 +1,66 @@
 """Opening a chip, and closing it in every way out."""
 
-import importlib
-import importlib.util
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import assert_never
 
-from services.errors import ChipError, ChipUnavailableError
 from services.settings import ChipChoice
-from worker import emulator
-from worker.chip.self_test import check_chip
+from worker.chip.hxtorch_library import is_hxtorch_installed
+from worker.chip.hxtorch_session import open_hxtorch
+from worker.chip.mock_session import open_mock
+from worker.chip.real_time import PacedVirtualChip
 from worker.chip.session import ChipSession
+from worker.chip.virtual_session import open_virtual
+from worker.emulator.chip import VirtualChip
+from worker.emulator.connection import DEFAULT_CHIP_ID
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_chip(choice: ChipChoice, chip: str, calibration: Path | None) -> Iterator[ChipSession]:
+def open_chip(
+    choice: ChipChoice,
+    chip: str,
+    calibration: Path | None,
+    *,
+    calibrations: Path = Path("data", "calibrations"),
+    virtual_chip: str = DEFAULT_CHIP_ID,
+    realtime: bool = False,
+    canary_limit: float = 1.3,
+) -> Iterator[ChipSession]:
     """The chip asked for, tested; it is closed when the context ends.
 
     Args:
-        choice: `mock` is hxtorch's mock arithmetic without a chip; `auto` takes the real chip where hxtorch is
-            installed, else the mock, and says which.
+        choice: `mock` is hxtorch's mock arithmetic without a chip, `emulator` the virtual chip; `auto` takes the
+            real chip where hxtorch is installed, else the virtual one, and says which.
         chip: the chip's name in the service.
-        calibration: what to load into a real chip.
+        calibration: what to load: a file, a folder with one, or a tree of chips with links `latest`.
+        calibrations: folder of the calibrations made here; used when `calibration` names none.
+        virtual_chip: the id of the virtual chip; the same id is always the same chip.
+        realtime: let the virtual chip take the time a real one takes.
+        canary_limit: how many times its reference the canary's score may be.
 
     Raises:
         ChipUnavailableError: what was asked for is not here; nothing else is taken instead.
         ChipError: the chip does not pass its self-test.
+        StorageError: a calibration made on the spot cannot be kept.
     """
+    if choice == "auto":
+        choice = "hxtorch" if is_hxtorch_installed() else "emulator"
+        _log.warning("chip: auto takes %s", choice)
     match choice:
-        case "auto":
-            found: Literal["hxtorch", "mock"] = "hxtorch" if importlib.util.find_spec("hxtorch") else "mock"
-            _log.warning("chip: auto takes %s", found)
-            with open_chip(found, chip, calibration) as session:
-                yield session
         case "mock":
-            if calibration is not None:
-                raise ChipUnavailableError(
-                    "the mock has nothing to calibrate; leave the calibration out or choose another chip"
-                )
-            yield _mock_session(chip)
+            yield open_mock(chip, calibration, canary_limit=canary_limit)
         case "emulator":
-            raise ChipUnavailableError(
-                "the virtual chip cannot serve yet; choose `--chip mock`, the arithmetic without a chip's deviations"
-            )
+            kind = PacedVirtualChip if realtime else VirtualChip
+            with open_virtual(
+                chip, kind(virtual_chip), calibration, calibrations, canary_limit=canary_limit
+            ) as session:
+                yield session
         case "hxtorch":
-            with _real_session(chip, calibration) as session:
+            with open_hxtorch(chip, calibration, calibrations, canary_limit=canary_limit) as session:
                 yield session
         case _:
             assert_never(choice)
-
-
-def _mock_session(chip: str) -> ChipSession:
-    perceptron: Any = emulator.perceptron
-    return ChipSession(
-        chip=chip,
-        backend="mock",
-        identifier="mock",
-        perceptron=perceptron,
-        execution="mock",
-        mock_parameter=perceptron.get_mock_parameter(),
-        calibration=None,
-        self_test=check_chip(perceptron, mock=True),
-    )
-
-
-@contextmanager
-def _real_session(chip: str, calibration: Path | None) -> Iterator[ChipSession]:
-    if importlib.util.find_spec("hxtorch") is None:
-        raise ChipUnavailableError(
-            "hxtorch is not installed here; it comes with the BrainScaleS-2 software container. Start the worker "
-            "inside it, or choose `--chip mock`"
-        )
-    hxtorch: Any = importlib.import_module("hxtorch")
-    perceptron: Any = importlib.import_module("hxtorch.perceptron")
-    try:
-        if calibration is not None:
-            hxtorch.init_hardware(hxtorch.CalibrationPath(str(calibration)))
-        else:
-            hxtorch.init_hardware()
-    except Exception as error:
-        raise ChipError(f"hxtorch could not open the chip: {error}") from error
-    try:
-        parameter = perceptron.measure_mock_parameter()
-        perceptron.set_mock_parameter(parameter)
-        yield ChipSession(
-            chip=chip,
-            backend="hxtorch",
-            identifier=hxtorch.get_unique_identifier()[0],
-            perceptron=perceptron,
-            execution="chip",
-            mock_parameter=parameter,
-            calibration={"path": str(calibration.resolve())} if calibration else None,
-            self_test=check_chip(perceptron, mock=False),
-        )
-    finally:
-        hxtorch.release_hardware()

@@ -1,38 +1,181 @@
 """A chip that is open: what computes, and everything its results must say of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
+from services.errors import ChipError
+from worker.chip.calibrations import CalibrationRecord
+from worker.chip.canary import CanaryReference, measure_deviations, score_of
+from worker.chip.self_test import check_chip
 from worker.learning.arithmetic import Execution, MockParameter, Perceptron
 
 Backend = Literal["hxtorch", "emulator", "mock"]
 
 
 @dataclass(frozen=True, slots=True)
-class ChipSession:
-    """The time a worker holds a chip open.
+class Loaded:
+    """What is known of a chip since its calibration was loaded.
 
-    `identifier` is the hardware's own name, `chip` its name in the service. `execution` is how networks are
-    computed when they serve. `self_test` is what the test at the start measured.
+    `identifier` is the hardware's own name; `self_test` is what the test measured.
     """
 
-    chip: str
-    backend: Backend
     identifier: str
-    perceptron: Perceptron
-    execution: Execution
     mock_parameter: MockParameter
-    calibration: Mapping[str, Any] | None
     self_test: Mapping[str, float]
+    reference: CanaryReference
+    calibration: CalibrationRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationOutcome:
+    """A calibration that was made and is loaded.
+
+    `gain` is in LSB per unit of input times weight, everything `_lsb` in LSB. The spreads of the fixed pattern
+    are those between the 10th and the 90th percentile of the neurons, as the chip was and as it is now.
+    `canary_lsb` is the score that later ones are judged against.
+    """
+
+    path: str
+    sha256: str
+    gain: float
+    noise_std_lsb: float
+    spread_before_lsb: float
+    spread_after_lsb: float
+    canary_lsb: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The outcome as the result of a job."""
+        return asdict(self)
+
+
+class ChipSession(ABC):
+    """The time a worker holds a chip open.
+
+    `chip` is its name in the service, `backend` says what computes, and `execution` how networks are computed
+    when they serve. `canary_limit` is how many times its reference the canary's score may be. Other threads may
+    ask at any time; only the worker's own may calibrate or measure.
+    """
+
+    backend: ClassVar[Backend]
+    execution: ClassVar[Execution] = "chip"
+    can_drift: ClassVar[bool] = True
+    """Whether time and temperature move what it computes, so that its canary is worth watching."""
+    can_calibrate: ClassVar[bool] = False
+    """Whether `calibrate` may succeed."""
+
+    def __init__(self, chip: str, perceptron: Perceptron, loaded: Loaded, *, canary_limit: float) -> None:
+        self.chip = chip
+        self._canary_limit = canary_limit
+        self.perceptron = perceptron
+        self._loaded = loaded
+
+    @property
+    def identifier(self) -> str:
+        """The hardware's own name."""
+        return self._loaded.identifier
+
+    @property
+    def mock_parameter(self) -> MockParameter:
+        """Gain and noise as they were measured when the calibration was loaded."""
+        return self._loaded.mock_parameter
+
+    @property
+    def self_test(self) -> Mapping[str, float]:
+        """What the self-test measured when the calibration was loaded, in LSB."""
+        return self._loaded.self_test
+
+    @property
+    def calibration(self) -> dict[str, Any] | None:
+        """The calibration that is loaded: its path, link, sha256, time and age; None where there is none."""
+        record = self._loaded.calibration
+        return record.describe() if record else None
+
+    @property
+    def canary_reference_lsb(self) -> float:
+        """The canary's score right after the calibration, or else at the start of the session."""
+        return self._loaded.reference.score_lsb
+
+    @property
+    def canary_limit_lsb(self) -> float:
+        """The highest score of the canary that is still good; see `has_drifted`."""
+        return self._canary_limit * self.canary_reference_lsb
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the chip can be asked to compute."""
+        return True
 
     def describe(self) -> dict[str, Any]:
         """What the chip's record and the provenance of its results say."""
         return {
             "backend": self.backend,
             "identifier": self.identifier,
-            "calibration": dict(self.calibration) if self.calibration else None,
+            "calibration": self.calibration,
             "gain": self.mock_parameter.gain,
             "noise_std": self.mock_parameter.noise_std,
             "self_test": dict(self.self_test),
+            "canary_reference_lsb": self.canary_reference_lsb,
+            "canary_limit_lsb": self.canary_limit_lsb,
+            "connected": self.is_connected,
         }
+
+    def guarded(self) -> AbstractContextManager[None]:
+        """A context for work on the chip: failures of the chip leave it as `ChipError`, all others unchanged.
+
+        Raises:
+            ChipError: the chip failed; running the same work again may succeed.
+            ChipLostError: the connection was lost; it is open again, or will be tried again later.
+        """
+        return nullcontext()
+
+    def canary(self) -> float:
+        """The canary's score now, in LSB: see `worker.chip.canary`.
+
+        Raises:
+            ChipError: the chip failed.
+        """
+        with self.guarded():
+            return score_of(
+                measure_deviations(
+                    self.perceptron, self._loaded.reference.gain, mock=self.execution == "mock"
+                )
+            )
+
+    @abstractmethod
+    def calibrate(self) -> CalibrationOutcome:
+        """Measures the chip, keeps the calibration in a file, loads it and measures the mock parameters anew.
+
+        Raises:
+            ChipUnavailableError: this chip cannot be calibrated from here.
+            ChipError: the chip fails its self-test with the new calibration; the old one is loaded again.
+            StorageError: the file cannot be written; the old calibration is loaded again.
+        """
+
+
+def measure_chip(
+    perceptron: Any, identifier: str, calibration: CalibrationRecord | None, reference: CanaryReference | None
+) -> Loaded:
+    """Tests an open chip, and measures gain and noise and puts them in force.
+
+    Args:
+        perceptron: of the open chip.
+        identifier: the hardware's own name.
+        calibration: what it has loaded.
+        reference: what the canary showed right after the calibration; what it shows now when None.
+
+    Raises:
+        ChipError: the chip does not pass.
+    """
+    self_test = check_chip(perceptron, mock=False)
+    parameter = perceptron.measure_mock_parameter()
+    try:
+        perceptron.set_mock_parameter(parameter)
+    except OverflowError as error:
+        raise ChipError(f"the chip's gain and noise are impossible ({error}); calibrate the chip") from None
+    if reference is None:
+        score_lsb = score_of(measure_deviations(perceptron, parameter.gain, mock=False))
+        reference = CanaryReference(gain=parameter.gain, score_lsb=score_lsb)
+    return Loaded(identifier, parameter, self_test, reference, calibration)

@@ -1,0 +1,132 @@
+"""The files of calibrations: found and recorded, published, and what was measured kept beside them."""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from services.errors import ChipUnavailableError, StorageError
+from services.files import sync_folder, write_durably
+from worker.chip.canary import CanaryReference
+
+LATEST: Final = Path("stable", "latest")
+FILE_NAME: Final = "hagen_cocolist.json"
+_CANARY_NAME: Final = "canary.json"
+_EXPECTED: Final = (
+    "give a file, a folder with one file hagen_cocolist.*, or one laid out like "
+    "<chip>/stable/<date>/hagen_cocolist.* with a link `latest`"
+)
+
+
+class WritableCalibration(Protocol):
+    """A calibration that can be kept in a file."""
+
+    def write(self, path: Path) -> str:
+        """Writes it, complete or not at all; the file's sha256."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRecord:
+    """Which calibration a chip has loaded.
+
+    `path` is the file itself, links resolved, for `latest` moves on; `link` is where it was looked for.
+    `made_at` is in seconds since 1970.
+    """
+
+    path: Path
+    link: Path
+    sha256: str
+    made_at: float
+
+    def describe(self) -> dict[str, Any]:
+        """What results say of it; `age_s` is its age now."""
+        return {
+            "path": str(self.path),
+            "link": str(self.link),
+            "sha256": self.sha256,
+            "made_at": round(self.made_at, 3),
+            "age_s": round(max(0.0, time.time() - self.made_at), 1),
+        }
+
+
+def find_calibration(given: Path, identifier: str) -> CalibrationRecord:
+    """The calibration of a chip at a path: a file, a folder with one, or a tree of chips with `latest` links.
+
+    The time stamp of the file stands for when it was made: calibrations of real chips hold none.
+
+    Raises:
+        ChipUnavailableError: there is none.
+    """
+    link = next((path for path in (given / identifier / LATEST, given / LATEST) if path.exists()), given)
+    try:
+        path = _file_of(link.resolve(strict=True))
+        content = path.read_bytes()
+        return CalibrationRecord(
+            path, link.absolute(), hashlib.sha256(content).hexdigest(), path.stat().st_mtime
+        )
+    except OSError as error:
+        raise ChipUnavailableError(
+            f"the calibration {link} cannot be read ({error.strerror}); {_EXPECTED}"
+        ) from None
+
+
+def publish_calibration(
+    calibrations: Path, identifier: str, calibration: WritableCalibration, reference: CanaryReference
+) -> Path:
+    """Keeps a calibration as `<identifier>/stable/<UTC time>/hagen_cocolist.json` and moves `latest` to it.
+
+    The folder appears complete or not at all, and so does the new `latest`.
+
+    Returns:
+        The link `latest`.
+
+    Raises:
+        StorageError: it cannot be written; `latest` is as it was.
+    """
+    stable = calibrations / identifier / LATEST.parent
+    name = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    unfinished = stable / f".{name}.{secrets.token_hex(4)}"
+    latest, link = stable / LATEST.name, stable / f".latest.{secrets.token_hex(4)}"
+    try:
+        unfinished.mkdir(parents=True)
+        calibration.write(unfinished / FILE_NAME)
+        write_durably(unfinished / _CANARY_NAME, json.dumps(asdict(reference)).encode())
+        unfinished.rename(stable / name)
+        sync_folder(stable)
+        link.symlink_to(name)
+        os.replace(link, latest)  # noqa: PTH105 a rename of the link, in one step
+        sync_folder(stable)
+    except OSError as error:
+        raise StorageError(f"the calibration cannot be kept in {stable}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        link.unlink(missing_ok=True)
+    return latest
+
+
+def read_reference(path: Path) -> CanaryReference | None:
+    """What the canary showed right after the calibration in this file, if that was kept beside it."""
+    try:
+        kept = json.loads((path.parent / _CANARY_NAME).read_bytes())
+        return CanaryReference(gain=float(kept["gain"]), score_lsb=float(kept["score_lsb"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return (
+            None  # a calibration from outside has none; then the canary starts from the session's first score
+        )
+
+
+def _file_of(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("hagen_cocolist.*"))
+    # Calibrations of real chips are deployed in several formats side by side; hxtorch's examples load this one.
+    chosen = [file for file in found if file.suffix == ".pbin"] if len(found) > 1 else found
+    if len(chosen) != 1:
+        raise ChipUnavailableError(f"{path} holds {len(found)} calibrations hagen_cocolist.*; {_EXPECTED}")
+    return chosen[0]

@@ -1,0 +1,99 @@
+"""The connection of hxtorch to a real chip: opened with a recorded calibration, tested, and released."""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from services.errors import ChipError
+from worker.chip.calibrations import LATEST, CalibrationRecord, find_calibration, read_reference
+from worker.chip.environment import way_to_chip
+from worker.chip.session import Loaded, measure_chip
+
+_log = logging.getLogger(__name__)
+
+HXTORCH_FAILURES = (RuntimeError, ValueError, OSError)
+"""What hxtorch raises when the chip or the way to it fails: C++ exceptions, bad files, sockets, time-outs."""
+
+
+class HxtorchConnection:
+    """hxtorch's one connection in this process.
+
+    Args:
+        hxtorch: the module.
+        perceptron: the module `hxtorch.perceptron`.
+        calibration: the path that was asked for, if any.
+        calibrations: folder where `<chip>/stable/latest` may be.
+        environment: where the way to the chip is described.
+    """
+
+    def __init__(
+        self,
+        hxtorch: Any,
+        perceptron: Any,
+        calibration: Path | None,
+        calibrations: Path,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._hxtorch = hxtorch
+        self.perceptron = perceptron
+        self._calibration = calibration
+        self._calibrations = calibrations
+        self._environment = environment
+
+    def open(self) -> Loaded:
+        """Opens the chip afresh, loads its calibration, tests it and measures gain and noise.
+
+        On failure nothing stays open.
+
+        Raises:
+            ChipUnavailableError: the environment names no chip, or there is no calibration where it should be.
+            ChipError: hxtorch cannot open the chip, or it does not pass its self-test.
+        """
+        _log.info("hxtorch opens the chip through %s", way_to_chip(self._environment))
+        self.close()
+        try:
+            identifier, record = self._initialise()
+            reference = read_reference(record.path) if record else None
+            return measure_chip(self.perceptron, identifier, record, reference)
+        except HXTORCH_FAILURES as error:
+            self.close()
+            raise ChipError(f"hxtorch could not open the chip: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Gives the chip back; harmless when it is not open."""
+        try:
+            self._hxtorch.release_hardware()
+        except HXTORCH_FAILURES as error:
+            _log.warning("hxtorch could not release the chip: %s", error)
+
+    def _initialise(self) -> tuple[str, CalibrationRecord | None]:
+        """Loads the calibration by its resolved path, so that what is recorded is what is loaded."""
+        hxtorch = self._hxtorch
+        # Which chip one gets is known only once it is open, and the folders of calibrations have its name.
+        hxtorch.init_hardware_minimal()
+        identifier = str(hxtorch.get_unique_identifier()[0])
+        given = self._calibration
+        if given is None and (self._calibrations / identifier / LATEST).exists():
+            given = self._calibrations
+        record = find_calibration(given, identifier) if given else None
+        hxtorch.release_hardware()
+        if record is None:
+            _log.warning(
+                "no calibration is named: hxtorch takes its own default for %s, which cannot be recorded; "
+                "name one with `--calibration`",
+                identifier,
+            )
+            hxtorch.init_hardware()
+        else:
+            hxtorch.init_hardware(hxtorch.CalibrationPath(str(record.path)))
+        opened = str(hxtorch.get_unique_identifier()[0])
+        if opened != identifier:
+            raise ChipError(
+                f"the chip changed from {identifier} to {opened} while it was opened; reserve one chip"
+            )
+        return identifier, record

@@ -1,0 +1,142 @@
+"""The virtual chip of the emulator, open: calibrated from a file, or measured on the spot."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from services.errors import ChipUnavailableError, HxserveError
+from worker import emulator
+from worker.chip.calibrations import (
+    LATEST,
+    CalibrationRecord,
+    find_calibration,
+    publish_calibration,
+    read_reference,
+)
+from worker.chip.canary import measure_deviations, spread_of
+from worker.chip.session import CalibrationOutcome, ChipSession, Loaded, measure_chip
+from worker.emulator import connection
+from worker.emulator.chip import Calibration, VirtualChip, calibrate
+
+_log = logging.getLogger(__name__)
+_perceptron: Any = emulator.perceptron
+
+
+class VirtualSession(ChipSession):
+    """A virtual chip that can be calibrated from here."""
+
+    backend = "emulator"
+    can_calibrate = True
+
+    def __init__(
+        self,
+        chip: str,
+        loaded: Loaded,
+        virtual_chip: VirtualChip,
+        calibrations: Path,
+        *,
+        canary_limit: float,
+    ) -> None:
+        super().__init__(chip, _perceptron, loaded, canary_limit=canary_limit)
+        self._virtual_chip = virtual_chip
+        self._calibrations = calibrations
+
+    def calibrate(self) -> CalibrationOutcome:
+        """Measures every neuron, trims it, keeps the trims and loads them; takes less than a second."""
+        self._loaded, outcome = _calibrate(
+            self._virtual_chip, self._calibrations, self._loaded.mock_parameter.gain
+        )
+        return outcome
+
+
+@contextmanager
+def open_virtual(
+    chip: str,
+    virtual_chip: VirtualChip,
+    calibration: Path | None,
+    calibrations: Path,
+    *,
+    canary_limit: float,
+) -> Iterator[VirtualSession]:
+    """A virtual chip, calibrated and tested; it is closed when the context ends.
+
+    Args:
+        chip: its name in the service.
+        virtual_chip: which one.
+        calibration: what to load; without it the chip's latest in `calibrations`, and if there is none it is
+            calibrated and the outcome kept there.
+        calibrations: folder of the calibrations made here.
+        canary_limit: how many times its reference the canary's score may be.
+
+    Raises:
+        ChipUnavailableError: the calibration is missing, damaged or another chip's.
+        ChipError: the chip does not pass its self-test.
+        StorageError: a new calibration cannot be kept.
+    """
+    latest = calibrations / virtual_chip.chip_id / LATEST
+    connection.choose_chip(virtual_chip)
+    try:
+        if calibration is not None or latest.is_symlink():
+            loaded = _load(virtual_chip, calibration or latest)
+        else:
+            _log.warning("virtual chip %s has no calibration yet; it is calibrated now", virtual_chip.chip_id)
+            emulator.init_hardware_minimal()
+            gain = _perceptron.measure_mock_parameter().gain
+            loaded, _ = _calibrate(virtual_chip, calibrations, gain)
+        yield VirtualSession(chip, loaded, virtual_chip, calibrations, canary_limit=canary_limit)
+    finally:
+        emulator.release_hardware()
+
+
+def _load(virtual_chip: VirtualChip, given: Path) -> Loaded:
+    found = find_calibration(given, virtual_chip.chip_id)
+    record = _open_with(virtual_chip, found)
+    return measure_chip(_perceptron, virtual_chip.chip_id, record, read_reference(record.path))
+
+
+def _open_with(virtual_chip: VirtualChip, found: CalibrationRecord) -> CalibrationRecord:
+    """Opens the chip with a calibration of its own; the record with the time that the file tells."""
+    try:
+        emulator.init_hardware(emulator.CalibrationPath(str(found.path)))
+    except RuntimeError as error:
+        raise ChipUnavailableError(f"{error}; name another calibration, or remove this one") from error
+    file = connection.calibration_file()
+    assert file is not None
+    if file.calibration.chip_id != virtual_chip.chip_id:
+        raise ChipUnavailableError(
+            f"{found.path} is a calibration of the chip {file.calibration.chip_id}, this one is "
+            f"{virtual_chip.chip_id}; name a calibration of this chip, or none"
+        )
+    return replace(found, sha256=file.sha256, made_at=file.calibration.made_at_s)
+
+
+def _calibrate(
+    virtual_chip: VirtualChip, calibrations: Path, gain_before: float
+) -> tuple[Loaded, CalibrationOutcome]:
+    before: Calibration | None = virtual_chip.calibration
+    parameter_before = _perceptron.get_mock_parameter()
+    spread_before_lsb = spread_of(measure_deviations(_perceptron, gain_before, mock=False))
+    try:
+        calibration = calibrate(virtual_chip)
+        measured = measure_chip(_perceptron, virtual_chip.chip_id, None, None)
+        latest = publish_calibration(calibrations, virtual_chip.chip_id, calibration, measured.reference)
+        record = _open_with(virtual_chip, find_calibration(latest, virtual_chip.chip_id))
+    except HxserveError:
+        virtual_chip.apply(before)
+        _perceptron.set_mock_parameter(parameter_before)
+        raise
+    loaded = replace(measured, calibration=record)
+    parameter = loaded.mock_parameter
+    after = measure_deviations(_perceptron, parameter.gain, mock=False)
+    return loaded, CalibrationOutcome(
+        path=str(record.path),
+        sha256=record.sha256,
+        gain=parameter.gain,
+        noise_std_lsb=parameter.noise_std,
+        spread_before_lsb=spread_before_lsb,
+        spread_after_lsb=spread_of(after),
+        canary_lsb=loaded.reference.score_lsb,
+    )
