@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from worker.learning.arithmetic import Execution, MockParameter, Perceptron
+from worker.learning.confidence import confidences, expected_calibration_error
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.measures import RunningMean, StepMetrics, count_answers
 from worker.learning.network import build_network, encode, load_weights
@@ -29,6 +30,7 @@ class EvaluationReport:
         crops: How many were read.
         accuracy: Part of them read correctly, 0..1.
         loss: Mean cross entropy of the scaled scores.
+        calibration_error: How far confidence and accuracy lie apart on average, in 15 bins, 0..1.
         confusion: `confusion[digit][answer]`: how many crops of this digit got this answer, 10 x 10.
     """
 
@@ -36,13 +38,14 @@ class EvaluationReport:
     crops: int
     accuracy: float
     loss: float
+    calibration_error: float
     confusion: list[list[int]]
 
 
 class Evaluator:
     """Reads labelled crops with fixed weights; every call of `step` runs one mini-batch.
 
-    As with the trainer, nothing that happens between two steps changes the result.
+    As with the trainer, nothing that happens between two steps changes the result, a chip's drift excepted.
 
     Attributes:
         step_count: Mini-batches done.
@@ -60,6 +63,7 @@ class Evaluator:
         execution: EvaluationExecution = "mock",
         mock_parameter: MockParameter | None = None,
         logit_scale: float = 0.1,
+        repeats: int = 1,
         seed: int = 0,
     ) -> None:
         """Build the network and load the weights.
@@ -72,7 +76,8 @@ class Evaluator:
             perceptron: The module that computes.
             execution: Where to compute.
             mock_parameter: Gain and noise; those in force now when None. "quantised" takes the gain only.
-            logit_scale: Scores times this are the logits of the loss.
+            logit_scale: Scores times this are the logits of loss and confidence.
+            repeats: Every crop is read so often, and the mean of its scores counts.
             seed: Of the noise.
 
         Raises:
@@ -85,7 +90,8 @@ class Evaluator:
         self.step_count = 0
         self.steps_total = -(-len(labels) // BATCH_SIZE)
         self._execution: EvaluationExecution = execution
-        self._images, self._labels, self._logit_scale = images, labels, logit_scale
+        self._images, self._labels = images, labels
+        self._logit_scale, self._repeats = logit_scale, repeats
         parameter: MockParameter = mock_parameter or perceptron.get_mock_parameter()
         if execution == "quantised":
             parameter = perceptron.MockParameter(noise_std=0.0, gain=parameter.gain)
@@ -96,6 +102,8 @@ class Evaluator:
         load_weights(self._network, weights)
         self._sums = RunningMean()
         self._confusion = torch.zeros(10, 10, dtype=torch.int64)
+        self._confidences = [torch.empty(0)]
+        self._correct = [torch.empty(0, dtype=torch.bool)]
 
     @property
     def finished(self) -> bool:
@@ -113,9 +121,12 @@ class Evaluator:
         part = slice(self.step_count * BATCH_SIZE, (self.step_count + 1) * BATCH_SIZE)
         labels = self._labels[part]
         with self._randomness.active(), torch.inference_mode():
-            scores = self._network(encode(self._images[part].flatten(1)))
+            inputs = encode(self._images[part].flatten(1))
+            scores = torch.stack([self._network(inputs) for _ in range(self._repeats)]).mean(0)
             loss = torch.nn.functional.cross_entropy(scores * self._logit_scale, labels).item()
             answers = count_answers(scores, labels)
+            self._confidences.append(confidences(scores, self._logit_scale))
+            self._correct.append(scores.argmax(1) == labels)
         self._confusion += answers
         correct = int(answers.trace())
         self._sums.add(loss, correct, len(labels))
@@ -130,5 +141,8 @@ class Evaluator:
             crops=self._sums.crops,
             accuracy=self._sums.accuracy,
             loss=self._sums.loss,
+            calibration_error=expected_calibration_error(
+                torch.cat(self._confidences), torch.cat(self._correct)
+            ),
             confusion=self._confusion.tolist(),
         )

@@ -59,22 +59,53 @@ class Classifier:
         ]
 
     def scores(self, crops: NDArray[np.uint8]) -> NDArray[np.int8]:
-        """Give the scores `(batch, 10)`, -128..127, of crops `(batch, 784)`, 0..255.
+        """Give the scores `(batch, 10)`, -128..127, of crops `(batch, 784)`, 0..255, each read once.
 
         Raises:
             ValueError: The crops have another shape or type.
         """
-        if crops.ndim != 2 or crops.shape[1] != 784 or crops.dtype != np.uint8:
-            raise ValueError(
-                f"crops have shape {crops.shape} and type {crops.dtype}; expected (batch, 784) uint8"
-            )
+        scores: NDArray[np.int8] = self._read(_inputs_of(crops)).to(torch.int8).numpy()
+        return scores
+
+    def mean_scores(self, crops: NDArray[np.uint8], repeats: int) -> NDArray[np.float32]:
+        """Give the mean scores `(batch, 10)`, -128..127, of several readings of each crop.
+
+        Every reading is one of the whole network, so the noise of all layers averages away; the chip's fixed
+        deviations stay. All readings go through the network as one batch.
+
+        Args:
+            crops: `(batch, 784)` uint8, 0..255.
+            repeats: Readings of each crop, >= 1.
+
+        Raises:
+            ValueError: The crops have another shape or type, or `repeats` is less than 1.
+        """
+        if repeats < 1:
+            raise ValueError(f"crops are read at least once, but repeats is {repeats}")
+        readings = self._read(_inputs_of(crops).repeat(repeats, 1))
+        scores: NDArray[np.float32] = readings.view(repeats, len(crops), 10).mean(0).numpy()
+        return scores
+
+    def _read(self, values: Tensor) -> Tensor:
+        """Pass inputs `(batch, 784)`, 0..31, through the network: `(batch, 10)` float32, -128..127."""
         perceptron, mock = self._perceptron, self._mock
         with torch.inference_mode():
-            values = torch.from_numpy((crops >= 128).astype(np.float32)).mul_(INPUT_MAX)
             for number, (weight, bias, num_sends) in enumerate(self._layers):
                 if number:
                     values = perceptron.converting_relu(values, self._shift, mock)
                 values = perceptron.matmul(values, weight, num_sends=num_sends, mock=mock)
                 values = perceptron.add(values, bias, mock=mock)
-            scores: NDArray[np.int8] = values.to(torch.int8).numpy()
-            return scores
+            return values
+
+
+def _inputs_of(crops: NDArray[np.uint8]) -> Tensor:
+    """Turn crops into inputs `(batch, 784)` float32, 0 or 31.
+
+    Raises:
+        ValueError: They have another shape or type than `(batch, 784)` uint8.
+    """
+    if crops.ndim != 2 or crops.shape[1] != 784 or crops.dtype != np.uint8:
+        raise ValueError(
+            f"crops have shape {crops.shape} and type {crops.dtype}; expected (batch, 784) uint8"
+        )
+    return torch.from_numpy((crops >= 128).astype(np.float32)).mul_(INPUT_MAX)

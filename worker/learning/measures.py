@@ -6,13 +6,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from worker.learning.arithmetic import Execution
+
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
     """What one mini-batch gave.
 
     Attributes:
-        phase: "training" or "testing".
+        phase: "training", "testing", or "scaling" for the last mini-batches of a training, which fit the scale
+            of the scores.
         epoch: Counted from 0.
         step: Mini-batches done so far, of all phases and epochs.
         steps_total: Mini-batches in all.
@@ -21,7 +24,7 @@ class StepMetrics:
         accuracy: Part of its crops read correctly, 0..1.
     """
 
-    phase: Literal["training", "testing"]
+    phase: Literal["training", "testing", "scaling"]
     epoch: int
     step: int
     steps_total: int
@@ -35,7 +38,8 @@ class EpochMetrics:
     """What one epoch gave; accuracies are parts of 1, losses means per crop.
 
     Attributes:
-        epoch: Counted from 0.
+        epoch: Counted from 0, through all phases of a training.
+        execution: Where the network was computed.
         learning_rate: Of the epoch's last step.
         train_loss: Over the varied training crops, while learning.
         train_accuracy: Likewise.
@@ -44,6 +48,7 @@ class EpochMetrics:
     """
 
     epoch: int
+    execution: Execution
     learning_rate: float
     train_loss: float
     train_accuracy: float

@@ -31,6 +31,10 @@ class Recipe(BaseModel):
         shift_px: Largest shift of "distort", in x and y.
         logit_scale: Scores (LSB) times this are the logits of the cross entropy.
         loss_divisor: The cross entropy is divided by this.
+        hold_out: Keep a twentieth of the training set from being learned, to fit the scale of the scores on;
+            otherwise it is fitted on the same crops although they were learned from, varied, before.
+        chip_epochs: Passes with the chip in the loop, after those in mock arithmetic.
+        chip_learning_rate: As `learning_rate`, with the chip in the loop.
         seed: Of all random numbers: initial weights, order, augmentation, noise.
     """
 
@@ -50,24 +54,25 @@ class Recipe(BaseModel):
     shift_px: Annotated[float, Field(ge=0, le=7)]
     logit_scale: Annotated[float, Field(gt=0, le=10)]
     loss_divisor: Annotated[float, Field(gt=0, le=1000)]
+    hold_out: bool
+    chip_epochs: Annotated[int, Field(ge=1, le=50)]
+    chip_learning_rate: Annotated[float, Field(gt=0, le=10)]
     seed: Annotated[int, Field(ge=0, lt=2**53)]
 
-    def learning_rate_at(self, step: int, steps: int) -> float:
-        """Return the learning rate of training step `step` (from 0) of `steps`, by the schedule.
+    def schedule_at(self, step: int, steps: int) -> float:
+        """Return the part, 0..1, of the highest learning rate for training step `step` (from 0) of `steps`.
 
         One-cycle starts at a fifth of its peak: the first steps, with weights of a few LSB, need no caution.
 
         Source: torch.optim.lr_scheduler.OneCycleLR, which starts at 1/25.
         """
         if self.schedule == "constant":
-            return self.learning_rate
+            return 1.0
         progress = step / steps
         if progress < self.warm_up:
             rise = (1 - math.cos(math.pi * progress / self.warm_up)) / 2
-            return self.learning_rate * (1 + 4 * rise) / 5
-        return (
-            self.learning_rate * (1 + math.cos(math.pi * (progress - self.warm_up) / (1 - self.warm_up))) / 2
-        )
+            return (1 + 4 * rise) / 5
+        return (1 + math.cos(math.pi * (progress - self.warm_up) / (1 - self.warm_up))) / 2
 
     @model_validator(mode="after")
     def _no_distortion_is_set_in_vain(self) -> Self:
@@ -93,6 +98,9 @@ _NOTEBOOK: dict[str, Any] = {
     "shift_px": 0.0,
     "logit_scale": 1.0,
     "loss_divisor": 64.0,
+    "hold_out": False,
+    "chip_epochs": 1,
+    "chip_learning_rate": 0.1,
     "seed": 0,
 }
 """The teaching notebook's recipe. Source: the BrainScaleS-2 tutorial notebook on MNIST, as it stands."""
@@ -112,6 +120,9 @@ _STRONG: dict[str, Any] = {
     "shift_px": 1.0,
     "logit_scale": 0.1,
     "loss_divisor": 1.0,
+    "hold_out": True,
+    "chip_epochs": 2,
+    "chip_learning_rate": 0.3,
     "seed": 0,
 }
 """Better and no slower. Source: measured, docs/decisions/0005-strong-recipe.md."""

@@ -1,42 +1,47 @@
 """Training, one mini-batch at a time, so that whoever owns the chip can do something else in between."""
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from worker.learning.arithmetic import Execution, MockParameter, Perceptron
+from worker.learning.arithmetic import MockParameter, Perceptron
 from worker.learning.augmentation import vary
+from worker.learning.confidence import fit_score_scale
 from worker.learning.datasets import Dataset
+from worker.learning.errors import NetworkInvalidError
+from worker.learning.held_out import split_held_out
 from worker.learning.measures import EpochMetrics, RunningMean, StepMetrics, count_answers
 from worker.learning.network import build_network, encode, load_weights, resolve_spec, weights_of
 from worker.learning.network_spec import NetworkSpec
+from worker.learning.plan import Place, Plan, TrainingExecution, plan_phases
+from worker.learning.progress import Progress
 from worker.learning.randomness import OwnRandomness
 from worker.learning.recipes import Recipe
-from worker.learning.training_state import TrainerState, flatten_adam, restore_adam
+from worker.learning.training_state import TrainerState, fingerprint_weights, flatten_adam, restore_adam
 
 TEST_BATCH_SIZE = 500
 
 
 class Trainer:
-    """Trains one network; each call of `step` runs one mini-batch of training, or of the test after an epoch.
+    """Trains one network; each call of `step` runs one mini-batch: learned from, of the test, or of the scale.
 
     Nothing the process does between two steps changes the result: the state of torch's global random number
     generator and the mock parameter are the trainer's own during a step and put back after it. `state` and
-    `load_state` carry a training over to another process, which goes on to bit-identical weights. The number
+    `load_state` carry a training over to another process, which goes on to bit-identical weights, with the
+    gain and noise it began with. A chip is the exception: a real one is never twice the same, and the virtual
+    one drifts with its clock, so only a virtual chip whose clock stands still gives the same bits. The number
     of threads is the process's business (`torch.set_num_threads`); keep it the same for one training.
 
     Attributes:
         recipe: How it trains.
         spec: The network, with the number of sends of each layer stated.
-        execution: Where the network is computed.
-        network: The network being trained.
-        epoch_metrics: What the finished epochs gave.
-        step_count: Mini-batches done.
-        steps_total: Mini-batches in all, tests included.
-        confusion: `confusion[digit, answer]`, `(10, 10)` int64: how many test crops of this digit got this
-            answer in the last test, which may be under way.
+        execution: Where the network learns.
+        plan: The phases, and the steps of each epoch.
+        network: The network being trained; every phase has its own, which begins with the last one's weights.
+        mock_parameter: Gain and noise it learns with; on the chip the gain serves for the gradient.
     """
 
     def __init__(
@@ -46,69 +51,119 @@ class Trainer:
         dataset: Dataset,
         perceptron: Perceptron,
         *,
-        execution: Execution = "mock",
+        execution: TrainingExecution = "mock",
         mock_parameter: MockParameter | None = None,
+        start_from: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Build the network and draw its first weights.
+        """Build the network and draw its first weights, or take them over.
 
         Args:
             recipe: From `worker.learning.recipes.resolve`.
             spec: What to train; layers whose number of sends is open choose it now.
             dataset: What to train with.
             perceptron: The module that computes.
-            execution: Where to compute.
+            execution: Where to learn. "chip" is the whole recipe on the open chip, or, with `start_from`,
+                only the short phase of a training with the chip in the loop.
             mock_parameter: Gain and noise; those in force now when None.
-        """
-        self.recipe = recipe
-        self.execution: Execution = execution
-        self._dataset = dataset
-        self._parameter: MockParameter = mock_parameter or perceptron.get_mock_parameter()
-        self._randomness = OwnRandomness(perceptron, self._parameter, recipe.seed)
-        with self._randomness.active():
-            self.network = build_network(spec, perceptron, execution)
-        self.spec = resolve_spec(spec, self.network)
-        self._optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, fused=True)
+            start_from: Weights to begin with, as `weights` gives them; they need a spec that states the
+                number of sends.
 
-        train = len(dataset.train_labels)
-        self._repeats = max(1, math.ceil(recipe.min_steps_per_epoch * recipe.batch_size / train))
-        self._train_steps = math.ceil(self._repeats * train / recipe.batch_size)
-        self._test_steps = math.ceil(len(dataset.test_labels) / TEST_BATCH_SIZE)
-        self.steps_total = recipe.epochs * (self._train_steps + self._test_steps)
-        self.step_count = 0
-        self.epoch_metrics: list[EpochMetrics] = []
-        self._order = torch.empty(0, dtype=torch.int32)
-        self._training = RunningMean()
-        self._testing = RunningMean()
-        self.confusion = torch.zeros(10, 10, dtype=torch.int64)
+        Raises:
+            NetworkInvalidError: The weights to begin with do not fit the spec, or it leaves the number of
+                sends open.
+        """
+        if start_from is not None and spec.num_sends is None:
+            raise NetworkInvalidError(
+                "the network's spec leaves num_sends open; use the spec stored with the weights to begin with."
+            )
+        self.recipe = recipe
+        self.execution: TrainingExecution = execution
+        self.mock_parameter: MockParameter = mock_parameter or perceptron.get_mock_parameter()
+        self._perceptron = perceptron
+        self._asked_spec = self.spec = spec
+        self._start_sha256 = None if start_from is None else fingerprint_weights(start_from)
+        self._randomness = OwnRandomness(perceptron, self.mock_parameter, recipe.seed)
+
+        self._dataset = dataset
+        everything = torch.arange(len(dataset.train_labels))
+        rest, self._scaling = split_held_out(len(everything))
+        self._learned = rest if recipe.hold_out else everything
+        self._repeats = max(1, math.ceil(recipe.min_steps_per_epoch * recipe.batch_size / len(self._learned)))
+        self.plan = Plan(
+            phases=plan_phases(recipe, execution, goes_on=start_from is not None),
+            train_steps=math.ceil(self._repeats * len(self._learned) / recipe.batch_size),
+            test_steps=math.ceil(len(dataset.test_labels) / TEST_BATCH_SIZE),
+            scaling_steps=math.ceil(len(self._scaling) / TEST_BATCH_SIZE),
+        )
+
+        self._progress = Progress(score_scale=recipe.logit_scale)
+        with self._randomness.active():
+            self._enter_phase(0, start_from)
+
+    @property
+    def step_count(self) -> int:
+        """Mini-batches done."""
+        return self._progress.step_count
+
+    @property
+    def steps_total(self) -> int:
+        """Mini-batches in all."""
+        return self.plan.steps_total
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs and their tests are done."""
+        """Whether all epochs and their tests are done, and the scale is fitted."""
         return self.step_count >= self.steps_total
 
     @property
     def epoch(self) -> int:
-        """The epoch of the next step, counted from 0."""
-        return self.step_count // (self._train_steps + self._test_steps)
+        """The epoch of the next step, counted from 0 through all phases."""
+        return self.plan.place_of(self.step_count).epoch
 
     @property
-    def step_in_epoch(self) -> int:
-        """The place of the next step in its epoch, counted from 0; the test steps come last."""
-        return self.step_count % (self._train_steps + self._test_steps)
+    def epoch_metrics(self) -> list[EpochMetrics]:
+        """What the finished epochs gave."""
+        return self._progress.epoch_metrics
+
+    @property
+    def confusion(self) -> Tensor:
+        """How many test crops of each digit got each answer in the last test, which may be under way.
+
+        `(10, 10)` int64, rows are digits, columns answers.
+        """
+        return self._progress.confusion
+
+    @property
+    def score_scale(self) -> float:
+        """Scores times this are the logits of honest probabilities.
+
+        The recipe's `logit_scale` until the last steps have fitted it, on training crops read where the
+        network learned last.
+        """
+        return self._progress.score_scale
 
     def step(self) -> StepMetrics:
-        """Run one mini-batch, of training or of the test.
+        """Run one mini-batch.
 
         Raises:
             RuntimeError: The training is finished.
         """
         if self.finished:
             raise RuntimeError("the training is finished; build a new Trainer for another one")
-        epoch, place = self.epoch, self.step_in_epoch
+        place = self.plan.place_of(self.step_count)
         with self._randomness.active():
-            if place < self._train_steps:
-                return self._train(epoch, place)
-            return self._test(epoch, place - self._train_steps)
+            match place.kind:
+                case "training":
+                    metrics = self._train(place)
+                case "testing":
+                    metrics = self._test(place)
+                case "scaling":
+                    metrics = self._scale(place)
+            self._progress.step_count += 1
+            following = self.plan.place_of(self.step_count).phase
+            if following != place.phase:
+                self._enter_phase(following, self.weights())
+        return metrics
 
     def weights(self) -> dict[str, Tensor]:
         """Copy the weights as they are now, for a checkpoint."""
@@ -116,104 +171,132 @@ class Trainer:
 
     def state(self) -> TrainerState:
         """Copy everything the rest of the training depends on."""
-        tensors = {
-            f"weights.{name}": value.detach().clone() for name, value in self.network.named_parameters()
-        }
-        tensors |= flatten_adam(self._optimiser, self.network)
-        tensors["random"] = self._randomness.state.clone()
-        tensors["order"] = self._order.clone()
-        tensors["confusion"] = self.confusion.clone()
+        weights = {f"weights.{name}": value.detach().clone() for name, value in self._parameters()}
         return TrainerState(
-            tensors=tensors,
+            tensors={
+                **weights,
+                **flatten_adam(self._optimiser, self.network),
+                **self._progress.tensors(),
+                "random": self._randomness.state.clone(),
+            },
             facts={
                 **self._identity(),
-                "step_count": self.step_count,
-                "training": self._training.as_json(),
-                "testing": self._testing.as_json(),
-                "epoch_metrics": [metrics.as_json() for metrics in self.epoch_metrics],
+                **self._progress.facts(),
+                "num_sends": list(self.spec.num_sends or ()),
+                "noise_std": self.mock_parameter.noise_std,
+                "gain": self.mock_parameter.gain,
             },
         )
 
     def load_state(self, state: TrainerState) -> None:
-        """Go on from a saved state of the same training.
+        """Go on from a saved state of the same training, with the gain and noise it began with.
 
         Raises:
-            StateMismatchError: The state comes from another recipe, network, data set or gain, or lacks a
-                part.
+            StateMismatchError: The state comes from another recipe, network, data set, execution or start, or
+                lacks a part.
         """
         state.check_identity(self._identity())
-        names = [name for name, _ in self.network.named_parameters()]
-        state.check_tensors(["random", "order", "confusion", *(f"weights.{name}" for name in names)])
-        facts = state.facts
-        load_weights(self.network, {name: state.tensors[f"weights.{name}"] for name in names})
+        names = [name for name, _ in self._parameters()]
+        state.check_tensors(["random", *(f"weights.{name}" for name in names)])
+        progress, facts = Progress.of(state), state.facts
+        self.mock_parameter = self._perceptron.MockParameter(
+            noise_std=float(facts["noise_std"]), gain=float(facts["gain"])
+        )
+        self.spec = self.spec.model_copy(update={"num_sends": tuple(facts["num_sends"])})
+        self._randomness = OwnRandomness(self._perceptron, self.mock_parameter, self.recipe.seed)
+        with self._randomness.active():
+            weights = {name: state.tensors[f"weights.{name}"] for name in names}
+            self._enter_phase(self.plan.place_of(progress.step_count).phase, weights)
         restore_adam(self._optimiser, self.network, state.tensors)
         self._randomness.state = state.tensors["random"].clone()
-        self._order = state.tensors["order"].clone()
-        self.confusion = state.tensors["confusion"].clone()
-        self.step_count = int(facts["step_count"])
-        self._training = RunningMean(**facts["training"])
-        self._testing = RunningMean(**facts["testing"])
-        self.epoch_metrics = [EpochMetrics(**metrics) for metrics in facts["epoch_metrics"]]
+        self._progress = progress
+
+    def _parameters(self) -> list[tuple[str, Tensor]]:
+        """The network's parameters with their names."""
+        return list(self.network.named_parameters())
 
     def _identity(self) -> dict[str, object]:
         """The facts that must agree between a saved state and the training it is loaded into, JSON-able."""
         return {
             "recipe": self.recipe.model_dump(mode="json"),
-            "network": self.spec.model_dump(mode="json"),
+            "network": self._asked_spec.model_dump(mode="json"),
             "dataset_sha256": self._dataset.sha256,
             "execution": self.execution,
-            "noise_std": self._parameter.noise_std,
-            "gain": self._parameter.gain,
+            "start_sha256": self._start_sha256,
         }
 
-    def _train(self, epoch: int, place: int) -> StepMetrics:
+    def _enter_phase(self, number: int, weights: Mapping[str, Tensor] | None) -> None:
+        """Build the network and the optimiser of a phase; without weights the network keeps those it drew."""
+        self.network = build_network(self.spec, self._perceptron, self.plan.phases[number].execution)
+        self.spec = resolve_spec(self.spec, self.network)
+        if weights is not None:
+            load_weights(self.network, weights)
+        self._optimiser = torch.optim.Adam(self.network.parameters(), fused=True)
+
+    def _train(self, place: Place) -> StepMetrics:
         """Learn from one mini-batch."""
-        recipe, data = self.recipe, self._dataset
-        if place == 0:
-            parts = [torch.randperm(len(data.train_labels)) for _ in range(self._repeats)]
-            self._order = torch.cat(parts).to(torch.int32)
-            self._training, self._testing = RunningMean(), RunningMean()
-        chosen = self._order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
+        recipe, data, progress = self.recipe, self._dataset, self._progress
+        if place.index == 0:
+            parts = [torch.randperm(len(self._learned)) for _ in range(self._repeats)]
+            progress.order = self._learned[torch.cat(parts)].to(torch.int32)
+            progress.training, progress.testing = RunningMean(), RunningMean()
+        chosen = progress.order[place.index * recipe.batch_size : (place.index + 1) * recipe.batch_size]
         labels = data.train_labels.index_select(0, chosen)
         inputs = encode(vary(data.train_images.index_select(0, chosen), recipe))
 
-        self._optimiser.param_groups[0]["lr"] = self._learning_rate(epoch, place)
+        self._optimiser.param_groups[0]["lr"] = self._learning_rate(place)
         self._optimiser.zero_grad()
         scores = self.network(inputs)
         loss = self._loss(scores, labels)
         loss.backward()  # type: ignore[no-untyped-call] # torch types it as untyped
         self._optimiser.step()
-        return self._count(self._training, "training", scores, labels, loss)
+        return self._count(progress.training, place, scores, labels, loss)
 
-    def _test(self, epoch: int, place: int) -> StepMetrics:
+    def _test(self, place: Place) -> StepMetrics:
         """Read one mini-batch of the test set; the last one completes the epoch's metrics."""
-        part = slice(place * TEST_BATCH_SIZE, (place + 1) * TEST_BATCH_SIZE)
+        progress = self._progress
+        part = slice(place.index * TEST_BATCH_SIZE, (place.index + 1) * TEST_BATCH_SIZE)
         labels = self._dataset.test_labels[part]
         with torch.inference_mode():
             scores = self.network(encode(self._dataset.test_images[part].flatten(1)))
             loss = self._loss(scores, labels)
-            if place == 0:
-                self.confusion = torch.zeros(10, 10, dtype=torch.int64)
-            self.confusion += count_answers(scores, labels)
-        metrics = self._count(self._testing, "testing", scores, labels, loss)
-        if place == self._test_steps - 1:
-            self.epoch_metrics.append(
+            if place.index == 0:
+                progress.confusion = torch.zeros(10, 10, dtype=torch.int64)
+            progress.confusion += count_answers(scores, labels)
+        metrics = self._count(progress.testing, place, scores, labels, loss)
+        if place.index == self.plan.test_steps - 1:
+            progress.epoch_metrics.append(
                 EpochMetrics(
-                    epoch=epoch,
-                    learning_rate=self._learning_rate(epoch, self._train_steps - 1),
-                    train_loss=self._training.loss,
-                    train_accuracy=self._training.accuracy,
-                    test_loss=self._testing.loss,
-                    test_accuracy=self._testing.accuracy,
+                    epoch=place.epoch,
+                    execution=self.plan.phases[place.phase].execution,
+                    learning_rate=self._learning_rate(replace(place, index=self.plan.train_steps - 1)),
+                    train_loss=progress.training.loss,
+                    train_accuracy=progress.training.accuracy,
+                    test_loss=progress.testing.loss,
+                    test_accuracy=progress.testing.accuracy,
                 )
             )
         return metrics
 
-    def _learning_rate(self, epoch: int, place: int) -> float:
+    def _scale(self, place: Place) -> StepMetrics:
+        """Read one mini-batch, not varied, to fit the scale on; the last one fits it."""
+        chosen = self._scaling[place.index * TEST_BATCH_SIZE : (place.index + 1) * TEST_BATCH_SIZE]
+        labels = self._dataset.train_labels[chosen]
+        with torch.no_grad():
+            scores = self.network(encode(self._dataset.train_images[chosen].flatten(1)))
+            loss = self._loss(scores, labels)
+        progress = self._progress
+        progress.scaling_scores = torch.cat((progress.scaling_scores, scores))
+        if place.index == self.plan.scaling_steps - 1:
+            every_label = self._dataset.train_labels[self._scaling]
+            progress.score_scale = fit_score_scale(progress.scaling_scores, every_label)
+        return self._count(RunningMean(), place, scores, labels, loss)
+
+    def _learning_rate(self, place: Place) -> float:
         """The learning rate of one training step."""
-        return self.recipe.learning_rate_at(
-            epoch * self._train_steps + place, self.recipe.epochs * self._train_steps
-        )
+        phase, steps = self.plan.phases[place.phase], self.plan.train_steps
+        done = place.epoch_in_phase * steps + place.index
+        return phase.learning_rate * self.recipe.schedule_at(done, phase.epochs * steps)
 
     def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
         """The recipe's loss of scores `(batch, 10)`, -128..127, and labels `(batch,)`, 0..9."""
@@ -221,16 +304,12 @@ class Trainer:
         return torch.nn.functional.cross_entropy(logits, labels) / self.recipe.loss_divisor
 
     def _count(
-        self,
-        sums: RunningMean,
-        phase: Literal["training", "testing"],
-        scores: Tensor,
-        labels: Tensor,
-        loss: Tensor,
+        self, sums: RunningMean, place: Place, scores: Tensor, labels: Tensor, loss: Tensor
     ) -> StepMetrics:
-        """Count a mini-batch as done and say what it gave."""
-        epoch, crops, mean_loss = self.epoch, len(labels), loss.item()
+        """Count a mini-batch and say what it gave."""
+        crops, mean_loss = len(labels), loss.item()
         correct = int((scores.argmax(1) == labels).sum())
         sums.add(mean_loss, correct, crops)
-        self.step_count += 1
-        return StepMetrics(phase, epoch, self.step_count, self.steps_total, crops, mean_loss, correct / crops)
+        return StepMetrics(
+            place.kind, place.epoch, self.step_count + 1, self.steps_total, crops, mean_loss, correct / crops
+        )

@@ -1,5 +1,6 @@
 """The saved state of a training: tensors and JSON-able facts, ready for a safetensors file."""
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,8 @@ class TrainerState:
     """Everything the rest of a training depends on.
 
     Attributes:
-        tensors: Weights, moments of the optimiser, random number state and order of the epoch's crops, by
-            name.
+        tensors: Weights, moments of the optimiser, random number state, order of the epoch's crops and the
+            scores the scale is fitted on, by name.
         facts: The rest, JSON-able: what the training is, its position and its sums so far.
     """
 
@@ -49,6 +50,15 @@ class TrainerState:
             raise StateMismatchError(
                 f"the saved training lacks {', '.join(missing)}; it was not saved by this program. Start anew."
             )
+
+
+def fingerprint_weights(weights: Mapping[str, Tensor]) -> str:
+    """Give the sha256 over names, shapes and float32 values of weights, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.detach().to(torch.float32).contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def flatten_adam(optimiser: torch.optim.Adam, network: nn.Module) -> dict[str, Tensor]:

@@ -12,7 +12,11 @@ OPEN_SPEC = NetworkSpec(hidden_sizes=(30,))
 
 
 def build_evaluator(
-    dataset: Dataset, perceptron: Perceptron, execution: EvaluationExecution = "mock", seed: int = 0
+    dataset: Dataset,
+    perceptron: Perceptron,
+    execution: EvaluationExecution = "mock",
+    seed: int = 0,
+    repeats: int = 1,
 ) -> Evaluator:
     torch.manual_seed(1)
     network = build_network(OPEN_SPEC, perceptron, "mock")
@@ -24,6 +28,7 @@ def build_evaluator(
         perceptron,
         execution=execution,
         seed=seed,
+        repeats=repeats,
     )
 
 
@@ -76,6 +81,22 @@ def test_what_happens_between_two_steps_changes_nothing(digits: Dataset, percept
         evaluator.step()
 
     assert evaluator.report() == expected
+
+
+def test_the_mean_of_several_readings_scatters_less(digits: Dataset, perceptron: Perceptron) -> None:
+    def scatter(repeats: int) -> float:
+        losses = [
+            run(build_evaluator(digits, perceptron, seed=seed, repeats=repeats)).loss for seed in range(5)
+        ]
+        return float(torch.tensor(losses).std())
+
+    assert scatter(9) < 0.7 * scatter(1)
+
+
+def test_nothing_read_makes_an_empty_report(digits: Dataset, perceptron: Perceptron) -> None:
+    report = build_evaluator(digits, perceptron).report()
+
+    assert (report.crops, report.accuracy, report.calibration_error) == (0, 0.0, 0.0)
 
 
 def test_a_finished_evaluation_runs_no_further(digits: Dataset, perceptron: Perceptron) -> None:

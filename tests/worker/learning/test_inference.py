@@ -56,6 +56,30 @@ def test_with_noise_the_scores_are_distributed_as_the_networks(
     np.testing.assert_allclose(scores.std(0), expected.std(0), rtol=0.1, atol=0.1)
 
 
+def test_the_mean_of_several_readings_has_less_noise(classifier: Classifier) -> None:
+    torch.manual_seed(3)
+    crops = np.repeat(some_crops(1), 1000, axis=0)
+
+    once, often = classifier.scores(crops), classifier.mean_scores(crops, repeats=9)
+
+    assert often.shape == (1000, 10)
+    assert often.dtype == np.float32
+    np.testing.assert_allclose(often.mean(0), once.mean(0), atol=0.8)
+    np.testing.assert_allclose(often.std(0), once.std(0) / 3, rtol=0.15)
+
+
+def test_readings_of_different_crops_are_not_mixed(classifier: Classifier, perceptron: Perceptron) -> None:
+    perceptron.set_mock_parameter(perceptron.MockParameter(noise_std=0.0, gain=0.002))
+    crops = some_crops(5)
+
+    assert np.array_equal(classifier.mean_scores(crops, repeats=3), classifier.scores(crops))
+
+
+def test_crops_are_read_at_least_once(classifier: Classifier) -> None:
+    with pytest.raises(ValueError, match="at least once"):
+        classifier.mean_scores(some_crops(2), repeats=0)
+
+
 def test_the_weights_handed_in_stay_as_they_are(network: torch.nn.Sequential, perceptron: Perceptron) -> None:
     weights = weights_of(network)
     before = {name: tensor.clone() for name, tensor in weights.items()}

@@ -10,7 +10,8 @@ def test_the_notebook_recipe_is_the_teaching_notebooks() -> None:
     assert recipe.augmentation == "crop"
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (4, 200, 0.25)
     assert (recipe.logit_scale, recipe.loss_divisor) == (1.0, 64.0)
-    assert [recipe.learning_rate_at(step, 1200) for step in (0, 600, 1199)] == [0.25, 0.25, 0.25]
+    assert not recipe.hold_out
+    assert [recipe.schedule_at(step, 1200) for step in (0, 600, 1199)] == [1.0, 1.0, 1.0]
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_names() -> None:
@@ -63,12 +64,12 @@ def test_an_extent_of_distortion_without_distortion_is_refused() -> None:
 
 
 def test_one_cycle_rises_from_a_fifth_to_the_peak_and_falls_to_zero() -> None:
-    recipe = resolve("strong", {"learning_rate": 0.5, "warm_up": 0.3})
+    recipe = resolve("strong", {"warm_up": 0.3})
 
-    rates = [recipe.learning_rate_at(step, 1000) for step in range(1001)]
+    rates = [recipe.schedule_at(step, 1000) for step in range(1001)]
 
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == rates[300] == pytest.approx(0.5)
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == rates[300] == pytest.approx(1.0)
     assert rates[1000] == pytest.approx(0.0, abs=1e-12)
     assert rates[:301] == sorted(rates[:301])
     assert rates[300:] == sorted(rates[300:], reverse=True)

@@ -1,0 +1,115 @@
+"""The plan of a training: which phases it has, and what each of its steps does."""
+
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+from worker.learning.arithmetic import Execution
+from worker.learning.recipes import Recipe
+
+TrainingExecution = Literal["mock", "chip", "float32", "mock-then-chip"]
+"""Where a network learns; "mock-then-chip" learns in mock arithmetic first, then with the chip in the loop."""
+
+StepKind = Literal["training", "testing", "scaling"]
+"""Learn from a mini-batch, read one of the test set, or read one to fit the scale of the scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Some epochs in one place, with a learning-rate schedule and an optimiser of their own.
+
+    Attributes:
+        execution: Where the network is computed.
+        epochs: Passes over the training set, >= 1.
+        learning_rate: The highest of the schedule, in weight LSB.
+    """
+
+    execution: Execution
+    epochs: int
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one step does.
+
+    Attributes:
+        kind: Of the step.
+        phase: Its number, from 0; steps that fit the scale of the scores belong to the last one.
+        epoch: Counted from 0 through all phases; the last one's for steps that fit the scale.
+        epoch_in_phase: Counted from 0 in its phase.
+        index: Which mini-batch of its kind in this epoch, from 0.
+    """
+
+    kind: StepKind
+    phase: int
+    epoch: int
+    epoch_in_phase: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All steps of a training: per epoch the mini-batches learned from and then the test, at last the scale.
+
+    Attributes:
+        phases: In order, at least one.
+        train_steps: Mini-batches learned from per epoch.
+        test_steps: Mini-batches of the test after each epoch.
+        scaling_steps: Mini-batches read to fit the scale of the scores.
+    """
+
+    phases: tuple[Phase, ...]
+    train_steps: int
+    test_steps: int
+    scaling_steps: int
+
+    @property
+    def epochs_total(self) -> int:
+        """Epochs of all phases."""
+        return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def epoch_steps(self) -> int:
+        """Steps of one epoch, its test included."""
+        return self.train_steps + self.test_steps
+
+    @property
+    def steps_total(self) -> int:
+        """Steps of the whole training."""
+        return self.epochs_total * self.epoch_steps + self.scaling_steps
+
+    def place_of(self, step: int) -> Place:
+        """Say what step `step`, from 0, does; beyond the end it counts as one that fits the scale."""
+        epoch, index = divmod(step, self.epoch_steps)
+        if epoch >= self.epochs_total:
+            index = step - self.epochs_total * self.epoch_steps
+            last = self.phases[-1]
+            return Place("scaling", len(self.phases) - 1, self.epochs_total - 1, last.epochs - 1, index)
+        phase, epoch_in_phase = 0, epoch
+        while epoch_in_phase >= self.phases[phase].epochs:
+            epoch_in_phase -= self.phases[phase].epochs
+            phase += 1
+        if index < self.train_steps:
+            return Place("training", phase, epoch, epoch_in_phase, index)
+        return Place("testing", phase, epoch, epoch_in_phase, index - self.train_steps)
+
+
+def plan_phases(recipe: Recipe, execution: TrainingExecution, *, goes_on: bool) -> tuple[Phase, ...]:
+    """Divide a training into phases.
+
+    Args:
+        recipe: What to do in each.
+        execution: Where to learn.
+        goes_on: Whether the network has learned before; on the chip it then takes the short phase of a
+            training with the chip in the loop, not the whole recipe.
+    """
+    in_the_loop = Phase("chip", recipe.chip_epochs, recipe.chip_learning_rate)
+    match execution:
+        case "mock-then-chip":
+            return Phase("mock", recipe.epochs, recipe.learning_rate), in_the_loop
+        case "chip" if goes_on:
+            return (in_the_loop,)
+        case "mock" | "chip" | "float32":
+            return (Phase(execution, recipe.epochs, recipe.learning_rate),)
+        case _:
+            assert_never(execution)
