@@ -1,12 +1,19 @@
-"""What all tests may ask for: a real Redis, started by the suite itself."""
+"""What all tests may ask for: a real Redis, started by the suite itself, and the stores over it."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.redis_server import redis_server
+from services.models import ModelStore
+from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
+from services.store.crops import CropStore
+from services.store.jobs import JobStore
+from tests.services.samples import CHIP, PLENTY, a_holder
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +31,38 @@ def connection(redis_url: str) -> Iterator[Connection]:
     connection.client.flushall()
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for the name of a socket, for a Redis of a test's own."""
+    folder = Path(tempfile.mkdtemp(prefix="hx"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def chips(connection: Connection) -> ChipStore:
+    return ChipStore(connection, lease_s=60)
+
+
+@pytest.fixture
+def lease(chips: ChipStore) -> Lease:
+    """The lease of a chip that nobody had before."""
+    return chips.take(CHIP, a_holder())
+
+
+@pytest.fixture
+def jobs(connection: Connection) -> JobStore:
+    return JobStore(connection, keep_jobs_s=3600)
+
+
+@pytest.fixture
+def crops(connection: Connection) -> CropStore:
+    return CropStore(connection, max_waiting=PLENTY, keep_results_s=3600)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> ModelStore:
+    """A registry without models."""
+    return ModelStore(tmp_path / "models")

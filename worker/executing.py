@@ -27,9 +27,13 @@ class ExecutingMark:
     def read(self) -> str:
         """The job the former process died in, or nothing."""
         try:
-            return self._path.read_text("ascii").strip()
+            return self._path.read_text("ascii", "replace").strip()
         except OSError:
             return ""
+
+    def clear(self) -> None:
+        """Forgets the job, so that it is blamed for one death only."""
+        self._write("")
 
     def _write(self, job_id: str) -> None:
         try:

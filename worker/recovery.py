@@ -18,15 +18,16 @@ _log = logging.getLogger(__name__)
 def recover_jobs(lease: Lease, jobs: JobStore, saves: Saves, mark: ExecutingMark) -> None:
     """Lets abandoned jobs wait again, to go on from their last save.
 
-    The job whose slice the former worker died in is under suspicion: when it does so three times without getting
-    further, it is set aside as failed.
+    The job whose slice the former worker died in is under suspicion, also when it was only being taken up: when
+    that happens three times without getting further, it is set aside as failed.
 
     Raises:
         LeaseLostError: the worker no longer holds the chip.
     """
     suspect = mark.read()
     for job in jobs.unfinished():
-        if job.state is not JobState.RUNNING or job.provenance.get("chip") != lease.chip:
+        was_ours = job.state is JobState.RUNNING and job.provenance.get("chip") == lease.chip
+        if not was_ours and job.id != suspect:
             continue
         step = saves.step_of(job.id)
         deaths, died_at_step = job.deaths, job.died_at_step
@@ -39,13 +40,14 @@ def recover_jobs(lease: Lease, jobs: JobStore, saves: Saves, mark: ExecutingMark
             jobs.change(
                 job,
                 lease=lease,
-                allowed=(JobState.RUNNING,),
+                allowed=(job.state,),
                 event={"type": "state", "state": JobState.QUEUED, "reason": "its worker ended", "step": step},
                 state=JobState.QUEUED,
                 deaths=deaths,
                 died_at_step=died_at_step,
             )
             _log.warning("job %s was left by its worker, it goes on from step %d", job.id, max(step, 0))
+    mark.clear()
 
 
 def _set_aside(lease: Lease, jobs: JobStore, job: Job, deaths: int) -> None:
@@ -58,7 +60,7 @@ def _set_aside(lease: Lease, jobs: JobStore, job: Job, deaths: int) -> None:
     jobs.change(
         job,
         lease=lease,
-        allowed=(JobState.RUNNING,),
+        allowed=(job.state,),
         event={"type": "state", "state": JobState.FAILED},
         state=JobState.FAILED,
         error=problem,

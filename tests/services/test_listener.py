@@ -1,7 +1,5 @@
 """What a process hears: answers to its own requests and changes of jobs, also over a restart of Redis."""
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -151,14 +149,6 @@ def test_a_listener_that_was_stopped_leaves_no_thread_and_no_key(connection: Con
 
     assert "listener" not in {thread.name for thread in threading.enumerate()}
     assert connection.client.exists(listener.reply_to) == 0
-
-
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A folder whose path leaves room for the name of a socket."""
-    folder = Path(tempfile.mkdtemp(prefix="hx"))
-    yield folder
-    shutil.rmtree(folder)
 
 
 def test_answers_and_changes_are_heard_over_a_restart_of_redis(short_folder: Path) -> None:

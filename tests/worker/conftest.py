@@ -1,0 +1,60 @@
+"""What the tests of the worker share: an open chip without noise, a tiny network, activities that only count."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from services.models import ModelStore
+from tests.services.samples import CHIP, an_origin
+from tests.worker.counting import Counting
+from worker.checkpoints import Saves, pack_weights, shape_of
+from worker.chip import ChipSession, open_chip
+from worker.emulator import perceptron as emulated
+from worker.executing import ExecutingMark
+from worker.learning.network import build_network, weights_of
+from worker.learning.network_spec import NetworkSpec
+
+TINY = NetworkSpec(hidden_sizes=(6, 5), num_sends=(1, 2, 3))
+
+
+@pytest.fixture
+def session() -> Iterator[ChipSession]:
+    """A chip in mock arithmetic, without noise."""
+    former = emulated.get_mock_parameter()
+    with open_chip("mock", CHIP, None) as session:
+        emulated.set_mock_parameter(emulated.MockParameter(noise_std=0.0, gain=0.002))
+        yield session
+    emulated.set_mock_parameter(former)
+
+
+@pytest.fixture
+def saves(tmp_path: Path) -> Saves:
+    return Saves(tmp_path / "saves")
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> ExecutingMark:
+    return ExecutingMark(tmp_path / "saves" / "chip-1.executing")
+
+
+@pytest.fixture
+def tiny_weights(session: ChipSession) -> dict[str, torch.Tensor]:
+    """Random weights of the tiny network, large enough that scores differ."""
+    torch.manual_seed(5)
+    weights = weights_of(build_network(TINY, session.perceptron, "mock"))
+    return {name: tensor * 8 for name, tensor in weights.items()}
+
+
+@pytest.fixture
+def tiny_model(models: ModelStore, tiny_weights: dict[str, torch.Tensor]) -> ModelStore:
+    """A registry with two versions of the model `digits`."""
+    for job in ("a", "b"):
+        models.publish(an_origin(job=job, network=shape_of(TINY)), pack_weights(tiny_weights))
+    return models
+
+
+@pytest.fixture
+def counting() -> Counting:
+    return Counting(steps=5)

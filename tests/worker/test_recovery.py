@@ -1,0 +1,153 @@
+"""What a worker finds when it starts: jobs that go on, and the one that killed its worker."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.jobs import Job, JobState
+from services.store.chips import Lease
+from services.store.jobs import Idempotency, JobStore
+from tests.services.samples import CHIP, PLENTY, a_job
+from worker.checkpoints import Saves
+from worker.executing import ExecutingMark
+from worker.learning.training_state import TrainerState
+from worker.recovery import recover_jobs
+
+
+def _running(jobs: JobStore, lease: Lease, chip: str = CHIP, **fields: Any) -> Job:
+    job = a_job()
+    jobs.submit(job, Idempotency(), most=PLENTY)
+    _take_up(jobs, lease, job, chip, **fields)
+    return job
+
+
+def _take_up(jobs: JobStore, lease: Lease, job: Job, chip: str = CHIP, **fields: Any) -> None:
+    event = {"type": "state", "state": "running"}
+    fields = {"state": JobState.RUNNING, "provenance": {"chip": chip}} | fields
+    jobs.change(job, lease=lease, allowed=(JobState.QUEUED,), event=event, **fields)
+
+
+def _die_in(mark: ExecutingMark, job: Job) -> None:
+    """A worker that ends without a word in the middle of a job's slice leaves its mark."""
+    mark._write(job.id)
+
+
+def test_an_abandoned_job_waits_again(
+    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+) -> None:
+    job = _running(jobs, lease)
+
+    recover_jobs(lease, jobs, saves, mark)
+
+    assert (jobs.get(job.id).state, jobs.get(job.id).deaths) == (JobState.QUEUED, 0)
+
+
+def test_queued_jobs_and_those_of_other_chips_are_left_alone(
+    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+) -> None:
+    queued = a_job()
+    jobs.submit(queued, Idempotency(), most=PLENTY)
+    elsewhere = _running(jobs, lease, chip="chip-2")
+    before = [jobs.get(queued.id), jobs.get(elsewhere.id)]
+
+    recover_jobs(lease, jobs, saves, mark)
+
+    assert [jobs.get(queued.id), jobs.get(elsewhere.id)] == before
+
+
+def test_only_the_job_in_its_slice_is_blamed(
+    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+) -> None:
+    suspect, other = _running(jobs, lease), _running(jobs, lease)
+    _die_in(mark, suspect)
+
+    recover_jobs(lease, jobs, saves, mark)
+
+    assert (jobs.get(suspect.id).deaths, jobs.get(other.id).deaths) == (1, 0)
+
+
+def test_a_job_that_killed_its_worker_three_times_is_set_aside(
+    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+) -> None:
+    job = _running(jobs, lease)
+    for _ in range(2):
+        _die_in(mark, job)
+        recover_jobs(lease, jobs, saves, mark)
+        _take_up(jobs, lease, job)
+    _die_in(mark, job)
+
+    recover_jobs(lease, jobs, saves, mark)
+
+    ended = jobs.get(job.id)
+    assert (ended.state, ended.deaths) == (JobState.FAILED, 3)
+    assert ended.error is not None
+    assert ended.error["code"] == "job_crashed"
+
+
+def test_a_job_that_kills_its_worker_while_it_is_taken_up_is_set_aside_too(
+    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+) -> None:
+    job = a_job()
+    jobs.submit(job, Idempotency(), most=PLENTY)
+
+    for _ in range(3):
+        _die_in(mark, job)
+        recover_jobs(lease, jobs, saves, mark)
+
+    assert jobs.get(job.id).state is JobState.FAILED
+
+
+def test_deaths_are_counted_anew_when_the_job_got_further(
+    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+) -> None:
+    job = _running(jobs, lease)
+    for step in range(5):
+        saves.write(job.id, TrainerState({}, {"step_count": step}))
+        _die_in(mark, job)
+        recover_jobs(lease, jobs, saves, mark)
+        _take_up(jobs, lease, job)
+
+    assert (jobs.get(job.id).state, jobs.get(job.id).deaths) == (JobState.RUNNING, 1)
+
+
+def test_a_job_is_blamed_for_a_death_once(
+    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+) -> None:
+    job = _running(jobs, lease)
+    _die_in(mark, job)
+
+    for _ in range(4):
+        recover_jobs(lease, jobs, saves, mark)
+
+    assert (jobs.get(job.id).state, jobs.get(job.id).deaths) == (JobState.QUEUED, 1)
+
+
+def test_the_mark_names_the_job_only_while_it_runs(mark: ExecutingMark) -> None:
+    with mark.executing("job"):
+        during = mark.read()
+
+    assert (during, mark.read()) == ("job", "")
+
+
+def test_the_mark_is_taken_away_when_a_slice_raises(mark: ExecutingMark) -> None:
+    with pytest.raises(RuntimeError), mark.executing("job"):
+        raise RuntimeError
+
+    assert mark.read() == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"\x00"])
+def test_a_mark_that_cannot_be_read_blames_nobody_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mark"
+    path.write_bytes(content)
+
+    assert ExecutingMark(path).read() not in {"job"}
+
+
+def test_a_mark_that_cannot_be_written_does_not_stop_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    mark = ExecutingMark(tmp_path / "file" / "mark")
+
+    with mark.executing("job"):
+        assert mark.read() == ""
