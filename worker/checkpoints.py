@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from services.errors import CheckpointDamagedError, StorageError
 from services.files import write_durably
 from services.manifest import NetworkShape
+from services.params import explain
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.training_state import TrainerState
 
@@ -41,8 +43,19 @@ def read_weights(packed: bytes, name: str) -> dict[str, Tensor]:
 
 
 def spec_of(shape: NetworkShape) -> NetworkSpec:
-    """The network of a manifest."""
-    return NetworkSpec(hidden_sizes=tuple(shape.hidden), shift=shape.shift, num_sends=tuple(shape.num_sends))
+    """The network of a manifest.
+
+    Raises:
+        CheckpointDamagedError: there is no such network.
+    """
+    try:
+        return NetworkSpec(
+            hidden_sizes=tuple(shape.hidden), shift=shape.shift, num_sends=tuple(shape.num_sends)
+        )
+    except ValidationError as error:
+        raise CheckpointDamagedError(
+            f"the manifest describes no network of ours: {explain(error, NetworkSpec)}"
+        ) from None
 
 
 def shape_of(spec: NetworkSpec) -> NetworkShape:
@@ -90,7 +103,7 @@ class Saves:
             return TrainerState(tensors=load(packed), facts=json.loads(header["__metadata__"][_FACTS]))
         except FileNotFoundError:
             return None
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             _log.exception("the save of job %s is damaged, it starts again: %s", job_id, error)
             return None
 
