@@ -6,13 +6,14 @@ from typing import Final
 
 from services.errors import ChipUnavailableError
 
-_NAMES: Final = (
+VARIABLES: Final = (
     "QUIGGELDY_ENABLED",
     "QUIGGELDY_IP",
     "QUIGGELDY_PORT",
     "QUIGGELDY_USER_NO_MUNGE",
     "SLURM_FPGA_IPS",
 )
+"""Read here; hxtorch reads them itself, all that happens here is that a wrong one is named."""
 _YES: Final = frozenset({"1", "true", "on", "yes"})
 _NO: Final = frozenset({"", "0", "false", "off", "no"})
 
@@ -80,5 +81,5 @@ def _slurm(environment: Mapping[str, str]) -> str:
 
 
 def _refused(environment: Mapping[str, str], wrong: str, remedy: str) -> ChipUnavailableError:
-    values = ", ".join(f"{name}={environment[name]!r}" for name in _NAMES if name in environment)
-    return ChipUnavailableError(f"{wrong} (set: {values or 'none of ' + ', '.join(_NAMES)}); {remedy}")
+    values = ", ".join(f"{name}={environment[name]!r}" for name in VARIABLES if name in environment)
+    return ChipUnavailableError(f"{wrong} (set: {values or 'none of ' + ', '.join(VARIABLES)}); {remedy}")
