@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,7 +107,8 @@ def publish_calibration(
         raise StorageError(f"the calibration cannot be kept in {stable}: {error.strerror}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        link.unlink(missing_ok=True)
+        with suppress(OSError):  # it is gone already, or there is no folder it could be in
+            link.unlink()
     return latest
 
 

@@ -21,9 +21,12 @@ VIRTUAL_CHIP = "hxvirtual3fpga0chip4_1"
 def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No chip stays open, no mock parameter changed, and the shell's own chip is not reached."""
     torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # products this small gain nothing from more, and wait for busy cores
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     yield
+    torch.set_num_threads(threads)
     emulator.release_hardware()
     connection.choose_chip(VirtualChip(connection.DEFAULT_CHIP_ID))
     emulator.perceptron.set_mock_parameter(emulator.perceptron.MockParameter())
