@@ -92,23 +92,23 @@ class Batches:
             yield batch
 
     def _read(self, batch: list[Entry], now: float) -> list[Answer]:
-        problems = {entry.entry: problem for entry in batch if (problem := _problem(entry))}
-        to_run = [entry for entry in batch if entry.entry not in problems]
-        answers: dict[str, Answer] = {}
+        problems = {entry.key: problem for entry in batch if (problem := _problem(entry))}
+        to_run = [entry for entry in batch if entry.key not in problems]
+        answers: dict[tuple[str, int], Answer] = {}
         if to_run:
             try:
                 answers = self._run_on_chip(to_run, now)
             except HxserveError as error:
                 _log.exception("a batch of %s failed", to_run[0].lane)
-                problems |= {entry.entry: error for entry in to_run}
+                problems |= {entry.key: error for entry in to_run}
         return [
-            Answer(problem=problem_of(problems[entry.entry]))
-            if entry.entry in problems
-            else answers[entry.entry]
+            Answer(problem=problem_of(problems[entry.key]))
+            if entry.key in problems
+            else answers[entry.key]
             for entry in batch
         ]
 
-    def _run_on_chip(self, batch: list[Entry], now: float) -> dict[str, Answer]:
+    def _run_on_chip(self, batch: list[Entry], now: float) -> dict[tuple[str, int], Answer]:
         lane = batch[0].lane
         version = self._versions.get(lane.model, lane.version)
         crops = np.frombuffer(b"".join(entry.crops for entry in batch), np.uint8).reshape(-1, CROP_BYTES)
@@ -130,7 +130,7 @@ class Batches:
         answers, slot = {}, 0
         for entry in batch:
             end = slot + entry.count
-            answers[entry.entry] = Answer(
+            answers[entry.key] = Answer(
                 scores=scores[slot:end].tobytes(),
                 confidences=confidences[slot:end].tobytes(),
                 slot=slot,

@@ -70,6 +70,11 @@ class Entry:
     accepted_at: float
     claims: int = 1
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from all others; `entry` does so only within its lane."""
+        return self.id, self.part
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:

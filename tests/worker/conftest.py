@@ -44,7 +44,7 @@ def tiny_weights(session: ChipSession) -> dict[str, torch.Tensor]:
     """Random weights of the tiny network, large enough that scores differ."""
     torch.manual_seed(5)
     weights = weights_of(build_network(TINY, session.perceptron, "mock"))
-    return {name: tensor * 8 for name, tensor in weights.items()}
+    return {name: tensor * 2 for name, tensor in weights.items()}
 
 
 @pytest.fixture

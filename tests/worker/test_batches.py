@@ -1,0 +1,274 @@
+"""Crops through the chip: everybody gets their own answers, whatever else is in the batch."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from services.answers import CROP_BYTES, Answer
+from services.jobs import JobState
+from services.models import ModelStore
+from services.store.chips import Lease
+from services.store.connection import Connection
+from services.store.crops import CropStore, Lane, Parcel
+from services.store.jobs import JobStore
+from tests.services.samples import accept, long_ago, some_crops
+from tests.worker.conftest import TINY
+from worker.batches import Batches
+from worker.chip import ChipSession
+from worker.learning.inference import Classifier
+from worker.serving import LoadedVersions
+
+REPLY = "hx:replies:here"
+NOW = 0.0
+
+
+@pytest.fixture
+def batches(lease: Lease, session: ChipSession, crops: CropStore, tiny_model: ModelStore) -> Batches:
+    return Batches(lease, session, crops, LoadedVersions(session, tiny_model), batch_crops=8)
+
+
+@pytest.fixture
+def classifier(session: ChipSession, tiny_weights: dict[str, torch.Tensor]) -> Classifier:
+    return Classifier(TINY, tiny_weights, session.perceptron)
+
+
+def _scores(classifier: Classifier, crops: bytes) -> NDArray[np.int8]:
+    return classifier.scores(np.frombuffer(crops, np.uint8).reshape(-1, CROP_BYTES))
+
+
+def _replies(connection: Connection) -> list[tuple[str, int, Answer]]:
+    client: Any = connection.client
+    return [
+        (i, part, Answer.unpack(answer))
+        for _, entry in client.xrange(REPLY)
+        for i, part, answer in msgpack.unpackb(entry[b"batch"])
+    ]
+
+
+def test_answers_are_those_of_the_network_on_the_same_crops(
+    batches: Batches, crops: CropStore, connection: Connection, classifier: Classifier
+) -> None:
+    sent = some_crops(5)
+    accept(crops, [sent], reply_to=REPLY)
+
+    batches.run("digits@1", {"ada": 5}, NOW)
+
+    [(_, _, answer)] = _replies(connection)
+    expected = _scores(classifier, sent)
+    assert len({row.tobytes() for row in expected}) > 1
+    assert answer.scores == expected.tobytes()
+
+
+def test_confidences_are_those_of_the_scores(
+    batches: Batches, crops: CropStore, connection: Connection, classifier: Classifier
+) -> None:
+    accept(crops, [some_crops(3)], reply_to=REPLY)
+
+    batches.run("digits@1", {"ada": 3}, NOW)
+
+    [(_, _, answer)] = _replies(connection)
+    logits = torch.from_numpy(_scores(classifier, some_crops(3)).astype(np.float32)) * 0.1
+    expected = torch.softmax(logits, 1).amax(1).numpy()
+    assert np.frombuffer(answer.confidences, np.float32) == pytest.approx(expected, abs=1e-5)
+
+
+def test_parts_of_several_users_and_sizes_come_back_to_the_right_ones(
+    batches: Batches, crops: CropStore, connection: Connection, classifier: Classifier
+) -> None:
+    sent: dict[tuple[str, int], bytes] = {}
+    for number, user in enumerate(["ada", "grace", "joan"] * 3):
+        parts = [some_crops(1 + number % 3, number), some_crops(2, 100 + number)]
+        job, _ = accept(crops, parts, lane=Lane("digits", "1", user), reply_to=REPLY)
+        sent.update({(job.id, part): content for part, content in enumerate(parts)})
+
+    for _ in range(3):
+        batches.run("digits@1", {"ada": 6, "grace": 6, "joan": 6}, NOW)
+
+    answered = _replies(connection)
+    assert Counter((i, part) for i, part, _ in answered) == Counter(list(sent))
+    for i, part, answer in answered:
+        assert answer.scores == _scores(classifier, sent[i, part]).tobytes()
+
+
+def test_crops_of_two_users_that_came_in_the_same_moment_are_not_mixed_up(
+    batches: Batches, crops: CropStore, connection: Connection, classifier: Classifier
+) -> None:
+    # Each lane numbers its entries by the millisecond, so those of one step have the same number.
+    sent = {f"request-{n}": some_crops(1 + n % 2, n) for n in range(40)}
+    parcels = [
+        Parcel(request, Lane("digits", "1", ("ada", "grace")[n % 2]), 1 + n % 2, content, None)
+        for n, (request, content) in enumerate(sent.items())
+    ]
+    crops.accept_group(REPLY, parcels)
+
+    for _ in range(40):
+        batches.run("digits@1", {"ada": 4, "grace": 4}, NOW)
+
+    answered = {i: answer.scores for i, _, answer in _replies(connection)}
+    assert answered == {i: _scores(classifier, content).tobytes() for i, content in sent.items()}
+
+
+def test_no_batch_has_more_crops_than_it_may(
+    batches: Batches, crops: CropStore, connection: Connection
+) -> None:
+    for number in range(6):
+        accept(crops, [some_crops(3, number)], reply_to=REPLY)
+
+    batches.run("digits@1", {"ada": 18}, NOW)
+
+    sizes = [a.provenance.batch_crops for _, _, a in _replies(connection) if a.provenance]
+    assert sizes == [6] * 6
+
+
+def test_slots_tell_the_crops_of_a_batch_apart(
+    batches: Batches, crops: CropStore, connection: Connection
+) -> None:
+    for size in (2, 3, 1):
+        accept(crops, [some_crops(size)], reply_to=REPLY)
+
+    batches.run("digits@1", {"ada": 6}, NOW)
+
+    assert sorted(answer.slot for _, _, answer in _replies(connection)) == [0, 2, 5]
+
+
+def test_users_share_the_time_of_a_batch_by_their_crops(
+    batches: Batches, crops: CropStore, jobs: JobStore
+) -> None:
+    accept(crops, [some_crops(6)], lane=Lane("digits", "1", "ada"))
+    accept(crops, [some_crops(2)], lane=Lane("digits", "1", "grace"))
+
+    batches.run("digits@1", {"ada": 6, "grace": 2}, NOW)
+
+    used = {user: kinds["classification"] for user, kinds in jobs.usage(["classification"]).items()}
+    assert used["ada"] == pytest.approx(3 * used["grace"], abs=1e-5)
+
+
+def test_the_version_on_the_chip_is_the_one_run_last(batches: Batches, crops: CropStore) -> None:
+    for version in ("1", "2"):
+        accept(crops, [some_crops(1)], lane=Lane("digits", version, "ada"))
+
+    on_chip = []
+    for version in ("1", "2"):
+        batches.run(f"digits@{version}", {"ada": 1}, NOW)
+        on_chip.append(batches.on_chip)
+
+    assert on_chip == ["digits@1", "digits@2"]
+
+
+def test_expired_crops_are_not_run_and_their_neighbours_are(
+    batches: Batches, crops: CropStore, jobs: JobStore
+) -> None:
+    late, _ = accept(crops, [some_crops(1)], deadline_at=long_ago())
+    other, _ = accept(crops, [some_crops(1)])
+
+    batches.run("digits@1", {"ada": 2}, NOW)
+
+    ended = jobs.get(late.id)
+    assert (ended.state, ended.started_at) == (JobState.EXPIRED, None)
+    assert ended.error is not None
+    assert ended.error["code"] == "expired"
+    assert jobs.get(other.id).state is JobState.SUCCEEDED
+
+
+def _truncate(manifest: Path, weights: Path) -> None:
+    del manifest
+    weights.write_bytes(weights.read_bytes()[:-1])
+
+
+def _forge(manifest: Path, weights: Path) -> None:
+    del weights
+    content = json.loads(manifest.read_text())
+    content["network"]["hidden"] = [0]
+    manifest.write_text(json.dumps(content))
+
+
+def _of_another_network(manifest: Path, weights: Path) -> None:
+    del weights
+    content = json.loads(manifest.read_text())
+    content["network"]["hidden"] = [7, 5]
+    manifest.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("damage", [_truncate, _forge, _of_another_network])
+def test_crops_for_a_damaged_version_are_answered_with_the_error_and_others_are_unharmed(
+    damage: Any, batches: Batches, crops: CropStore, jobs: JobStore, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models/digits/1"
+    damage(folder / "manifest.json", folder / "weights.safetensors")
+    hit, _ = accept(crops, [some_crops(1)], lane=Lane("digits", "1", "ada"))
+    spared, _ = accept(crops, [some_crops(1)], lane=Lane("digits", "2", "ada"))
+
+    batches.run("digits@1", {"ada": 1}, NOW)
+    batches.run("digits@2", {"ada": 1}, NOW)
+
+    failed = jobs.get(hit.id)
+    assert failed.state is JobState.FAILED
+    assert failed.error is not None
+    assert failed.error["code"] == "checkpoint_damaged"
+    assert jobs.get(spared.id).state is JobState.SUCCEEDED
+
+
+def test_crops_for_a_version_that_was_deleted_are_answered_with_the_error(
+    batches: Batches, crops: CropStore, jobs: JobStore, tiny_model: ModelStore
+) -> None:
+    job, _ = accept(crops, [some_crops(1)])
+    tiny_model.delete_version("digits", "1")
+
+    batches.run("digits@1", {"ada": 1}, NOW)
+
+    error = jobs.get(job.id).error
+    assert error is not None
+    assert error["code"] == "model_not_found"
+
+
+def test_what_a_dead_worker_left_is_run_by_the_next(
+    batches: Batches, crops: CropStore, lease: Lease, jobs: JobStore
+) -> None:
+    left = [accept(crops, [some_crops(1)], lane=Lane("digits", v, "ada"))[0] for v in ("1", "2", "1")]
+    crops.claim(lease, {"digits@1:ada": 2, "digits@2:ada": 1})
+
+    recovered = batches.recover(NOW)
+
+    assert recovered == 3
+    assert {jobs.get(job.id).state for job in left} == {JobState.SUCCEEDED}
+
+
+def test_crops_that_ended_their_worker_three_times_are_set_aside(
+    batches: Batches, crops: CropStore, lease: Lease, jobs: JobStore
+) -> None:
+    job, _ = accept(crops, [some_crops(1)])
+    crops.claim(lease, {"digits@1:ada": 1})
+    for _ in range(2):
+        crops.recover(lease)
+
+    batches.recover(NOW)
+
+    error = jobs.get(job.id).error
+    assert error is not None
+    assert error["code"] == "job_crashed"
+
+
+def test_a_result_of_a_model_learnt_on_another_chip_says_so(
+    batches: Batches, crops: CropStore, connection: Connection, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "models/digits/1/manifest.json"
+    manifest.write_text(
+        json.dumps(json.loads(manifest.read_text()) | {"execution": "chip", "chip": "chip-9"})
+    )
+    for version in ("1", "2"):
+        accept(crops, [some_crops(1)], lane=Lane("digits", version, "ada"), reply_to=REPLY)
+
+    for version in ("1", "2"):
+        batches.run(f"digits@{version}", {"ada": 1}, NOW)
+
+    sent = {
+        a.provenance.version: a.provenance.transferred for _, _, a in _replies(connection) if a.provenance
+    }
+    assert sent == {"1": True, "2": False}

@@ -1,0 +1,311 @@
+"""Long jobs in slices: they give way, fail, rest and go on, and everything is recorded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from deploy.redis_server import redis_server
+from services.errors import ChipError, LeaseLostError, RedisUnavailableError, StorageError
+from services.jobs import Job, JobState
+from services.store.chips import ChipStore, Lease
+from services.store.connection import Connection
+from services.store.jobs import Idempotency, JobStore
+from tests.services.samples import CHIP, PLENTY, a_holder, a_job
+from tests.worker.counting import Counting
+from worker.checkpoints import Saves
+from worker.chip import ChipSession
+from worker.executing import ExecutingMark
+from worker.learning.training_state import TrainerState
+from worker.long_work import LongWork
+
+ENDLESS_S = 1e9
+
+
+def _nobody_waits() -> bool:
+    return False
+
+
+def _somebody_waits() -> bool:
+    return True
+
+
+@dataclass
+class Desk:
+    """Long work, and what it works on."""
+
+    jobs: JobStore
+    long_work: LongWork
+    activities: dict[str, Counting] = field(default_factory=dict)
+    taken_up: list[str] = field(default_factory=list)
+
+    def submit(self, activity: Counting, user: str = "ada") -> Job:
+        """A new job with this activity."""
+        job = a_job(user=user)
+        self.jobs.submit(job, Idempotency(), most=PLENTY)
+        self.activities[job.id] = activity
+        return job
+
+    def slice(
+        self,
+        job: Job,
+        quantum_s: float = ENDLESS_S,
+        yields_after_s: float = 0.0,
+        crops_wait: Callable[[], bool] = _nobody_waits,
+    ) -> Job:
+        """The job's record after a slice."""
+        self.long_work.run_slice(self.jobs.get(job.id), quantum_s, yields_after_s, crops_wait)
+        return self.jobs.get(job.id)
+
+
+def _desk(
+    jobs: JobStore,
+    lease: Lease,
+    session: ChipSession,
+    saves: Saves,
+    mark: ExecutingMark,
+    save_every_s: float = 60.0,
+) -> Desk:
+    activities: dict[str, Counting] = {}
+    taken_up: list[str] = []
+
+    def take_up(job: Job) -> Counting:
+        taken_up.append(job.id)
+        return activities[job.id]
+
+    long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=save_every_s)
+    return Desk(jobs, long_work, activities, taken_up)
+
+
+@pytest.fixture
+def desk(jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, mark: ExecutingMark) -> Desk:
+    return _desk(jobs, lease, session, saves, mark)
+
+
+def test_a_job_with_time_enough_is_done_in_one_slice(desk: Desk) -> None:
+    job = desk.submit(Counting(steps=5))
+
+    ended = desk.slice(job)
+
+    assert (ended.state, ended.result, ended.progress) == (JobState.SUCCEEDED, {"counted": 5}, 1.0)
+    assert (ended.attempts, ended.metrics) == (1, {"step": 5})
+    assert ended.started_at is not None
+    assert ended.finished_at is not None
+
+
+def test_a_job_says_on_which_chip_it_ran(desk: Desk) -> None:
+    ended = desk.slice(desk.submit(Counting(steps=1)))
+
+    assert (ended.provenance["chip"], ended.provenance["backend"]) == (CHIP, "mock")
+
+
+def test_a_slice_gives_way_to_crops_after_one_step(desk: Desk) -> None:
+    activity = Counting(steps=5)
+    job = desk.submit(activity)
+
+    states = [desk.slice(job, crops_wait=_somebody_waits).state for _ in range(2)]
+
+    assert (states, activity.steps_done) == ([JobState.RUNNING] * 2, 2)
+
+
+def test_a_slice_does_not_give_way_before_its_time(desk: Desk) -> None:
+    activity = Counting(steps=5)
+
+    desk.slice(desk.submit(activity), yields_after_s=ENDLESS_S, crops_wait=_somebody_waits)
+
+    assert activity.finished
+
+
+def test_a_slice_ends_with_its_quantum(desk: Desk) -> None:
+    activity = Counting(steps=5)
+
+    desk.slice(desk.submit(activity), quantum_s=0.0)
+
+    assert activity.steps_done == 1
+
+
+def test_a_job_is_taken_up_once_and_goes_on_where_it_was(desk: Desk) -> None:
+    job = desk.submit(Counting(steps=3))
+
+    states = [desk.slice(job, quantum_s=0.0).state for _ in range(3)]
+
+    assert states == [JobState.RUNNING, JobState.RUNNING, JobState.SUCCEEDED]
+    assert desk.taken_up == [job.id]
+
+
+def test_a_job_taken_up_again_by_another_process_counts_its_attempts(
+    desk: Desk, jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, mark: ExecutingMark
+) -> None:
+    job = desk.submit(Counting(steps=3))
+    first = desk.slice(job, quantum_s=0.0)
+    other = _desk(jobs, lease, session, saves, mark)
+    other.activities[job.id] = Counting(steps=3, start=1)
+
+    ended = other.slice(job)
+
+    assert (first.attempts, ended.attempts) == (1, 2)
+    assert ended.started_at == first.started_at
+
+
+def test_time_on_the_chip_is_charged_to_the_jobs_user(desk: Desk, jobs: JobStore) -> None:
+    ended = desk.slice(desk.submit(Counting(steps=3), user="grace"))
+
+    assert ended.chip_time_s > 0
+    assert jobs.usage(["training"])["grace"]["training"] == pytest.approx(ended.chip_time_s, abs=1e-5)
+
+
+def test_what_is_not_recorded_yet_is_known(desk: Desk) -> None:
+    job = desk.submit(Counting(steps=3), user="grace")
+
+    desk.slice(job, quantum_s=0.0)
+
+    assert desk.long_work.unrecorded_s("grace") > 0
+    assert desk.long_work.unrecorded_s("ada") == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ChipError("the chip is hot"), "chip_failed"), (RuntimeError("a bug"), "internal_error")],
+)
+def test_a_job_whose_step_fails_has_failed_with_the_error(desk: Desk, error: Exception, code: str) -> None:
+    def fail(_: int) -> None:
+        raise error
+
+    ended = desk.slice(desk.submit(Counting(steps=3, on_step=fail)))
+
+    assert ended.state is JobState.FAILED
+    assert ended.error is not None
+    assert ended.error["code"] == code
+    assert str(error) in ended.error["message"]
+
+
+def test_a_job_that_fails_does_not_disturb_another(desk: Desk) -> None:
+    def fail(_: int) -> None:
+        raise RuntimeError
+
+    desk.slice(desk.submit(Counting(steps=3, on_step=fail)))
+
+    assert desk.slice(desk.submit(Counting(steps=3))).state is JobState.SUCCEEDED
+
+
+def test_a_cancelled_job_keeps_its_part(desk: Desk, jobs: JobStore) -> None:
+    job = desk.submit(Counting(steps=3))
+    desk.slice(job, quantum_s=0.0)
+    jobs.cancel(job.id)
+
+    ended = desk.slice(job)
+
+    assert (ended.state, ended.result) == (JobState.CANCELLED, {"counted": 1, "partial": True})
+
+
+def test_a_job_cancelled_while_its_worker_was_dead_keeps_its_saved_part(
+    desk: Desk, jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, mark: ExecutingMark
+) -> None:
+    job = desk.submit(Counting(steps=3))
+    desk.slice(job, quantum_s=0.0)
+    jobs.cancel(job.id)
+    other = _desk(jobs, lease, session, saves, mark)
+    other.activities[job.id] = Counting(steps=3, start=1)
+
+    ended = other.slice(job)
+
+    assert (ended.state, ended.result) == (JobState.CANCELLED, {"counted": 1, "partial": True})
+
+
+def test_a_job_cancelled_before_it_began_is_left_alone(desk: Desk, jobs: JobStore) -> None:
+    job = desk.submit(Counting(steps=3))
+    stale = jobs.get(job.id)
+    jobs.cancel(job.id)
+
+    desk.long_work.run_slice(stale, ENDLESS_S, 0.0, _nobody_waits)
+
+    assert jobs.get(job.id).state is JobState.CANCELLED
+    assert jobs.get(job.id).attempts == 0
+
+
+def test_a_finished_job_leaves_no_save_and_no_mark(desk: Desk, saves: Saves, mark: ExecutingMark) -> None:
+    job = desk.submit(Counting(steps=3))
+    saves.write(job.id, TrainerState({}, {"step_count": 1}))
+
+    desk.slice(job)
+
+    assert saves.read(job.id) is None
+    assert mark.read() == ""
+
+
+def test_the_mark_names_the_job_in_its_slice(desk: Desk, mark: ExecutingMark) -> None:
+    marks: list[str] = []
+    job = desk.submit(Counting(steps=2, on_step=lambda _: marks.append(mark.read())))
+
+    desk.slice(job)
+
+    assert marks == [job.id, job.id]
+
+
+def test_a_job_that_the_disk_refuses_rests_and_is_not_failed(desk: Desk) -> None:
+    activity = Counting(steps=2)
+    activity.refusals = [StorageError("the disk is full")]
+    job = desk.submit(activity)
+
+    refused = desk.slice(job)
+
+    assert refused.state is JobState.RUNNING
+    assert not desk.long_work.may_run(refused)
+    _, _, event = desk.jobs.events(job.id)[-1]
+    assert (event["type"], event["problem"]["code"]) == ("storage_failed", "storage_failed")
+
+
+def test_a_job_that_rested_is_completed_when_the_disk_takes_it(desk: Desk) -> None:
+    activity = Counting(steps=2)
+    activity.refusals = [StorageError(), StorageError()]
+    job = desk.submit(activity)
+
+    states = [desk.slice(job).state for _ in range(3)]
+
+    assert states == [JobState.RUNNING, JobState.RUNNING, JobState.SUCCEEDED]
+    assert activity.steps_done == 2
+
+
+def test_everything_under_way_is_saved_before_the_process_ends(desk: Desk) -> None:
+    activities = [Counting(steps=3), Counting(steps=3)]
+    activities[0].refusals = [StorageError()]
+    for activity in activities:
+        desk.slice(desk.submit(activity), quantum_s=0.0)
+
+    desk.long_work.save_all()
+
+    assert [activity.saved for activity in activities] == [[], [1]]
+
+
+def test_a_worker_that_was_replaced_records_nothing(desk: Desk, chips: ChipStore) -> None:
+    job = desk.submit(Counting(steps=3))
+    desk.slice(job, quantum_s=0.0)
+    chips.take(CHIP, a_holder("second"), dead=a_holder())
+    before = desk.jobs.get(job.id)
+
+    with pytest.raises(LeaseLostError):
+        desk.slice(job)
+
+    assert desk.jobs.get(job.id) == before
+
+
+def test_a_job_goes_on_where_it_was_after_redis_was_away(
+    short_folder: Path, session: ChipSession, saves: Saves, mark: ExecutingMark
+) -> None:
+    steps: list[int] = []
+    with redis_server(short_folder, short_folder / "log") as (url, _):
+        connection = Connection(url, retries=0)
+        jobs = JobStore(connection, keep_jobs_s=3600)
+        lease = ChipStore(connection, lease_s=60).take(CHIP, a_holder())
+        desk = _desk(jobs, lease, session, saves, mark)
+        job = desk.submit(Counting(steps=4, on_step=steps.append))
+        record = desk.slice(job, quantum_s=0.0)
+
+    with pytest.raises(RedisUnavailableError):
+        desk.long_work.run_slice(record, ENDLESS_S, 0.0, _nobody_waits)
+    with redis_server(short_folder, short_folder / "log"):
+        ended = desk.slice(job)
+        connection.close()
+
+    assert (ended.state, steps, desk.taken_up) == (JobState.SUCCEEDED, [0, 1, 2, 3], [job.id])

@@ -1,0 +1,146 @@
+"""Turns, end to end in one process: crops and long work on one chip over a real Redis."""
+
+import pytest
+
+from services.errors import LeaseLostError
+from services.jobs import Job, JobState
+from services.models import ModelStore
+from services.scheduling import Policy
+from services.store.chips import ChipStore, Lease
+from services.store.crops import CropStore, Lane
+from services.store.jobs import Idempotency, JobStore
+from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, some_crops
+from tests.worker.counting import Counting
+from worker.batches import Batches
+from worker.checkpoints import Saves
+from worker.chip import ChipSession
+from worker.executing import ExecutingMark
+from worker.long_work import LongWork
+from worker.serving import LoadedVersions
+from worker.turns import Turns
+
+
+@pytest.fixture
+def activities() -> dict[str, Counting]:
+    """The long jobs' activities by job."""
+    return {}
+
+
+@pytest.fixture
+def turns(
+    lease: Lease,
+    chips: ChipStore,
+    jobs: JobStore,
+    crops: CropStore,
+    session: ChipSession,
+    saves: Saves,
+    mark: ExecutingMark,
+    tiny_model: ModelStore,
+    activities: dict[str, Counting],
+) -> Turns:
+    def take_up(job: Job) -> Counting:
+        return activities[job.id]
+
+    batches = Batches(lease, session, crops, LoadedVersions(session, tiny_model), batch_crops=8)
+    long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=60)
+    policy = Policy(batch_crops=8, quantum_s=0.01)
+    return Turns(lease, chips, jobs, batches, long_work, policy, turn_s=0.1)
+
+
+def _submit(jobs: JobStore, activities: dict[str, Counting], activity: Counting, user: str = "ada") -> Job:
+    job = a_job(user=user)
+    jobs.submit(job, Idempotency(), most=PLENTY)
+    activities[job.id] = activity
+    return job
+
+
+def test_a_turn_without_work_ends_and_leaves_none(turns: Turns) -> None:
+    assert not turns.run()
+
+
+def test_turns_do_all_that_waits(
+    turns: Turns, jobs: JobStore, crops: CropStore, activities: dict[str, Counting]
+) -> None:
+    long = [_submit(jobs, activities, Counting(steps=20), user) for user in ("ada", "grace", "ada")]
+    asked = [
+        accept(crops, [some_crops(3, n), some_crops(2, n)], lane=Lane("digits", version, user))[0]
+        for n, (version, user) in enumerate([("1", "ada"), ("2", "grace"), ("1", "joan"), ("2", "ada")])
+    ]
+
+    while turns.run():
+        pass
+
+    assert {jobs.get(job.id).state for job in long + asked} == {JobState.SUCCEEDED}
+
+
+def test_crops_that_come_during_long_work_go_before_its_next_step(
+    turns: Turns, jobs: JobStore, crops: CropStore, activities: dict[str, Counting]
+) -> None:
+    asked: list[Job] = []
+    states: list[JobState] = []
+
+    def on_step(number: int) -> None:
+        if number == 100:
+            asked.append(accept(crops, [some_crops(1)], lane=Lane("digits", "1", "grace"))[0])
+        elif number > 100 and not states:
+            states.append(jobs.get(asked[0].id).state)
+
+    _submit(jobs, activities, Counting(steps=200, on_step=on_step))
+    while turns.run():
+        pass
+
+    assert states == [JobState.SUCCEEDED]
+
+
+def test_a_turn_first_runs_what_a_dead_worker_had_claimed(
+    turns: Turns, jobs: JobStore, crops: CropStore, lease: Lease
+) -> None:
+    job, _ = accept(crops, [some_crops(1)])
+    crops.claim(lease, {"digits@1:ada": 1})
+
+    turns.run()
+
+    assert jobs.get(job.id).state is JobState.SUCCEEDED
+
+
+def test_a_turn_of_a_replaced_worker_does_nothing(
+    turns: Turns, chips: ChipStore, jobs: JobStore, crops: CropStore
+) -> None:
+    job, _ = accept(crops, [some_crops(1)])
+    chips.take(CHIP, a_holder("second"), dead=a_holder())
+
+    with pytest.raises(LeaseLostError):
+        turns.run()
+
+    assert jobs.get(job.id).state is JobState.QUEUED
+
+
+def test_a_job_cancelled_in_its_slice_ends_at_its_next_step(
+    turns: Turns, jobs: JobStore, activities: dict[str, Counting]
+) -> None:
+    job_ids: list[str] = []
+
+    def on_step(number: int) -> None:
+        if number == 50:
+            jobs.cancel(job_ids[0])
+
+    activity = Counting(steps=1_000_000, on_step=on_step)
+    job_ids.append(_submit(jobs, activities, activity).id)
+
+    while turns.run():
+        pass
+
+    ended = jobs.get(job_ids[0])
+    assert (ended.state, ended.result) == (
+        JobState.CANCELLED,
+        {"counted": activity.steps_done, "partial": True},
+    )
+    assert activity.steps_done == 51
+
+
+def test_a_finished_turn_shows_when_the_worker_last_did_something(turns: Turns) -> None:
+    before = turns.last_seen
+
+    turns.run()
+
+    assert turns.last_seen > before
