@@ -18,6 +18,7 @@ from services.store.crops import CropStore
 from services.store.jobs import JobStore
 from services.store.listener import Listener
 from services.store.sender import CropSender
+from services.store.series import SeriesStore
 from services.submission import Submissions
 from services.wakeups import WakeUp
 
@@ -31,6 +32,7 @@ class Application:
     jobs: JobStore
     chips: ChipStore
     models: ModelStore
+    series: SeriesStore
     listener: Listener
     submissions: Submissions
     classifications: Classifications
@@ -61,6 +63,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             jobs=jobs,
             chips=ChipStore(connection, lease_s=settings.lease_s),
             models=models,
+            series=SeriesStore(connection),
             listener=listener,
             submissions=Submissions(jobs, models, wake_up, max_queued_jobs=settings.max_queued_jobs),
             classifications=classifications,

@@ -53,7 +53,7 @@ class JobAnswer(Schema):
     """A job."""
 
     id: str
-    kind: Literal["training", "evaluation", "classification"]
+    kind: Literal["training", "evaluation", "calibration", "classification"]
     user: str
     model: str
     params: dict[str, Any]
@@ -86,7 +86,7 @@ class JobsQuery(Schema):
     """Which jobs to list."""
 
     state: Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"] | None = None
-    kind: Literal["training", "evaluation", "classification"] | None = None
+    kind: Literal["training", "evaluation", "calibration", "classification"] | None = None
     user: Name | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(max_length=200)] | None = None
@@ -99,10 +99,13 @@ class WaitQuery(Schema):
 
 
 class ClassifyQuery(Schema):
-    """How long the client waits, and from when on nobody wants the answer."""
+    """How long the client waits, from when on nobody wants the answer, and how often to read."""
 
     wait: Annotated[float, Field(ge=0, le=60, description="Seconds.")] = 10.0
     deadline: Annotated[float | None, Field(gt=0, le=86_400, description="Seconds from now.")] = None
+    repeats: Annotated[
+        int, Field(ge=1, le=64, description="How often each image is read; the mean of its scores counts.")
+    ] = 1
 
 
 class ImagesBody(Schema):
@@ -182,7 +185,7 @@ class ChipAnswer(Schema):
     """A chip as its worker reports it."""
 
     id: str
-    state: Literal["ready", "starting", "absent"]
+    state: Literal["ready", "drifted", "starting", "absent"]
     backend: str | None
     identifier: str | None
     holder: dict[str, Any] | None
@@ -191,12 +194,27 @@ class ChipAnswer(Schema):
     gain: float | None
     noise_std: float | None
     self_test: dict[str, float] | None
+    canary: dict[str, Any] | None
 
 
 class ChipsAnswer(Schema):
     """All chips."""
 
     chips: list[ChipAnswer]
+
+
+class SeriesQuery(Schema):
+    """How many points."""
+
+    limit: Annotated[int, Field(ge=1, le=5000)] = 500
+
+
+class SeriesAnswer(Schema):
+    """Measurements of a chip; `at` of each point is in Unix seconds."""
+
+    chip: str
+    series: Literal["canary", "shadow"]
+    points: list[dict[str, float]]
 
 
 class WaitingCropsAnswer(Schema):

@@ -111,6 +111,18 @@ class Client:
         """
         return self._submit("evaluation", model, {"version": str(version), **params}, wait)
 
+    def calibrate(self, chip: str | None = None, *, wait: bool = False) -> Job:
+        """A new calibration of a chip, or of any that is free.
+
+        Args:
+            chip: its id.
+            wait: return only when it has succeeded.
+
+        Raises:
+            JobFailedError: waited for, it ended without a calibration.
+        """
+        return self._submit("calibration", None, {"chip": chip}, wait)
+
     def classify(
         self,
         images: Images,
@@ -261,9 +273,9 @@ class Client:
         except ConnectionFailedError:
             return False
 
-    def _submit(self, kind: str, model: str, params: Mapping[str, Any], wait: bool) -> Job:
+    def _submit(self, kind: str, model: str | None, params: Mapping[str, Any], wait: bool) -> Job:
         given = {name: value for name, value in params.items() if value is not None}
-        request = {"kind": kind, "model": model, "params": given}
+        request = {"kind": kind, "params": given, **({"model": model} if model else {})}
         job = self._job_of(self._transport.call("POST", "/v1/jobs", json=request, headers=fresh_key()))
         return self.wait(job).expect_success() if wait else job
 

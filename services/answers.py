@@ -29,16 +29,19 @@ class Provenance:
     transferred: bool
     batch_crops: int
     chip_s: float
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to one part of a request.
 
-    `scores` are (count, 10) int8 as the chip's ADC gave them, `confidences` (count,) float32 in 0..1. `slot`
-    is the place of the part's first crop in its batch. `problem` is set instead when the crops were not run.
+    `digits` are (count,) uint8; `scores` are (count, 10) int8 as the chip's ADC gave them, or the rounded mean
+    of several readings; `confidences` are (count,) float32 in 0..1. `slot` is the place of the part's first crop
+    in its batch. `problem` is set instead when the crops were not run.
     """
 
+    digits: bytes = b""
     scores: bytes = b""
     confidences: bytes = b""
     slot: int = 0
@@ -50,6 +53,7 @@ class Answer:
         """The answer as bytes."""
         packed: bytes = msgpack.packb(
             [
+                self.digits,
                 self.scores,
                 self.confidences,
                 self.slot,
@@ -63,16 +67,14 @@ class Answer:
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """The inverse of `pack`."""
-        scores, confidences, slot, waiting_s, provenance, problem = msgpack.unpackb(packed)
-        return cls(
-            scores, confidences, slot, waiting_s, Provenance(**provenance) if provenance else None, problem
-        )
+        digits, scores, confidences, slot, waiting_s, origin, problem = msgpack.unpackb(packed)
+        provenance = Provenance(**origin) if origin else None
+        return cls(digits, scores, confidences, slot, waiting_s, provenance, problem)
 
     def predictions(self) -> list[dict[str, Any]]:
-        """One dictionary per crop, in the order sent; equal scores go to the smaller digit."""
+        """One dictionary per crop, in the order sent."""
         assert self.provenance is not None
         table = np.frombuffer(self.scores, np.int8).reshape(-1, 10)
-        digits = table.argmax(axis=1).tolist()
         confidences = np.frombuffer(self.confidences, np.float32).round(4).astype(float).tolist()
         return [
             {
@@ -83,7 +85,7 @@ class Answer:
                 "slot": self.slot + i,
             }
             for i, (digit, scores, confidence) in enumerate(
-                zip(digits, table.tolist(), confidences, strict=True)
+                zip(self.digits, table.tolist(), confidences, strict=True)
             )
         ]
 

@@ -26,7 +26,10 @@ _LOOK_EVERY_S: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Crops to classify: `crops` are (n, 784) bytes. `wait_s` is how long the client waits for the answer."""
+    """Crops to classify: `crops` are (n, 784) bytes, each to be read `repeats` times.
+
+    `wait_s` is how long the client waits for the answer, `deadline_s` from when on nobody wants it.
+    """
 
     user: User
     model: str
@@ -34,6 +37,7 @@ class Request:
     crops: bytes
     wait_s: float
     deadline_s: float | None = None
+    repeats: int = 1
     idempotency: Idempotency = NO_KEY
 
     @property
@@ -90,7 +94,7 @@ class Classifications:
             JobKind.CLASSIFICATION,
             request.user,
             request.model,
-            {"version": version, "crops": request.count},
+            {"version": version, "crops": request.count, "repeats": request.repeats},
         )
         lane = Lane(request.model, version, request.user.name)
         parts = list(_divide(request.crops))
@@ -106,6 +110,7 @@ class Classifications:
                     reply_to=self._listener.reply_to if request.wait_s > 0 else "",
                     deadline_at=deadline_at,
                     record=job,
+                    repeats=request.repeats,
                     idempotency=request.idempotency,
                 )
                 wake_all(self._wake_up, accepted.asleep)
@@ -113,7 +118,7 @@ class Classifications:
                     return self._answer_again(accepted.id, request.wait_s)
                 answers = reply.wait(request.wait_s) if request.wait_s > 0 else None
             else:
-                self._sender.send(Parcel(job.id, lane, *parts[0], deadline_at), reply)
+                self._sender.send(Parcel(job.id, lane, *parts[0], deadline_at, request.repeats), reply)
                 answers = reply.wait(request.wait_s)
                 if answers is None:
                     answers = self._record_late(job, lane, reply)

@@ -140,7 +140,7 @@ class Inspections:
             unfinished = self._jobs.unfinished()
             charged = {user: Charge(seconds, at) for user, (seconds, at) in self._jobs.charged().items()}
             order = queue_order(
-                [LongJob(job.id, job.user, job.created_at) for job in unfinished],
+                [LongJob(job.id, job.user, job.created_at, job.kind.is_care) for job in unfinished],
                 charged,
                 time.time(),
                 self._policy,

@@ -12,12 +12,18 @@ class JobKind(StrEnum):
 
     TRAINING = "training"
     EVALUATION = "evaluation"
+    CALIBRATION = "calibration"
     CLASSIFICATION = "classification"
 
     @property
     def is_long(self) -> bool:
         """Whether the work is done in slices, in turns with others."""
         return self is not JobKind.CLASSIFICATION
+
+    @property
+    def is_care(self) -> bool:
+        """Whether the work is for the chip itself, and goes before other long work."""
+        return self is JobKind.CALIBRATION
 
 
 class JobState(StrEnum):

@@ -23,7 +23,8 @@ class Origin(BaseModel):
     """What the author of a checkpoint knows of it: where the weights come from, and how good they are.
 
     `gain` (ADC counts per weight and activation LSB) and `noise_std` (ADC LSB) are those it learnt with.
-    `score_scale` multiplies the scores before the softmax that gives the confidence.
+    `identifier` is the hardware's own name, `chip` its name in the service. `score_scale` multiplies the scores
+    before the softmax that gives the confidence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +39,7 @@ class Origin(BaseModel):
     execution: str
     backend: str
     chip: str
+    identifier: str
     calibration: dict[str, Any] | None
     gain: float
     noise_std: float

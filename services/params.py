@@ -46,9 +46,17 @@ class TrainingParams(Params):
     learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     execution: Annotated[
-        Literal["mock", "float32"],
-        Field(description="`mock`: hxtorch's mock arithmetic; `float32`: plain layers, as a reference."),
+        Literal["mock", "chip", "mock-then-chip", "float32"],
+        Field(
+            description="Where to learn. `mock`: in hxtorch's mock arithmetic; `chip`: with the chip in the loop; "
+            "`mock-then-chip`: one after the other; `float32`: in plain layers, as a reference."
+        ),
     ] = "mock"
+    start_from: Annotated[
+        str | None, Field(description="Version of the same model to learn on from; a number or an alias.")
+    ] = None
+    chip_epochs: Annotated[int | None, Field(ge=1, le=50, description="Epochs in the chip's loop.")] = None
+    chip_learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
     dataset: Annotated[
         Literal["auto", "mnist", "digits"],
         Field(description="`auto`: MNIST where it is found, else the digits inside scikit-learn."),
@@ -61,16 +69,24 @@ class EvaluationParams(Params):
 
     version: Annotated[str, Field(description="A version number or an alias.")] = "latest"
     execution: Annotated[
-        Literal["mock", "quantised", "float32"],
-        Field(description="`quantised` is the mock without noise."),
+        Literal["mock", "quantised", "float32", "chip"],
+        Field(description="`quantised` is the mock without noise, `chip` the chip itself."),
     ] = "mock"
+    repeats: Annotated[int, Field(ge=1, le=64, description="Readings of each crop; their mean counts.")] = 1
     dataset: Literal["auto", "mnist", "digits"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
+
+
+class CalibrationParams(Params):
+    """A calibration of one chip."""
+
+    chip: Annotated[Name | None, Field(description="The chip's id; any that is free when left out.")] = None
 
 
 PARAMS_OF: Final[Mapping[JobKind, type[Params]]] = {
     JobKind.TRAINING: TrainingParams,
     JobKind.EVALUATION: EvaluationParams,
+    JobKind.CALIBRATION: CalibrationParams,
 }
 
 
@@ -79,11 +95,14 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    kind: Annotated[Literal["training", "evaluation"], Field(description="What to do.")]
-    model: Annotated[Name, Field(description="The model's name; a training makes it if it is new.")]
+    kind: Annotated[Literal["training", "evaluation", "calibration"], Field(description="What to do.")]
+    model: Annotated[
+        Name | None,
+        Field(description="The model's name; a training makes it if it is new. A calibration has none."),
+    ] = None
     params: Annotated[
         dict[str, Any],
-        Field(description="`TrainingParams` or `EvaluationParams`, by kind."),
+        Field(description="`TrainingParams`, `EvaluationParams` or `CalibrationParams`, by kind."),
     ] = {}
 
     def validated_params(self) -> Params:
@@ -92,6 +111,10 @@ class JobRequest(BaseModel):
         Raises:
             InvalidInputError: naming each field that is wrong, and what it should be.
         """
+        if self.kind == "calibration" and self.model is not None:
+            raise InvalidInputError("model: a calibration is of a chip, not of a model; leave the model out")
+        if self.kind != "calibration" and self.model is None:
+            raise InvalidInputError(f"model: a {self.kind} needs the name of its model")
         return validate_params(JobKind(self.kind), self.params)
 
 

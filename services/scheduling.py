@@ -2,10 +2,11 @@
 
 1. Crops first. The version whose oldest crop has waited longest goes next, but the one on the chip goes on
    while nobody else has waited longer than a switch is worth. Who shares a batch, shares it evenly.
-2. Long work in slices: the next is the first job of the user charged the least chip time lately. A slice
+2. Care of the chip: a measurement that is due, a calibration.
+3. Long work in slices: the next is the first job of the user charged the least chip time lately. A slice
    gives way to crops at the next mini-batch.
-3. Under a flood of crops long work keeps a guaranteed share: while it is below, it gets a short slice that
-   does not give way.
+4. Under a flood of crops long work keeps a guaranteed share: while it is below, it gets a short slice that
+   does not give way. Care counts as long work here.
 
 All times are seconds; instants are Unix seconds of one clock.
 """
@@ -46,6 +47,7 @@ class LongJob:
     id: str
     user: str
     created_at: float
+    is_care: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Situation:
     charged: Mapping[str, Charge] | None = None
     on_chip: str | None = None
     long_share: float = 0.0
+    canary_is_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +92,37 @@ class RunSlice:
     yields_after_s: float
 
 
-Unit = ClassifyBatch | RunSlice
+@dataclass(frozen=True, slots=True)
+class MeasureCanary:
+    """Measure how the chip is."""
+
+
+Unit = ClassifyBatch | RunSlice | MeasureCanary
 """What the chip does in one go."""
 
 
 def next_unit(situation: Situation, policy: Policy) -> Unit | None:
     """What the chip does next, or None when nothing waits."""
     job = next_job(situation, policy)
-    if situation.waiting:
-        if job is not None and situation.long_share < policy.long_work_share:
-            return RunSlice(job.id, policy.guaranteed_slice_s, policy.guaranteed_slice_s)
+    if situation.waiting and situation.long_share >= policy.long_work_share:
         return _next_batch(situation, policy)
-    if job is not None:
-        return RunSlice(job.id, policy.quantum_s, 0.0)
-    return None
+    if situation.canary_is_due:
+        return MeasureCanary()
+    if job is None:
+        return _next_batch(situation, policy) if situation.waiting else None
+    if situation.waiting:
+        return RunSlice(job.id, policy.guaranteed_slice_s, policy.guaranteed_slice_s)
+    return RunSlice(job.id, policy.quantum_s, 0.0)
 
 
 def next_job(situation: Situation, policy: Policy) -> LongJob | None:
-    """The long job that goes next: of the user charged least, and of theirs the oldest."""
+    """The long job that goes next: care first, then of the user charged least, and of theirs the oldest."""
     charged = situation.charged or {}
 
-    def rank(job: LongJob) -> tuple[float, float, str]:
+    def rank(job: LongJob) -> tuple[bool, float, float, str]:
         charge = charged.get(job.user)
         return (
+            not job.is_care,
             charge.now(situation.now, policy.half_life_s) if charge else 0.0,
             job.created_at,
             job.id,
@@ -157,16 +168,18 @@ def queue_order(
 
     Each slice charges its user one quantum, so that users take turns as they will on the chip.
     """
+    in_time = sorted(jobs, key=lambda job: (job.created_at, job.id))
+    order = [job.id for job in in_time if job.is_care]
     of_user: dict[str, list[LongJob]] = {}
-    for job in sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True):
-        of_user.setdefault(job.user, []).append(job)
+    for job in reversed(in_time):
+        if not job.is_care:
+            of_user.setdefault(job.user, []).append(job)
     users = []
     for user, theirs in of_user.items():
         charge = charged.get(user)
         seconds = charge.now(now, policy.half_life_s) if charge else 0.0
         users.append((seconds, theirs[-1].created_at, theirs[-1].id, user))
     heapq.heapify(users)
-    order = []
     while users:
         seconds, _, _, user = heapq.heappop(users)
         theirs = of_user[user]

@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Mapping
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -23,7 +24,9 @@ ChipChoice = Literal["auto", "emulator", "mock", "hxtorch"]
 class Settings(BaseSettings):
     """What an operator may set; each field is the variable `HXSERVE_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False, env_parse_none_str="none"
+    )
 
     data_dir: Annotated[Path, Field(description="Folder of models, saves and, when embedded, Redis.")] = Path(
         "data"
@@ -62,6 +65,16 @@ class Settings(BaseSettings):
         float,
         Field(ge=1, description="A chip has drifted when its canary's score is so many times its reference."),
     ] = 1.3
+    canary_every_s: Annotated[float, Field(gt=0, description="Time between two canaries.")] = 300.0
+    calibrate_at: Annotated[
+        time | None, Field(description="Time of day, UTC, of the nightly calibration; `none` for never.")
+    ] = time(3, 0)
+    recalibrate_on_drift: Annotated[
+        bool, Field(description="Calibrate a chip whose canary is beyond its limit.")
+    ] = True
+    shadow_share: Annotated[
+        float, Field(ge=0, le=1, description="Share of batches that the chip's mock twin reads too.")
+    ] = 0.0
     mnist: Annotated[Path | None, Field(description="Folder that holds MNIST in torchvision's layout.")] = (
         None
     )

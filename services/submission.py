@@ -9,7 +9,7 @@ from typing import Any, Final
 from services.errors import InvalidInputError
 from services.jobs import Job, JobKind, JobState
 from services.models import ModelStore
-from services.params import EvaluationParams, JobRequest
+from services.params import EvaluationParams, JobRequest, TrainingParams
 from services.store.jobs import Idempotency, JobStore
 from services.users import User
 from services.wakeups import WakeUp, wake_all
@@ -62,15 +62,18 @@ class Submissions:
 
         Raises:
             InvalidInputError: the options are not those of the kind.
-            ModelNotFoundError: the version to evaluate does not exist.
+            ModelNotFoundError: the version to evaluate or to start from does not exist.
             IdempotencyConflictError: the key was used for another request.
             QueueFullError: too many jobs are unfinished.
         """
         params = request.validated_params()
         if isinstance(params, EvaluationParams):
-            version = self._models.resolve(request.model, params.version)
+            version = self._models.resolve(request.model or "", params.version)
             params = params.model_copy(update={"version": version})
-        job = new_job(JobKind(request.kind), user, request.model, params.model_dump())
+        if isinstance(params, TrainingParams) and params.start_from is not None:
+            parent = self._models.resolve(request.model or "", params.start_from)
+            params = params.model_copy(update={"start_from": parent})
+        job = new_job(JobKind(request.kind), user, request.model or "", params.model_dump())
         body = json.dumps(request.model_dump(), sort_keys=True).encode()
         accepted = self._jobs.submit(job, bind_key(user, key, body), most=self._max_queued_jobs)
         wake_all(self._wake_up, accepted.asleep)

@@ -23,6 +23,8 @@ class User:
 
 
 ADMIN: Final = User("admin", is_admin=True)
+SYSTEM: Final = User("system")
+"""The chip's own care is done in this name."""
 
 
 class Tokens:

@@ -19,8 +19,10 @@ from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
 from services.store.crops import CropStore
 from services.store.jobs import HALF_LIFE_S, JobStore
-from worker.activities import Activity, EvaluationActivity, TrainingActivity
+from services.store.series import SeriesStore
+from worker.activities import Activity, CalibrationActivity, EvaluationActivity, TrainingActivity
 from worker.batches import Batches
+from worker.care import Care, CareSchedule
 from worker.celery_app import create_app, send_wake_up
 from worker.checkpoints import Saves
 from worker.chip import ChipSession, open_chip
@@ -31,6 +33,7 @@ from worker.long_work import LongWork
 from worker.presence import Presence
 from worker.recovery import recover_jobs
 from worker.serving import LoadedVersions
+from worker.shadow import Shadow
 from worker.turns import Turns
 
 REFUSED_EXIT: Final = 1
@@ -96,6 +99,10 @@ def _serve(
     saves = Saves(settings.saves_dir)
     mark = ExecutingMark(settings.saves_dir / f"{settings.chip_id}.executing")
     recover_jobs(lease, jobs, saves, mark)
+    series = SeriesStore(connection)
+    schedule = CareSchedule(settings.canary_every_s, settings.calibrate_at, settings.recalibrate_on_drift)
+    care = Care(lease, session, series, jobs, schedule)
+    shadow = Shadow(lease, series, share=settings.shadow_share)
 
     def take_up(job: Job) -> Activity:
         match job.kind:
@@ -103,13 +110,20 @@ def _serve(
                 return TrainingActivity(job, session, datasets, models, saves)
             case JobKind.EVALUATION:
                 return EvaluationActivity(job, session, datasets, models)
+            case JobKind.CALIBRATION:
+                return CalibrationActivity(job, session, care.after_calibration)
             case JobKind.CLASSIFICATION:
                 raise InvalidInputError("a classification is not worked on in slices")
 
     long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=settings.save_every_s)
     stack.callback(long_work.save_all)
     batches = Batches(
-        lease, session, crops, LoadedVersions(session, models), batch_crops=settings.batch_crops
+        lease,
+        session,
+        crops,
+        LoadedVersions(session, models),
+        shadow,
+        batch_crops=settings.batch_crops,
     )
     policy = Policy(
         batch_crops=settings.batch_crops,
@@ -117,7 +131,7 @@ def _serve(
         long_work_share=settings.long_work_share,
         half_life_s=HALF_LIFE_S,
     )
-    turns = Turns(lease, chips, jobs, batches, long_work, policy, turn_s=settings.turn_s)
+    turns = Turns(lease, chips, jobs, batches, long_work, care, policy, turn_s=settings.turn_s)
 
     def take_turn() -> bool:
         if not turns.have_begun:
@@ -131,7 +145,12 @@ def _serve(
     presence = Presence(
         lease,
         chips,
-        lambda: {"ready": turns.have_begun, "crop_s": batches.crop_s, **session.describe()},
+        lambda: {
+            "ready": turns.have_begun,
+            "crop_s": batches.crop_s,
+            **session.describe(),
+            **care.describe(),
+        },
         wake=lambda: wake_up(lease.chip),
         last_turn=lambda: turns.last_seen,
         lease_s=settings.lease_s,

@@ -1,5 +1,6 @@
 """Long jobs as the chip works on them: one mini-batch after the other, resumable in between."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -8,8 +9,9 @@ from services.jobs import Job, JobKind
 from services.manifest import Origin
 from services.models import ModelStore
 from services.params import EvaluationParams, TrainingParams, validate_params
-from worker.checkpoints import Saves, pack_weights, read_weights, shape_of, software_versions, spec_of
+from worker.checkpoints import Saves, pack_weights, read_version, shape_of, software_versions, spec_of
 from worker.chip import ChipSession
+from worker.chip.session import CalibrationOutcome
 from worker.datasets import Datasets
 from worker.learning.errors import LearningError, StateMismatchError
 from worker.learning.evaluation import Evaluator
@@ -71,15 +73,22 @@ class TrainingActivity:
         self._models = models
         self._saves = saves
         self._dataset = datasets.get(params.dataset)
+        _need_chip(session, params.execution)
+        spec, start_from = _spec_of(params), None
+        if params.start_from is not None:
+            parent = read_version(models, job.model, params.start_from)
+            spec, start_from = spec_of(parent.manifest.network), parent.weights
         try:
-            self._trainer = Trainer(
-                _recipe_of(params),
-                _spec_of(params),
-                self._dataset,
-                session.perceptron,
-                execution=params.execution,
-                mock_parameter=session.mock_parameter,
-            )
+            with session.guarded():
+                self._trainer = Trainer(
+                    _recipe_of(params),
+                    spec,
+                    self._dataset,
+                    session.perceptron,
+                    execution=params.execution,
+                    mock_parameter=session.mock_parameter,
+                    start_from=start_from,
+                )
         except LearningError as error:
             raise InvalidInputError(f"this training cannot be run: {error}") from None
         self._last: tuple[float, float] = (0.0, 0.0)
@@ -109,7 +118,8 @@ class TrainingActivity:
 
     def step(self) -> None:
         """Runs one mini-batch of training or test."""
-        measured = self._trainer.step()
+        with self._session.guarded():
+            measured = self._trainer.step()
         if measured.phase == "training":
             self._last = (measured.loss, measured.accuracy)
 
@@ -118,8 +128,8 @@ class TrainingActivity:
         trainer = self._trainer
         loss, accuracy = self._last
         return {
-            "epoch": min(trainer.epoch + 1, trainer.recipe.epochs),
-            "epochs_total": trainer.recipe.epochs,
+            "epoch": min(trainer.epoch + 1, trainer.plan.epochs_total),
+            "epochs_total": trainer.plan.epochs_total,
             "step": trainer.step_count,
             "steps_total": trainer.steps_total,
             "loss": round(loss, 6),
@@ -159,11 +169,13 @@ class TrainingActivity:
                 execution=trainer.execution,
                 backend=session["backend"],
                 chip=self._session.chip,
+                identifier=session["identifier"],
                 calibration=session["calibration"],
-                gain=session["gain"],
-                noise_std=session["noise_std"],
-                score_scale=trainer.recipe.logit_scale,
+                gain=trainer.mock_parameter.gain,
+                noise_std=trainer.mock_parameter.noise_std,
+                score_scale=trainer.score_scale,
                 seed=trainer.recipe.seed,
+                parent=self._params.start_from,
                 partial=partial,
                 software=software_versions(),
             ),
@@ -190,18 +202,20 @@ class EvaluationActivity:
         params = validate_params(JobKind.EVALUATION, job.params)
         assert isinstance(params, EvaluationParams)
         self._params = params
+        self._session = session
         self._dataset = datasets.get(params.dataset)
-        manifest = models.manifest(job.model, params.version)
-        weights = read_weights(models.weights(job.model, params.version), f"{job.model}@{params.version}")
+        _need_chip(session, params.execution)
+        version = read_version(models, job.model, params.version)
         self._evaluator = Evaluator(
-            spec_of(manifest.network),
-            weights,
+            spec_of(version.manifest.network),
+            version.weights,
             self._dataset.test_images,
             self._dataset.test_labels,
             session.perceptron,
             execution=params.execution,
             mock_parameter=session.mock_parameter,
-            logit_scale=manifest.score_scale,
+            logit_scale=version.manifest.score_scale,
+            repeats=params.repeats,
             seed=params.seed,
         )
 
@@ -222,7 +236,8 @@ class EvaluationActivity:
 
     def step(self) -> None:
         """Reads one mini-batch."""
-        self._evaluator.step()
+        with self._session.guarded():
+            self._evaluator.step()
 
     def metrics(self) -> dict[str, Any]:
         """Position and data set."""
@@ -249,12 +264,68 @@ class EvaluationActivity:
         return None
 
 
+class CalibrationActivity:
+    """A calibration: one step, which the chip cannot be interrupted in."""
+
+    def __init__(self, job: Job, session: ChipSession, when_done: Callable[[], None]) -> None:
+        del job
+        self._session = session
+        self._when_done = when_done
+        self._outcome: CalibrationOutcome | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the chip is calibrated."""
+        return self._outcome is not None
+
+    @property
+    def steps_done(self) -> int:
+        """1 when it is done."""
+        return int(self.finished)
+
+    @property
+    def steps_total(self) -> int:
+        """1."""
+        return 1
+
+    def step(self) -> None:
+        """Calibrates the chip."""
+        self._outcome = self._session.calibrate()
+        self._when_done()
+
+    def metrics(self) -> dict[str, Any]:
+        """Position."""
+        return {"step": self.steps_done, "steps_total": self.steps_total}
+
+    def save(self) -> None:
+        """Keeps nothing: a calibration starts again."""
+
+    def complete(self) -> dict[str, Any]:
+        """Where the calibration is, and how the chip is with it."""
+        assert self._outcome is not None
+        return {"chip": self._session.chip, **self._outcome.as_json()}
+
+    def keep_part(self) -> dict[str, Any] | None:
+        """Nothing is kept of a cancelled calibration."""
+        return None
+
+
+def _need_chip(session: ChipSession, execution: str) -> None:
+    if "chip" in execution and session.backend == "mock":
+        raise InvalidInputError(
+            f"execution {execution!r} needs a chip, and {session.chip} is the mock; start the worker with "
+            "`--chip emulator` or `--chip hxtorch`, or choose another execution"
+        )
+
+
 def _recipe_of(params: TrainingParams) -> Recipe:
     given = {
         "epochs": params.epochs,
         "batch_size": params.batch_size,
         "learning_rate": params.learning_rate,
         "seed": params.seed,
+        "chip_epochs": params.chip_epochs,
+        "chip_learning_rate": params.chip_learning_rate,
     }
     return resolve(params.recipe, {name: value for name, value in given.items() if value is not None})
 

@@ -13,10 +13,12 @@ import numpy as np
 from services.answers import CROP_BYTES, Answer, Provenance, problem_of
 from services.errors import ExpiredError, HxserveError, JobCrashedError
 from services.jobs import JobState
+from services.manifest import Manifest
 from services.store.chips import Lease
 from services.store.crops import CropStore, Entry, Finished
 from worker.chip import ChipSession
 from worker.serving import LoadedVersions
+from worker.shadow import Shadow
 
 _MOST_CLAIMS: Final = 3
 _PACE_WEIGHT: Final = 0.05
@@ -32,6 +34,7 @@ class Batches:
         session: ChipSession,
         crops: CropStore,
         versions: LoadedVersions,
+        shadow: Shadow,
         *,
         batch_crops: int,
     ) -> None:
@@ -39,6 +42,7 @@ class Batches:
         self._session = session
         self._crops = crops
         self._versions = versions
+        self._shadow = shadow
         self._batch_crops = batch_crops
         self.on_chip: str | None = None
         """The version whose weights were used last."""
@@ -79,16 +83,19 @@ class Batches:
             answers = self._read(batch, now)
             elapsed_s = time.monotonic() - started
             self._finish(batch, answers, elapsed_s)
+            self._shadow.keep()
             now += elapsed_s
 
     def _fitting(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-        batch: list[Entry] = []
-        for entry in entries:
-            if batch and sum(e.count for e in batch) + entry.count > self._batch_crops:
-                yield batch
-                batch = []
-            batch.append(entry)
-        if batch:
+        for repeats, alike in groupby(sorted(entries, key=_repeats), _repeats):
+            batch: list[Entry] = []
+            crops = 0
+            for entry in alike:
+                if batch and (crops + entry.count) * repeats > self._batch_crops:
+                    yield batch
+                    batch, crops = [], 0
+                batch.append(entry)
+                crops += entry.count
             yield batch
 
     def _read(self, batch: list[Entry], now: float) -> list[Answer]:
@@ -102,43 +109,48 @@ class Batches:
                 _log.exception("a batch of %s failed", to_run[0].lane)
                 problems |= {entry.key: error for entry in to_run}
         return [
-            Answer(problem=problem_of(problems[entry.key]))
-            if entry.key in problems
-            else answers[entry.key]
+            Answer(problem=problem_of(problems[entry.key])) if entry.key in problems else answers[entry.key]
             for entry in batch
         ]
 
     def _run_on_chip(self, batch: list[Entry], now: float) -> dict[tuple[str, int], Answer]:
-        lane = batch[0].lane
+        lane, repeats = batch[0].lane, batch[0].repeats
         version = self._versions.get(lane.model, lane.version)
         crops = np.frombuffer(b"".join(entry.crops for entry in batch), np.uint8).reshape(-1, CROP_BYTES)
         started = time.monotonic()
-        scores = version.classifier.scores(crops)
+        with self._session.guarded():
+            reading = version.read(crops, repeats)
         chip_s = time.monotonic() - started
         self.on_chip = f"{lane.model}@{lane.version}"
-        confidences = version.confidences(scores)
         provenance = Provenance(
             model=lane.model,
             version=lane.version,
             chip=self._session.chip,
             backend=self._session.backend,
             calibration=self._session.calibration,
-            transferred=version.manifest.execution == "chip" and version.manifest.chip != self._session.chip,
+            transferred=self._is_transferred(version.manifest),
             batch_crops=len(crops),
             chip_s=chip_s,
+            repeats=repeats,
         )
         answers, slot = {}, 0
         for entry in batch:
             end = slot + entry.count
             answers[entry.key] = Answer(
-                scores=scores[slot:end].tobytes(),
-                confidences=confidences[slot:end].tobytes(),
+                digits=reading.digits[slot:end].tobytes(),
+                scores=reading.scores[slot:end].tobytes(),
+                confidences=reading.confidences[slot:end].tobytes(),
                 slot=slot,
                 waiting_s=max(0.0, now - entry.accepted_at),
                 provenance=provenance,
             )
             slot = end
+        self._shadow.compare(version, crops, reading.digits)
         return answers
+
+    def _is_transferred(self, manifest: Manifest) -> bool:
+        """Whether a model learnt in the loop of another chip."""
+        return "chip" in manifest.execution and manifest.identifier != self._session.identifier
 
     def _finish(self, batch: list[Entry], answers: list[Answer], elapsed_s: float) -> None:
         crops = sum(entry.count for entry in batch)
@@ -161,6 +173,10 @@ class Batches:
                 finished.append(Finished(entry, packed))
         packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
         self._crops.finish(self._lease, finished, packed_replies, charges)
+
+
+def _repeats(entry: Entry) -> int:
+    return entry.repeats
 
 
 def _problem(entry: Entry) -> HxserveError | None:

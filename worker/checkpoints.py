@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from services.errors import CheckpointDamagedError, StorageError
 from services.files import write_durably
-from services.manifest import NetworkShape
+from services.manifest import Manifest, NetworkShape
+from services.models import ModelStore
 from services.params import explain
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.training_state import TrainerState
@@ -40,6 +42,25 @@ def read_weights(packed: bytes, name: str) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise CheckpointDamagedError(f"the weights of {name} are not a safetensors file: {error}") from None
     return weights
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version as it was published."""
+
+    manifest: Manifest
+    weights: dict[str, Tensor]
+
+
+def read_version(models: ModelStore, model: str, version: str) -> Version:
+    """A version's manifest and weights, checked.
+
+    Raises:
+        ModelNotFoundError: it was deleted.
+        CheckpointDamagedError: its files are not what was published.
+    """
+    manifest = models.manifest(model, version)
+    return Version(manifest, read_weights(models.weights(model, version), f"{model}@{version}"))
 
 
 def spec_of(shape: NetworkShape) -> NetworkSpec:

@@ -66,7 +66,8 @@ class LongWork:
 
     def may_run(self, job: Job) -> bool:
         """Whether a job is for this chip, and not left alone for a moment because the disk refused its save."""
-        elsewhere = job.state is JobState.RUNNING and job.provenance.get("chip") != self._session.chip
+        wanted = job.provenance.get("chip") if job.state is JobState.RUNNING else job.params.get("chip")
+        elsewhere = wanted not in {None, self._session.chip}
         return not elsewhere and self._resting.get(job.id, 0.0) <= time.monotonic()
 
     def unrecorded_s(self, user: str) -> float:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from services.errors import CheckpointDamagedError
 from services.manifest import Manifest
 from services.models import ModelStore
-from worker.checkpoints import read_weights, spec_of
+from worker.checkpoints import read_version, spec_of
 from worker.chip import ChipSession
 from worker.learning.errors import LearningError
 from worker.learning.inference import Classifier
@@ -21,13 +21,33 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Digits (count,) uint8, scores (count, 10) int8 and confidences (count,) float32, 0..1, of crops."""
+
+    digits: npt.NDArray[np.uint8]
+    scores: npt.NDArray[np.int8]
+    confidences: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedVersion:
-    """A version ready to classify."""
+    """A version ready to classify, and the same in mock arithmetic, its twin."""
 
     manifest: Manifest
     classifier: Classifier
+    twin: Classifier
 
-    def confidences(self, scores: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
+    def read(self, crops: npt.NDArray[np.uint8], repeats: int) -> Reading:
+        """What the chip reads in crops `(count, 784)`; equal scores go to the smaller digit."""
+        if repeats == 1:
+            scores = self.classifier.scores(crops)
+            return Reading(scores.argmax(axis=1).astype(np.uint8), scores, self.confidences(scores))
+        means = self.classifier.mean_scores(crops, repeats)
+        return Reading(
+            means.argmax(axis=1).astype(np.uint8), np.rint(means).astype(np.int8), self.confidences(means)
+        )
+
+    def confidences(self, scores: npt.NDArray[np.int8 | np.float32]) -> npt.NDArray[np.float32]:
         """How sure the network is of each best score, 0..1: `(count, 10)` to `(count,)`."""
         logits = scores.astype(np.float32) * self.manifest.score_scale
         logits -= logits.max(axis=1, keepdims=True)
@@ -54,18 +74,15 @@ class LoadedVersions:
         if key in self._loaded:
             self._loaded.move_to_end(key)
             return self._loaded[key]
-        manifest = self._models.manifest(model, version)
-        weights = read_weights(self._models.weights(model, version), f"{model}@{version}")
+        published = read_version(self._models, model, version)
+        spec, perceptron = spec_of(published.manifest.network), self._session.perceptron
         try:
-            classifier = Classifier(
-                spec_of(manifest.network),
-                weights,
-                self._session.perceptron,
-                mock=self._session.execution == "mock",
-            )
+            twin = Classifier(spec, published.weights, perceptron, mock=True)
+            is_mock = self._session.execution == "mock"
+            classifier = twin if is_mock else Classifier(spec, published.weights, perceptron, mock=False)
         except LearningError as error:
             raise CheckpointDamagedError(f"{model}@{version} does not fit its network: {error}") from None
-        loaded = self._loaded[key] = LoadedVersion(manifest, classifier)
+        loaded = self._loaded[key] = LoadedVersion(published.manifest, classifier, twin)
         _log.info("loaded %s@%s", model, version)
         if len(self._loaded) > _MOST_LOADED:
             self._loaded.popitem(last=False)

@@ -10,6 +10,7 @@ from services.scheduling import (
     Charge,
     ClassifyBatch,
     LongJob,
+    MeasureCanary,
     Policy,
     RunSlice,
     ShareMeter,
@@ -22,6 +23,7 @@ from services.store.chips import ChipStore, Lease, Look
 from services.store.crops import Lane
 from services.store.jobs import JobStore
 from worker.batches import Batches
+from worker.care import Care
 from worker.long_work import LongWork
 
 _SHORTEST_WAIT_S: Final = 0.01
@@ -39,6 +41,7 @@ class Turns:
         jobs: JobStore,
         batches: Batches,
         long_work: LongWork,
+        care: Care,
         policy: Policy,
         *,
         turn_s: float,
@@ -48,6 +51,7 @@ class Turns:
         self._jobs = jobs
         self._batches = batches
         self._long_work = long_work
+        self._care = care
         self._policy = policy
         self._turn_s = turn_s
         self._meter = ShareMeter()
@@ -71,6 +75,7 @@ class Turns:
         try:
             if may_have_lost_claims:
                 self._batches.recover(time.time())
+            self._care.see_to_calibration()
             while (left_s := end - time.monotonic()) > 0:
                 self.last_seen = time.monotonic()
                 unit, now = self._choose()
@@ -107,10 +112,11 @@ class Turns:
         return Situation(
             now=look.now,
             waiting=waiting,
-            jobs=[LongJob(job.id, job.user, job.created_at) for job in jobs],
+            jobs=[LongJob(job.id, job.user, job.created_at, job.kind.is_care) for job in jobs],
             charged=charged,
             on_chip=self._batches.on_chip,
             long_share=self._meter.long_share,
+            canary_is_due=self._care.canary_is_due,
         )
 
     def _run_unit(self, unit: Unit, now: float) -> None:
@@ -121,9 +127,11 @@ class Turns:
             case RunSlice():
                 job = self._unfinished[unit.job_id]
                 self._long_work.run_slice(job, unit.quantum_s, unit.yields_after_s, self._crops_wait)
+            case MeasureCanary():
+                self._care.measure_canary()
             case _:
                 assert_never(unit)
-        self._meter.note(time.monotonic() - started, is_long=isinstance(unit, RunSlice))
+        self._meter.note(time.monotonic() - started, is_long=not isinstance(unit, ClassifyBatch))
 
     def _crops_wait(self) -> bool:
         return self._chips.bell_rang(self._lease.chip)

@@ -1,15 +1,17 @@
 """Routes of the chip, the queue and the use of both."""
 
-from typing import Any
+from typing import Any, get_args
 
 from flask import Blueprint, Response, jsonify
 
 from api.application import application
 from api.documentation import SPEC, answers
 from api.representation import iso
-from api.schemas import ChipsAnswer, QueueAnswer, UsageAnswer
+from api.schemas import ChipsAnswer, QueueAnswer, SeriesAnswer, SeriesQuery, UsageAnswer
+from services.errors import NotFoundError
 from services.jobs import JobKind, JobState
 from services.store.chips import ChipRecord
+from services.store.series import SeriesName
 
 routes = Blueprint("chip", __name__, url_prefix="/v1")
 
@@ -21,6 +23,20 @@ def show_chips() -> Response:
     return jsonify({"chips": [_chip(record) for record in application().chips.records()]})
 
 
+@routes.get("/chip/<chip>/series/<series>")
+@SPEC.validate(query=SeriesQuery, resp=answers(200, SeriesAnswer, 404), tags=["chip"])
+def show_series(chip: str, series: str, query: SeriesQuery) -> Response:
+    """Show a chip's canary or shadow, the newest points, oldest first.
+
+    A point of `canary` has `score_lsb` and `limit_lsb`; one of `shadow` has `crops` and `disagreements`.
+    """
+    app = application()
+    if series not in get_args(SeriesName) or chip not in {record.chip for record in app.chips.records()}:
+        raise NotFoundError(f"there is no series {series!r} of a chip {chip!r}; there are canary and shadow")
+    name: SeriesName = "canary" if series == "canary" else "shadow"
+    return jsonify({"chip": chip, "series": series, "points": app.series.newest(chip, name, query.limit)})
+
+
 @routes.get("/queue")
 @SPEC.validate(resp=answers(200, QueueAnswer), tags=["chip"])
 def show_queue() -> Response:
@@ -29,7 +45,7 @@ def show_queue() -> Response:
     waiting = app.chips.waiting_crops()
     unfinished = app.jobs.unfinished()
     states = [job.state for job in unfinished]
-    served = [record for record in app.chips.records() if record.state == "ready"]
+    served = [record for record in app.chips.records() if record.is_serving]
     paces = [record.status["crop_s"] for record in served if record.status.get("crop_s")]
     return jsonify(
         {
@@ -78,6 +94,6 @@ def _chip(record: ChipRecord) -> dict[str, Any]:
         "since": iso(record.since),
         **{
             name: status.get(name)
-            for name in ("backend", "identifier", "calibration", "gain", "noise_std", "self_test")
+            for name in ("backend", "identifier", "calibration", "gain", "noise_std", "self_test", "canary")
         },
     }

@@ -63,7 +63,8 @@ def _classify(name: str, version: str) -> Response:
             crops=crops,
             wait_s=query.wait,
             deadline_s=query.deadline,
-            idempotency=bind_key(user, key, f"{name}@{version}".encode() + crops),
+            repeats=query.repeats,
+            idempotency=bind_key(user, key, f"{name}@{version} x {query.repeats}".encode() + crops),
         )
     )
     if isinstance(answer, Pending):

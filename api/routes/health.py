@@ -23,12 +23,13 @@ def live() -> Response:
 @routes.get("/readyz")
 @SPEC.validate(resp=_READY, security={}, tags=["health"])
 def ready() -> Response:
-    """Say whether Redis answers and a worker with a tested chip holds a lease."""
+    """Say whether Redis answers and a worker with a tested chip holds a lease, and which chips have drifted."""
     try:
-        served = any(record.state == "ready" for record in application().chips.records())
-        reasons = [] if served else ["no worker holds a chip"]
+        serving = [record for record in application().chips.records() if record.is_serving]
+        lacks = [] if serving else ["no worker holds a chip"]
+        remarks = [f"chip {record.chip} has drifted" for record in serving if record.state == "drifted"]
     except RedisUnavailableError as error:
-        reasons = [error.message]
-    response = jsonify({"status": "not ready" if reasons else "ok", "reasons": reasons})
-    response.status_code = 503 if reasons else 200
+        lacks, remarks = [error.message], []
+    response = jsonify({"status": "not ready" if lacks else "ok", "reasons": [*lacks, *remarks]})
+    response.status_code = 503 if lacks else 200
     return response

@@ -27,7 +27,7 @@ _PAGE = """<!doctype html>
 def show_page() -> Response:
     """The page."""
     try:
-        served = sum(record.state == "ready" for record in application().chips.records())
+        served = sum(record.is_serving for record in application().chips.records())
         state = f"Chips at work: {served}." if served else "No chip is at work right now."
     except RedisUnavailableError:
         state = "The record store does not answer right now."

@@ -7,8 +7,9 @@ from client.cli.jobs import jobs
 from client.cli.models import models
 from client.cli.options import common_options
 from client.cli.outcome import EXIT_CODES, CommandGroup
+from client.cli.staircase import staircase
 from client.cli.status import chip, queue, usage
-from client.cli.submission import evaluate, train
+from client.cli.submission import calibrate, evaluate, train
 from client.cli.up import up
 
 
@@ -23,7 +24,7 @@ def cli() -> None:
     """
 
 
-for _command in (up, train, evaluate, classify, jobs, models, chip, queue, usage):
+for _command in (up, train, evaluate, classify, calibrate, staircase, jobs, models, chip, queue, usage):
     cli.add_command(_command)
 
 

@@ -93,11 +93,11 @@ def _headline(job: Job) -> str:
         case "queued":
             place = f", {job.queue.position} of {job.queue.of}" if job.queue else ""
             when = f", {remaining(job.eta)}" if job.eta else ""
-            return f"{job.model}: queued{place}{when}"
+            return f"{job.model or job.kind}: queued{place}{when}"
         case "running" if "epoch" in job.metrics:
             return f"{job.model}: epoch {job.metrics['epoch']}/{job.metrics.get('epochs_total', '?')}"
         case state:
-            return f"{job.model}: {state}"
+            return f"{job.model or job.kind}: {state}"
 
 
 def _measures(job: Job) -> str:

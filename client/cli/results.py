@@ -14,7 +14,8 @@ def show_submitted(job: Job, *, as_json: bool) -> None:
         show_json(job.record)
         return
     remarks = standing(job)
-    show_line(f"{job.kind} of {job.model} submitted: {job.id}" + (f" ({remarks})" if remarks else ""))
+    subject = f"{job.kind} of {job.model}" if job.model else job.kind
+    show_line(f"{subject} submitted: {job.id}" + (f" ({remarks})" if remarks else ""))
     show_line(f"Watch it with `hxserve jobs watch {job.id}`.")
 
 
@@ -92,3 +93,5 @@ def _show_result(job: Job) -> None:
             f"loss {result.get('loss', float('nan')):.4f} on {result.get('crops', '?')} crops "
             f"of {result.get('dataset', '?')} ({result.get('execution', '?')})."
         )
+    if job.kind == "calibration" and result:
+        show_facts({name.replace("_", " "): value for name, value in result.items()})

@@ -1,4 +1,4 @@
-"""The commands that submit long work: `train` and `evaluate`."""
+"""The commands that submit long work: `train`, `evaluate` and `calibrate`."""
 
 from typing import Any
 
@@ -35,7 +35,12 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wai
 @click.option("--epochs", type=click.IntRange(min=1), help="Default: the recipe's.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Crops per step; default: the recipe's.")
 @click.option("--learning-rate", type=float, help="Default: the recipe's.")
-@click.option("--execution", type=click.Choice(["mock", "float32"]), help="Default: mock.")
+@click.option(
+    "--execution",
+    type=click.Choice(["mock", "chip", "mock-then-chip", "float32"]),
+    help="Where to learn; default mock.",
+)
+@click.option("--start-from", metavar="VERSION", help="Version of the same model to learn on from.")
 @click.option("--hidden", type=Numbers(), help="Sizes of the hidden layers; default 256,256.")
 @click.option("--shift", type=click.IntRange(min=0), help="Right shift of the converting ReLU; default 1.")
 @click.option("--num-sends", type=Numbers(), help="Per layer, how often its input is sent.")
@@ -58,7 +63,9 @@ def train(options: Options, /, model: str, no_wait: bool, **given: Any) -> None:
 @click.command()
 @click.option("--model", default="digits", show_default=True, help="Model to measure.")
 @click.option("--version", default="latest", show_default=True, help="A number or an alias.")
-@click.option("--execution", type=click.Choice(["mock", "quantised", "float32"]), help="Default: mock.")
+@click.option(
+    "--execution", type=click.Choice(["mock", "quantised", "float32", "chip"]), help="Default: mock."
+)
 @_DATASET
 @_SEED
 @_NO_WAIT
@@ -71,6 +78,17 @@ def evaluate(options: Options, /, model: str, version: str, no_wait: bool, **giv
     """
     client = options.client()
     _follow(options, client, client.evaluate(model, version, **given), no_wait)
+
+
+@click.command()
+@click.option("--chip", metavar="ID", help="The chip to calibrate; default: any that is free.")
+@_NO_WAIT
+@common_options
+@click.pass_obj
+def calibrate(options: Options, /, chip: str | None, no_wait: bool) -> None:
+    """Calibrate a chip: measure it, flatten its fixed pattern, and load what was found."""
+    client = options.client()
+    _follow(options, client, client.calibrate(chip), no_wait)
 
 
 def _follow(options: Options, client: Client, job: Job, no_wait: bool) -> None:

@@ -28,11 +28,18 @@ class ChipRecord:
     status: Mapping[str, Any]
 
     @property
-    def state(self) -> Literal["ready", "starting", "absent"]:
-        """`ready` when a worker holds the lease and its session passed the self-test."""
+    def state(self) -> Literal["ready", "drifted", "starting", "absent"]:
+        """`ready` when a worker holds the lease and its session passed the self-test; `drifted` chips serve too."""
         if self.holder is None:
             return "absent"
-        return "ready" if self.status.get("ready") else "starting"
+        if not self.status.get("ready"):
+            return "starting"
+        return "drifted" if self.status.get("drifted") else "ready"
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether the chip takes work."""
+        return self.state in {"ready", "drifted"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,11 +53,15 @@ class Parcel:
     count: int
     crops: bytes
     deadline_at: float | None
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One part of a request as a worker claimed it. `claims` counts how often, this time included."""
+    """One part of a request as a worker claimed it.
+
+    Each crop is to be read `repeats` times. `claims` counts how often the part was claimed, this time included.
+    """
 
     lane: Lane
     entry: str
@@ -68,11 +72,12 @@ class Entry:
     crops: bytes
     is_expired: bool
     accepted_at: float
+    repeats: int = 1
     claims: int = 1
 
     @property
     def key(self) -> tuple[str, int]:
-        """What tells it from all others; `entry` does so only within its lane."""
+        """What tells this part from all others; two lanes may give the same `entry` in the same millisecond."""
         return self.id, self.part
 
 
@@ -103,6 +108,7 @@ class CropStore:
         reply_to: str,
         deadline_at: float | None,
         record: Job | None,
+        repeats: int = 1,
         idempotency: Idempotency = NO_KEY,
     ) -> Accepted:
         """Takes the parts of one request, all or none; they are durable when this returns.
@@ -114,6 +120,7 @@ class CropStore:
             reply_to: the stream that the answers go to.
             deadline_at: Unix seconds after which nobody wants the answer.
             record: the job, if one is to be recorded from the start.
+            repeats: how often each crop is read.
             idempotency: needs a record.
 
         Raises:
@@ -133,6 +140,7 @@ class CropStore:
             KEEP_KEYS_S,
             self._max_waiting,
             crops,
+            repeats,
             len(fields),
             *fields,
             *(value for part in parts for value in part),
@@ -156,6 +164,7 @@ class CropStore:
                 parcel.id,
                 str(parcel.lane),
                 _deadline_ms(parcel.deadline_at),
+                parcel.repeats,
                 parcel.count,
                 parcel.crops,
             )
@@ -237,7 +246,8 @@ def _entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:
             crops=fields[6],
             is_expired=bool(fields[7]),
             accepted_at=int(fields[8]) / 1000,
-            claims=int(fields[9]) + 1 if len(fields) > 9 else 1,
+            repeats=int(fields[9]),
+            claims=int(fields[10]) + 1 if len(fields) > 10 else 1,
         )
         for fields in claimed
     ]

@@ -1,5 +1,5 @@
 -- Claims waiting crops for one batch. ARGV: chip, fence, then lane and number of crops of each grant.
--- Returns entries {lane, entry, id, part, count, reply-to, crops, expired, accepted_ms}; cancelled ones are dropped.
+-- Returns entries {lane, entry, id, part, count, reply-to, crops, expired, accepted_ms, repeats}; cancelled ones are dropped.
 local chip, fence = ARGV[1], ARGV[2]
 if lost_lease(chip, fence) then return LOST end
 local claimed = {}
@@ -26,7 +26,7 @@ for i = 3, #ARGV, 2 do
         local expired = deadline > 0 and deadline < NOW_MS
         if state and not expired then start_if_queued(id) end
         local accepted_ms = string.match(entry[1], '^(%d+)')
-        claimed[#claimed + 1] = {lane, entry[1], id, f[4], f[6], f[8], f[12], expired and 1 or 0, accepted_ms}
+        claimed[#claimed + 1] = {lane, entry[1], id, f[4], f[6], f[8], f[12], expired and 1 or 0, accepted_ms, f[14]}
       end
     end
   end

@@ -114,13 +114,13 @@ local function all_waiting_crops()
 end
 
 -- Adds one part of a request to its lane; returns its place there.
-local function add_part(lane, id, part, count, reply_to, deadline_ms, crops)
+local function add_part(lane, id, part, count, reply_to, deadline_ms, crops, repeats)
   local stream = lane_key(lane)
   if redis.call('SADD', LANES, lane) == 1 then
     redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
   end
   local entry = redis.call('XADD', stream, '*', 'id', id, 'part', part, 'count', count, 'reply', reply_to,
-                           'deadline', deadline_ms, 'crops', crops)
+                           'deadline', deadline_ms, 'crops', crops, 'repeats', repeats)
   local waiting, entries, oldest = waiting_of(lane)
   if entries == 0 then oldest = NOW_MS end
   set_waiting(lane, waiting + tonumber(count), entries + 1, oldest)

@@ -17,7 +17,7 @@ for _, lane in ipairs(redis.call('SMEMBERS', LANES)) do
         else
           local expired = deadline > 0 and deadline < NOW_MS and 1 or 0
           local accepted_ms = string.match(entry[1], '^(%d+)')
-          claimed[#claimed + 1] = {lane, entry[1], id, f[4], f[6], f[8], f[12], expired, accepted_ms, deliveries}
+          claimed[#claimed + 1] = {lane, entry[1], id, f[4], f[6], f[8], f[12], expired, accepted_ms, f[14], deliveries}
         end
       end
     end

@@ -1,0 +1,115 @@
+"""What is due for the chip itself: the canary on its timer, a calibration by night and after drift."""
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from datetime import time as time_of_day
+from typing import Any, Final
+
+from services.jobs import JobKind
+from services.store.chips import Lease
+from services.store.jobs import Idempotency, JobStore
+from services.store.series import SeriesStore
+from services.submission import new_job
+from services.users import SYSTEM
+from worker.chip import ChipSession
+
+_log = logging.getLogger(__name__)
+_MOST_QUEUED: Final = 10_000
+"""Care is never refused for a full queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class CareSchedule:
+    """When to care. `calibrate_at` is a time of day in UTC, None for never; the limit is in LSB."""
+
+    canary_every_s: float
+    calibrate_at: time_of_day | None
+    recalibrate_on_drift: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """One measurement: Unix seconds, the canary's score and the highest that is good, in LSB."""
+
+    at: float
+    score_lsb: float
+    limit_lsb: float
+
+    @property
+    def is_drifted(self) -> bool:
+        """Whether the chip is no longer as its calibration left it."""
+        return self.score_lsb > self.limit_lsb
+
+
+class Care:
+    """Measures the canary, marks the chip as drifted, and asks for calibrations."""
+
+    def __init__(
+        self, lease: Lease, session: ChipSession, series: SeriesStore, jobs: JobStore, schedule: CareSchedule
+    ) -> None:
+        self._lease = lease
+        self._session = session
+        self._series = series
+        self._jobs = jobs
+        self._schedule = schedule
+        self._canary_at = 0.0
+        self._calibrated_for = ""
+        self.last: Canary | None = None
+
+    @property
+    def is_drifted(self) -> bool:
+        """Whether the last canary was beyond its limit."""
+        return self.last is not None and self.last.is_drifted
+
+    @property
+    def canary_is_due(self) -> bool:
+        """Whether it is time to measure."""
+        return self._session.can_drift and time.monotonic() >= self._canary_at
+
+    def measure_canary(self) -> None:
+        """Measures the canary and keeps its score; a chip beyond the limit gets a calibration, if allowed.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+            ChipError: the chip failed.
+        """
+        self._canary_at = time.monotonic() + self._schedule.canary_every_s
+        score_lsb = self._session.canary()
+        limit_lsb = self._session.canary_limit_lsb
+        canary = Canary(time.time(), score_lsb, limit_lsb)
+        self._series.add(self._lease, "canary", asdict(canary))
+        if canary.is_drifted and not self.is_drifted:
+            _log.warning(
+                "chip %s has drifted: canary %.2f LSB, limit %.2f", self._lease.chip, score_lsb, limit_lsb
+            )
+        self.last = canary
+        if canary.is_drifted and self._session.can_calibrate and self._schedule.recalibrate_on_drift:
+            calibration = self._session.calibration or {}
+            self._ask_for_calibration(f"drift:{calibration.get('sha256', '')}")
+
+    def see_to_calibration(self) -> None:
+        """Asks for the nightly calibration, once a night however often the worker starts."""
+        now, at = datetime.now(UTC), self._schedule.calibrate_at
+        if not self._session.can_calibrate or at is None or now.time() < at:
+            return
+        night = now.date().isoformat()
+        if night != self._calibrated_for:
+            self._calibrated_for = night
+            self._ask_for_calibration(f"night:{night}")
+
+    def after_calibration(self) -> None:
+        """Lets the canary be measured anew, as soon as may be."""
+        self._canary_at = 0.0
+
+    def describe(self) -> dict[str, Any]:
+        """What the chip's record says of it."""
+        canary = {**asdict(self.last), "is_drifted": self.is_drifted} if self.last else None
+        return {"drifted": self.is_drifted, "canary": canary}
+
+    def _ask_for_calibration(self, occasion: str) -> None:
+        job = new_job(JobKind.CALIBRATION, SYSTEM, "", {"chip": self._lease.chip})
+        key = Idempotency(f"{SYSTEM.name}:{self._lease.chip}:{occasion}", occasion)
+        if not self._jobs.submit(job, key, most=_MOST_QUEUED).repeated:
+            _log.info("a calibration of chip %s is asked for (%s)", self._lease.chip, occasion)
