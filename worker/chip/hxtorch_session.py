@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -117,6 +118,9 @@ class HxtorchSession(ChipSession):
             _log.error("another chip answers: %s instead of %s", loaded.identifier, self.identifier)
             self._connection.close()
             return False
+        if loaded.calibration == self._loaded.calibration:
+            # Drift is judged from the calibration on, however often the connection was lost since.
+            loaded = replace(loaded, reference=self._loaded.reference)
         self._loaded = loaded
         return True
 

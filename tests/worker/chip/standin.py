@@ -204,6 +204,23 @@ def _perceptron(faults: Faults) -> ModuleType:
     ) -> Tensor:
         return real.conv2d(input, weight, bias, stride, num_sends, wait_between_events, mock)
 
+    def expanded_conv1d(
+        input: Tensor,  # noqa: A002 hxtorch's keyword
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: int = 1,
+        num_expansions: int = 1,
+        num_sends: int = 1,
+        wait_between_events: int = 5,
+        mock: bool = False,
+    ) -> Tensor:
+        return real.expanded_conv1d(
+            input, weight, bias, stride, num_expansions, num_sends, wait_between_events, mock
+        )
+
+    def inference_trace(input: Tensor, filename: str) -> Tensor:  # noqa: A002 hxtorch's
+        return real.inference_trace(input, filename)
+
     def get_mock_parameter() -> Any:
         return real.get_mock_parameter()
 
@@ -214,10 +231,12 @@ def _perceptron(faults: Faults) -> ModuleType:
         return real.measure_mock_parameter()
 
     module = ModuleType("hxtorch.perceptron")
-    functions = [matmul, mac, add, relu, converting_relu, argmax, conv1d, conv2d]
-    functions += [get_mock_parameter, set_mock_parameter, measure_mock_parameter]
+    functions = [matmul, mac, add, relu, converting_relu, argmax, conv1d, conv2d, expanded_conv1d]
+    functions += [inference_trace, get_mock_parameter, set_mock_parameter, measure_mock_parameter]
     module.__dict__.update({function.__name__: function for function in functions})
-    module.__dict__.update(MockParameter=real.MockParameter, constants=constants, nn=nn)
+    module.__dict__.update(
+        InferenceTracer=real.InferenceTracer, MockParameter=real.MockParameter, constants=constants, nn=nn
+    )
     return module
 
 

@@ -198,6 +198,16 @@ def test_a_lost_connection_is_opened_again_and_the_work_may_be_run_again(bench: 
     assert bench.work().shape == (3, 5)
 
 
+def test_the_reference_of_the_canary_outlives_a_lost_connection(bench: Bench) -> None:
+    reference_lsb = bench.session.canary_reference_lsb
+    bench.faults.is_lost = True
+
+    with pytest.raises(ChipLostError):
+        bench.work()
+
+    assert bench.session.canary_reference_lsb == reference_lsb
+
+
 def test_opening_again_is_tried_with_growing_pauses(bench: Bench) -> None:
     bench.faults.is_lost, bench.faults.refusals = True, 2
 

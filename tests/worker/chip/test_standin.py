@@ -31,6 +31,11 @@ OF_PERCEPTRON = {
     "argmax": "(input, dim=None, keepdim=False, mock=False)",
     "conv1d": "(input, weight, bias=None, stride=1, num_sends=1, wait_between_events=5, mock=False)",
     "conv2d": "(input, weight, bias=None, stride=1, num_sends=1, wait_between_events=5, mock=False)",
+    "expanded_conv1d": (
+        "(input, weight, bias=None, stride=1, num_expansions=1, num_sends=1, wait_between_events=5, mock=False)"
+    ),
+    "InferenceTracer": "(filename)",
+    "inference_trace": "(input, filename)",
     "MockParameter": "(noise_std=2.0, gain=0.002)",
     "get_mock_parameter": "()",
     "set_mock_parameter": "(parameter)",
