@@ -27,6 +27,7 @@ STATUS_OF: Final[Mapping[type[HxserveError], HTTPStatus]] = {
     errors.CheckpointDamagedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StorageError: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.ChipError: HTTPStatus.BAD_GATEWAY,
+    errors.ChipLostError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DatasetMissingError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.JobCrashedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -46,12 +46,13 @@ class TrainingParams(Params):
     learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     execution: Annotated[
-        Literal["mock", "chip", "mock-then-chip", "float32"],
+        Literal["mock", "chip", "mock-then-chip", "float32"] | None,
         Field(
-            description="Where to learn. `mock`: in hxtorch's mock arithmetic; `chip`: with the chip in the loop; "
-            "`mock-then-chip`: one after the other; `float32`: in plain layers, as a reference."
+            description="Where to learn; when left out `mock-then-chip`, or `mock` where there is no chip. "
+            "`mock`: in hxtorch's mock arithmetic; `chip`: with the chip in the loop; `mock-then-chip`: one after "
+            "the other; `float32`: in plain layers, as a reference."
         ),
-    ] = "mock"
+    ] = None
     start_from: Annotated[
         str | None, Field(description="Version of the same model to learn on from; a number or an alias.")
     ] = None

@@ -152,7 +152,7 @@ def _serve(
             **care.describe(),
         },
         wake=lambda: wake_up(lease.chip),
-        last_turn=lambda: turns.last_seen,
+        last_turn=turns.last_active,
         lease_s=settings.lease_s,
     )
     presence.start()

@@ -73,7 +73,8 @@ class TrainingActivity:
         self._models = models
         self._saves = saves
         self._dataset = datasets.get(params.dataset)
-        _need_chip(session, params.execution)
+        execution = params.execution or ("mock" if session.backend == "mock" else "mock-then-chip")
+        _need_chip(session, execution)
         spec, start_from = _spec_of(params), None
         if params.start_from is not None:
             parent = read_version(models, job.model, params.start_from)
@@ -85,7 +86,7 @@ class TrainingActivity:
                     spec,
                     self._dataset,
                     session.perceptron,
-                    execution=params.execution,
+                    execution=execution,
                     mock_parameter=session.mock_parameter,
                     start_from=start_from,
                 )

@@ -11,7 +11,7 @@ import msgpack
 import numpy as np
 
 from services.answers import CROP_BYTES, Answer, Provenance, problem_of
-from services.errors import ExpiredError, HxserveError, JobCrashedError
+from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedError
 from services.jobs import JobState
 from services.manifest import Manifest
 from services.store.chips import Lease
@@ -60,6 +60,7 @@ class Batches:
         Raises:
             LeaseLostError: the worker no longer holds the chip.
             RedisUnavailableError: the answers are not stored; the crops stay claimed.
+            ChipError: the chip failed, and may not the next time; the crops stay claimed.
         """
         lanes = {f"{reference}:{user}": count for user, count in grants.items()}
         self._answer(self._crops.claim(self._lease, lanes), now)
@@ -106,6 +107,8 @@ class Batches:
             try:
                 answers = self._run_on_chip(to_run, now)
             except HxserveError as error:
+                if isinstance(error, ChipError) and error.retryable and _may_try_again(to_run):
+                    raise
                 _log.exception("a batch of %s failed", to_run[0].lane)
                 problems |= {entry.key: error for entry in to_run}
         return [
@@ -177,6 +180,10 @@ class Batches:
 
 def _repeats(entry: Entry) -> int:
     return entry.repeats
+
+
+def _may_try_again(batch: list[Entry]) -> bool:
+    return all(entry.claims < _MOST_CLAIMS for entry in batch)
 
 
 def _problem(entry: Entry) -> HxserveError | None:

@@ -16,6 +16,9 @@ from services.users import SYSTEM
 from worker.chip import ChipSession
 
 _log = logging.getLogger(__name__)
+_FRESH_S: Final = 12 * 3600.0
+"""A calibration so young need not be repeated tonight."""
+
 _MOST_QUEUED: Final = 10_000
 """Care is never refused for a full queue."""
 
@@ -93,6 +96,9 @@ class Care:
         """Asks for the nightly calibration, once a night however often the worker starts."""
         now, at = datetime.now(UTC), self._schedule.calibrate_at
         if not self._session.can_calibrate or at is None or now.time() < at:
+            return
+        age_s = (self._session.calibration or {}).get("age_s")
+        if age_s is not None and age_s < _FRESH_S:
             return
         night = now.date().isoformat()
         if night != self._calibrated_for:

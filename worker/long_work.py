@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from services.answers import problem_of
 from services.errors import (
+    ChipError,
     HxserveError,
     InvalidTransitionError,
     JobNotFoundError,
@@ -25,6 +26,7 @@ from worker.executing import ExecutingMark
 RECORD_EVERY_S: Final = 0.25
 _FIRST_SAVE_S: Final = 0.1
 _REST_S: Final = 2.0
+_MOST_CHIP_FAILURES: Final = 5
 _UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING)
 _log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class LongWork:
         self._save_every_s = save_every_s
         self._running: dict[str, _Running] = {}
         self._resting: dict[str, float] = {}
+        self._chip_failures: dict[str, int] = {}
 
     def may_run(self, job: Job) -> bool:
         """Whether a job is for this chip, and not left alone for a moment because the disk refused its save."""
@@ -97,6 +100,7 @@ class LongWork:
                 running = self._running.get(job.id) or self._begin(job)
                 running.job = job
                 self._work(running, quantum_s, yields_after_s, crops_wait)
+                self._chip_failures.pop(job.id, None)
                 self._settle(running)
         except (LeaseLostError, RedisUnavailableError):
             raise
@@ -105,14 +109,31 @@ class LongWork:
             self._forget(job.id)
         except StorageError as error:
             _log.exception("job %s waits for the disk", job.id)
-            self._resting[job.id] = time.monotonic() + _REST_S
-            self._record(job, {"type": "storage_failed", "problem": problem_of(error)})
+            self._rest(job, "storage_failed", error)
+        except ChipError as error:
+            _log.exception("job %s: the chip failed", job.id)
+            self._after_chip_failure(job, error)
         except Exception as error:  # noqa: BLE001 the one place where a failing job is recorded
             _log.exception("job %s failed", job.id)
             problem = (
                 error if isinstance(error, HxserveError) else HxserveError(f"{type(error).__name__}: {error}")
             )
             self._end(job, JobState.FAILED, error=problem_of(problem))
+
+    def _after_chip_failure(self, job: Job, error: ChipError) -> None:
+        """Lets a job go on from its last save a little later, a limited number of times in a row."""
+        failures = self._chip_failures.get(job.id, 0) + 1
+        if not error.retryable or failures >= _MOST_CHIP_FAILURES:
+            self._end(job, JobState.FAILED, error=problem_of(error))
+            return
+        # The failure came in the middle of a step: what is in memory is not to be trusted.
+        self._forget(job.id)
+        self._chip_failures[job.id] = failures
+        self._rest(job, "chip_failed", error)
+
+    def _rest(self, job: Job, event: str, error: HxserveError) -> None:
+        self._resting[job.id] = time.monotonic() + (error.retry_after_s or _REST_S)
+        self._record(job, {"type": event, "problem": problem_of(error)})
 
     def save_all(self) -> None:
         """Keeps every job's state, before the process ends."""
@@ -204,3 +225,4 @@ class LongWork:
     def _forget(self, job_id: str) -> None:
         self._running.pop(job_id, None)
         self._resting.pop(job_id, None)
+        self._chip_failures.pop(job_id, None)

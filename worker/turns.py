@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Final, assert_never
 
-from services.errors import RedisUnavailableError
+from services.errors import ChipError, RedisUnavailableError
 from services.jobs import Job
 from services.scheduling import (
     Charge,
@@ -28,6 +28,9 @@ from worker.long_work import LongWork
 
 _SHORTEST_WAIT_S: Final = 0.01
 _PAUSE_S: Final = 0.2
+_LONGEST_TURN_S: Final = 300.0
+"""Opening a real chip again may take minutes."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -61,6 +64,7 @@ class Turns:
         """Whether the turn before ended in the middle, so that crops may be claimed and not answered."""
         self.have_begun = False
         """Whether Celery has brought the first turn, so that the chip really serves."""
+        self._began: float | None = None
         self.last_seen = time.monotonic()
         """When a turn last did something, by the monotonic clock; the presence thread watches it."""
 
@@ -70,7 +74,8 @@ class Turns:
         Raises:
             LeaseLostError: the worker no longer holds the chip.
         """
-        end = time.monotonic() + self._turn_s
+        self._began = time.monotonic()
+        end = self._began + self._turn_s
         may_have_lost_claims, self._may_have_lost_claims = self._may_have_lost_claims, True
         try:
             if may_have_lost_claims:
@@ -89,8 +94,18 @@ class Turns:
             _log.warning("the turn is interrupted: %s", error.message)
             time.sleep(_PAUSE_S)
             return False
+        except ChipError as error:
+            _log.warning("the turn is interrupted, the chip failed: %s", error.message)
+            time.sleep(_PAUSE_S)
+            return True
         finally:
+            self._began = None
             self.last_seen = time.monotonic()
+
+    def last_active(self) -> float:
+        """When a turn last did something; now, while one is under way that has not taken impossibly long."""
+        now, began = time.monotonic(), self._began
+        return now if began is not None and now - began < _LONGEST_TURN_S else self.last_seen
 
     def _choose(self) -> tuple[Unit | None, float]:
         look = self._chips.look(self._lease)

@@ -38,7 +38,7 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wai
 @click.option(
     "--execution",
     type=click.Choice(["mock", "chip", "mock-then-chip", "float32"]),
-    help="Where to learn; default mock.",
+    help="Where to learn; default: mock, then the chip if there is one.",
 )
 @click.option("--start-from", metavar="VERSION", help="Version of the same model to learn on from.")
 @click.option("--hidden", type=Numbers(), help="Sizes of the hidden layers; default 256,256.")

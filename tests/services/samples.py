@@ -33,6 +33,7 @@ ORIGIN: Final[dict[str, Any]] = {
     "execution": "mock",
     "backend": "mock",
     "chip": CHIP,
+    "identifier": "mock",
     "calibration": None,
     "gain": 0.002,
     "noise_std": 2.0,
@@ -97,6 +98,7 @@ def accept(
 def answer_to(entry: Entry, slot: int = 0, batch_crops: int | None = None) -> Answer:
     """What the tests' chip answers to a part."""
     return Answer(
+        digits=scores_of(entry.crops).argmax(axis=1).astype(np.uint8).tobytes(),
         scores=scores_of(entry.crops).tobytes(),
         confidences=np.full(entry.count, 0.5, np.float32).tobytes(),
         slot=slot,
