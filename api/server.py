@@ -19,10 +19,27 @@ _log = logging.getLogger("api")
 class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc] # gevent ships no types
     """Gives up on silent clients and refuses requests whose length can be read in two ways."""
 
+    _held: bytearray | None = None
+
     def handle(self) -> None:
         """Serves one connection; no read or write on it waits longer than the limit."""
         self.socket.settimeout(_SILENCE_LIMIT_S)
         super().handle()
+
+    def _write_with_headers(self, data: bytes) -> None:
+        """Sends head and body in one piece; gevent's own way takes a system call for each."""
+        self._held = bytearray()
+        try:
+            super()._write_with_headers(data)
+        finally:
+            held, self._held = self._held, None
+        super()._sendall(held)
+
+    def _sendall(self, data: bytes) -> None:
+        if self._held is None:
+            super()._sendall(data)
+        else:
+            self._held += data
 
     def read_requestline(self) -> str:
         """Waits for the next request; meanwhile the server may hang up when it stops."""

@@ -41,6 +41,7 @@ class ModelStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._meanings: dict[Path, tuple[tuple[int, int], str]] = {}
 
     def names(self) -> list[str]:
         """Models that have a version, by name."""
@@ -76,7 +77,7 @@ class ModelStore:
         version = version_or_alias
         if not version.isdecimal():
             try:
-                version = (self._folder / name / "aliases" / version).read_text("ascii").strip()
+                version = self._meaning_of(self._folder / name / "aliases" / version)
             except OSError:
                 version = ""
         if version and (self._folder / name / version / _MANIFEST).is_file():
@@ -89,6 +90,19 @@ class ModelStore:
         raise ModelNotFoundError(
             f"model {name!r} has no version or alias {version_or_alias!r}; it has: {known}"
         )
+
+    def _meaning_of(self, alias: Path) -> str:
+        """The version an alias's file names, read again only when the file is another one.
+
+        Raises:
+            OSError: there is no such alias.
+        """
+        facts = alias.stat()
+        state = facts.st_ino, facts.st_mtime_ns
+        known = self._meanings.get(alias)
+        if known is None or known[0] != state:
+            known = self._meanings[alias] = state, alias.read_text("ascii").strip()
+        return known[1]
 
     def manifest(self, name: str, version: str) -> Manifest:
         """The manifest of a version.
