@@ -94,7 +94,7 @@ def test_a_job_of_crops_shows_how_many_it_has(client: FlaskClient, idle_chip: Ch
 
     job = _classify(client, some_crops(3), "?wait=0").get_json()
 
-    assert job["params"] == {"version": "2", "crops": 3}
+    assert job["params"] == {"version": "2", "crops": 3, "repeats": 1}
     assert job["state"] == "queued"
 
 

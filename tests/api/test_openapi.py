@@ -96,6 +96,7 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
     versions, aliases = "/v1/models/digits/versions", "/v1/models/digits/aliases"
     return [
         ("POST", "/v1/jobs", {"json": TRAINING}),
+        ("POST", "/v1/jobs", {"json": {"kind": "calibration"}}),
         ("POST", "/v1/jobs", {"json": {}}),
         ("POST", "/v1/jobs", {"data": "x", "content_type": "text/plain"}),
         ("POST", "/v1/jobs", {"json": {"kind": "evaluation", "model": "nothing"}}),
@@ -136,6 +137,9 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("DELETE", "/v1/models/digits", {}),
         ("DELETE", "/v1/models/digits", {}),
         ("GET", "/v1/chip", {}),
+        ("GET", "/v1/chip/chip-1/series/canary", {}),
+        ("GET", "/v1/chip/chip-1/series/shadow?limit=0", {}),
+        ("GET", "/v1/chip/chip-1/series/weather", {}),
         ("GET", "/v1/queue", {}),
         ("GET", "/v1/usage", {}),
         ("GET", "/healthz", {}),

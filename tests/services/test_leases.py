@@ -14,6 +14,7 @@ from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
 from services.store.crops import CropStore, Entry
 from services.store.jobs import Idempotency, JobStore
+from services.store.series import SeriesStore
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, finish, some_crops
 
 
@@ -25,6 +26,7 @@ class _Worker:
     chips: ChipStore
     jobs: JobStore
     crops: CropStore
+    series: SeriesStore
     claimed: list[Entry]
 
     def change(self) -> None:
@@ -47,18 +49,21 @@ _WRITES: dict[str, Callable[[_Worker], object]] = {
     "look": lambda worker: worker.chips.look(worker.lease),
     "end_turn": lambda worker: worker.chips.end_turn(worker.lease),
     "renew": lambda worker: worker.chips.renew(worker.lease, {"ready": True}),
+    "add_point": lambda worker: worker.series.add(worker.lease, "canary", {"at": 1.0, "score_lsb": 2.0}),
     "release": lambda worker: worker.chips.release(worker.lease),
 }
 
 
 @pytest.fixture
-def worker(lease: Lease, chips: ChipStore, jobs: JobStore, crops: CropStore) -> _Worker:
+def worker(
+    lease: Lease, chips: ChipStore, jobs: JobStore, crops: CropStore, connection: Connection
+) -> _Worker:
     """A worker in the middle of everything: crops claimed and waiting, a job queued."""
     accept(crops, [some_crops(1)], reply_to="hx:replies:here")
     claimed = crops.claim(lease, {"digits@1:ada": 1})
     accept(crops, [some_crops(2)])
     jobs.submit(a_job(), Idempotency(), most=PLENTY)
-    return _Worker(lease, chips, jobs, crops, claimed)
+    return _Worker(lease, chips, jobs, crops, SeriesStore(connection), claimed)
 
 
 def _everything(connection: Connection) -> dict[bytes, bytes]:

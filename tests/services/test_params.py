@@ -40,7 +40,10 @@ def test_options_survive_being_stored() -> None:
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"epoch": 1}, r"params\.epoch: unknown field; known are batch_size, dataset, epochs"),
+        (
+            {"epoch": 1},
+            r"params\.epoch: unknown field; known are batch_size, chip_epochs, chip_learning_rate, dataset, epochs",
+        ),
         ({"epochs": 0}, r"params\.epochs: .*greater than or equal to 1, got 0"),
         ({"epochs": "4"}, r"params\.epochs: .*integer, got '4'"),
         ({"epochs": True}, r"params\.epochs: .*integer"),

@@ -18,20 +18,25 @@ from services.store.chips import Lease
 from services.store.connection import Connection
 from services.store.crops import CropStore, Lane, Parcel
 from services.store.jobs import JobStore
+from services.store.series import SeriesStore
 from tests.services.samples import accept, long_ago, some_crops
 from tests.worker.conftest import TINY
 from worker.batches import Batches
 from worker.chip import ChipSession
 from worker.learning.inference import Classifier
 from worker.serving import LoadedVersions
+from worker.shadow import Shadow
 
 REPLY = "hx:replies:here"
 NOW = 0.0
 
 
 @pytest.fixture
-def batches(lease: Lease, session: ChipSession, crops: CropStore, tiny_model: ModelStore) -> Batches:
-    return Batches(lease, session, crops, LoadedVersions(session, tiny_model), batch_crops=8)
+def batches(
+    lease: Lease, session: ChipSession, crops: CropStore, tiny_model: ModelStore, connection: Connection
+) -> Batches:
+    shadow = Shadow(lease, SeriesStore(connection), share=0.0)
+    return Batches(lease, session, crops, LoadedVersions(session, tiny_model), shadow, batch_crops=8)
 
 
 @pytest.fixture
@@ -259,9 +264,8 @@ def test_a_result_of_a_model_learnt_on_another_chip_says_so(
     batches: Batches, crops: CropStore, connection: Connection, tmp_path: Path
 ) -> None:
     manifest = tmp_path / "models/digits/1/manifest.json"
-    manifest.write_text(
-        json.dumps(json.loads(manifest.read_text()) | {"execution": "chip", "chip": "chip-9"})
-    )
+    learnt = {"execution": "mock-then-chip", "identifier": "hxother"}
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | learnt))
     for version in ("1", "2"):
         accept(crops, [some_crops(1)], lane=Lane("digits", version, "ada"), reply_to=REPLY)
 

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from deploy.redis_server import redis_server
-from services.errors import ChipError, LeaseLostError, RedisUnavailableError, StorageError
+from services.errors import (
+    ChipError,
+    ChipUnavailableError,
+    InvalidInputError,
+    LeaseLostError,
+    RedisUnavailableError,
+    StorageError,
+)
 from services.jobs import Job, JobState
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
@@ -166,7 +173,11 @@ def test_what_is_not_recorded_yet_is_known(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(ChipError("the chip is hot"), "chip_failed"), (RuntimeError("a bug"), "internal_error")],
+    [
+        (ChipUnavailableError("the chip is gone"), "chip_unavailable"),
+        (InvalidInputError("no such data"), "invalid_input"),
+        (RuntimeError("a bug"), "internal_error"),
+    ],
 )
 def test_a_job_whose_step_fails_has_failed_with_the_error(desk: Desk, error: Exception, code: str) -> None:
     def fail(_: int) -> None:
@@ -265,6 +276,65 @@ def test_a_job_that_rested_is_completed_when_the_disk_takes_it(desk: Desk) -> No
 
     assert states == [JobState.RUNNING, JobState.RUNNING, JobState.SUCCEEDED]
     assert activity.steps_done == 2
+
+
+def _fail_times(failures: int) -> Callable[[int], None]:
+    """A step that the chip fails so often in a row."""
+    left = [ChipError("the chip is hot", retry_after_s=0.0) for _ in range(failures)]
+
+    def on_step(_: int) -> None:
+        if left:
+            raise left.pop()
+
+    return on_step
+
+
+def test_a_job_that_the_chip_fails_rests_and_goes_on_from_its_last_save(desk: Desk) -> None:
+    job = desk.submit(Counting(steps=3, on_step=_fail_times(2)))
+
+    records = [desk.slice(job) for _ in range(3)]
+
+    assert [record.state for record in records] == [JobState.RUNNING, JobState.RUNNING, JobState.SUCCEEDED]
+    assert desk.taken_up == [job.id] * 3
+    said = [event["problem"]["code"] for _, _, event in desk.jobs.events(job.id) if "problem" in event]
+    assert said == ["chip_failed", "chip_failed"]
+
+
+def test_a_job_rests_after_the_chip_failed_while_another_goes_on(desk: Desk) -> None:
+    def fail(_: int) -> None:
+        raise ChipError
+
+    rested = desk.slice(desk.submit(Counting(steps=3, on_step=fail)))
+    other = desk.submit(Counting(steps=3))
+
+    assert not desk.long_work.may_run(rested)
+    assert desk.long_work.may_run(desk.jobs.get(other.id))
+    assert desk.slice(other).state is JobState.SUCCEEDED
+
+
+def test_a_job_that_the_chip_fails_five_times_in_a_row_has_failed(desk: Desk) -> None:
+    job = desk.submit(Counting(steps=3, on_step=_fail_times(5)))
+
+    records = [desk.slice(job) for _ in range(5)]
+
+    assert [record.state for record in records] == [JobState.RUNNING] * 4 + [JobState.FAILED]
+    assert records[-1].error == {"code": "chip_failed", "message": "the chip is hot"}
+
+
+def test_failures_of_the_chip_are_counted_anew_after_a_slice_that_went_well(desk: Desk) -> None:
+    errors = dict.fromkeys(range(3), 4)
+
+    def fail_four_times_each(step: int) -> None:
+        if errors[step]:
+            errors[step] -= 1
+            raise ChipError(retry_after_s=0.0)
+
+    activity = Counting(steps=3, on_step=fail_four_times_each)
+    job = desk.submit(activity)
+
+    records = [desk.slice(job, quantum_s=0.0) for _ in range(15)]
+
+    assert records[-1].state is JobState.SUCCEEDED
 
 
 def test_everything_under_way_is_saved_before_the_process_ends(desk: Desk) -> None:

@@ -7,16 +7,20 @@ from services.jobs import Job, JobState
 from services.models import ModelStore
 from services.scheduling import Policy
 from services.store.chips import ChipStore, Lease
+from services.store.connection import Connection
 from services.store.crops import CropStore, Lane
 from services.store.jobs import Idempotency, JobStore
+from services.store.series import SeriesStore
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, some_crops
 from tests.worker.counting import Counting
 from worker.batches import Batches
+from worker.care import Care, CareSchedule
 from worker.checkpoints import Saves
 from worker.chip import ChipSession
 from worker.executing import ExecutingMark
 from worker.long_work import LongWork
 from worker.serving import LoadedVersions
+from worker.shadow import Shadow
 from worker.turns import Turns
 
 
@@ -36,15 +40,19 @@ def turns(
     saves: Saves,
     mark: ExecutingMark,
     tiny_model: ModelStore,
+    connection: Connection,
     activities: dict[str, Counting],
 ) -> Turns:
     def take_up(job: Job) -> Counting:
         return activities[job.id]
 
-    batches = Batches(lease, session, crops, LoadedVersions(session, tiny_model), batch_crops=8)
+    series = SeriesStore(connection)
+    shadow = Shadow(lease, series, share=0.0)
+    batches = Batches(lease, session, crops, LoadedVersions(session, tiny_model), shadow, batch_crops=8)
+    care = Care(lease, session, series, jobs, CareSchedule(60.0, None, recalibrate_on_drift=True))
     long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=60)
     policy = Policy(batch_crops=8, quantum_s=0.01)
-    return Turns(lease, chips, jobs, batches, long_work, policy, turn_s=0.1)
+    return Turns(lease, chips, jobs, batches, long_work, care, policy, turn_s=0.1)
 
 
 def _submit(jobs: JobStore, activities: dict[str, Counting], activity: Counting, user: str = "ada") -> Job:
