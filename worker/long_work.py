@@ -126,10 +126,10 @@ class LongWork:
         if not error.retryable or failures >= _MOST_CHIP_FAILURES:
             self._end(job, JobState.FAILED, error=problem_of(error))
             return
-        # The failure came in the middle of a step: what is in memory is not to be trusted.
-        self._forget(job.id)
         self._chip_failures[job.id] = failures
         self._rest(job, "chip_failed", error)
+        # The failure came in the middle of a step: what is in memory is not to be trusted.
+        self._running.pop(job.id, None)
 
     def _rest(self, job: Job, event: str, error: HxserveError) -> None:
         self._resting[job.id] = time.monotonic() + (error.retry_after_s or _REST_S)
