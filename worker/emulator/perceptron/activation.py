@@ -7,7 +7,18 @@ import torch
 from worker.emulator import connection
 from worker.emulator.perceptron import constants
 from worker.emulator.perceptron.addition import readout
+from worker.emulator.perceptron.gradients import is_gradient_wanted
 from worker.emulator.perceptron.tracing import traced
+
+
+def _rectified(values: torch.Tensor) -> torch.Tensor:
+    """0..127, in a new tensor."""
+    return torch.floor(values).clamp_(0, constants.output_activation_max)
+
+
+def _converted(values: torch.Tensor, shift: int) -> torch.Tensor:
+    """0..31, in a new tensor."""
+    return _rectified(values).mul_(2.0**-shift).floor_().clamp_(0, constants.input_activation_max)
 
 
 class _Relu(torch.autograd.Function):
@@ -16,7 +27,7 @@ class _Relu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(values)
-        return torch.floor(values).clamp_(0, constants.output_activation_max)
+        return _rectified(values)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
@@ -32,8 +43,7 @@ class _ConvertingRelu(torch.autograd.Function):
     def forward(ctx: Any, values: torch.Tensor, shift: int) -> torch.Tensor:
         ctx.save_for_backward(values)
         ctx.scale = 2.0**-shift
-        rectified = torch.floor(values).clamp_(0, constants.output_activation_max)
-        return rectified.mul_(ctx.scale).floor_().clamp_(0, constants.input_activation_max)
+        return _converted(values, shift)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
@@ -57,6 +67,8 @@ def relu(input: torch.Tensor, mock: bool = False) -> torch.Tensor:  # noqa: A002
     """
     if not mock:
         connection.open_chip()
+    if not is_gradient_wanted(input):
+        return _rectified(input)
     y: torch.Tensor = _Relu.apply(input)  # type: ignore[no-untyped-call]  # torch types apply as untyped
     return y
 
@@ -82,6 +94,8 @@ def converting_relu(
     """
     if not mock:
         connection.open_chip()
+    if not is_gradient_wanted(input):
+        return _converted(input, shift)
     y: torch.Tensor = _ConvertingRelu.apply(input, shift)  # type: ignore[no-untyped-call]  # torch types apply as untyped
     return y
 

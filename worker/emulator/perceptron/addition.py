@@ -6,6 +6,7 @@ import torch
 
 from worker.emulator import connection
 from worker.emulator.perceptron import constants
+from worker.emulator.perceptron.gradients import is_gradient_wanted
 from worker.emulator.perceptron.tracing import traced
 
 
@@ -15,13 +16,18 @@ class _Add(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         ctx.shapes = left.shape, right.shape
-        total, other = readout(left), readout(right)
-        return clamp_readout_(total.add_(other) if _fits(other, total) else total + other)
+        return _sum(left, right)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         left, right = ctx.shapes
         return grads[0].sum_to_size(left), grads[0].sum_to_size(right)
+
+
+def _sum(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """The saturated sum of the readouts ``left`` and ``right``, in a new tensor."""
+    total, other = readout(left), readout(right)
+    return clamp_readout_(total.add_(other) if _fits(other, total) else total + other)
 
 
 def _fits(small: torch.Tensor, large: torch.Tensor) -> bool:
@@ -70,5 +76,7 @@ def add(
             raise RuntimeError(
                 f"other has {other.dim()} dimensions, more than the {input.dim()} of input; swap them"
             )
+    if not is_gradient_wanted(input, other):
+        return _sum(input, other)
     y: torch.Tensor = _Add.apply(input, other)  # type: ignore[no-untyped-call]  # torch types apply as untyped
     return y

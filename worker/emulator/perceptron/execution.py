@@ -4,8 +4,9 @@ import torch
 
 from worker.emulator import connection
 from worker.emulator.perceptron import mock as mock_arithmetic
+from worker.emulator.perceptron.kept_weights import rounded_weights
 from worker.emulator.perceptron.mocking import get_mock_parameter
-from worker.emulator.perceptron.ranges import round_inputs, round_weights
+from worker.emulator.perceptron.ranges import round_inputs
 
 
 def accumulate(
@@ -24,14 +25,14 @@ def accumulate(
         (columns,) or (batch, columns), -128..127.
     """
     chip = None if mock else connection.open_chip()
-    rounded_weights, inputs = round_weights(weights), round_inputs(x)
+    rounded, inputs = rounded_weights(weights), round_inputs(x)
     batch = inputs.reshape(-1, inputs.shape[-1])
     if chip is None:
         y = mock_arithmetic.multiply(
-            batch, rounded_weights, num_sends=num_sends, parameter=get_mock_parameter()
+            batch, rounded.factor, num_sends=num_sends, parameter=get_mock_parameter()
         )
     else:
         y = chip.multiply(
-            batch, rounded_weights, num_sends=num_sends, wait_between_events=wait_between_events
+            batch, rounded.integers, num_sends=num_sends, wait_between_events=wait_between_events
         )
     return y.reshape(x.shape[:-1] + weights.shape[1:])

@@ -6,6 +6,7 @@ import torch
 
 from worker.emulator.perceptron import execution
 from worker.emulator.perceptron.constants import defaults
+from worker.emulator.perceptron.gradients import is_gradient_wanted
 from worker.emulator.perceptron.mocking import get_mock_parameter
 from worker.emulator.perceptron.tracing import traced
 
@@ -70,6 +71,10 @@ def mac(
         raise RuntimeError(f"x has {x.shape[-1]} rows, but the weights have {weights.shape[0]}")
     if madc_recording_path:
         raise RuntimeError("the emulator records no MADC samples; leave madc_recording_path empty")
+    if not is_gradient_wanted(x, weights):
+        return execution.accumulate(
+            x, weights, num_sends=num_sends, wait_between_events=wait_between_events, mock=mock
+        )
     y: torch.Tensor = _Mac.apply(x, weights, num_sends, wait_between_events, mock)  # type: ignore[no-untyped-call]  # torch types apply as untyped
     return y
 

@@ -29,9 +29,9 @@ def has_fast_integers() -> bool:
 def operand(name: str, values: torch.Tensor) -> torch.Tensor:
     """``values``, integers of at most 8 bits, in the type this machine multiplies fastest.
 
-    The memory is the scratch called ``name``.
+    The memory is the scratch called ``name``; what is of that type already is returned itself.
     """
-    if not has_fast_integers():
+    if not has_fast_integers() or values.dtype == torch.int8:
         return values
     return scratch.take_like(name, values, torch.int8).copy_(values)
 
