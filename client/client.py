@@ -258,6 +258,14 @@ class Client:
         """The chips, who holds them, their calibration and last self-test."""
         return self._transport.call_json("GET", "/v1/chip")
 
+    def series(self, chip: str, name: str, limit: int = 500) -> list[dict[str, float]]:
+        """The newest points of a chip's series `canary` or `shadow`, oldest first."""
+        path = f"/v1/chip/{segment(chip)}/series/{segment(name)}"
+        points: list[dict[str, float]] = self._transport.call_json("GET", path, query={"limit": limit})[
+            "points"
+        ]
+        return points
+
     def queue(self) -> dict[str, Any]:
         """What waits, and how long something sent now would."""
         return self._transport.call_json("GET", "/v1/queue")

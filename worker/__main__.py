@@ -153,6 +153,7 @@ def _serve(
         },
         wake=lambda: wake_up(lease.chip),
         last_turn=turns.last_active,
+        care_is_due=lambda: care.is_due,
         lease_s=settings.lease_s,
     )
     presence.start()

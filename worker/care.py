@@ -71,6 +71,20 @@ class Care:
         """Whether it is time to measure."""
         return self._session.can_drift and time.monotonic() >= self._canary_at
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a turn is wanted for the chip's sake."""
+        return self.canary_is_due or self._calibration_is_due
+
+    @property
+    def _calibration_is_due(self) -> bool:
+        at = self._schedule.calibrate_at
+        if not self._session.can_calibrate or at is None or datetime.now(UTC).time() < at:
+            return False
+        age_s = (self._session.calibration or {}).get("age_s")
+        is_fresh = age_s is not None and age_s < _FRESH_S
+        return not is_fresh and self._calibrated_for != _tonight()
+
     def measure_canary(self) -> None:
         """Measures the canary and keeps its score; a chip beyond the limit gets a calibration, if allowed.
 
@@ -94,16 +108,9 @@ class Care:
 
     def see_to_calibration(self) -> None:
         """Asks for the nightly calibration, once a night however often the worker starts."""
-        now, at = datetime.now(UTC), self._schedule.calibrate_at
-        if not self._session.can_calibrate or at is None or now.time() < at:
-            return
-        age_s = (self._session.calibration or {}).get("age_s")
-        if age_s is not None and age_s < _FRESH_S:
-            return
-        night = now.date().isoformat()
-        if night != self._calibrated_for:
-            self._calibrated_for = night
-            self._ask_for_calibration(f"night:{night}")
+        if self._calibration_is_due:
+            self._calibrated_for = _tonight()
+            self._ask_for_calibration(f"night:{self._calibrated_for}")
 
     def after_calibration(self) -> None:
         """Lets the canary be measured anew, as soon as may be."""
@@ -119,3 +126,7 @@ class Care:
         key = Idempotency(f"{SYSTEM.name}:{self._lease.chip}:{occasion}", occasion)
         if not self._jobs.submit(job, key, most=_MOST_QUEUED).repeated:
             _log.info("a calibration of chip %s is asked for (%s)", self._lease.chip, occasion)
+
+
+def _tonight() -> str:
+    return datetime.now(UTC).date().isoformat()

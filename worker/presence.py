@@ -28,6 +28,7 @@ class Presence:
         status: Callable[[], Mapping[str, Any]],
         wake: Callable[[], None],
         last_turn: Callable[[], float],
+        care_is_due: Callable[[], bool],
         *,
         lease_s: float,
     ) -> None:
@@ -36,6 +37,7 @@ class Presence:
         self._status = status
         self._wake = wake
         self._last_turn = last_turn
+        self._care_is_due = care_is_due
         self._every_s = lease_s / 4
         self._stopping = threading.Event()
         self._idle_since = time.monotonic()
@@ -63,7 +65,8 @@ class Presence:
     def _watch(self) -> None:
         while not self._stopping.wait(self._every_s):
             try:
-                self._see_to_work(self.report())
+                has_work = self.report()
+                self._see_to_work(has_work or self._care_is_due())
             except RedisUnavailableError as error:
                 _log.warning("the lease cannot be renewed: %s", error.message)
                 self._idle_since = time.monotonic()
