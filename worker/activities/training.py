@@ -1,62 +1,20 @@
-"""Long jobs as the chip works on them: one mini-batch after the other, resumable in between."""
+"""Training as an activity."""
 
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 from services.errors import HxserveError, InvalidInputError
 from services.jobs import Job, JobKind
 from services.manifest import Origin
 from services.models import ModelStore
-from services.params import EvaluationParams, TrainingParams, validate_params
+from services.params import TrainingParams, validate_params
+from worker.activities.activity import need_chip
 from worker.checkpoints import Saves, pack_weights, read_version, shape_of, software_versions, spec_of
 from worker.chip import ChipSession
-from worker.chip.session import CalibrationOutcome
 from worker.datasets import Datasets
 from worker.learning.errors import LearningError, StateMismatchError
-from worker.learning.evaluation import Evaluator
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import Recipe, resolve
 from worker.learning.training import Trainer
-
-
-class Activity(Protocol):
-    """A long job in this worker's memory."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether no step is left."""
-
-    @property
-    def steps_done(self) -> int:
-        """Mini-batches run."""
-
-    @property
-    def steps_total(self) -> int:
-        """Mini-batches in all."""
-
-    def step(self) -> None:
-        """Runs one mini-batch."""
-
-    def metrics(self) -> dict[str, Any]:
-        """What the job's record says while it runs."""
-
-    def save(self) -> None:
-        """Keeps the state for another process.
-
-        Raises:
-            StorageError: it cannot be written.
-        """
-
-    def complete(self) -> dict[str, Any]:
-        """The job's result, once finished.
-
-        Raises:
-            StorageError: it cannot be published.
-        """
-
-    def keep_part(self) -> dict[str, Any] | None:
-        """What is kept of a cancelled job, if anything."""
 
 
 class TrainingActivity:
@@ -74,7 +32,7 @@ class TrainingActivity:
         self._saves = saves
         self._dataset = datasets.get(params.dataset)
         execution = params.execution or ("mock" if session.backend == "mock" else "mock-then-chip")
-        _need_chip(session, execution)
+        need_chip(session, execution)
         spec, start_from = _spec_of(params), None
         if params.start_from is not None:
             parent = read_version(models, job.model, params.start_from)
@@ -194,129 +152,6 @@ class TrainingActivity:
 
     def _epochs(self) -> list[dict[str, Any]]:
         return [{**epoch.as_json(), "epoch": epoch.epoch + 1} for epoch in self._trainer.epoch_metrics]
-
-
-class EvaluationActivity:
-    """A measurement of a version on the test set; short enough to start again after a crash."""
-
-    def __init__(self, job: Job, session: ChipSession, datasets: Datasets, models: ModelStore) -> None:
-        params = validate_params(JobKind.EVALUATION, job.params)
-        assert isinstance(params, EvaluationParams)
-        self._params = params
-        self._session = session
-        self._dataset = datasets.get(params.dataset)
-        _need_chip(session, params.execution)
-        version = read_version(models, job.model, params.version)
-        self._evaluator = Evaluator(
-            spec_of(version.manifest.network),
-            version.weights,
-            self._dataset.test_images,
-            self._dataset.test_labels,
-            session.perceptron,
-            execution=params.execution,
-            mock_parameter=session.mock_parameter,
-            logit_scale=version.manifest.score_scale,
-            repeats=params.repeats,
-            seed=params.seed,
-        )
-
-    @property
-    def finished(self) -> bool:
-        """Whether every crop was read."""
-        return self._evaluator.finished
-
-    @property
-    def steps_done(self) -> int:
-        """Mini-batches run."""
-        return self._evaluator.step_count
-
-    @property
-    def steps_total(self) -> int:
-        """Mini-batches in all."""
-        return self._evaluator.steps_total
-
-    def step(self) -> None:
-        """Reads one mini-batch."""
-        with self._session.guarded():
-            self._evaluator.step()
-
-    def metrics(self) -> dict[str, Any]:
-        """Position and data set."""
-        return {
-            "step": self.steps_done,
-            "steps_total": self.steps_total,
-            "dataset": self._dataset.name,
-            "dataset_note": self._dataset.note,
-        }
-
-    def save(self) -> None:
-        """Keeps nothing: an evaluation starts again."""
-
-    def complete(self) -> dict[str, Any]:
-        """Accuracy, loss and confusion matrix (rows: true digit, columns: read digit)."""
-        return {
-            **asdict(self._evaluator.report()),
-            "version": self._params.version,
-            "dataset": self._dataset.name,
-        }
-
-    def keep_part(self) -> dict[str, Any] | None:
-        """Nothing is kept of a cancelled evaluation."""
-        return None
-
-
-class CalibrationActivity:
-    """A calibration: one step, which the chip cannot be interrupted in."""
-
-    def __init__(self, job: Job, session: ChipSession, when_done: Callable[[], None]) -> None:
-        del job
-        self._session = session
-        self._when_done = when_done
-        self._outcome: CalibrationOutcome | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Whether the chip is calibrated."""
-        return self._outcome is not None
-
-    @property
-    def steps_done(self) -> int:
-        """1 when it is done."""
-        return int(self.finished)
-
-    @property
-    def steps_total(self) -> int:
-        """1."""
-        return 1
-
-    def step(self) -> None:
-        """Calibrates the chip."""
-        self._outcome = self._session.calibrate()
-        self._when_done()
-
-    def metrics(self) -> dict[str, Any]:
-        """Position."""
-        return {"step": self.steps_done, "steps_total": self.steps_total}
-
-    def save(self) -> None:
-        """Keeps nothing: a calibration starts again."""
-
-    def complete(self) -> dict[str, Any]:
-        """Where the calibration is, and how the chip is with it."""
-        assert self._outcome is not None
-        return {"chip": self._session.chip, **self._outcome.as_json()}
-
-    def keep_part(self) -> dict[str, Any] | None:
-        """Nothing is kept of a cancelled calibration."""
-        return None
-
-
-def _need_chip(session: ChipSession, execution: str) -> None:
-    if "chip" in execution and session.backend == "mock":
-        raise InvalidInputError(
-            f"execution {execution!r} needs a chip, and {session.chip} is the mock; start the worker with "
-            "`--chip emulator` or `--chip hxtorch`, or choose another execution"
-        )
 
 
 def _recipe_of(params: TrainingParams) -> Recipe:

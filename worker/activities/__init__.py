@@ -1,0 +1,8 @@
+"""Long jobs as the chip works on them: one mini-batch after the other, resumable in between."""
+
+from worker.activities.activity import Activity
+from worker.activities.calibration import CalibrationActivity
+from worker.activities.evaluation import EvaluationActivity
+from worker.activities.training import TrainingActivity
+
+__all__ = ["Activity", "CalibrationActivity", "EvaluationActivity", "TrainingActivity"]

@@ -1,0 +1,58 @@
+"""What every long job offers to the worker."""
+
+from typing import Any, Protocol
+
+from services.errors import InvalidInputError
+from worker.chip import ChipSession
+
+
+class Activity(Protocol):
+    """A long job in this worker's memory."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether no step is left."""
+
+    @property
+    def steps_done(self) -> int:
+        """Mini-batches run."""
+
+    @property
+    def steps_total(self) -> int:
+        """Mini-batches in all."""
+
+    def step(self) -> None:
+        """Runs one mini-batch."""
+
+    def metrics(self) -> dict[str, Any]:
+        """What the job's record says while it runs."""
+
+    def save(self) -> None:
+        """Keeps the state for another process.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+
+    def complete(self) -> dict[str, Any]:
+        """The job's result, once finished.
+
+        Raises:
+            StorageError: it cannot be published.
+        """
+
+    def keep_part(self) -> dict[str, Any] | None:
+        """What is kept of a cancelled job, if anything."""
+
+
+def need_chip(session: ChipSession, execution: str) -> None:
+    """Does nothing if the chip can do this.
+
+    Raises:
+        InvalidInputError: the execution needs a chip, and this is the mock.
+    """
+    if "chip" in execution and session.backend == "mock":
+        raise InvalidInputError(
+            f"execution {execution!r} needs a chip, and {session.chip} is the mock; start the worker with "
+            "`--chip emulator` or `--chip hxtorch`, or choose another execution"
+        )

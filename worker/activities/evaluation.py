@@ -1,0 +1,82 @@
+"""Evaluation as an activity."""
+
+from dataclasses import asdict
+from typing import Any
+
+from services.jobs import Job, JobKind
+from services.models import ModelStore
+from services.params import EvaluationParams, validate_params
+from worker.activities.activity import need_chip
+from worker.checkpoints import read_version, spec_of
+from worker.chip import ChipSession
+from worker.datasets import Datasets
+from worker.learning.evaluation import Evaluator
+
+
+class EvaluationActivity:
+    """A measurement of a version on the test set; short enough to start again after a crash."""
+
+    def __init__(self, job: Job, session: ChipSession, datasets: Datasets, models: ModelStore) -> None:
+        params = validate_params(JobKind.EVALUATION, job.params)
+        assert isinstance(params, EvaluationParams)
+        self._params = params
+        self._session = session
+        self._dataset = datasets.get(params.dataset)
+        need_chip(session, params.execution)
+        version = read_version(models, job.model, params.version)
+        self._evaluator = Evaluator(
+            spec_of(version.manifest.network),
+            version.weights,
+            self._dataset.test_images,
+            self._dataset.test_labels,
+            session.perceptron,
+            execution=params.execution,
+            mock_parameter=session.mock_parameter,
+            logit_scale=version.manifest.score_scale,
+            repeats=params.repeats,
+            seed=params.seed,
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether every crop was read."""
+        return self._evaluator.finished
+
+    @property
+    def steps_done(self) -> int:
+        """Mini-batches run."""
+        return self._evaluator.step_count
+
+    @property
+    def steps_total(self) -> int:
+        """Mini-batches in all."""
+        return self._evaluator.steps_total
+
+    def step(self) -> None:
+        """Reads one mini-batch."""
+        with self._session.guarded():
+            self._evaluator.step()
+
+    def metrics(self) -> dict[str, Any]:
+        """Position and data set."""
+        return {
+            "step": self.steps_done,
+            "steps_total": self.steps_total,
+            "dataset": self._dataset.name,
+            "dataset_note": self._dataset.note,
+        }
+
+    def save(self) -> None:
+        """Keeps nothing: an evaluation starts again."""
+
+    def complete(self) -> dict[str, Any]:
+        """Accuracy, loss and confusion matrix (rows: true digit, columns: read digit)."""
+        return {
+            **asdict(self._evaluator.report()),
+            "version": self._params.version,
+            "dataset": self._dataset.name,
+        }
+
+    def keep_part(self) -> dict[str, Any] | None:
+        """Nothing is kept of a cancelled evaluation."""
+        return None
