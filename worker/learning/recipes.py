@@ -121,7 +121,7 @@ _STRONG: dict[str, Any] = {
     "logit_scale": 0.1,
     "loss_divisor": 1.0,
     "hold_out": True,
-    "chip_epochs": 2,
+    "chip_epochs": 3,
     "chip_learning_rate": 0.3,
     "seed": 0,
 }
