@@ -1,5 +1,6 @@
 """Weights and training states as safetensors bytes: never pickle, whatever they come from."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from worker.learning.network_spec import NetworkSpec
 from worker.learning.training_state import TrainerState
 
 _FACTS: Final = "facts"
+_SHA256: Final = "sha256"
 _log = logging.getLogger(__name__)
 
 
@@ -90,6 +92,25 @@ def software_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("hxserve", "torch", "torchvision", "numpy")}
 
 
+def _digest(tensors: dict[str, Tensor], facts: str) -> str:
+    """The checksum of a save: of names, shapes and numbers, and of the facts."""
+    return hashlib.sha256(save(tensors) + facts.encode()).hexdigest()
+
+
+def _unpack_state(packed: bytes) -> TrainerState:
+    """The inverse of packing in `Saves.write`.
+
+    Raises:
+        SafetensorError, ValueError, KeyError, TypeError: these are not the bytes of a save.
+    """
+    header_bytes = int.from_bytes(packed[:8], "little")
+    kept = json.loads(packed[8 : 8 + header_bytes])["__metadata__"]
+    tensors: dict[str, Tensor] = load(packed)
+    if _digest(tensors, kept[_FACTS]) != kept[_SHA256]:
+        raise ValueError("its checksum is not that of its content")
+    return TrainerState(tensors=tensors, facts=json.loads(kept[_FACTS]))
+
+
 class Saves:
     """Unfinished trainings on disk, one file per job, so that the next worker process goes on from there."""
 
@@ -102,10 +123,9 @@ class Saves:
         Raises:
             StorageError: it cannot be written; the one before it is still there.
         """
-        packed = save(
-            {name: tensor.contiguous() for name, tensor in state.tensors.items()},
-            metadata={_FACTS: json.dumps(state.facts)},
-        )
+        tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
+        facts = json.dumps(state.facts)
+        packed = save(tensors, metadata={_FACTS: facts, _SHA256: _digest(tensors, facts)})
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_durably(self._path(job_id), packed)
@@ -118,10 +138,7 @@ class Saves:
     def read(self, job_id: str) -> TrainerState | None:
         """The state kept last, or None when there is none that can be read."""
         try:
-            packed = self._path(job_id).read_bytes()
-            header_bytes = int.from_bytes(packed[:8], "little")
-            header = json.loads(packed[8 : 8 + header_bytes])
-            return TrainerState(tensors=load(packed), facts=json.loads(header["__metadata__"][_FACTS]))
+            return _unpack_state(self._path(job_id).read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
