@@ -28,6 +28,7 @@ _FIRST_SAVE_S: Final = 0.1
 _REST_S: Final = 2.0
 _MOST_CHIP_FAILURES: Final = 5
 _UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING)
+_ENDED_ELSEWHERE: Final = (InvalidTransitionError, JobNotFoundError)
 _log = logging.getLogger(__name__)
 
 
@@ -93,6 +94,16 @@ class LongWork:
             RedisUnavailableError: nothing can be recorded; the job goes on from where it is.
         """
         try:
+            self._try_slice(job, quantum_s, yields_after_s, crops_wait)
+        except _ENDED_ELSEWHERE as change:
+            _log.info("job %s was ended elsewhere: %s", job.id, change.message)
+            self._forget(job.id)
+
+    def _try_slice(
+        self, job: Job, quantum_s: float, yields_after_s: float, crops_wait: Callable[[], bool]
+    ) -> None:
+        """A slice, and a record of how it failed if it did."""
+        try:
             with self._mark.executing(job.id):
                 if job.cancel_requested:
                     self._cancel(job)
@@ -102,11 +113,8 @@ class LongWork:
                 self._work(running, quantum_s, yields_after_s, crops_wait)
                 self._chip_failures.pop(job.id, None)
                 self._settle(running)
-        except (LeaseLostError, RedisUnavailableError):
+        except (LeaseLostError, RedisUnavailableError, *_ENDED_ELSEWHERE):
             raise
-        except (InvalidTransitionError, JobNotFoundError) as change:
-            _log.info("job %s was ended elsewhere: %s", job.id, change.message)
-            self._forget(job.id)
         except StorageError as error:
             _log.exception("job %s waits for the disk", job.id)
             self._rest(job, "storage_failed", error)

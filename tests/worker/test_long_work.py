@@ -1,5 +1,6 @@
 """Long jobs in slices: they give way, fail, rest and go on, and everything is recorded."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -289,7 +290,7 @@ def _fail_times(failures: int) -> Callable[[int], None]:
     return on_step
 
 
-def test_a_job_that_the_chip_fails_rests_and_goes_on_from_its_last_save(desk: Desk) -> None:
+def test_a_job_that_the_chip_fails_is_taken_up_again(desk: Desk) -> None:
     job = desk.submit(Counting(steps=3, on_step=_fail_times(2)))
 
     records = [desk.slice(job) for _ in range(3)]
@@ -335,6 +336,79 @@ def test_failures_of_the_chip_are_counted_anew_after_a_slice_that_went_well(desk
     records = [desk.slice(job, quantum_s=0.0) for _ in range(15)]
 
     assert records[-1].state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a bug"), StorageError(), ChipError(), ChipUnavailableError()]
+)
+def test_a_job_that_was_ended_elsewhere_while_it_failed_here_is_left_alone(
+    desk: Desk, connection: Connection, error: Exception
+) -> None:
+    def end_and_fail(_: int) -> None:
+        connection.client.hset(f"hx:job:{job.id}", "state", json.dumps(JobState.FAILED))
+        raise error
+
+    job = desk.submit(Counting(steps=3, on_step=end_and_fail))
+
+    ended = desk.slice(job)
+
+    assert (ended.state, ended.error) == (JobState.FAILED, None)
+    assert desk.long_work.unrecorded_s("ada") == 0
+
+
+def test_the_work_done_before_the_chip_failed_is_charged(desk: Desk, jobs: JobStore) -> None:
+    def work_and_fail(step: int) -> None:
+        if step == 1:
+            raise ChipError
+        sum(range(1_000_000))
+
+    ended = desk.slice(desk.submit(Counting(steps=3, on_step=work_and_fail), user="grace"))
+
+    assert ended.chip_time_s > 0
+    assert jobs.usage(["training"])["grace"]["training"] == pytest.approx(ended.chip_time_s, abs=1e-5)
+
+
+class _Saving(Counting):
+    """Counts, and goes on from its save."""
+
+    def __init__(self, job: Job, saves: Saves, on_step: Callable[[int], None]) -> None:
+        super().__init__(steps=1_000_000, on_step=on_step, start=max(0, saves.step_of(job.id)))
+        self._job_id = job.id
+        self._saves = saves
+
+    def save(self) -> None:
+        """Keeps the position on disk."""
+        self._saves.write(self._job_id, TrainerState({}, {"step_count": self.steps_done}))
+
+
+def test_a_job_goes_on_from_its_last_save_after_the_chip_failed(
+    jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, mark: ExecutingMark
+) -> None:
+    steps: list[int] = []
+    errors: list[ChipError] = []
+
+    def on_step(step: int) -> None:
+        if errors:
+            raise errors.pop()
+        steps.append(step)
+
+    def take_up(job: Job) -> _Saving:
+        return _Saving(job, saves, on_step)
+
+    long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=60)
+    job = a_job()
+    jobs.submit(job, Idempotency(), most=PLENTY)
+    while saves.step_of(job.id) < 0:
+        long_work.run_slice(jobs.get(job.id), 0.0, 0.0, _nobody_waits)
+    saved = saves.step_of(job.id)
+    for _ in range(3):
+        long_work.run_slice(jobs.get(job.id), 0.0, 0.0, _nobody_waits)
+
+    errors.append(ChipError())
+    for _ in range(2):
+        long_work.run_slice(jobs.get(job.id), 0.0, 0.0, _nobody_waits)
+
+    assert steps == [*range(saved + 3), saved]
 
 
 def test_everything_under_way_is_saved_before_the_process_ends(desk: Desk) -> None:
