@@ -2,7 +2,8 @@
 
 import logging
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from services.errors import LeaseHeldError
 from services.store.chips import ChipStore, Lease
@@ -31,7 +32,9 @@ def take_lease(chips: ChipStore, chip: str, *, lease_s: float) -> Lease:
             time.sleep(_LOOK_EVERY_S)
 
 
-def _lives_here(holder: object) -> bool:
-    """Whether the holder runs on this machine, so that there is nothing to wait for."""
+def _lives_here(holder: Mapping[str, Any]) -> bool:
+    """Whether the holder certainly runs on this machine, so that there is nothing to wait for."""
     here = this_process()
-    return isinstance(holder, dict) and all(holder.get(k) == here[k] for k in ("host", "pid_namespace"))
+    if not here["pid_namespace"]:  # without /proc, processes of two containers look alike
+        return False
+    return all(holder.get(name) == here[name] for name in ("host", "pid_namespace"))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,22 @@ def test_a_chip_of_a_worker_elsewhere_that_goes_on_renewing_is_refused_in_the_en
 
     with pytest.raises(LeaseHeldError, match="first"):
         take_lease(chips, CHIP, lease_s=0.2)
+
+
+def test_without_proc_a_holder_that_looks_alike_is_not_taken_for_one_that_lives_here(
+    chips: ChipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "readlink", _no_proc)
+    former = ChipStore(chips._connection, lease_s=0.3).take(CHIP, this_process() | {"pid": 2**30})
+
+    lease = take_lease(chips, CHIP, lease_s=10)
+
+    assert former.holder["pid_namespace"] == ""
+    assert lease.fence == former.fence + 1
+
+
+def _no_proc(path: Path) -> Path:
+    raise FileNotFoundError(path)
 
 
 def test_a_chip_of_a_worker_elsewhere_that_renews_no_more_is_taken_when_its_lease_has_run_out(
