@@ -23,12 +23,13 @@ from pydantic import ValidationError
 from services.errors import (
     CheckpointDamagedError,
     ConflictError,
+    InvalidInputError,
     ModelNotFoundError,
     StorageError,
 )
 from services.files import sync_folder, write_durably
 from services.manifest import Manifest, Origin
-from services.names import is_name
+from services.names import is_alias, is_name
 from services.params import explain
 
 LATEST: Final = "latest"
@@ -176,8 +177,13 @@ class ModelStore:
         """Lets an alias mean a version.
 
         Raises:
+            InvalidInputError: it cannot be an alias.
             ModelNotFoundError: there is no such version.
         """
+        if not is_alias(alias):
+            raise InvalidInputError(
+                f"{alias!r} cannot be an alias; use up to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter"
+            )
         self.manifest(name, version)
         path = self._folder / name / "aliases" / alias
         with _storage_errors(path):

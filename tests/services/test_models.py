@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from services.errors import CheckpointDamagedError, ConflictError, ModelNotFoundError, StorageError
+from services.errors import (
+    CheckpointDamagedError,
+    ConflictError,
+    InvalidInputError,
+    ModelNotFoundError,
+    StorageError,
+)
 from services.models import LATEST, ModelStore
 from tests.services.samples import an_origin
 
@@ -329,6 +335,17 @@ def test_two_processes_publishing_at_once_get_different_numbers(models: ModelSto
             f"{worker}-{n}".encode() for n in range(10)
         ]
     assert not [name for name in _files(folder) if "unpublished" in name]
+
+
+@pytest.mark.parametrize("alias", ["", "3", "..", "../../x", "Best", "a/b", "a\n", "a" * 65])
+def test_what_cannot_be_an_alias_is_refused(models: ModelStore, folder: Path, alias: str) -> None:
+    _publish(models, "a")
+    before = _files(folder)
+
+    with pytest.raises(InvalidInputError, match="cannot be an alias"):
+        models.set_alias("digits", alias, "1")
+
+    assert _files(folder) == before
 
 
 def test_a_full_disk_leaves_nothing_half_made(models: ModelStore, folder: Path) -> None:
