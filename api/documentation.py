@@ -38,6 +38,10 @@ class _RequestsOnly(FlaskPlugin):
     Routes return responses, which pass untouched: reading one would wait for the end of an event stream.
     """
 
+    def register_route(self, app: Any) -> None:
+        """Serves nothing: `register_documentation` does."""
+        del app
+
     def request_validation(
         self, request: Any, query: Any, json: Any, form: Any, headers: Any, cookies: Any
     ) -> None:

@@ -159,12 +159,19 @@ class ModelsAnswer(Schema):
     models: list[ModelSummary]
 
 
+class DamagedVersion(Schema):
+    """A version whose manifest cannot be read."""
+
+    version: str
+    problem: StoredProblem
+
+
 class ModelAnswer(Schema):
-    """A model with the manifests of its versions."""
+    """A model with the manifests of its versions, oldest first."""
 
     name: str
     aliases: dict[str, str]
-    versions: list[Manifest]
+    versions: list[Manifest | DamagedVersion]
 
 
 class AliasBody(Schema):

@@ -1,14 +1,16 @@
 """Routes of the model registry."""
 
+from typing import Any
+
 from flask import Blueprint, Response, jsonify, send_file
 
 from api.application import application
 from api.documentation import SPEC, answers
 from api.schemas import AliasAnswer, AliasBody, ModelAnswer, ModelsAnswer, ModelSummary
-from services.errors import InvalidInputError, ModelNotFoundError
+from services.answers import problem_of
+from services.errors import CheckpointDamagedError, ModelNotFoundError
 from services.manifest import Manifest
-from services.models import LATEST
-from services.names import is_alias
+from services.models import LATEST, ModelStore
 
 routes = Blueprint("models", __name__, url_prefix="/v1/models")
 
@@ -33,11 +35,16 @@ def list_models() -> Response:
 @routes.get("/<name>")
 @SPEC.validate(resp=answers(200, ModelAnswer, 404), tags=["models"])
 def show_model(name: str) -> Response:
-    """Show a model with the manifests of its versions."""
+    """Show a model with the manifests of its versions.
+
+    A version whose manifest is damaged is listed with its problem.
+    """
     models = application().models
-    models.resolve(name, models.versions(name)[-1] if models.versions(name) else LATEST)
-    manifests = [models.manifest(name, version).model_dump() for version in models.versions(name)]
-    return jsonify({"name": name, "aliases": models.aliases(name), "versions": manifests})
+    versions = models.versions(name)
+    if not versions:
+        models.resolve(name, LATEST)
+    shown = [_version_json(models, name, version) for version in versions]
+    return jsonify({"name": name, "aliases": models.aliases(name), "versions": shown})
 
 
 @routes.delete("/<name>")
@@ -91,10 +98,6 @@ def delete_version(name: str, version: str) -> Response:
 @SPEC.validate(json=AliasBody, resp=answers(200, AliasAnswer, 404, 415), tags=["models"])
 def set_alias(name: str, alias: str, json: AliasBody) -> Response:
     """Let an alias mean a version."""
-    if not is_alias(alias):
-        raise InvalidInputError(
-            f"{alias!r} cannot be an alias; use up to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter"
-        )
     models = application().models
     models.set_alias(name, alias, models.resolve(name, json.version))
     return jsonify({"name": name, "alias": alias, "version": json.version})
@@ -106,3 +109,10 @@ def delete_alias(name: str, alias: str) -> Response:
     """Delete an alias; its version stays."""
     application().models.delete_alias(name, alias)
     return Response(status=204)
+
+
+def _version_json(models: ModelStore, name: str, version: str) -> dict[str, Any]:
+    try:
+        return models.manifest(name, version).model_dump()
+    except (CheckpointDamagedError, ModelNotFoundError) as error:
+        return {"version": version, "problem": problem_of(error)}

@@ -119,22 +119,27 @@ def _show_versions(model: dict[str, Any]) -> None:
         names.setdefault(str(version), []).append(alias)
     show_table(
         ["version", "made", "accuracy", "data set", "recipe", "execution", "chip", "aliases"],
-        [
-            [
-                m["version"] + (" (partial)" if m.get("partial") else ""),
-                age(_moment(m)),
-                percent(m["metrics"].get("accuracy")),
-                m["dataset"].get("name"),
-                m["recipe"].get("name"),
-                m["execution"],
-                f"{m['chip']} ({m['backend']})",
-                ", ".join(names.get(m["version"], [])),
-            ]
-            for m in model["versions"]
-        ],
+        [[*_version_cells(m), ", ".join(names.get(m["version"], []))] for m in model["versions"]],
         right=["made", "accuracy"],
         title=model["name"],
     )
+    for m in model["versions"]:
+        if "problem" in m:
+            show_line(f"Version {m['version']}: {m['problem']['message']}.")
+
+
+def _version_cells(manifest: dict[str, Any]) -> list[object]:
+    if "problem" in manifest:
+        return [manifest["version"] + " (damaged)", *[None] * 6]
+    return [
+        manifest["version"] + (" (partial)" if manifest.get("partial") else ""),
+        age(_moment(manifest)),
+        percent(manifest["metrics"].get("accuracy")),
+        manifest["dataset"].get("name"),
+        manifest["recipe"].get("name"),
+        manifest["execution"],
+        f"{manifest['chip']} ({manifest['backend']})",
+    ]
 
 
 def _show_manifest(manifest: dict[str, Any]) -> None:

@@ -33,6 +33,10 @@ def test_a_damaged_version_does_not_hide_the_others(
 ) -> None:
     (tmp_path / "models/digits/1/manifest.json").write_text("damaged")
 
+    shown = client.get("/v1/models/digits").get_json()["versions"]
+    assert [version["version"] for version in shown] == ["1", "2"]
+    assert shown[0]["problem"]["code"] == "checkpoint_damaged"
+    assert shown[1]["job"] == "b"
     assert client.get("/v1/models").status_code == 200
     assert client.get("/v1/models/digits/versions/2").get_json()["job"] == "b"
     assert "digits@1" in refused(client.get("/v1/models/digits/versions/1"), 500, "checkpoint_damaged")

@@ -10,12 +10,13 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.wrappers import Response
 
+from services.models import ModelStore
 from services.store.connection import Connection
 from tests.api.requests import CLASSIFY, TOKEN
 from tests.services.chip import Chip
 from tests.services.samples import some_crops
 
-UNDOCUMENTED = {"/openapi.json", "/docs", "/", "/spectree/openapi.json"}
+UNDOCUMENTED = {"/openapi.json", "/docs", "/"}
 TRAINING = {"kind": "training", "model": "digits"}
 
 
@@ -177,6 +178,14 @@ def test_a_service_that_is_not_ready_answers_as_documented(
     connection.client.flushall()
 
     _check(app, document, "GET", "/readyz", client.get("/readyz"))
+
+
+def test_a_damaged_version_is_shown_as_documented(
+    app: Flask, client: FlaskClient, document: dict[str, Any], models: ModelStore
+) -> None:
+    models.weights_path("digits", "1").with_name("manifest.json").write_text("damaged")
+
+    _check(app, document, "GET", "/v1/models/digits", client.get("/v1/models/digits"))
 
 
 def test_the_document_asks_for_the_token_where_the_service_does(document: dict[str, Any]) -> None:
