@@ -36,9 +36,10 @@ def job_json(view: JobView) -> dict[str, Any]:
     }
 
 
-def etag_of(job: Job) -> str:
-    """The ETag of a job's record as it is now."""
-    return f'"{job.id}-{job.revision}"'
+def etag_of(job: Job, position: int | None) -> str:
+    """The ETag of a job as it is now; its place in the queue changes without its record."""
+    place = f"-{position}" if position is not None else ""
+    return f'"{job.id}-{job.revision}{place}"'
 
 
 def iso(at: float | None) -> str | None:

@@ -92,6 +92,10 @@ class Inspections:
             result = self._classifications.result_of(job)
         return JobView(job, result, self._outlooks([job])[job.id])
 
+    def position(self, job: Job) -> int | None:
+        """The place in the queue of a job that has one."""
+        return self._outlooks([job])[job.id].position
+
     def wait_for_change(self, job_id: str, seen: int | None, wait_s: float) -> Job:
         """The job as soon as its revision is not `seen` (or not what it is now), at most `wait_s` later.
 

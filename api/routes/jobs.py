@@ -57,10 +57,11 @@ def show_job(job_id: str, query: WaitQuery) -> Response:
     app = application()
     job = app.jobs.get(job_id)
     etags = request.if_none_match
-    if query.wait and (not etags or etags.contains(etag_of(job).strip('"'))):
+    if query.wait and (not etags or etags.contains(_etag(app, job).strip('"'))):
         job = app.inspections.wait_for_change(job_id, job.revision, query.wait)
-    if etags.contains(etag_of(job).strip('"')):
-        return Response(status=304, headers={"ETag": etag_of(job)})
+    etag = _etag(app, job) if etags else ""
+    if etags.contains(etag.strip('"')):
+        return Response(status=304, headers={"ETag": etag})
     return job_response(app, job, 200)
 
 
@@ -99,12 +100,17 @@ def stream_events(job_id: str) -> Response:
 
 def job_response(app: Application, job: Job, status: int) -> Response:
     """A job as an answer."""
-    response = jsonify(job_json(app.inspections.view(job)))
+    view = app.inspections.view(job)
+    response = jsonify(job_json(view))
     response.status_code = status
-    response.headers["ETag"] = etag_of(job)
+    response.headers["ETag"] = etag_of(job, view.outlook.position)
     if status == 202:
         response.headers["Location"] = f"/v1/jobs/{job.id}"
     return response
+
+
+def _etag(app: Application, job: Job) -> str:
+    return etag_of(job, app.inspections.position(job))
 
 
 def _events(app: Application, job_id: str, after: str) -> Iterator[str]:

@@ -250,6 +250,19 @@ def test_a_changed_job_has_another_etag(client: FlaskClient) -> None:
     assert response.headers["ETag"] != etag
 
 
+def test_a_job_that_moved_up_in_the_queue_is_sent_again(client: FlaskClient) -> None:
+    first, second = _submit(client), _submit(client)
+    path = f"/v1/jobs/{second['id']}"
+    etag = client.get(path).headers["ETag"]
+    client.post(f"/v1/jobs/{first['id']}/cancel")
+
+    moved = client.get(path, headers={"If-None-Match": etag})
+    again = client.get(path, headers={"If-None-Match": moved.headers["ETag"]})
+
+    assert (moved.get_json()["queue"], moved.get_json()["revision"]) == ({"position": 1, "of": 1}, 1)
+    assert again.status_code == 304
+
+
 @pytest.mark.timeout(30)
 def test_a_long_poll_ends_when_the_job_changes(
     app: Any, client: FlaskClient, application: Application
