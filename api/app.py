@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from api.application import Application
 from api.authentication import register_authentication
+from api.crop_lane import CropLane
 from api.documentation import register_documentation
 from api.problems import register_problems
+from api.protection import protect
 from api.routes import chip, classification, health, jobs, models, page
 from services.users import Tokens
 
@@ -39,11 +41,6 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     for module in (page, jobs, classification, models, chip, health):
         app.register_blueprint(module.routes)
     register_documentation(app)
-    app.after_request(_protect)
+    app.after_request(protect)
+    app.wsgi_app = CropLane(app, application, tokens)  # type: ignore[method-assign] # Flask's own way for middleware
     return app
-
-
-def _protect(response: Response) -> Response:
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response

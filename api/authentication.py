@@ -1,6 +1,7 @@
 """Whose request this is."""
 
 from flask import Flask, g, request
+from werkzeug.datastructures import Headers
 
 from services.users import Tokens, User
 
@@ -13,8 +14,17 @@ def register_authentication(app: Flask, tokens: Tokens) -> None:
     @app.before_request
     def authenticate() -> None:
         if request.path not in _PUBLIC:
-            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-            g.user = tokens.user_of(token.strip() if scheme.lower() == "bearer" else None)
+            g.user = user_of(request.headers, tokens)
+
+
+def user_of(headers: Headers, tokens: Tokens) -> User:
+    """The user whose bearer token came with a request.
+
+    Raises:
+        NotAuthenticatedError: none came, or it is not known.
+    """
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return tokens.user_of(token.strip() if scheme.lower() == "bearer" else None)
 
 
 def current_user() -> User:

@@ -6,15 +6,16 @@ from tokenize import TokenError
 from typing import Any, Final
 
 import numpy as np
-from flask import Request
 from numpy.typing import NDArray
+from werkzeug import Request
 
 from api.images import SIDE, read_image
 from services.answers import CROP_BYTES
 from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
 
+RAW_CROPS: Final = "application/octet-stream"
 _PICTURES: Final = "image/png, image/jpeg, multipart/form-data of pictures"
-_FORMS: Final = f"application/octet-stream, application/x-npy, {_PICTURES} or application/json"
+_FORMS: Final = f"{RAW_CROPS}, application/x-npy, {_PICTURES} or application/json"
 
 _NPY_HEADERS: Final = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -37,7 +38,7 @@ def read_crops(request: Request, most: int) -> bytes:
         UnsupportedMediaError: it has another type.
     """
     kind = request.mimetype
-    if kind == "application/octet-stream" or (not kind and request.content_length):
+    if kind == RAW_CROPS or (not kind and request.content_length):
         crops = _raw(request.get_data(cache=False))
     else:
         reader = _READERS.get(kind)

@@ -2,10 +2,11 @@
 
 from json import JSONEncoder
 
+import werkzeug
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
 
-from api.application import application
+from api.application import Application, application
 from api.authentication import current_user
 from api.bodies import read_crops
 from api.documentation import SPEC, answers
@@ -16,6 +17,7 @@ from services.errors import InvalidInputError
 from services.models import LATEST
 from services.params import explain
 from services.submission import bind_key
+from services.users import User
 
 _to_json = JSONEncoder(separators=(",", ":")).encode
 """Made once: the hot path."""
@@ -53,7 +55,21 @@ def classify_with_version(name: str, version: str) -> Response:
 
 
 def _classify(name: str, version: str) -> Response:
-    app, user = application(), current_user()
+    app = application()
+    answer = answer_crops(app, current_user(), name, version, request)
+    if isinstance(answer, Pending):
+        return job_response(app, app.jobs.get(answer.job_id), 202)
+    return Response(answer, content_type="application/json")
+
+
+def answer_crops(
+    app: Application, user: User, name: str, version: str, request: werkzeug.Request
+) -> str | Pending:
+    """The JSON that answers a request with crops in any form, or the job that will.
+
+    Raises:
+        HxserveError: the request is not what it should be, or the crops cannot be run.
+    """
     try:
         query = ClassifyQuery.model_validate(request.args.to_dict())
     except ValidationError as error:
@@ -72,6 +88,4 @@ def _classify(name: str, version: str) -> Response:
             idempotency=bind_key(user, key, f"{name}@{version} x {query.repeats}".encode() + crops),
         )
     )
-    if isinstance(answer, Pending):
-        return job_response(app, app.jobs.get(answer.job_id), 202)
-    return Response(_to_json(answer), content_type="application/json")
+    return answer if isinstance(answer, Pending) else _to_json(answer)

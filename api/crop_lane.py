@@ -1,0 +1,63 @@
+"""The short way for crops: the same rules as every request's, without Flask's routing.
+
+Flask's part of a request with one crop costs as much processor time as all the rest of it; see decision 9. What a
+request means is decided by the functions that the Flask route calls, and what goes wrong is answered by Flask's
+own error handlers.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from flask import Flask
+from werkzeug.wrappers import Request, Response
+
+from api.application import Application
+from api.authentication import user_of
+from api.bodies import RAW_CROPS
+from api.protection import protect
+from api.routes.classification import answer_crops
+from api.routes.jobs import job_response
+from services.classification import Pending
+from services.models import LATEST
+from services.users import Tokens
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_PATH: Final = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/classify")
+
+
+class CropLane:
+    """WSGI: answers raw crops itself and leaves all else to Flask."""
+
+    def __init__(self, flask: Flask, application: Application, tokens: Tokens) -> None:
+        self._flask = flask
+        self._flask_wsgi: WSGIApplication = flask.wsgi_app
+        self._application = application
+        self._tokens = tokens
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answers one request."""
+        if environ["REQUEST_METHOD"] != "POST" or environ.get("CONTENT_TYPE") != RAW_CROPS:
+            return self._flask_wsgi(environ, start_response)
+        place = _PATH.fullmatch(environ["PATH_INFO"])
+        if place is None:
+            return self._flask_wsgi(environ, start_response)
+        return self._answer(environ, place[1], place[2] or LATEST)(environ, start_response)
+
+    def _answer(self, environ: "WSGIEnvironment", name: str, version: str) -> Response:
+        request = Request(environ)
+        request.max_content_length = self._application.settings.max_body_bytes
+        try:
+            user = user_of(request.headers, self._tokens)
+            answer = answer_crops(self._application, user, name, version, request)
+        except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
+            with self._flask.request_context(environ):
+                return protect(self._flask.make_response(self._flask.handle_user_exception(error)))
+        if isinstance(answer, Pending):
+            with self._flask.request_context(environ):
+                return protect(
+                    job_response(self._application, self._application.jobs.get(answer.job_id), 202)
+                )
+        return protect(Response(answer, content_type="application/json"))
