@@ -21,6 +21,7 @@ from worker.serving import LoadedVersions
 from worker.shadow import Shadow
 
 _MOST_CLAIMS: Final = 3
+_MOST_CHIP_FAILURES: Final = 3
 _PACE_WEIGHT: Final = 0.05
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Batches:
         self._versions = versions
         self._shadow = shadow
         self._batch_crops = batch_crops
+        self._chip_failures: dict[tuple[str, int], int] = {}
         self.on_chip: str | None = None
         """The version whose weights were used last."""
         self.crop_s: float | None = None
@@ -65,9 +67,16 @@ class Batches:
         lanes = {f"{reference}:{user}": count for user, count in grants.items()}
         self._answer(self._crops.claim(self._lease, lanes), now)
 
-    def recover(self, now: float) -> int:
-        """Runs the crops that dead workers left; says how many parts there were."""
-        entries = self._crops.recover(self._lease)
+    def recover(self, now: float, *, after_death: bool) -> int:
+        """Runs the crops that were left unanswered; says how many parts there were.
+
+        Args:
+            now: Unix seconds.
+            after_death: whether this process is new and its predecessor left them, so that they may be to blame.
+        """
+        entries = self._crops.recover(self._lease, after_death=after_death)
+        failures = self._chip_failures
+        self._chip_failures = {e.key: failures[e.key] for e in entries if e.key in failures}
         if entries:
             _log.warning("%d parts of requests were left unanswered, they are run now", len(entries))
 
@@ -107,7 +116,7 @@ class Batches:
             try:
                 answers = self._run_on_chip(to_run, now)
             except HxserveError as error:
-                if isinstance(error, ChipError) and error.retryable and _may_try_again(to_run):
+                if isinstance(error, ChipError) and error.retryable and self._may_try_again(to_run):
                     raise
                 _log.exception("a batch of %s failed", to_run[0].lane)
                 problems |= {entry.key: error for entry in to_run}
@@ -151,6 +160,12 @@ class Batches:
         self._shadow.compare(version, crops, reading.digits)
         return answers
 
+    def _may_try_again(self, batch: list[Entry]) -> bool:
+        """Whether crops that the chip failed have more tries."""
+        for entry in batch:
+            self._chip_failures[entry.key] = self._chip_failures.get(entry.key, 0) + 1
+        return all(self._chip_failures[entry.key] < _MOST_CHIP_FAILURES for entry in batch)
+
     def _is_transferred(self, manifest: Manifest) -> bool:
         """Whether a model learnt in the loop of another chip."""
         return "chip" in manifest.execution and manifest.identifier != self._session.identifier
@@ -163,6 +178,7 @@ class Batches:
         charges: dict[str, float] = {}
         finished = []
         for entry, answer in zip(batch, answers, strict=True):
+            self._chip_failures.pop(entry.key, None)
             packed = answer.pack()
             if entry.reply_to:
                 replies.setdefault(entry.reply_to, []).append((entry.id, entry.part, packed))
@@ -180,10 +196,6 @@ class Batches:
 
 def _repeats(entry: Entry) -> int:
     return entry.repeats
-
-
-def _may_try_again(batch: list[Entry]) -> bool:
-    return all(entry.claims < _MOST_CLAIMS for entry in batch)
 
 
 def _problem(entry: Entry) -> HxserveError | None:

@@ -62,6 +62,8 @@ class Turns:
         self._long_revision = -1
         self._may_have_lost_claims = True
         """Whether the turn before ended in the middle, so that crops may be claimed and not answered."""
+        self._is_new = True
+        """Whether what is claimed was left by the worker before."""
         self.have_begun = False
         """Whether Celery has brought the first turn, so that the chip really serves."""
         self._began: float | None = None
@@ -77,9 +79,10 @@ class Turns:
         self._began = time.monotonic()
         end = self._began + self._turn_s
         may_have_lost_claims, self._may_have_lost_claims = self._may_have_lost_claims, True
+        is_new, self._is_new = self._is_new, False
         try:
             if may_have_lost_claims:
-                self._batches.recover(time.time())
+                self._batches.recover(time.time(), after_death=is_new)
             self._care.see_to_calibration()
             while (left_s := end - time.monotonic()) > 0:
                 self.last_seen = time.monotonic()

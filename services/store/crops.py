@@ -60,7 +60,8 @@ class Parcel:
 class Entry:
     """One part of a request as a worker claimed it.
 
-    Each crop is to be read `repeats` times. `claims` counts how often the part was claimed, this time included.
+    Each crop is to be read `repeats` times. `claims` counts the worker processes that claimed the part, this one
+    included.
     """
 
     lane: Lane
@@ -191,13 +192,18 @@ class CropStore:
         flat = [value for grant in grants.items() for value in grant]
         return _entries(self._connection.run("claim_crops", lease.chip, lease.fence, *flat))
 
-    def recover(self, lease: Lease) -> list[Entry]:
-        """Claims the unanswered crops of dead workers.
+    def recover(self, lease: Lease, *, after_death: bool) -> list[Entry]:
+        """Claims the unanswered crops of dead workers, and those whose turn was interrupted.
+
+        Args:
+            lease: of the worker that takes them over.
+            after_death: whether the chip's former worker died, so that its crops are claimed once more; those of
+                a worker that lives on are still claimed as often as before.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
         """
-        return _entries(self._connection.run("recover_crops", lease.chip, lease.fence))
+        return _entries(self._connection.run("recover_crops", lease.chip, lease.fence, int(after_death)))
 
     def finish(
         self,
@@ -247,7 +253,7 @@ def _entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:
             is_expired=bool(fields[7]),
             accepted_at=int(fields[8]) / 1000,
             repeats=int(fields[9]),
-            claims=int(fields[10]) + 1 if len(fields) > 10 else 1,
+            claims=int(fields[10]) if len(fields) > 10 else 1,
         )
         for fields in claimed
     ]

@@ -127,6 +127,26 @@ def test_an_undivided_part_is_claimed_whole_even_if_less_is_granted(crops: CropS
     assert [entry.count for entry in entries] == [7]
 
 
+@given(st.lists(st.integers(1, 64), min_size=1, max_size=40), st.lists(st.integers(1, 256), min_size=1))
+@_SLOW
+def test_only_the_last_part_of_a_claim_goes_beyond_its_grant(
+    connection: Connection, sizes: list[int], grants: list[int]
+) -> None:
+    connection.client.flushall()
+    crops = CropStore(connection, max_waiting=PLENTY, keep_results_s=3600)
+    lease = ChipStore(connection, lease_s=60).take(CHIP, a_holder())
+    accept(crops, [some_crops(size) for size in sizes])
+    left = list(sizes)
+
+    for grant in grants:
+        claimed = [entry.count for entry in crops.claim(lease, {str(ADA): grant})]
+
+        assert claimed == left[: len(claimed)]
+        left = left[len(claimed) :]
+        assert sum(claimed[:-1]) < grant
+        assert sum(claimed) >= grant or not left
+
+
 def test_a_claim_gives_each_lane_what_it_was_granted(crops: CropStore, lease: Lease) -> None:
     for _ in range(6):
         accept(crops, [some_crops(1)], lane=ADA)
@@ -289,7 +309,7 @@ def test_the_next_worker_gets_what_a_dead_one_had_claimed(
     crops.claim(lease, {str(ADA): 2})
     successor = chips.take(CHIP, a_holder("second"), dead=lease.holder)
 
-    recovered = crops.recover(successor)
+    recovered = crops.recover(successor, after_death=True)
 
     assert [(e.id, e.part, e.crops, e.claims) for e in recovered] == [(job.id, 0, some_crops(2, 1), 2)]
     assert [(e.part, e.claims) for e in crops.claim(successor, {str(ADA): 9})] == [(1, 1)]
@@ -299,9 +319,33 @@ def test_each_recovery_counts_as_a_claim(crops: CropStore, lease: Lease) -> None
     accept(crops, [some_crops(1)])
     crops.claim(lease, {str(ADA): 1})
 
-    counts = [crops.recover(lease)[0].claims for _ in range(3)]
+    counts = [crops.recover(lease, after_death=True)[0].claims for _ in range(3)]
 
     assert counts == [2, 3, 4]
+
+
+def test_crops_are_not_blamed_for_an_interruption_that_their_worker_survived(
+    crops: CropStore, chips: ChipStore, lease: Lease
+) -> None:
+    accept(crops, [some_crops(1)])
+    crops.claim(lease, {str(ADA): 1})
+
+    interrupted = [crops.recover(lease, after_death=False)[0].claims for _ in range(5)]
+
+    successor = chips.take(CHIP, a_holder("second"), dead=lease.holder)
+    assert interrupted == [1] * 5
+    assert crops.recover(successor, after_death=True)[0].claims == 2
+
+
+def test_crops_of_another_chips_dead_worker_are_counted_as_claimed_again(
+    crops: CropStore, chips: ChipStore, lease: Lease
+) -> None:
+    other = chips.take("chip-2", a_holder("second"))
+    accept(crops, [some_crops(1)])
+    crops.claim(other, {str(ADA): 1})
+    chips.release(other)
+
+    assert [entry.claims for entry in crops.recover(lease, after_death=False)] == [2]
 
 
 def test_crops_of_a_living_worker_of_another_chip_are_left_to_it(
@@ -311,7 +355,7 @@ def test_crops_of_a_living_worker_of_another_chip_are_left_to_it(
     accept(crops, [some_crops(1)])
     crops.claim(other, {str(ADA): 1})
 
-    recovered = crops.recover(lease)
+    recovered = crops.recover(lease, after_death=True)
 
     assert recovered == []
 
@@ -324,7 +368,7 @@ def test_crops_of_another_chip_without_a_worker_are_taken_over(
     crops.claim(other, {str(ADA): 1})
     chips.release(other)
 
-    recovered = crops.recover(lease)
+    recovered = crops.recover(lease, after_death=True)
 
     assert len(recovered) == 1
 
@@ -334,7 +378,7 @@ def test_recovered_crops_whose_deadline_has_passed_are_expired(crops: CropStore,
     accept(crops, [some_crops(1)])
     crops.claim(lease, {str(ADA): 2})
 
-    recovered = crops.recover(lease)
+    recovered = crops.recover(lease, after_death=True)
 
     assert [entry.is_expired for entry in recovered] == [True, False]
 
@@ -346,7 +390,7 @@ def test_recovered_crops_that_were_cancelled_are_dropped(
     crops.claim(lease, {str(ADA): 1})
     jobs.cancel(job.id)
 
-    recovered = crops.recover(lease)
+    recovered = crops.recover(lease, after_death=True)
 
     assert recovered == []
     assert _crop_keys(connection) == []
@@ -390,7 +434,7 @@ def test_each_accepted_part_is_answered_exactly_once_with_its_own_bytes(
         entries = crops.claim(lease, grant)
         if data.draw(st.booleans(), "the worker dies"):
             lease = chips.take(CHIP, a_holder(f"{number}"), dead=lease.holder)
-            entries = crops.recover(lease)
+            entries = crops.recover(lease, after_death=True)
         finish(crops, lease, entries)
 
     answered = [*_replies(connection, f"{REPLY}0"), *_replies(connection, f"{REPLY}1")]

@@ -129,7 +129,7 @@ class _ClassificationJob(_JobMachine):
 
     @rule()
     def recover(self) -> None:
-        self.claimed = self.crops.recover(self.lease)
+        self.claimed = self.crops.recover(self.lease, after_death=True)
 
 
 @pytest.mark.parametrize("machine", [_LongJob, _ClassificationJob])

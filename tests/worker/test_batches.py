@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from services.answers import CROP_BYTES, Answer
+from services.errors import ChipError, ChipUnavailableError
 from services.jobs import JobState
 from services.models import ModelStore
 from services.store.chips import Lease
@@ -21,6 +22,7 @@ from services.store.jobs import JobStore
 from services.store.series import SeriesStore
 from tests.services.samples import accept, long_ago, some_crops
 from tests.worker.conftest import TINY
+from tests.worker.scripted import ScriptedSession
 from worker.batches import Batches
 from worker.chip import ChipSession
 from worker.learning.inference import Classifier
@@ -239,7 +241,7 @@ def test_what_a_dead_worker_left_is_run_by_the_next(
     left = [accept(crops, [some_crops(1)], lane=Lane("digits", v, "ada"))[0] for v in ("1", "2", "1")]
     crops.claim(lease, {"digits@1:ada": 2, "digits@2:ada": 1})
 
-    recovered = batches.recover(NOW)
+    recovered = batches.recover(NOW, after_death=True)
 
     assert recovered == 3
     assert {jobs.get(job.id).state for job in left} == {JobState.SUCCEEDED}
@@ -251,13 +253,100 @@ def test_crops_that_ended_their_worker_three_times_are_set_aside(
     job, _ = accept(crops, [some_crops(1)])
     crops.claim(lease, {"digits@1:ada": 1})
     for _ in range(2):
-        crops.recover(lease)
+        crops.recover(lease, after_death=True)
 
-    batches.recover(NOW)
+    batches.recover(NOW, after_death=True)
 
     error = jobs.get(job.id).error
     assert error is not None
     assert error["code"] == "job_crashed"
+
+
+@pytest.fixture
+def scripted(session: ChipSession) -> ScriptedSession:
+    """A chip that fails when it is told to."""
+    return ScriptedSession(session)
+
+
+@pytest.fixture
+def failing(
+    lease: Lease, scripted: ScriptedSession, crops: CropStore, tiny_model: ModelStore, connection: Connection
+) -> Batches:
+    """Batches on that chip."""
+    shadow = Shadow(lease, SeriesStore(connection), share=0.0)
+    return Batches(lease, scripted, crops, LoadedVersions(scripted, tiny_model), shadow, batch_crops=8)
+
+
+def test_crops_that_the_chip_fails_are_tried_again(
+    failing: Batches, scripted: ScriptedSession, crops: CropStore, jobs: JobStore
+) -> None:
+    job, _ = accept(crops, [some_crops(1)])
+    scripted.failures = [ChipError(), ChipError()]
+
+    with pytest.raises(ChipError):
+        failing.run("digits@1", {"ada": 1}, NOW)
+    with pytest.raises(ChipError):
+        failing.recover(NOW, after_death=False)
+    failing.recover(NOW, after_death=False)
+
+    assert jobs.get(job.id).state is JobState.SUCCEEDED
+
+
+def test_crops_that_the_chip_fails_three_times_are_answered_with_its_error(
+    failing: Batches, scripted: ScriptedSession, crops: CropStore, jobs: JobStore
+) -> None:
+    job, _ = accept(crops, [some_crops(1)])
+    scripted.failures = [ChipError("the chip is hot") for _ in range(3)]
+    with pytest.raises(ChipError):
+        failing.run("digits@1", {"ada": 1}, NOW)
+    with pytest.raises(ChipError):
+        failing.recover(NOW, after_death=False)
+
+    failing.recover(NOW, after_death=False)
+
+    assert jobs.get(job.id).error == {"code": "chip_failed", "message": "the chip is hot"}
+
+
+def test_crops_that_no_chip_can_run_are_answered_at_once(
+    failing: Batches, scripted: ScriptedSession, crops: CropStore, jobs: JobStore
+) -> None:
+    job, _ = accept(crops, [some_crops(1)])
+    scripted.failures = [ChipUnavailableError("the chip is gone")]
+
+    failing.run("digits@1", {"ada": 1}, NOW)
+
+    assert jobs.get(job.id).error == {"code": "chip_unavailable", "message": "the chip is gone"}
+
+
+def test_crops_are_not_set_aside_for_interruptions_that_their_worker_survived(
+    batches: Batches, crops: CropStore, lease: Lease, jobs: JobStore
+) -> None:
+    job, _ = accept(crops, [some_crops(1)])
+    crops.claim(lease, {"digits@1:ada": 1})
+    for _ in range(9):
+        crops.recover(lease, after_death=False)
+
+    batches.recover(NOW, after_death=False)
+
+    assert jobs.get(job.id).state is JobState.SUCCEEDED
+
+
+def test_crops_read_several_times_are_answered_with_how_often(
+    batches: Batches, crops: CropStore, connection: Connection, classifier: Classifier
+) -> None:
+    lane = Lane("digits", "1", "ada")
+    for number, repeats in enumerate([1, 3]):
+        parts = [(2, some_crops(2, number))]
+        crops.accept(
+            lane, f"r{repeats}", parts, reply_to=REPLY, deadline_at=None, record=None, repeats=repeats
+        )
+
+    batches.run("digits@1", {"ada": 4}, NOW)
+
+    answers = {i: answer for i, _, answer in _replies(connection)}
+    told = {i: (a.provenance.repeats, a.provenance.batch_crops) for i, a in answers.items() if a.provenance}
+    assert told == {"r1": (1, 2), "r3": (3, 2)}
+    assert answers["r3"].scores == _scores(classifier, some_crops(2, 1)).tobytes()
 
 
 def test_a_result_of_a_model_learnt_on_another_chip_says_so(

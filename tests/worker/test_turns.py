@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.errors import LeaseLostError
+from services.errors import LeaseLostError, RedisUnavailableError
 from services.jobs import Job, JobState
 from services.models import ModelStore
 from services.scheduling import Policy
@@ -109,6 +109,42 @@ def test_a_turn_first_runs_what_a_dead_worker_had_claimed(
     turns.run()
 
     assert jobs.get(job.id).state is JobState.SUCCEEDED
+
+
+def test_crops_are_not_blamed_for_a_turn_that_redis_interrupted(
+    turns: Turns, jobs: JobStore, crops: CropStore, lease: Lease, activities: dict[str, Counting]
+) -> None:
+    asked: list[Job] = []
+
+    def claim_and_interrupt(_: int) -> None:
+        if not asked:
+            asked.append(accept(crops, [some_crops(1)])[0])
+            crops.claim(lease, {"digits@1:ada": 1})
+            for _ in range(2):
+                crops.recover(lease, after_death=True)
+            raise RedisUnavailableError
+
+    _submit(jobs, activities, Counting(steps=3, on_step=claim_and_interrupt))
+
+    while jobs.unfinished():
+        turns.run()
+
+    assert jobs.get(asked[0].id).state is JobState.SUCCEEDED
+
+
+def test_crops_are_blamed_for_the_end_of_the_worker_before(
+    turns: Turns, jobs: JobStore, crops: CropStore, lease: Lease
+) -> None:
+    job, _ = accept(crops, [some_crops(1)])
+    crops.claim(lease, {"digits@1:ada": 1})
+    for _ in range(2):
+        crops.recover(lease, after_death=True)
+
+    turns.run()
+
+    error = jobs.get(job.id).error
+    assert error is not None
+    assert error["code"] == "job_crashed"
 
 
 def test_a_turn_of_a_replaced_worker_does_nothing(
