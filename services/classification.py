@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.answers import CROP_BYTES, Answer, read
-from services.errors import JobNotFoundError, RedisUnavailableError, TooLargeError, error_of
+from services.errors import (
+    JobCancelledError,
+    JobNotFoundError,
+    RedisUnavailableError,
+    TooLargeError,
+    error_of,
+)
 from services.jobs import Job, JobKind, JobState
 from services.models import ModelStore
 from services.store.crops import NO_KEY, CropStore, Lane, Parcel
@@ -83,6 +89,7 @@ class Classifications:
             TooLargeError: too many crops for one request.
             QueueFullError: too many crops wait.
             ExpiredError: the deadline passed first.
+            JobCancelledError: somebody cancelled its job meanwhile.
             HxserveError: the crops could not be run; the class says why.
         """
         if request.count > self._max_crops:
@@ -168,6 +175,8 @@ class Classifications:
                 changed.wait(left)
         if not job.state.is_final:
             return Pending(job_id)
+        if job.state is JobState.CANCELLED:
+            raise JobCancelledError
         if job.error:
             raise error_of(job.error)
         result = self.result_of(job)

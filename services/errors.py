@@ -86,6 +86,12 @@ class InvalidTransitionError(ConflictError):
     code = "invalid_transition"
 
 
+class JobCancelledError(ConflictError):
+    """The job was cancelled before it was done; nothing more of it is run."""
+
+    code = "cancelled"
+
+
 class IdempotencyConflictError(ConflictError):
     """This Idempotency-Key was used for another request; use a new key for a new request."""
 

@@ -5,9 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgpack
+
+from services.answers import Answer, problem_of
 from services.errors import (
     IdempotencyConflictError,
     InvalidTransitionError,
+    JobCancelledError,
     JobNotFoundError,
     QueueFullError,
 )
@@ -189,7 +193,8 @@ class JobStore:
         """
         if not _is_id(job_id):
             raise JobNotFoundError(f"there is no job {job_id!r}")
-        state, asleep = self._connection.run("cancel_job", job_id, self._keep_s)
+        answer = msgpack.packb([(job_id, 0, Answer(problem=problem_of(JobCancelledError())).pack())])
+        state, asleep = self._connection.run("cancel_job", job_id, self._keep_s, answer)
         if state == b"missing":
             raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
         return tuple(chip.decode() for chip in asleep)

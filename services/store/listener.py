@@ -35,6 +35,8 @@ class Reply:
 
     def put(self, part: int, answer: Answer) -> None:
         """Takes the answer of one part; once one could not be run, the others are not waited for."""
+        if self._complete.is_set():
+            return
         self._answers[part] = answer
         if answer.problem or len(self._answers) == self._parts:
             self._complete.set()

@@ -192,3 +192,31 @@ def test_answered_crops_leave_nothing_in_the_store(client: FlaskClient, connecti
 
     assert connection.client.keys("hx:crops:*") == []
     assert connection.client.keys("hx:job*") == []
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.usefixtures("idle_chip")
+def test_who_waits_for_crops_that_are_cancelled_is_told_at_once(app: Flask, client: FlaskClient) -> None:
+    answers: list[Any] = []
+    headers = {"Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
+
+    def ask() -> None:
+        body = some_crops(65)
+        answers.append(app.test_client().post(f"{CLASSIFY}?wait=60", data=body, headers=headers))
+
+    waiting = threading.Thread(target=ask)
+    waiting.start()
+    while not (listed := client.get("/v1/jobs").get_json()["jobs"]):
+        pass
+    client.post(f"/v1/jobs/{listed[0]['id']}/cancel")
+    waiting.join()
+
+    assert "cancelled" in refused(answers[0], 409, "cancelled")
+
+
+@pytest.mark.usefixtures("idle_chip")
+def test_cancelled_crops_sent_again_with_their_key_are_still_cancelled(client: FlaskClient) -> None:
+    first = _classify(client, some_crops(2), "?wait=0", **{"Idempotency-Key": "k"})
+    client.post(f"{first.headers['Location']}/cancel")
+
+    refused(_classify(client, some_crops(2), **{"Idempotency-Key": "k"}), 409, "cancelled")

@@ -229,3 +229,20 @@ def test_stored_fields_are_json(jobs: JobStore, connection: Connection) -> None:
 
     assert isinstance(stored, dict)
     assert all(json.dumps(json.loads(text)) for text in stored.values())
+
+
+def test_the_list_of_jobs_does_not_keep_those_that_have_expired(
+    jobs: JobStore, connection: Connection
+) -> None:
+    for _ in range(200):
+        job = a_job()
+        jobs.submit(job, Idempotency(), most=PLENTY)
+        connection.client.delete(f"hx:job:{job.id}")
+
+    kept = [a_job() for _ in range(200)]
+    for job in kept:
+        jobs.submit(job, Idempotency(), most=PLENTY)
+
+    listed = {job_id for _, job_id in jobs.newest(before=None, count=PLENTY)}
+    assert listed >= {job.id for job in kept}
+    assert len(listed) < 220

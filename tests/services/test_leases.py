@@ -44,7 +44,7 @@ class _Worker:
 _WRITES: dict[str, Callable[[_Worker], object]] = {
     "claim": lambda worker: worker.crops.claim(worker.lease, {"digits@1:ada": 9}),
     "finish": lambda worker: finish(worker.crops, worker.lease, worker.claimed),
-    "recover": lambda worker: worker.crops.recover(worker.lease),
+    "recover": lambda worker: worker.crops.recover(worker.lease, after_death=True),
     "change": _Worker.change,
     "look": lambda worker: worker.chips.look(worker.lease),
     "end_turn": lambda worker: worker.chips.end_turn(worker.lease),
@@ -254,3 +254,48 @@ def test_work_asks_every_chip_for_a_turn(chips: ChipStore, crops: CropStore) -> 
     assert sorted(accepted.asleep) == ["chip-1", "chip-2"]
     assert chips.bell_rang("chip-1")
     assert chips.bell_rang("chip-2")
+
+
+def test_a_chip_without_a_worker_is_not_woken(chips: ChipStore, lease: Lease, crops: CropStore) -> None:
+    other = chips.take("chip-2", a_holder("second"))
+    chips.release(other)
+
+    _, accepted = accept(crops, [some_crops(1)])
+
+    assert accepted.asleep == (lease.chip,)
+    assert not chips.bell_rang("chip-2")
+
+
+def test_work_that_came_before_the_worker_is_seen_by_its_first_look(
+    chips: ChipStore, crops: CropStore
+) -> None:
+    accept(crops, [some_crops(2)])
+
+    lease = chips.take(CHIP, a_holder())
+
+    assert chips.renew(lease, {})
+    assert [crops for crops, _, _ in chips.look(lease).waiting.values()] == [2]
+
+
+def test_a_worker_whose_lease_lapsed_hears_of_what_came_meanwhile(
+    chips: ChipStore, lease: Lease, crops: CropStore, connection: Connection
+) -> None:
+    connection.client.delete(f"hx:chip:{CHIP}:lease")
+    _, accepted = accept(crops, [some_crops(1)])
+    rang_before = chips.bell_rang(CHIP)
+
+    work_waits = chips.renew(lease, {})
+
+    assert (accepted.asleep, rang_before, work_waits) == ((), False, True)
+    assert chips.bell_rang(CHIP)
+
+
+def test_a_renewed_lease_that_had_not_lapsed_rings_no_bell(
+    chips: ChipStore, lease: Lease, crops: CropStore
+) -> None:
+    accept(crops, [some_crops(1)])
+    chips.look(lease)
+
+    chips.renew(lease, {})
+
+    assert not chips.bell_rang(CHIP)

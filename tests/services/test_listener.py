@@ -10,12 +10,13 @@ import pytest
 
 from deploy.redis_server import redis_server
 from services.answers import Answer, problem_of
-from services.errors import ExpiredError
+from services.errors import ExpiredError, JobCancelledError
+from services.jobs import JobKind
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
 from services.store.crops import CropStore
 from services.store.jobs import Idempotency, JobStore
-from services.store.listener import Listener
+from services.store.listener import Listener, Reply
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, finish, scores_of, some_crops
 
 LONG_S = 30.0
@@ -91,6 +92,29 @@ def test_a_part_that_cannot_be_run_is_the_answer_at_once(listener: Listener, con
         answers = reply.wait(LONG_S)
 
     assert answers == [problem]
+
+
+def test_who_waits_for_crops_that_are_cancelled_hears_of_it_at_once(
+    listener: Listener, crops: CropStore, jobs: JobStore
+) -> None:
+    job = a_job(JobKind.CLASSIFICATION)
+    with listener.expecting(job.id, 2) as reply:
+        accept(crops, [some_crops(1)] * 2, job=job, reply_to=listener.reply_to)
+
+        jobs.cancel(job.id)
+        answers = reply.wait(LONG_S)
+
+    assert answers == [Answer(problem=problem_of(JobCancelledError()))]
+
+
+def test_what_comes_after_the_request_was_cancelled_is_not_its_answer() -> None:
+    reply = Reply(parts=3)
+    cancelled = Answer(problem=problem_of(JobCancelledError()))
+
+    reply.put(0, cancelled)
+    reply.put(0, Answer(digits=b"\x07"))
+
+    assert reply.wait(0) == [cancelled]
 
 
 def test_a_change_of_a_job_wakes_who_watches_it(listener: Listener, jobs: JobStore) -> None:

@@ -10,6 +10,7 @@ if all_waiting_crops() + crops > most then return {'full'} end
 remember(key, digest, id, keep_s)
 if n_fields > 0 then
   create(id, {unpack(ARGV, 12, 11 + n_fields)}, '{"type":"state","state":"queued"}')
+  if reply_to ~= '' then redis.call('HSET', job_key(id), 'reply_to', reply_to) end
 end
 local part, entry = 0, nil
 for i = 12 + n_fields, #ARGV, 2 do

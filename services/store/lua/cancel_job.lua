@@ -1,13 +1,14 @@
--- Cancels what waits at once; asks the worker to stop what runs. ARGV: id, keep_s.
--- Returns the state found ('missing' if none), and the chips to wake.
-local id, keep_s = ARGV[1], ARGV[2]
+-- Cancels what waits at once, and answers who waits for crops; asks the worker to stop what runs.
+-- ARGV: id, keep_s, answer. Returns the state found ('missing' if none), and the chips to wake.
+local id, keep_s, answer = ARGV[1], ARGV[2], ARGV[3]
 local key = job_key(id)
-local found = redis.call('HMGET', key, 'state', 'kind', 'cancel_requested')
+local found = redis.call('HMGET', key, 'state', 'kind', 'cancel_requested', 'reply_to')
 local state = found[1]
 if not state then return {'missing', {}} end
 if is_final(state) then return {state, {}} end
 if state == '"queued"' or found[2] == '"classification"' then
   change(id, {'state', '"cancelled"', 'cancel_requested', 'true'}, '{"type":"state","state":"cancelled"}', keep_s)
+  if found[4] then send_reply(found[4], answer) end
   return {state, {}}
 end
 if found[3] ~= 'true' then change(id, {'cancel_requested', 'true'}, '{"type":"cancel_requested"}', keep_s) end

@@ -28,9 +28,6 @@ for _, e in ipairs(batch.entries) do
   end
   forget_entry(lane, entry)
 end
-for _, reply in ipairs(batch.replies) do
-  redis.call('XADD', reply[1], 'MAXLEN', '~', 4000, '*', 'batch', reply[2])
-  redis.call('PEXPIRE', reply[1], 120000)
-end
+for _, reply in ipairs(batch.replies) do send_reply(reply[1], reply[2]) end
 for _, c in ipairs(batch.charges) do charge(c[1], 'classification', c[2], half_life_s) end
 return 1

@@ -30,14 +30,22 @@ local function lost_lease(chip, fence)
 end
 local LOST = {err = 'LEASELOST this worker no longer holds the chip'}
 
--- Rings every chip's bell; returns the chips that need a wake-up message because none is outstanding.
+local function ring_bell(chip)
+  local bell = chip_key(chip, 'bell')
+  if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, '1') end
+end
+
+-- Rings the bell of every chip that has a worker; returns the chips that need a wake-up message because none is
+-- outstanding. A chip without one is not called: the worker that takes it wakes itself, and one whose lease lapsed
+-- is told of the work when it renews it.
 local function ring()
   local asleep = {}
   for _, chip in ipairs(redis.call('SMEMBERS', CHIPS)) do
-    local bell = chip_key(chip, 'bell')
-    if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, '1') end
-    if redis.call('SET', chip_key(chip, 'wakeup'), '1', 'NX', 'PX', WAKEUP_MS) then
-      asleep[#asleep + 1] = chip
+    if redis.call('EXISTS', chip_key(chip, 'lease')) == 1 then
+      ring_bell(chip)
+      if redis.call('SET', chip_key(chip, 'wakeup'), '1', 'NX', 'PX', WAKEUP_MS) then
+        asleep[#asleep + 1] = chip
+      end
     end
   end
   return asleep
@@ -55,6 +63,11 @@ end
 -- `fields` is a flat list of names and JSON texts.
 local function create(id, fields, event)
   local key = job_key(id)
+  -- Records expire by themselves; the list forgets them here, more of them than jobs are added. Any may be the one
+  -- that is gone: how long a record is kept depends on its kind.
+  for _, listed in ipairs(redis.call('ZRANDMEMBER', JOBS, 8)) do
+    if redis.call('EXISTS', job_key(listed)) == 0 then redis.call('ZREM', JOBS, listed) end
+  end
   redis.call('HSET', key, 'created_at', NOW_JSON, unpack(fields))
   redis.call('ZADD', JOBS, NOW_JSON, id)
   announce(id, event)
@@ -88,6 +101,12 @@ local function start_if_queued(id)
     redis.call('HSET', key, 'state', '"running"', 'started_at', NOW_JSON)
     announce(id, '{"type":"state","state":"running"}')
   end
+end
+
+-- Sends answers to a process that waits for them; a stream that nobody reads any more goes by itself.
+local function send_reply(stream, batch)
+  redis.call('XADD', stream, 'MAXLEN', '~', 4000, '*', 'batch', batch)
+  redis.call('PEXPIRE', stream, 120000)
 end
 
 local function waiting_of(lane)

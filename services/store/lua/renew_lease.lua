@@ -2,8 +2,9 @@
 local chip, fence, lease_ms, holder, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if lost_lease(chip, fence) then return LOST end
 local key = chip_key(chip, 'lease')
-redis.call('HSETNX', key, 'since', NOW_JSON)
+local had_lapsed = redis.call('HSETNX', key, 'since', NOW_JSON) == 1
 redis.call('HSET', key, 'holder', holder, 'status', status)
 redis.call('PEXPIRE', key, lease_ms)
 local work = redis.call('HLEN', WAITING) > 0 or redis.call('SCARD', LONG) > 0
+if had_lapsed and work then ring_bell(chip) end -- what came meanwhile did not
 return work and 1 or 0
