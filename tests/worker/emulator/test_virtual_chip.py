@@ -87,6 +87,17 @@ def test_a_calibration_flattens_the_pattern_and_meets_the_gain() -> None:
     assert gain.std() / gain.mean() < 0.05
 
 
+def test_weights_of_zero_leak_in_a_way_that_calibration_does_not_see() -> None:
+    chip = VirtualChip("a", QUIET, clock=Clock())
+    calibrate(chip)
+
+    silent = chip.multiply(torch.zeros(2, 130), torch.zeros(130, 384), num_sends=1, wait_between_events=5)
+    leaking = _mean_readout(chip, level=0)
+
+    assert (leaking - silent[0]).std() > 1.5 * silent[0].std()
+    assert (leaking - silent[0]).std() == pytest.approx(2.6 * 16 * 130 * 0.002 / 2**0.5, rel=0.4)
+
+
 def test_neurons_saturate_outside_their_linear_range() -> None:
     chip = VirtualChip("a", QUIET, clock=Clock())
     calibrate(chip)

@@ -14,6 +14,7 @@ class PlacedMatrix:
 
     Attributes:
         factor: (rows, columns), LSB per unit of input, for each unit of weight.
+        leak: (rows, columns), LSB per unit of input, whatever the weight.
         offset_lsb: (tiles, 1, columns).
         knee_low_lsb: (tiles, 1, columns).
         knee_high_lsb: (tiles, 1, columns).
@@ -21,6 +22,7 @@ class PlacedMatrix:
     """
 
     factor: torch.Tensor
+    leak: torch.Tensor
     offset_lsb: torch.Tensor
     knee_low_lsb: torch.Tensor
     knee_high_lsb: torch.Tensor
@@ -39,9 +41,12 @@ class PlacedMatrix:
     ) -> "PlacedMatrix":
         """Gather what belongs to ``neurons``, (tiles, columns), from values per neuron, (512,)."""
         per_synapse = pattern.synapse * gain
+        per_leak = per_synapse * pattern.leak
         factor = torch.cat([per_synapse[:, of_tile] for of_tile in neurons])[:rows]
+        leak = torch.cat([per_leak[:, of_tile] for of_tile in neurons])[:rows]
         return cls(
             factor=factor,
+            leak=leak,
             offset_lsb=offset_lsb[neurons].unsqueeze(1),
             knee_low_lsb=pattern.knee_low_lsb[neurons].unsqueeze(1),
             knee_high_lsb=pattern.knee_high_lsb[neurons].unsqueeze(1),
@@ -64,7 +69,7 @@ class PlacedMatrix:
             num_sends: how often each input is sent.
             loss: relative loss of charge with all rows active.
         """
-        effective = self.factor * weights
+        effective = torch.addcmul(self.leak, self.factor, weights)
         charge = tile_products(inputs.to(torch.float32), effective)
         if num_sends != 1 or loss:
             active = torch.stack([tile.count_nonzero(1) for tile in torch.split(inputs, ROWS, 1)])
