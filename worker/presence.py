@@ -13,13 +13,23 @@ from services.store.chips import ChipStore, Lease
 LEASE_LOST_EXIT: Final = 75
 """Exit status after a lost lease (EX_TEMPFAIL): the supervisor starts a fresh worker."""
 
-_WAKE_AFTER_S: Final = 2.5
-_GIVE_UP_AFTER_S: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
 class Presence:
-    """Renews the lease every quarter of its life; ends the process when it is lost or no turn ever comes."""
+    """Renews the lease every quarter of its life; ends the process when it is lost or no turn ever comes.
+
+    Args:
+        lease: of the chip.
+        chips: where it is renewed.
+        status: how the chip is.
+        wake: sends a wake-up.
+        last_turn: when a turn last did something, by the monotonic clock.
+        care_is_due: whether a turn is wanted for the chip's sake.
+        lease_s: the lease's life.
+        wake_after_s: how long work may wait without a turn before a wake-up is sent.
+        give_up_after_s: how long before the process ends.
+    """
 
     def __init__(
         self,
@@ -31,6 +41,8 @@ class Presence:
         care_is_due: Callable[[], bool],
         *,
         lease_s: float,
+        wake_after_s: float = 2.5,
+        give_up_after_s: float = 30.0,
     ) -> None:
         self._lease = lease
         self._chips = chips
@@ -39,6 +51,8 @@ class Presence:
         self._last_turn = last_turn
         self._care_is_due = care_is_due
         self._every_s = lease_s / 4
+        self._wake_after_s = wake_after_s
+        self._give_up_after_s = give_up_after_s
         self._stopping = threading.Event()
         self._idle_since = time.monotonic()
         self._thread = threading.Thread(target=self._watch, name="presence", daemon=True)
@@ -80,9 +94,9 @@ class Presence:
             self._idle_since = now
             return
         without_turn_s = now - max(self._last_turn(), self._idle_since)
-        if without_turn_s > _GIVE_UP_AFTER_S:
+        if without_turn_s > self._give_up_after_s:
             _log.error("work waits, but no turn came for %.0f s; this worker ends", without_turn_s)
             os._exit(LEASE_LOST_EXIT)
-        if without_turn_s > _WAKE_AFTER_S:
+        if without_turn_s > self._wake_after_s:
             _log.warning("work waits, but no turn came for %.1f s; another wake-up is sent", without_turn_s)
             self._wake()
