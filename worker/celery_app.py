@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
+from services.errors import RedisUnavailableError
 from services.wakeups import TASK_NAME, WakeUp, broker_url, queue_of
 
 
@@ -46,6 +48,9 @@ def send_wake_up(app: Celery) -> WakeUp:
     """Sends wake-ups through this application."""
 
     def wake_up(chip: str) -> None:
-        app.send_task(TASK_NAME, queue=queue_of(chip), ignore_result=True)
+        try:
+            app.send_task(TASK_NAME, queue=queue_of(chip), ignore_result=True)
+        except OperationalError as error:
+            raise RedisUnavailableError(f"the wake-up cannot be sent ({error})") from error
 
     return wake_up
