@@ -23,7 +23,7 @@ from worker.checkpoints import Saves
 from worker.chip import ChipSession
 from worker.executing import ExecutingMark
 
-RECORD_EVERY_S: Final = 0.25
+RECORD_EVERY_S: Final = 0.5
 _FIRST_SAVE_S: Final = 0.1
 _REST_S: Final = 2.0
 _MOST_CHIP_FAILURES: Final = 5
