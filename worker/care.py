@@ -109,8 +109,9 @@ class Care:
     def see_to_calibration(self) -> None:
         """Asks for the nightly calibration, once a night however often the worker starts."""
         if self._calibration_is_due:
-            self._calibrated_for = _tonight()
-            self._ask_for_calibration(f"night:{self._calibrated_for}")
+            tonight = _tonight()
+            self._ask_for_calibration(f"night:{tonight}")
+            self._calibrated_for = tonight
 
     def after_calibration(self) -> None:
         """Lets the canary be measured anew, as soon as may be."""

@@ -18,9 +18,9 @@ _POINT_AFTER_S: Final = 60.0
 
 @dataclass(slots=True)
 class _Sum:
+    since: float
     crops: int = 0
     disagreements: int = 0
-    since: float = 0.0
 
 
 class Shadow:
@@ -30,7 +30,7 @@ class Shadow:
         self._lease = lease
         self._series = series
         self._share = share
-        self._sum = _Sum()
+        self._sum = _Sum(since=time.time())
 
     def compare(
         self, version: LoadedVersion, crops: npt.NDArray[np.uint8], digits: npt.NDArray[np.uint8]

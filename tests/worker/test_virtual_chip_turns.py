@@ -1,0 +1,158 @@
+"""Turns on the virtual chip: it is calibrated on request, watched, and calibrated when it has drifted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from services.answers import Answer
+from services.jobs import Job, JobKind, JobState
+from services.models import ModelStore
+from services.scheduling import Policy
+from services.store.chips import ChipStore, Lease
+from services.store.connection import Connection
+from services.store.crops import CropStore
+from services.store.jobs import Idempotency, JobStore
+from services.store.series import SeriesStore
+from services.submission import new_job
+from services.users import SYSTEM, User
+from tests.services.samples import CHIP, PLENTY, accept, an_origin, some_crops
+from tests.worker.conftest import TINY
+from worker.activities import CalibrationActivity
+from worker.batches import Batches
+from worker.care import Care, CareSchedule
+from worker.checkpoints import Saves, pack_weights, shape_of
+from worker.chip import ChipSession, open_chip
+from worker.emulator import connection as emulated_connection
+from worker.emulator import perceptron as emulated
+from worker.executing import ExecutingMark
+from worker.learning.network import build_network, weights_of
+from worker.long_work import LongWork
+from worker.serving import LoadedVersions
+from worker.shadow import Shadow
+from worker.turns import Turns
+
+VIRTUAL_CHIP = "hxvirtual5fpga0chip6_1"
+
+
+@dataclass
+class Bench:
+    """A worker on the virtual chip, and what a test sees of it."""
+
+    session: ChipSession
+    turns: Turns
+    care: Care
+    jobs: JobStore
+    series: SeriesStore
+
+    def run(self) -> None:
+        """Takes turns until nothing waits."""
+        while self.turns.run():
+            pass
+
+    def scores(self) -> list[float]:
+        """What the canary showed so far, LSB."""
+        return [point["score_lsb"] for point in self.series.newest(CHIP, "canary", 99)]
+
+
+@pytest.fixture
+def virtual_session(tmp_path: Path) -> Iterator[ChipSession]:
+    """The virtual chip, calibrated."""
+    former = emulated.get_mock_parameter()
+    torch.manual_seed(3)
+    folder = tmp_path / "calibrations"
+    with open_chip("emulator", CHIP, None, calibrations=folder, virtual_chip=VIRTUAL_CHIP) as session:
+        yield session
+    emulated.set_mock_parameter(former)
+
+
+@pytest.fixture
+def bench(
+    virtual_session: ChipSession,
+    lease: Lease,
+    chips: ChipStore,
+    jobs: JobStore,
+    crops: CropStore,
+    models: ModelStore,
+    saves: Saves,
+    mark: ExecutingMark,
+    connection: Connection,
+) -> Bench:
+    session, series = virtual_session, SeriesStore(connection)
+    care = Care(lease, session, series, jobs, CareSchedule(3600.0, None, recalibrate_on_drift=True))
+
+    def take_up(job: Job) -> CalibrationActivity:
+        return CalibrationActivity(job, session, care.after_calibration)
+
+    shadow = Shadow(lease, series, share=1.0)
+    batches = Batches(lease, session, crops, LoadedVersions(session, models), shadow, batch_crops=64)
+    long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=60)
+    turns = Turns(lease, chips, jobs, batches, long_work, care, Policy(batch_crops=64), turn_s=0.1)
+    return Bench(session, turns, care, jobs, series)
+
+
+def _submit(jobs: JobStore, chip: str | None) -> Job:
+    job = new_job(JobKind.CALIBRATION, User("ada"), "", {"chip": chip})
+    jobs.submit(job, Idempotency(), most=PLENTY)
+    return job
+
+
+@pytest.mark.parametrize("chip", [CHIP, None])
+def test_a_calibration_that_somebody_asks_for_is_made_and_loaded(bench: Bench, chip: str | None) -> None:
+    before = bench.session.calibration
+    job = _submit(bench.jobs, chip)
+
+    bench.run()
+
+    ended, loaded = bench.jobs.get(job.id), bench.session.calibration
+    assert ended.state is JobState.SUCCEEDED
+    assert ended.result is not None
+    assert before is not None
+    assert loaded is not None
+    assert (ended.result["chip"], ended.result["sha256"]) == (CHIP, loaded["sha256"])
+    assert loaded["path"] != before["path"]
+    assert ended.result["canary_lsb"] == bench.session.canary_reference_lsb
+    assert len(bench.scores()) == 2
+
+
+def test_a_calibration_of_another_chip_is_left_to_it(bench: Bench) -> None:
+    job = _submit(bench.jobs, "chip-2")
+
+    bench.turns.run()
+
+    assert bench.jobs.get(job.id).state is JobState.QUEUED
+
+
+def test_a_chip_that_has_drifted_is_calibrated_and_well_again(bench: Bench) -> None:
+    bench.run()
+    emulated_connection.chosen_chip().temperature_c += 30
+    bench.care.after_calibration()
+
+    bench.run()
+
+    first, warm, mended = bench.scores()
+    assert max(first, mended) < bench.session.canary_limit_lsb < warm
+    assert not bench.care.is_drifted
+    [(_, job_id)] = bench.jobs.newest(before=None, count=9)
+    job = bench.jobs.get(job_id)
+    assert (job.kind, job.user, job.state) == (JobKind.CALIBRATION, SYSTEM.name, JobState.SUCCEEDED)
+
+
+def test_crops_run_on_the_virtual_chip_and_its_twin(
+    bench: Bench, crops: CropStore, models: ModelStore
+) -> None:
+    weights = weights_of(build_network(TINY, bench.session.perceptron, "mock"))
+    models.publish(an_origin(network=shape_of(TINY), execution="chip"), pack_weights(weights))
+    job, _ = accept(crops, [some_crops(50, n) for n in range(20)])
+
+    bench.run()
+
+    assert bench.jobs.get(job.id).state is JobState.SUCCEEDED
+    [point] = bench.series.newest(CHIP, "shadow", 9)
+    assert point["crops"] == 1000
+    [answer, *_] = (Answer.unpack(packed) for packed in bench.jobs.results(job.id).values())
+    assert answer.provenance is not None
+    assert (answer.provenance.backend, answer.provenance.transferred) == ("emulator", True)
+    assert answer.provenance.calibration is not None
