@@ -6,6 +6,9 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from api.application import open_application
 from services.settings import Settings
+from services.store.chips import ChipStore
+from services.store.connection import Connection
+from services.store.series import SeriesStore
 from services.users import Tokens
 from tests.api.requests import CLASSIFY, TOKEN, refused
 from tests.services.chip import Chip
@@ -32,6 +35,62 @@ def test_a_chip_that_is_served_is_ready_and_says_what_it_is(client: FlaskClient)
     )
     assert shown["since"].endswith("Z")
     assert client.get("/readyz").get_json() == {"status": "ok", "reasons": []}
+
+
+def test_a_chip_that_has_drifted_says_so_and_serves_on(
+    client: FlaskClient, chip: Chip, connection: Connection
+) -> None:
+    canary = {"at": 1e9, "score_lsb": 6.5, "limit_lsb": 5.25, "is_drifted": True}
+    status = {"ready": True, "backend": "emulator", "drifted": True, "canary": canary}
+    ChipStore(connection, lease_s=60).renew(chip.lease, status)
+
+    [shown] = client.get("/v1/chip").get_json()["chips"]
+    ready = client.get("/readyz")
+
+    assert (shown["state"], shown["canary"]) == ("drifted", canary)
+    assert (ready.status_code, ready.get_json()) == (
+        200,
+        {"status": "ok", "reasons": [f"chip {CHIP} has drifted"]},
+    )
+    assert client.post(CLASSIFY, data=some_crops(1)).status_code == 200
+
+
+@pytest.fixture
+def canaries(idle_chip: Chip, connection: Connection) -> list[dict[str, float]]:
+    """Five points of a canary, as kept."""
+    series = SeriesStore(connection)
+    points = [{"at": 1e9 + n, "score_lsb": n / 8, "limit_lsb": 5.25} for n in range(5)]
+    for point in points:
+        series.add(idle_chip.lease, "canary", point)
+    return points
+
+
+@pytest.mark.parametrize(("query", "shown"), [("", slice(None)), ("?limit=2", slice(3, 5))])
+def test_a_series_is_shown_with_its_newest_points_in_order(
+    client: FlaskClient, canaries: list[dict[str, float]], query: str, shown: slice
+) -> None:
+    answer = client.get(f"/v1/chip/{CHIP}/series/canary{query}").get_json()
+
+    assert answer == {"chip": CHIP, "series": "canary", "points": canaries[shown]}
+
+
+@pytest.mark.usefixtures("canaries")
+def test_a_series_without_points_is_empty(client: FlaskClient) -> None:
+    assert client.get(f"/v1/chip/{CHIP}/series/shadow").get_json()["points"] == []
+
+
+@pytest.mark.parametrize("path", [f"{CHIP}/series/weather", "chip-9/series/canary", f"{CHIP}/series/lease"])
+@pytest.mark.usefixtures("canaries")
+def test_what_is_no_series_of_a_chip_is_not_found(client: FlaskClient, path: str) -> None:
+    assert "canary and shadow" in refused(client.get(f"/v1/chip/{path}"), 404, "not_found")
+
+
+@pytest.mark.parametrize("limit", ["0", "5001", "x"])
+@pytest.mark.usefixtures("canaries")
+def test_a_wrong_number_of_points_is_refused(client: FlaskClient, limit: str) -> None:
+    answer = client.get(f"/v1/chip/{CHIP}/series/canary?limit={limit}")
+
+    assert "limit" in refused(answer, 422, "invalid_input")
 
 
 def test_a_process_that_answers_is_alive_whatever_else_is_not(client: FlaskClient) -> None:
