@@ -150,6 +150,10 @@ class Saves:
         state = self.read(job_id)
         return int(state.facts["step_count"]) if state else -1
 
+    def job_ids(self) -> set[str]:
+        """The jobs whose states are kept."""
+        return {path.stem for path in self._folder.glob("*.safetensors")}
+
     def delete(self, job_id: str) -> None:
         """Forgets the state of a job; harmless when there is none."""
         self._path(job_id).unlink(missing_ok=True)

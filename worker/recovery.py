@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def recover_jobs(lease: Lease, jobs: JobStore, saves: Saves, mark: ExecutingMark) -> None:
-    """Lets abandoned jobs wait again, to go on from their last save.
+    """Lets abandoned jobs wait again, to go on from their last save; saves of jobs that have ended are deleted.
 
     The job whose slice the former worker died in is under suspicion, also when it was only being taken up: when
     that happens three times without getting further, it is set aside as failed.
@@ -25,7 +25,12 @@ def recover_jobs(lease: Lease, jobs: JobStore, saves: Saves, mark: ExecutingMark
         LeaseLostError: the worker no longer holds the chip.
     """
     suspect = mark.read()
-    for job in jobs.unfinished():
+    kept = saves.job_ids()
+    unfinished = jobs.unfinished()
+    for job_id in kept - {job.id for job in unfinished}:
+        _log.info("the save of job %s is not needed any more", job_id)
+        saves.delete(job_id)
+    for job in unfinished:
         was_ours = job.state is JobState.RUNNING and job.provenance.get("chip") == lease.chip
         if not was_ours and job.id != suspect:
             continue

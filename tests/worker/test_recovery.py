@@ -56,6 +56,20 @@ def test_queued_jobs_and_those_of_other_chips_are_left_alone(
     assert [jobs.get(queued.id), jobs.get(elsewhere.id)] == before
 
 
+def test_saves_of_jobs_that_have_ended_are_deleted_and_others_kept(
+    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+) -> None:
+    ours, elsewhere, cancelled = _running(jobs, lease), _running(jobs, lease, chip="chip-2"), a_job()
+    jobs.submit(cancelled, Idempotency(), most=PLENTY)
+    for job_id in (ours.id, elsewhere.id, cancelled.id, "expired"):
+        saves.write(job_id, TrainerState({}, {"step_count": 3}))
+    jobs.cancel(cancelled.id)
+
+    recover_jobs(lease, jobs, saves, mark)
+
+    assert saves.job_ids() == {ours.id, elsewhere.id}
+
+
 def test_only_the_job_in_its_slice_is_blamed(
     jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
 ) -> None:
