@@ -168,7 +168,12 @@ def test_names_that_try_to_leave_their_folder_are_not_found(client: FlaskClient,
 
 @pytest.mark.parametrize(
     "query",
-    ["wait=-1", "wait=61", "wait=x", "wait=nan", "deadline=0", "deadline=-1", "deadline=1e9", "until=3"],
+    [
+        *("wait=-1", "wait=61", "wait=x", "wait=nan"),
+        *("deadline=0", "deadline=-1", "deadline=1e9"),
+        *("repeats=0", "repeats=65", "repeats=1.5", "repeats=x"),
+        "until=3",
+    ],
 )
 @pytest.mark.usefixtures("models")
 def test_a_wrong_query_is_refused_with_its_name(client: FlaskClient, query: str) -> None:
@@ -184,6 +189,27 @@ def test_crops_carry_their_deadline(client: FlaskClient, connection: Connection)
     stored: Any = connection.client.xrange("hx:crops:digits@2:admin")
     seconds, _ = connection.client.time()
     assert int(stored[0][1][b"deadline"]) / 1000 == pytest.approx(seconds + 3600, abs=60)
+
+
+@pytest.mark.parametrize("query", ["wait=0", "wait=0.01"])
+@pytest.mark.parametrize(("asked", "repeats"), [("", 1), ("&repeats=7", 7)])
+@pytest.mark.usefixtures("idle_chip")
+def test_crops_carry_how_often_they_are_to_be_read(
+    client: FlaskClient, connection: Connection, query: str, asked: str, repeats: int
+) -> None:
+    _classify(client, some_crops(1), f"?{query}{asked}")
+
+    stored: Any = connection.client.xrange("hx:crops:digits@2:admin")
+    assert int(stored[0][1][b"repeats"]) == repeats
+
+
+@pytest.mark.usefixtures("idle_chip")
+def test_the_same_crops_read_more_often_with_the_same_key_are_a_conflict(client: FlaskClient) -> None:
+    _classify(client, some_crops(2), "?wait=0", **{"Idempotency-Key": "k"})
+
+    response = _classify(client, some_crops(2), "?wait=0&repeats=2", **{"Idempotency-Key": "k"})
+
+    refused(response, 409, "idempotency_conflict")
 
 
 @pytest.mark.usefixtures("chip")
