@@ -17,8 +17,16 @@ def _rectified(values: torch.Tensor) -> torch.Tensor:
 
 
 def _converted(values: torch.Tensor, shift: int) -> torch.Tensor:
-    """0..31, in a new tensor."""
-    return _rectified(values).mul_(2.0**-shift).floor_().clamp_(0, constants.input_activation_max)
+    """0..31, in a new tensor.
+
+    By definition the values are floored and clamped to 0..127, then divided by 2**shift, floored and clamped to
+    0..31. Two of these steps change nothing and are left out: floor(floor(x) / n) is floor(x / n) for any integer
+    n >= 1, division by a power of two being exact; and clamping to 127 first is clamping to 127 >> shift after.
+    """
+    if shift < 0:
+        return _rectified(values).mul_(2.0**-shift).clamp_(0, constants.input_activation_max)
+    largest = min(constants.input_activation_max, constants.output_activation_max >> shift)
+    return torch.mul(values, 2.0**-shift).floor_().clamp_(0, largest)
 
 
 class _Relu(torch.autograd.Function):
@@ -48,7 +56,7 @@ class _ConvertingRelu(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
         (values,) = ctx.saved_tensors
-        return torch.ops.aten.threshold_backward.default(grads[0] * ctx.scale, values, 0.0), None
+        return torch.ops.aten.threshold_backward.default(grads[0], values, 0.0).mul_(ctx.scale), None
 
 
 @traced("relu")

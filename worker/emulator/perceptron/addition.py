@@ -46,6 +46,18 @@ def clamp_readout_(values: torch.Tensor) -> torch.Tensor:
     return values.clamp_(constants.output_activation_min, constants.output_activation_max)
 
 
+def add_to_readouts_(readouts: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """``add``, without gradient and in place, where the left side surely holds integers -128..127.
+
+    Flooring and clamping such integers changes nothing, so two passes over them are saved.
+
+    Args:
+        readouts: fresh from the chip or its mock, (..., columns).
+        other: (columns,).
+    """
+    return clamp_readout_(readouts.add_(readout(other)))
+
+
 @traced("add")
 def add(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword

@@ -10,7 +10,13 @@ from worker.emulator.perceptron.ranges import round_inputs
 
 
 def accumulate(
-    x: torch.Tensor, weights: torch.Tensor, *, num_sends: int, wait_between_events: int, mock: bool
+    x: torch.Tensor,
+    weights: torch.Tensor,
+    *,
+    num_sends: int,
+    wait_between_events: int,
+    mock: bool,
+    saturate_weights: bool = False,
 ) -> torch.Tensor:
     """Readouts of one multiply-accumulate, without gradient.
 
@@ -20,13 +26,14 @@ def accumulate(
         num_sends: how often each input is sent.
         wait_between_events: FPGA cycles between two events; the mock ignores it.
         mock: compute in the mock instead of on the open chip.
+        saturate_weights: clamp ``weights`` themselves to -63..63 first, in place.
 
     Returns:
         (columns,) or (batch, columns), -128..127.
     """
     chip = None if mock else connection.open_chip()
-    rounded, inputs = rounded_weights(weights), round_inputs(x)
-    batch = inputs.reshape(-1, inputs.shape[-1])
+    rounded, inputs = rounded_weights(weights, saturate=saturate_weights), round_inputs(x)
+    batch = inputs if inputs.dim() == 2 else inputs.unsqueeze(0)
     if chip is None:
         y = mock_arithmetic.multiply(
             batch, rounded.factor, num_sends=num_sends, parameter=get_mock_parameter()
@@ -35,4 +42,4 @@ def accumulate(
         y = chip.multiply(
             batch, rounded.integers, num_sends=num_sends, wait_between_events=wait_between_events
         )
-    return y.reshape(x.shape[:-1] + weights.shape[1:])
+    return y if x.dim() == 2 else y.squeeze(0)

@@ -50,18 +50,22 @@ class _KeptWeights:
 _kept = _KeptWeights()
 
 
-def rounded_weights(weights: torch.Tensor) -> RoundedWeights:
+def rounded_weights(weights: torch.Tensor, *, saturate: bool = False) -> RoundedWeights:
     """The rounded weights of ``weights``, (rows, columns); valid until it is asked again.
 
     Those of a matrix that nothing learns are kept while it lives and is not changed. A change is noticed by
     torch's version counter, which counts every operation in place but not one through ``.data``; so what
     shares memory in ways torch does not count (views, parameters, arrays of numpy) is rounded anew each time.
 
+    Args:
+        weights: rounding to -63..63, unless they are saturated.
+        saturate: clamp ``weights`` themselves to the range first, in place.
+
     Raises:
         OverflowError: a rounded weight is outside -63..63.
     """
-    if not _is_counted(weights):
-        return _round(weights)
+    if saturate or not _is_counted(weights):
+        return _round(weights, saturate=saturate)
     found = _kept.find(weights)
     if found is None:
         found = _round(weights)
@@ -73,8 +77,8 @@ def rounded_weights(weights: torch.Tensor) -> RoundedWeights:
     return found
 
 
-def _round(weights: torch.Tensor) -> RoundedWeights:
-    integers = round_weights(weights)
+def _round(weights: torch.Tensor, *, saturate: bool = False) -> RoundedWeights:
+    integers = round_weights(weights, saturate=saturate)
     return RoundedWeights(integers, operand("weights", integers))
 
 

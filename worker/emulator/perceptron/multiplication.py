@@ -1,38 +1,10 @@
 """Multiply-accumulate: ``mac`` and the ``torch.matmul``-like ``matmul`` around it."""
 
-from typing import Any
-
 import torch
 
-from worker.emulator.perceptron import execution
+from worker.emulator.perceptron.biased_mac import biased_mac
 from worker.emulator.perceptron.constants import defaults
-from worker.emulator.perceptron.gradients import is_gradient_wanted
-from worker.emulator.perceptron.mocking import get_mock_parameter
 from worker.emulator.perceptron.tracing import traced
-
-
-class _Mac(torch.autograd.Function):
-    """The chip's product forward; the gradient of the plain product, scaled, backward."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, weights: torch.Tensor, num_sends: int, wait: int, mock: bool
-    ) -> torch.Tensor:
-        ctx.save_for_backward(x, weights)
-        ctx.scale = get_mock_parameter().gain * num_sends
-        return execution.accumulate(x, weights, num_sends=num_sends, wait_between_events=wait, mock=mock)
-
-    @staticmethod
-    def backward(
-        ctx: Any, *grads: torch.Tensor
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None, None]:
-        x, weights = ctx.saved_tensors
-        grad = grads[0] * ctx.scale
-        grad_x = grad @ weights.t() if ctx.needs_input_grad[0] else None
-        grad_weights = None
-        if ctx.needs_input_grad[1]:
-            grad_weights = torch.outer(x, grad) if x.dim() == 1 else x.t() @ grad
-        return grad_x, grad_weights, None, None, None
 
 
 @traced("mac")
@@ -63,20 +35,9 @@ def mac(
         OverflowError: a rounded weight or input is out of range.
         RuntimeError: the shapes do not fit, or no chip is open and ``mock`` is false.
     """
-    if weights.dim() != 2:
-        raise RuntimeError(f"weights have shape (rows, columns), but got {weights.dim()} dimension(s)")
-    if x.dim() not in {1, 2}:
-        raise RuntimeError(f"x has shape (rows,) or (batch, rows), but got {x.dim()} dimension(s)")
-    if x.shape[-1] != weights.shape[0]:
-        raise RuntimeError(f"x has {x.shape[-1]} rows, but the weights have {weights.shape[0]}")
     if madc_recording_path:
         raise RuntimeError("the emulator records no MADC samples; leave madc_recording_path empty")
-    if not is_gradient_wanted(x, weights):
-        return execution.accumulate(
-            x, weights, num_sends=num_sends, wait_between_events=wait_between_events, mock=mock
-        )
-    y: torch.Tensor = _Mac.apply(x, weights, num_sends, wait_between_events, mock)  # type: ignore[no-untyped-call]  # torch types apply as untyped
-    return y
+    return biased_mac(x, weights, num_sends=num_sends, wait_between_events=wait_between_events, mock=mock)
 
 
 @traced("mac")
@@ -122,4 +83,4 @@ def matmul(
         madc_recording_neuron_id,
         madc_recording_path,
     )
-    return y.reshape(input.shape[:-1] + other.shape[1:])
+    return y if input.dim() <= 2 and other.dim() == 2 else y.reshape(input.shape[:-1] + other.shape[1:])

@@ -18,6 +18,7 @@ import torch
 
 from worker.emulator.noise import fill_normal
 from worker.emulator.perceptron import constants
+from worker.emulator.perceptron.extremes import extremes
 
 CHUNK_READOUTS = 1 << 19
 """Readouts computed at a time: 2 MiB of float32, which stays in a core's cache."""
@@ -63,15 +64,14 @@ def add_up(
 
 def _add_tiles(sums: torch.Tensor, scale: float, noise_std: float, out: torch.Tensor) -> None:
     """Read out every tile of ``sums``, (tiles, ...), and add the readouts up into ``out``, (...)."""
+    single = sums.shape[0] == 1
+    readouts = out.unsqueeze(0) if single else torch.empty_like(sums, dtype=torch.float32)
     if noise_std > 0.0:
-        readouts = fill_normal(torch.empty_like(sums, dtype=torch.float32), 0.0, noise_std)
-        readouts.add_(sums, alpha=scale)
+        fill_normal(readouts, 0.0, noise_std).add_(sums, alpha=scale)
     else:
-        readouts = sums * scale
+        torch.mul(sums, scale, out=readouts)
     readouts.floor_().clamp_(_LOW, _HIGH)
-    if readouts.shape[0] == 1:
-        out.copy_(readouts[0])
-    else:
+    if not single:
         torch.sum(readouts, 0, out=out).clamp_(_LOW, _HIGH)
 
 
@@ -80,7 +80,8 @@ def _add_at_once(sums: torch.Tensor, scale: float, noise_std: float, out: torch.
     tiles = sums.shape[0]
     limit = (_HIGH + 1 - SAFE_SIGMAS * noise_std) / scale
     clamped = None
-    if sums.amax() > limit or sums.amin() < -limit:
+    smallest, largest = extremes(sums)
+    if largest > limit or smallest < -limit:
         clamped = ((sums.amax(0) > limit) | (sums.amin(0) < -limit)).nonzero(as_tuple=True)
         if 4 * clamped[0].numel() > out.numel():
             _add_tiles(sums, scale, noise_std, out)

@@ -4,22 +4,35 @@ import threading
 
 import torch
 
+_MOST_VIEWS = 64
+"""Shapes kept ready: a network asks for the same few again and again, and making a view costs microseconds."""
+
 
 class _Scratch(threading.local):
     """Buffers of one thread, by name and type."""
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, torch.dtype], torch.Tensor] = {}
+        self._views: dict[tuple[str, torch.Size, torch.dtype], torch.Tensor] = {}
 
     def take(self, name: str, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
         """Memory of that shape, contiguous, with anything in it; the next call with this name takes it again."""
+        view = self._views.get((name, shape, dtype))
+        if view is not None:
+            return view
         size = shape.numel()
         buffer = self._buffers.get((name, dtype))
         if buffer is None or buffer.numel() < size:
             with torch.inference_mode(False):
                 buffer = torch.empty(size, dtype=dtype)
             self._buffers[name, dtype] = buffer
-        return buffer[:size].view(shape)
+            self._views.clear()
+        if len(self._views) >= _MOST_VIEWS:
+            self._views.clear()
+        with torch.inference_mode(False):
+            view = buffer[:size].view(shape)
+        self._views[name, shape, dtype] = view
+        return view
 
     def take_like(self, name: str, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """Memory laid out as ``values`` is, where that is a plain matrix or its transpose."""

@@ -47,6 +47,11 @@ def traced(name: str) -> Callable[[Callable[_P, torch.Tensor]], Callable[_P, tor
     return decorate
 
 
+def is_recording() -> bool:
+    """Whether a tracer wants to see each operation on its own."""
+    return bool(_active)
+
+
 class InferenceTracer:
     """Records the operations between ``start`` and ``stop`` and writes them to a file.
 

@@ -3,10 +3,12 @@
 import torch
 
 from worker.emulator.perceptron.addition import add
+from worker.emulator.perceptron.biased_mac import biased_mac
 from worker.emulator.perceptron.constants import defaults
 from worker.emulator.perceptron.multiplication import matmul
 from worker.emulator.perceptron.nn.layer import MACLayer, Transform
 from worker.emulator.perceptron.nn.scaling import clamp_weight_
+from worker.emulator.perceptron.tracing import is_recording
 
 
 class Linear(MACLayer, torch.nn.Linear):
@@ -51,10 +53,12 @@ class Linear(MACLayer, torch.nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
         """Inputs (..., in_features), 0..31, to readouts (..., out_features), -128..127."""
+        assert self.num_sends is not None
+        if self.avg == 1 and input.dim() == 2 and self.input_transform is None and not is_recording():
+            return self._forward_at_once(input, self.num_sends)
         x, weight = self.transformed(input)
         if self.avg > 1:
             weight = weight.repeat_interleave(self.avg, 0)
-        assert self.num_sends is not None
         y = matmul(
             x,
             weight.t(),
@@ -65,3 +69,19 @@ class Linear(MACLayer, torch.nn.Linear):
         if self.avg > 1:
             y = y.view(*y.shape[:-1], self.out_features, self.avg).mean(-1)
         return y if self.bias is None else add(y, self.bias, mock=self.mock)
+
+    def _forward_at_once(self, x: torch.Tensor, num_sends: int) -> torch.Tensor:
+        """Inputs (batch, in_features) to readouts, with everything between in one step."""
+        weight: torch.Tensor = self.weight
+        saturate = self.weight_transform is clamp_weight_ and weight.dtype == torch.float32
+        if not saturate:
+            x, weight = self.transformed(x)
+        return biased_mac(
+            x,
+            weight.t(),
+            self.bias,
+            num_sends=num_sends,
+            wait_between_events=self.wait_between_events,
+            mock=self.mock,
+            saturate_weights=saturate,
+        )
