@@ -57,12 +57,15 @@ def test_noise_is_uncorrelated_between_crops_columns_and_calls() -> None:
 
 @pytest.mark.parametrize("noise_std", [1.0, 2.0, 5.4])
 @pytest.mark.parametrize("centre", [0, 100, 120, 150])
-def test_adding_tiles_at_once_has_the_law_of_adding_them_one_by_one(noise_std: float, centre: int) -> None:
+def test_adding_tiles_at_once_has_the_law_of_adding_them_one_by_one(
+    noise_std: float, centre: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readout, "MOST_LOUD", 3.0)  # all three tiles of a sum may be loud
     offsets = torch.tensor([0.0, 0.3, -0.4]).view(3, 1, 1)
     sums = torch.full((3, 500, 400), float(centre)) * torch.tensor([1.0, -0.5, 0.2]).view(3, 1, 1) + offsets
     at_once = torch.empty(500, 400)
 
-    readout._add_at_once(sums.clone(), 1.0, noise_std, at_once)
+    assert readout._add_at_once(lambda: sums.clone().unbind(), 3, 1.0, noise_std, at_once)
     one_by_one = _tile_by_tile(sums, 1.0, noise_std)
 
     counts = [
@@ -77,10 +80,36 @@ def test_the_clamp_of_a_single_tile_is_felt_where_tiles_are_added_at_once() -> N
     sums[0, 0], sums[1, 0] = 300.0, -100.0  # tile by tile: 127 - 100
     y = torch.empty(5, 1000)
 
-    readout._add_at_once(sums, 1.0, 2.0, y)
+    assert readout._add_at_once(sums.unbind, 2, 1.0, 2.0, y)
 
     assert y[0].mean().item() == pytest.approx(127 - 100.5, abs=0.5)
     assert y[1:].mean().item() == pytest.approx(-1, abs=0.3)
+
+
+def test_where_many_readouts_are_loud_every_tile_is_read_out() -> None:
+    inputs = torch.full((500, 384), 31.0)
+    weights = torch.full((384, 7), 20.0)
+    weights[128:] *= -0.5  # 159 and two times -79 LSB: 127 - 79.9 - 79.9
+
+    y = mock.multiply(inputs, weights, num_sends=1, parameter=MockParameter())
+
+    assert not readout._add_at_once(lambda: [torch.full((3, 4), 999.0)], 2, 1.0, 2.0, torch.empty(3, 4))
+    assert y.mean().item() == pytest.approx(127 - 2 * (128 * 31 * 10 * 0.002 + 0.5), abs=0.3)
+    assert y.std().item() == pytest.approx(math.sqrt(2 * (4 + 1 / 12)), rel=0.05)
+
+
+def test_sums_with_a_loud_readout_among_others_are_as_independent_as_the_rest() -> None:
+    inputs = torch.full((4000, 384), 31.0)
+    weights = torch.full((384, 9), 0.3).round()
+    weights[:128, 4] = 15.0  # one loud column: 119 LSB in its first tile
+    parameter = MockParameter()
+
+    y = mock.multiply(inputs, weights, num_sends=1, parameter=parameter)
+
+    correlations = torch.corrcoef(y.T).fill_diagonal_(0)
+    assert correlations.abs().max() < 0.08
+    assert y[:, 4].var().item() == pytest.approx(3 * (4 + 1 / 12), rel=0.08)
+    assert y[:, 3].var().item() == pytest.approx(3 * (4 + 1 / 12), rel=0.08)
 
 
 def test_the_same_generator_state_gives_the_same_bits() -> None:

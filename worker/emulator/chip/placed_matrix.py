@@ -1,5 +1,6 @@
 """The part of a chip that a matrix of a given size lands on, ready for fast use."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -58,22 +59,29 @@ class PlacedMatrix:
         """Tiles that the rows are split into."""
         return self.offset_lsb.shape[0]
 
+    def effective(self, weights: torch.Tensor) -> torch.Tensor:
+        """LSB per unit of input, (rows, columns), of integer ``weights`` -63..63 of that shape."""
+        return torch.addcmul(self.leak, self.factor, weights)
+
     def charge(
-        self, inputs: torch.Tensor, weights: torch.Tensor, *, num_sends: int, loss: float
-    ) -> torch.Tensor:
-        """What the neurons hold before they are read out, in LSB: (tiles, batch, columns).
+        self, inputs: torch.Tensor, effective: torch.Tensor, *, num_sends: int, loss: float
+    ) -> Iterator[torch.Tensor]:
+        """What the neurons of each tile hold before they are read out, in LSB.
 
         Args:
             inputs: (batch, rows), integers 0..31.
-            weights: (rows, columns), integers -63..63.
+            effective: (rows, columns), from ``effective``.
             num_sends: how often each input is sent.
             loss: relative loss of charge with all rows active.
+
+        Yields:
+            (batch, columns), in the memory of ``tile_products``.
         """
-        effective = torch.addcmul(self.leak, self.factor, weights)
-        charge = tile_products(inputs.to(torch.float32), effective)
-        if num_sends != 1 or loss:
-            active = torch.stack([tile.count_nonzero(1) for tile in torch.split(inputs, ROWS, 1)])
-            charge.mul_((num_sends * (1 - loss / ROWS * active)).unsqueeze(2))
-        charge.add_(self.offset_lsb)
-        linear = torch.clamp(charge, self.knee_low_lsb, self.knee_high_lsb)
-        return charge.lerp_(linear, 1 - self.knee_slope)
+        inputs = inputs.to(torch.float32)
+        for tile, charge in enumerate(tile_products(inputs, effective)):
+            if num_sends != 1 or loss:
+                active = inputs[:, tile * ROWS : (tile + 1) * ROWS].count_nonzero(1)
+                charge.mul_((num_sends * (1 - loss / ROWS * active)).unsqueeze(1))
+            charge.add_(self.offset_lsb[tile])
+            linear = torch.clamp(charge, self.knee_low_lsb[tile], self.knee_high_lsb[tile])
+            yield charge.lerp_(linear, 1 - self.knee_slope)

@@ -79,9 +79,10 @@ class VirtualChip:
             (batch, columns), -128..127.
         """
         matrix = self._place(*weights.shape)
+        effective = matrix.effective(weights)
         loss = self._driver_loss(wait_between_events)
         return readout.add_up(
-            lambda start, stop: matrix.charge(inputs[start:stop], weights, num_sends=num_sends, loss=loss),
+            lambda start, stop: matrix.charge(inputs[start:stop], effective, num_sends=num_sends, loss=loss),
             batch=inputs.shape[0],
             shape=(matrix.tiles, weights.shape[1]),
             scale=1.0,

@@ -5,6 +5,7 @@ summation does not matter. On processors with VNNI, 8-bit integer products are s
 """
 
 import functools
+from collections.abc import Iterator
 
 import torch
 
@@ -36,23 +37,24 @@ def operand(name: str, values: torch.Tensor) -> torch.Tensor:
     return scratch.take_like(name, values, torch.int8).copy_(values)
 
 
-def tile_products(inputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Products of each tile of 128 rows, in memory that the next call on this thread uses again.
+def tile_products(inputs: torch.Tensor, weights: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Products of each tile of 128 rows, one after the other.
+
+    Their memory is used again: that of the first by the next call on this thread, that of the others by the
+    next tile already.
 
     Args:
         inputs: (batch, rows), integers 0..31 from ``operand``.
         weights: (rows, columns), integers -63..63 from ``operand``.
 
-    Returns:
-        (tiles, batch, columns), integers in int32 or float32.
+    Yields:
+        (batch, columns), integers in int32 or float32.
     """
-    batch, (rows, columns) = inputs.shape[0], weights.shape
-    tiles = -(-rows // _HEIGHT)
+    shape = torch.Size((inputs.shape[0], weights.shape[1]))
     integers = inputs.dtype == torch.int8
-    shape = torch.Size((tiles, batch, columns))
-    products = scratch.take("products", shape, torch.int32 if integers else torch.float32)
-    multiply = torch._int_mm if integers else torch.mm
-    columns_of_inputs, rows_of_weights = torch.split(inputs, _HEIGHT, 1), torch.split(weights, _HEIGHT)
-    for x, w, product in zip(columns_of_inputs, rows_of_weights, products.unbind(), strict=True):
-        multiply(x, w, out=product)
-    return products
+    multiply, dtype = (torch._int_mm, torch.int32) if integers else (torch.mm, torch.float32)
+    first = scratch.take("first tile", shape, dtype)
+    other = scratch.take("other tile", shape, dtype)
+    for start in range(0, weights.shape[0], _HEIGHT):
+        stop = start + _HEIGHT
+        yield multiply(inputs[:, start:stop], weights[start:stop], out=other if start else first)

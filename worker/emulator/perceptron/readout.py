@@ -2,17 +2,21 @@
 
 Each tile of 128 rows is read out on its own: made noisy, floored, clamped to -128..127, and only
 then added up. ``_add_tiles`` does just that. Noise for every tile costs more than the products themselves,
-so ``_add_at_once`` draws the noise of the whole sum where no clamp can act:
+so ``_add_at_once`` draws the noise of a whole sum where no clamp can act:
 
 Normal noise of standard deviation s >= 1 spreads the fractional part of a readout so evenly that it is
 independent of everything else to within exp(-2 (pi s)**2), 3e-9 at s = 1. Then the sum of T floored readouts
 is the floor of their sum less T - 1 independent uniform numbers. Those are drawn together with the noise,
 as one normal number of the same mean and variance; the distribution function differs from the tile-wise
 one by less than 5e-5 at s = 1 and 4e-6 at the default s = 2 (Edgeworth's next term; T = 2 is the worst).
+
+A readout so near the end of the range that its clamp may act is *loud*; it is read out on its own and
+added to the others of its sum. That is rare, so all work on whole matrices stays as it is without any.
 """
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -20,17 +24,24 @@ from worker.emulator.noise import fill_normal
 from worker.emulator.perceptron import constants
 from worker.emulator.perceptron.extremes import extremes
 
-CHUNK_READOUTS = 1 << 19
-"""Readouts computed at a time: 2 MiB of float32, which stays in a core's cache."""
+Tiles = Callable[[], Iterable[torch.Tensor]]
+"""Gives what the neurons hold tile by tile, each (crops, columns), contiguous and used before the next is asked
+for; the first one's memory stays, and all may be changed."""
+
+CHUNK_READOUTS = 1 << 16
+"""Sums computed at a time: 256 KiB of float32, so that a tile is still in a core's cache when it is added."""
 
 SAFE_SIGMAS = 7.0
 """A readout this many standard deviations inside the range is clamped once in 10**12 times."""
+
+MOST_LOUD = 0.25
+"""Share of loud readouts, per sum, from which on reading out every tile is faster."""
 
 _LOW, _HIGH = constants.output_activation_min, constants.output_activation_max
 
 
 def add_up(
-    products: Callable[[int, int], torch.Tensor],
+    products: Callable[[int, int], Iterable[torch.Tensor]],
     *,
     batch: int,
     shape: tuple[int, int],
@@ -40,8 +51,7 @@ def add_up(
     """Noisy readouts of a whole batch, computed in chunks that fit the cache.
 
     Args:
-        products: gives what the neurons of the crops from a start to a stop hold, (tiles, crops, columns);
-            used before it is asked again.
+        products: gives the ``Tiles`` of the crops from a start to a stop.
         batch: number of crops.
         shape: (tiles, columns).
         scale: LSB per unit of the products.
@@ -54,43 +64,96 @@ def add_up(
     y = torch.empty(batch, columns)
     if y.numel() == 0:
         return y
-    add = _add_at_once if tiles > 1 and noise_std >= 1.0 else _add_tiles
-    chunk = max(1, CHUNK_READOUTS // max(1, tiles * columns))
+    chunk = max(1, CHUNK_READOUTS // columns)
     for start in range(0, batch, chunk):
         stop = min(batch, start + chunk)
-        add(products(start, stop), scale, noise_std, y[start:stop])
+        of_chunk = functools.partial(products, start, stop)
+        if (
+            tiles == 1
+            or noise_std < 1.0
+            or not _add_at_once(of_chunk, tiles, scale, noise_std, y[start:stop])
+        ):
+            _add_tiles(of_chunk, scale, noise_std, y[start:stop])
     return y
 
 
-def _add_tiles(sums: torch.Tensor, scale: float, noise_std: float, out: torch.Tensor) -> None:
-    """Read out every tile of ``sums``, (tiles, ...), and add the readouts up into ``out``, (...)."""
-    single = sums.shape[0] == 1
-    readouts = out.unsqueeze(0) if single else torch.empty_like(sums, dtype=torch.float32)
+def _read(charges: torch.Tensor, scale: float, noise_std: float, out: torch.Tensor) -> torch.Tensor:
+    """Read each of ``charges`` out on its own, into ``out`` of the same shape."""
     if noise_std > 0.0:
-        fill_normal(readouts, 0.0, noise_std).add_(sums, alpha=scale)
+        fill_normal(out, 0.0, noise_std).add_(charges, alpha=scale)
     else:
-        torch.mul(sums, scale, out=readouts)
-    readouts.floor_().clamp_(_LOW, _HIGH)
-    if not single:
-        torch.sum(readouts, 0, out=out).clamp_(_LOW, _HIGH)
+        torch.mul(charges, scale, out=out)
+    return out.floor_().clamp_(_LOW, _HIGH)
 
 
-def _add_at_once(sums: torch.Tensor, scale: float, noise_std: float, out: torch.Tensor) -> None:
-    """The same law as ``_add_tiles``: with one draw per element where no tile can reach a clamp."""
-    tiles = sums.shape[0]
+def _add_tiles(tiles: Tiles, scale: float, noise_std: float, out: torch.Tensor) -> None:
+    """Read out every tile and add the readouts up into ``out``, (crops, columns)."""
+    one: torch.Tensor | None = None
+    for number, charges in enumerate(tiles()):
+        if number == 0:
+            _read(charges, scale, noise_std, out)
+            continue
+        one = torch.empty_like(out) if one is None else one
+        out.add_(_read(charges, scale, noise_std, one))
+    out.clamp_(_LOW, _HIGH)
+
+
+def _add_at_once(tiles: Tiles, count: int, scale: float, noise_std: float, out: torch.Tensor) -> bool:
+    """The same law as ``_add_tiles``, with one draw for all readouts of a sum that are not loud.
+
+    Returns:
+        False, with nothing drawn, when too many are loud for this to be fast.
+    """
     limit = (_HIGH + 1 - SAFE_SIGMAS * noise_std) / scale
-    clamped = None
-    smallest, largest = extremes(sums)
-    if largest > limit or smallest < -limit:
-        clamped = ((sums.amax(0) > limit) | (sums.amin(0) < -limit)).nonzero(as_tuple=True)
-        if 4 * clamped[0].numel() > out.numel():
-            _add_tiles(sums, scale, noise_std, out)
-            return
-    std = math.sqrt(tiles * noise_std**2 + (tiles - 1) / 12)
-    fill_normal(out, -(tiles - 1) / 2, std)
-    out.add_(sums.sum(0, dtype=sums.dtype), alpha=scale).floor_().clamp_(_LOW, _HIGH)
-    if clamped is not None:
-        rows, columns = clamped
-        near = out.new_empty(rows.numel())
-        _add_tiles(sums[:, rows, columns], scale, noise_std, near)
-        out[rows, columns] = near
+    total: torch.Tensor | None = None
+    places, charges_there = [], []
+    for charges in tiles():
+        smallest, largest = extremes(charges)
+        if largest > limit or smallest < -limit:
+            loud = ((charges > limit) | (charges < -limit)).flatten().nonzero().squeeze(1)
+            places.append(loud)
+            if sum(map(len, places)) > MOST_LOUD * out.numel():
+                return False
+            flat = charges.view(-1)
+            charges_there.append(flat[loud])
+            flat[loud] = 0
+        total = charges if total is None else total.add_(charges)
+    assert total is not None
+    _draw(total, count, scale, noise_std, out)
+    if places:
+        _add_loud(torch.cat(places), torch.cat(charges_there), total, count, scale, noise_std, out)
+    out.clamp_(_LOW, _HIGH)
+    return True
+
+
+def _draw(total: torch.Tensor, count: int, scale: float, noise_std: float, out: torch.Tensor) -> None:
+    """The sum of ``count`` readouts that cannot be clamped, of charges that add up to ``total``."""
+    fill_normal(out, *_law(count, noise_std)).add_(total, alpha=scale).floor_()
+
+
+def _law(count: int, noise_std: float) -> tuple[float, float]:
+    """Mean and standard deviation of what ``count`` readouts add to their charges before the last floor."""
+    return -(count - 1) / 2, math.sqrt(count * noise_std**2 + (count - 1) / 12)
+
+
+def _add_loud(
+    places: torch.Tensor,
+    charges: torch.Tensor,
+    total: torch.Tensor,
+    count: int,
+    scale: float,
+    noise_std: float,
+    out: torch.Tensor,
+) -> None:
+    """Draw the sums at ``places`` anew: the loud readouts one by one, the others of each sum at once."""
+    sums, which, louds = torch.unique(places, return_inverse=True, return_counts=True)
+    readouts = _read(charges, scale, noise_std, torch.empty(len(charges)))
+    quiet = torch.empty(len(sums))
+    for number in louds.unique().tolist():
+        chosen = louds == number
+        there = total.view(-1)[sums[chosen]]
+        drawn = torch.zeros(len(there))
+        if number < count:
+            _draw(there, count - number, scale, noise_std, drawn)
+        quiet[chosen] = drawn
+    out.view(-1)[sums] = quiet.index_add_(0, which, readouts)
