@@ -48,8 +48,8 @@ class Bench:
     series: SeriesStore
 
     def run(self) -> None:
-        """Takes turns until nothing waits."""
-        while self.turns.run():
+        """Takes turns until nothing waits and no care is due, as the presence thread sees to."""
+        while self.turns.run() or self.care.is_due:
             pass
 
     def scores(self) -> list[float]:
