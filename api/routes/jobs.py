@@ -71,7 +71,8 @@ def cancel_job(job_id: str) -> Response:
     """Cancel a job.
 
     What waits is cancelled at once, what runs at its next mini-batch; of a training what it learnt is kept as a
-    partial version. A finished job stays as it is.
+    partial version. Whoever waits for the answer of cancelled crops gets 409 with the code `cancelled`. A finished job
+    stays as it is.
     """
     app = application()
     return job_response(app, app.submissions.cancel(job_id), 200)

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from client.cli import cli
-from tests.client.records import JOB_ID, WEIGHTS, job_record, predictions_document, trained
+from tests.client.records import JOB_ID, WEIGHTS, job_record, manifest, predictions_document, trained
 from tests.client.service import TOKEN, Reply, Service, job_reply, problem
 
 Run = Callable[..., Result]
@@ -189,6 +189,20 @@ def test_an_empty_list_says_so(service: Service, run: Run) -> None:
 
     assert run("jobs").stdout == "There are no jobs.\n"
     assert "hxserve train" in run("models").stdout
+
+
+def test_a_damaged_version_is_shown_beside_the_others_with_what_to_do(service: Service, run: Run) -> None:
+    problem = {"code": "checkpoint_damaged", "message": "the manifest is damaged; train again"}
+    versions = [{"version": "1", "problem": problem}, manifest("2")]
+    service.answers["GET", "/v1/models/digits"] = Reply(
+        document={"name": "digits", "aliases": {"old": "1"}, "versions": versions}
+    )
+
+    shown = run("models", "show", "digits").stdout
+
+    assert "1 (damaged)" in shown
+    assert "98.0" in shown
+    assert "Version 1: the manifest is damaged; train again." in shown
 
 
 @pytest.mark.parametrize("command", [["jobs"], ["jobs", "list"]], ids=" ".join)
