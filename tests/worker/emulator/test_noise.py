@@ -86,6 +86,15 @@ def test_the_clamp_of_a_single_tile_is_felt_where_tiles_are_added_at_once() -> N
     assert y[1:].mean().item() == pytest.approx(-1, abs=0.3)
 
 
+def test_loud_readouts_are_found_where_they_are() -> None:
+    charges = torch.randint(-30, 31, (40, 9), dtype=torch.int32)
+    charges[2:30] = 0
+
+    found = readout._find_beyond(25.5, charges)
+
+    assert torch.equal(found, (charges.abs() > 25).flatten().nonzero().squeeze(1))
+
+
 def test_where_many_readouts_are_loud_every_tile_is_read_out() -> None:
     inputs = torch.full((500, 384), 31.0)
     weights = torch.full((384, 7), 20.0)
