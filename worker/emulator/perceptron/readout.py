@@ -15,13 +15,12 @@ added to the others of its sum. That is rare, so all work on whole matrices stay
 """
 
 import functools
-import math
 from collections.abc import Callable, Iterable
 
 import torch
 
-from worker.emulator.noise import fill_normal
 from worker.emulator.perceptron import constants
+from worker.emulator.perceptron.draws import draw_sum, read_each
 from worker.emulator.perceptron.extremes import extremes
 
 Tiles = Callable[[], Iterable[torch.Tensor]]
@@ -77,24 +76,15 @@ def add_up(
     return y
 
 
-def _read(charges: torch.Tensor, scale: float, noise_std: float, out: torch.Tensor) -> torch.Tensor:
-    """Read each of ``charges`` out on its own, into ``out`` of the same shape."""
-    if noise_std > 0.0:
-        fill_normal(out, 0.0, noise_std).add_(charges, alpha=scale)
-    else:
-        torch.mul(charges, scale, out=out)
-    return out.floor_().clamp_(_LOW, _HIGH)
-
-
 def _add_tiles(tiles: Tiles, scale: float, noise_std: float, out: torch.Tensor) -> None:
     """Read out every tile and add the readouts up into ``out``, (crops, columns)."""
     one: torch.Tensor | None = None
     for number, charges in enumerate(tiles()):
         if number == 0:
-            _read(charges, scale, noise_std, out)
+            read_each(charges, scale, noise_std, out)
             continue
         one = torch.empty_like(out) if one is None else one
-        out.add_(_read(charges, scale, noise_std, one))
+        out.add_(read_each(charges, scale, noise_std, one))
     out.clamp_(_LOW, _HIGH)
 
 
@@ -119,7 +109,7 @@ def _add_at_once(tiles: Tiles, count: int, scale: float, noise_std: float, out: 
             flat[loud] = 0
         total = charges if total is None else total.add_(charges)
     assert total is not None
-    _draw(total, count, scale, noise_std, out)
+    draw_sum(total, count, scale, noise_std, out)
     if places:
         _add_loud(torch.cat(places), torch.cat(charges_there), total, count, scale, noise_std, out)
     out.clamp_(_LOW, _HIGH)
@@ -137,16 +127,6 @@ def _find_beyond(limit: float, charges: torch.Tensor) -> torch.Tensor:
     return crops[rows].mul_(charges.shape[1]).add_(columns)
 
 
-def _draw(total: torch.Tensor, count: int, scale: float, noise_std: float, out: torch.Tensor) -> None:
-    """The sum of ``count`` readouts that cannot be clamped, of charges that add up to ``total``."""
-    fill_normal(out, *_law(count, noise_std)).add_(total, alpha=scale).floor_()
-
-
-def _law(count: int, noise_std: float) -> tuple[float, float]:
-    """Mean and standard deviation of what ``count`` readouts add to their charges before the last floor."""
-    return -(count - 1) / 2, math.sqrt(count * noise_std**2 + (count - 1) / 12)
-
-
 def _add_loud(
     places: torch.Tensor,
     charges: torch.Tensor,
@@ -158,13 +138,13 @@ def _add_loud(
 ) -> None:
     """Draw the sums at ``places`` anew: the loud readouts one by one, the others of each sum at once."""
     sums, which, louds = torch.unique(places, return_inverse=True, return_counts=True)
-    readouts = _read(charges, scale, noise_std, torch.empty(len(charges)))
+    readouts = read_each(charges, scale, noise_std, torch.empty(len(charges)))
     quiet = torch.empty(len(sums))
     for number in louds.unique().tolist():
         chosen = louds == number
         there = total.view(-1)[sums[chosen]]
         drawn = torch.zeros(len(there))
         if number < count:
-            _draw(there, count - number, scale, noise_std, drawn)
+            draw_sum(there, count - number, scale, noise_std, drawn)
         quiet[chosen] = drawn
     out.view(-1)[sums] = quiet.index_add_(0, which, readouts)
