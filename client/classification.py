@@ -21,6 +21,7 @@ class Manner:
     wait_s: float
     deadline_s: float | None
     idempotent: bool
+    repeats: int = 1
 
 
 def classify_parcels(
@@ -73,6 +74,7 @@ def _send(
         query={
             "wait": f"{wait_s:g}",
             "deadline": None if manner.deadline_s is None else f"{manner.deadline_s:g}",
+            "repeats": None if manner.repeats == 1 else str(manner.repeats),
         },
         body=parcel.body,
         headers={"Content-Type": parcel.media_type, **key},

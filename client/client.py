@@ -87,8 +87,10 @@ class Client:
         Args:
             model: its name.
             wait: return only when it has succeeded.
-            **params: `recipe`, `epochs`, `batch_size`, `learning_rate`, `seed`, `execution`, `dataset`,
-                `network` (`hidden`, `shift`, `num_sends`); what is left out or None is the service's choice.
+            **params: `recipe`, `epochs`, `batch_size`, `learning_rate`, `seed`, `execution`, `start_from` (a
+                version of the same model to learn on from), `chip_epochs` and `chip_learning_rate` (of the part
+                in the chip's loop), `dataset`, `network` (`hidden`, `shift`, `num_sends`); what is left out or
+                None is the service's choice.
 
         Raises:
             JobFailedError: waited for, it ended without a version.
@@ -96,20 +98,29 @@ class Client:
         return self._submit("training", model, params, wait)
 
     def evaluate(
-        self, model: str = "digits", version: str | int = "latest", *, wait: bool = False, **params: Any
+        self,
+        model: str = "digits",
+        version: str | int = "latest",
+        *,
+        repeats: int | None = None,
+        wait: bool = False,
+        **params: Any,
     ) -> Job:
         """A new measurement of a version on the test set.
 
         Args:
             model: its name.
             version: a number or an alias.
+            repeats: how often each crop is read; the mean of its scores counts. None is once.
             wait: return only when it has succeeded.
             **params: `execution`, `dataset`, `seed`.
 
         Raises:
             JobFailedError: waited for, it ended without a result.
         """
-        return self._submit("evaluation", model, {"version": str(version), **params}, wait)
+        return self._submit(
+            "evaluation", model, {"version": str(version), "repeats": repeats, **params}, wait
+        )
 
     def calibrate(self, chip: str | None = None, *, wait: bool = False) -> Job:
         """A new calibration of a chip, or of any that is free.
@@ -129,6 +140,7 @@ class Client:
         model: str = "digits",
         version: str | int = "latest",
         *,
+        repeats: int = 1,
         wait_s: float = 10.0,
         deadline_s: float | None = None,
         timeout_s: float | None = None,
@@ -140,6 +152,8 @@ class Client:
             images: paths or contents of PNG, JPEG or .npy files, or an array of crops; see `pack_images`.
             model: its name.
             version: a number or an alias; a call that takes several requests stays with one version.
+            repeats: how often each crop is read; the mean of its scores counts. More readings, fewer errors
+                by the chip's noise, and as much more chip time.
             wait_s: how long a request stays open for its answer; then its job is polled. 0 makes a durable
                 job at once.
             deadline_s: what the chip has not begun by then is dropped.
@@ -156,7 +170,7 @@ class Client:
             pack_images(images),
             model,
             str(version),
-            Manner(wait_s, deadline_s, idempotent),
+            Manner(wait_s, deadline_s, idempotent, repeats),
             lambda job: self.wait(job, timeout_s=timeout_s),
         )
 

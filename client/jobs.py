@@ -29,10 +29,10 @@ class Eta:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Job:
-    """One piece of work: a training, an evaluation or a classification, as it stood when asked for.
+    """One piece of work of any kind (training, evaluation, calibration, classification), as it stood when asked for.
 
-    `state` is queued, running, succeeded, failed, cancelled or expired; `progress` runs from 0 to 1. `record`
-    is all that the service said, and `etag` names this state of it.
+    `model` is empty for a calibration. `state` is queued, running, succeeded, failed, cancelled or expired;
+    `progress` runs from 0 to 1. `record` is all that the service said, and `etag` names this state of it.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Job:
                 id=str(record["id"]),
                 kind=str(record["kind"]),
                 user=str(record.get("user", "")),
-                model=str(record.get("model", "")),
+                model=str(record.get("model") or ""),
                 state=str(record["state"]),
                 params=record.get("params") or {},
                 created_at=_time(record.get("created_at")),
@@ -133,7 +133,7 @@ class Job:
     @property
     def summary(self) -> str:
         """What it is and how it stands, in a line."""
-        parts = [f"{self.kind} of {self.model}", self.state]
+        parts = [f"{self.kind} of {self.model}" if self.model else self.kind, self.state]
         if self.state == "queued" and self.queue:
             parts.append(f"{self.queue.position} of {self.queue.of}")
         if self.state == "running":

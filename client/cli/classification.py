@@ -23,6 +23,13 @@ _LEAST_SURE: Final = 5
 @click.option("--model", default="digits", show_default=True, help="Model to use.")
 @click.option("--version", default="latest", show_default=True, help="A number or an alias.")
 @click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Readings of each crop; their mean counts.",
+)
+@click.option(
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
@@ -30,13 +37,20 @@ _LEAST_SURE: Final = 5
 )
 @common_options
 @click.pass_obj
-def classify(options: Options, files: tuple[str, ...], model: str, version: str, wait: float | None) -> None:
+def classify(
+    options: Options, files: tuple[str, ...], model: str, version: str, repeats: int, wait: float | None
+) -> None:
     """Read the digits in image files.
 
     PNG and JPEG of any size, one digit each; .npy of crops, (n, 28, 28) or (n, 784).
     """
     predictions = options.client().classify(
-        list(files), model, version, wait_s=10.0 if wait is None else wait, timeout_s=wait
+        list(files),
+        model,
+        version,
+        repeats=repeats,
+        wait_s=10.0 if wait is None else wait,
+        timeout_s=wait,
     )
     if options.as_json:
         document = asdict(predictions)

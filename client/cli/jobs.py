@@ -15,7 +15,7 @@ from client.jobs import Job
 
 _STATES: Final = ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
 _LISTED: Final = 20
-_KINDS: Final = ["training", "evaluation", "classification"]
+_KINDS: Final = ["training", "evaluation", "classification", "calibration"]
 
 
 def _filters(command: Command) -> Command:

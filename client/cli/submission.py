@@ -41,6 +41,10 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wai
     help="Where to learn; default: mock, then the chip if there is one.",
 )
 @click.option("--start-from", metavar="VERSION", help="Version of the same model to learn on from.")
+@click.option(
+    "--chip-epochs", type=click.IntRange(min=1), help="Epochs in the chip's loop; default: the recipe's."
+)
+@click.option("--chip-learning-rate", type=float, help="In the chip's loop; default: the recipe's.")
 @click.option("--hidden", type=Numbers(), help="Sizes of the hidden layers; default 256,256.")
 @click.option("--shift", type=click.IntRange(min=0), help="Right shift of the converting ReLU; default 1.")
 @click.option("--num-sends", type=Numbers(), help="Per layer, how often its input is sent.")
@@ -65,6 +69,9 @@ def train(options: Options, /, model: str, no_wait: bool, **given: Any) -> None:
 @click.option("--version", default="latest", show_default=True, help="A number or an alias.")
 @click.option(
     "--execution", type=click.Choice(["mock", "quantised", "float32", "chip"]), help="Default: mock."
+)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), help="Readings of each crop; their mean counts.  [default: 1]"
 )
 @_DATASET
 @_SEED

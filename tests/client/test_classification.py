@@ -150,6 +150,12 @@ def test_version_wait_and_deadline_are_asked_for(service: Service, client: Clien
     assert request.query == {"wait": "2", "deadline": "0.5"}
 
 
+def test_every_request_says_how_often_crops_are_read(service: Service, client: Client) -> None:
+    client.classify(np.zeros((CROPS_PER_REQUEST + 1, 784), np.uint8), repeats=4)
+
+    assert [request.query["repeats"] for request in service.requests] == ["4", "4"]
+
+
 def test_a_classification_that_waits_has_no_key_and_is_repeated_all_the_same(
     service: Service, client: Client
 ) -> None:

@@ -88,6 +88,27 @@ def test_an_evaluation_shows_the_confusion_matrix(service: Service, run: Run) ->
     assert "true \\ read" in result.stdout
 
 
+def test_a_training_in_the_loop_is_told_its_epochs_and_learning_rate(service: Service, run: Run) -> None:
+    run("train", "--chip-epochs", "3", "--chip-learning-rate", "0.002", "--start-from", "production")
+
+    assert service.requests[0].json["params"] == {
+        "chip_epochs": 3,
+        "chip_learning_rate": 0.002,
+        "start_from": "production",
+    }
+
+
+def test_crops_are_read_as_often_as_asked(service: Service, run: Run) -> None:
+    np.save("one.npy", np.zeros((28, 28), np.uint8))
+
+    classified = run("classify", "one.npy", "--repeats", "8")
+    run("evaluate", "--no-wait", "--repeats", "7")
+
+    assert classified.exit_code == 0
+    assert service.requests[0].query["repeats"] == "8"
+    assert service.requests[1].json["params"]["repeats"] == 7
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -206,12 +227,15 @@ def test_a_damaged_version_is_shown_beside_the_others_with_what_to_do(service: S
 
 
 @pytest.mark.parametrize("command", [["jobs"], ["jobs", "list"]], ids=" ".join)
-def test_only_the_jobs_asked_for_are_listed(service: Service, run: Run, command: list[str]) -> None:
-    run(*command, "--state", "queued", "--kind", "training", "--user", "ada", "--limit", "5")
+@pytest.mark.parametrize("kind", ["training", "evaluation", "classification", "calibration"])
+def test_only_the_jobs_asked_for_are_listed(
+    service: Service, run: Run, command: list[str], kind: str
+) -> None:
+    run(*command, "--state", "queued", "--kind", kind, "--user", "ada", "--limit", "5")
 
     assert service.requests[0].query == {
         "state": "queued",
-        "kind": "training",
+        "kind": kind,
         "user": "ada",
         "limit": "5",
     }
@@ -256,6 +280,9 @@ def test_deleting_needs_a_yes(service: Service, run: Run) -> None:
         ["train", "--recipe", "magic"],
         ["train", "--hidden", "big"],
         ["train", "--epochs", "0"],
+        ["train", "--chip-epochs", "0"],
+        ["evaluate", "--repeats", "0"],
+        ["classify", "one.npy", "--repeats", "0"],
         ["jobs", "cancel"],
         ["jobs", "list", "--limit", "0"],
         ["jobs", "--state", "queued", "show", JOB_ID],

@@ -30,6 +30,29 @@ def test_an_evaluation_names_its_version(service: Service, client: Client) -> No
     assert service.requests[0].json["params"] == {"version": "3", "execution": "quantised"}
 
 
+def test_what_concerns_the_chip_is_sent_with_a_training(service: Service, client: Client) -> None:
+    client.train("digits", start_from="3", chip_epochs=2, chip_learning_rate=0.01)
+
+    assert service.requests[0].json["params"] == {
+        "start_from": "3",
+        "chip_epochs": 2,
+        "chip_learning_rate": 0.01,
+    }
+
+
+def test_an_evaluation_says_how_often_crops_are_read(service: Service, client: Client) -> None:
+    client.evaluate("digits", 3, repeats=5)
+
+    assert service.requests[0].json["params"] == {"version": "3", "repeats": 5}
+
+
+@pytest.mark.parametrize("model", ["", None])
+def test_a_job_without_a_model_is_of_none(model: str | None) -> None:
+    job = Job.from_record(job_record("queued", kind="calibration", model=model))
+
+    assert job.summary == "calibration, queued, 2 of 3"
+
+
 def test_a_queued_job_tells_its_place_and_its_time(service: Service, client: Client) -> None:
     service.jobs[0] = job_record("queued")
 
