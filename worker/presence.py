@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from services.errors import LeaseLostError, RedisUnavailableError
+from services.errors import HxserveError, LeaseLostError
 from services.store.chips import ChipStore, Lease
 
 LEASE_LOST_EXIT: Final = 75
@@ -81,12 +81,12 @@ class Presence:
             try:
                 has_work = self.report()
                 self._see_to_work(has_work or self._care_is_due())
-            except RedisUnavailableError as error:
-                _log.warning("the lease cannot be renewed: %s", error.message)
-                self._idle_since = time.monotonic()
             except LeaseLostError:
                 _log.error("another worker has the chip's lease; this one ends at once")
                 os._exit(LEASE_LOST_EXIT)
+            except HxserveError as error:
+                _log.warning("the lease cannot be renewed: %s", error.message)
+                self._idle_since = time.monotonic()
 
     def _see_to_work(self, has_work: bool) -> None:
         now = time.monotonic()

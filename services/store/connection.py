@@ -1,5 +1,6 @@
 """A connection to Redis, its scripts, and what its errors mean to us."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,9 +12,17 @@ import redis.exceptions
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from services.errors import LeaseLostError, RedisUnavailableError
+from services.errors import HxserveError, LeaseLostError, RedisUnavailableError
 
 OLDEST_REDIS: Final = (6, 2)
+
+_CANNOT_NOW: Final = (
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.BusyLoadingError,
+)
+_SAYS_CANNOT_NOW: Final = re.compile(r"\b(OOM|MISCONF|READONLY|LOADING|BUSY|NOAUTH|NOPERM|WRONGPASS)\b")
+"""As Redis says it inside the error of a script, where redis-py has no class for it."""
 
 
 @contextmanager
@@ -21,16 +30,17 @@ def translated_errors() -> Iterator[None]:
     """Turns what redis-py raises into our errors; no Redis error passes this door."""
     try:
         yield
-    except redis.ResponseError as error:
-        if "LEASELOST" in str(error):
-            raise LeaseLostError from None
-        if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
-            raise RedisUnavailableError(f"Redis refused the connection: {error}") from error
-        if str(error).startswith(("LOADING", "MISCONF", "READONLY", "OOM", "BUSY ")):
-            raise RedisUnavailableError(f"Redis cannot take this now: {error}") from error
-        raise
     except redis.RedisError as error:
-        raise RedisUnavailableError(f"Redis does not answer ({error})") from error
+        said = str(error)
+        if "LEASELOST" in said:
+            raise LeaseLostError from None
+        if isinstance(error, _CANNOT_NOW) or _SAYS_CANNOT_NOW.search(said):
+            raise RedisUnavailableError(
+                f"Redis cannot take this now ({type(error).__name__}: {said})"
+            ) from error
+        if isinstance(error, redis.ResponseError):
+            raise HxserveError(f"Redis refused a command ({said})") from error
+        raise RedisUnavailableError(f"Redis does not answer ({said})") from error
 
 
 class Connection:

@@ -135,7 +135,7 @@ class Listener:
                         places[CHANGES] = newest[0][0] if newest else b"0"
                         self._look_again()
                     found: Any = self._connection.client.xread(places, count=200, block=_BLOCK_MS)
-            except RedisUnavailableError as error:
+            except HxserveError as error:
                 _log.warning("listening is interrupted: %s", error.message)
                 self._closing.wait(_PAUSE_S)
                 continue
