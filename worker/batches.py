@@ -18,7 +18,7 @@ from services.store.chips import Lease
 from services.store.crops import CropStore, Entry, Finished
 from worker.chip import ChipSession
 from worker.serving import LoadedVersions
-from worker.shadow import Shadow
+from worker.shadow import Seen, Shadow
 
 _MOST_CLAIMS: Final = 3
 _MOST_CHIP_FAILURES: Final = 3
@@ -93,7 +93,7 @@ class Batches:
             answers = self._read(batch, now)
             elapsed_s = time.monotonic() - started
             self._finish(batch, answers, elapsed_s)
-            self._shadow.keep()
+            self._shadow.compare()
             now += elapsed_s
 
     def _fitting(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -120,6 +120,10 @@ class Batches:
                     raise
                 _log.exception("a batch of %s failed", to_run[0].lane)
                 problems |= {entry.key: error for entry in to_run}
+            except Exception as error:  # noqa: BLE001 whatever it is, the crops behind these must not wait for ever
+                _log.exception("a batch of %s failed", to_run[0].lane)
+                failure = ChipError(f"the crops could not be read ({type(error).__name__}: {error})")
+                problems |= {entry.key: failure for entry in to_run}
         return [
             Answer(problem=problem_of(problems[entry.key])) if entry.key in problems else answers[entry.key]
             for entry in batch
@@ -157,7 +161,7 @@ class Batches:
                 provenance=provenance,
             )
             slot = end
-        self._shadow.compare(version, crops, reading.digits)
+        self._shadow.note(Seen(version, crops, reading.digits, repeats))
         return answers
 
     def _may_try_again(self, batch: list[Entry]) -> bool:

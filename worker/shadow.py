@@ -23,6 +23,16 @@ class _Sum:
     disagreements: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the chip read: digits (count,) in crops (count, 784), each of `repeats` readings."""
+
+    version: LoadedVersion
+    crops: npt.NDArray[np.uint8]
+    digits: npt.NDArray[np.uint8]
+    repeats: int
+
+
 class Shadow:
     """Compares chip and twin, and keeps the rate of disagreement as a series."""
 
@@ -30,24 +40,28 @@ class Shadow:
         self._lease = lease
         self._series = series
         self._share = share
+        self._seen: Seen | None = None
         self._sum = _Sum(since=time.time())
 
-    def compare(
-        self, version: LoadedVersion, crops: npt.NDArray[np.uint8], digits: npt.NDArray[np.uint8]
-    ) -> None:
-        """Reads a batch `(count, 784)` with the twin, if the lot falls on it, beside the chip's digits (count,)."""
-        if version.twin is version.classifier or random() >= self._share:
-            return
-        twins = version.twin.scores(crops).argmax(axis=1)
-        self._sum.crops += len(crops)
-        self._sum.disagreements += int((twins != digits).sum())
+    def note(self, seen: Seen) -> None:
+        """Remembers what the chip has just read, if the lot falls on it."""
+        has_twin = seen.version.twin is not seen.version.classifier
+        self._seen = seen if has_twin and random() < self._share else None
 
-    def keep(self) -> None:
-        """Keeps a point when there is enough for one.
+    def compare(self) -> None:
+        """Lets the twin read what was noted, after its sender has the answer; keeps a point now and then.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
         """
+        seen, self._seen = self._seen, None
+        if seen is not None:
+            twins = seen.version.twin.mean_scores(seen.crops, seen.repeats).argmax(axis=1)
+            self._sum.crops += len(seen.crops)
+            self._sum.disagreements += int((twins != seen.digits).sum())
+        self._keep()
+
+    def _keep(self) -> None:
         total, now = self._sum, time.time()
         if total.crops >= _POINT_AFTER_CROPS or (total.crops and now - total.since > _POINT_AFTER_S):
             self._series.add(

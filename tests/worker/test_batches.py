@@ -365,3 +365,20 @@ def test_a_result_of_a_model_learnt_on_another_chip_says_so(
         a.provenance.version: a.provenance.transferred for _, _, a in _replies(connection) if a.provenance
     }
     assert sent == {"1": True, "2": False}
+
+
+def test_crops_that_cannot_be_read_for_whatever_reason_are_answered_and_hold_up_nobody(
+    batches: Batches, crops: CropStore, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflow(*_: object) -> None:
+        raise OverflowError("weights outside -63..63")
+
+    monkeypatch.setattr("worker.serving.LoadedVersion.read", overflow)
+    job, _ = accept(crops, [some_crops(1)])
+
+    batches.run("digits@1", {"ada": 1}, NOW)
+
+    failed = jobs.get(job.id)
+    assert failed.state is JobState.FAILED
+    assert failed.error is not None
+    assert "weights outside -63..63" in failed.error["message"]

@@ -15,7 +15,7 @@ from tests.worker.conftest import TINY
 from worker.chip import ChipSession
 from worker.learning.inference import Classifier
 from worker.serving import LoadedVersion, LoadedVersions
-from worker.shadow import Shadow
+from worker.shadow import Seen, Shadow
 
 ENOUGH = 1000
 
@@ -56,9 +56,10 @@ def test_a_point_counts_the_crops_in_which_chip_and_twin_disagree(
     digits[:7] = (digits[:7] + 1) % 10
     shadow = Shadow(lease, series, share=1.0)
 
-    shadow.compare(doubled, crops[:300], digits[:300])
-    shadow.compare(doubled, crops[300:], digits[300:])
-    shadow.keep()
+    shadow.note(Seen(doubled, crops[:300], digits[:300], 1))
+    shadow.compare()
+    shadow.note(Seen(doubled, crops[300:], digits[300:], 1))
+    shadow.compare()
 
     assert _counts(series) == [(ENOUGH, 7)]
 
@@ -72,8 +73,8 @@ def test_a_point_is_kept_only_when_there_are_crops_enough(
 
     kept = []
     for _ in range(4):
-        shadow.compare(doubled, crops, digits)
-        shadow.keep()
+        shadow.note(Seen(doubled, crops, digits, 1))
+        shadow.compare()
         kept.append(len(_counts(series)))
 
     assert kept == [0, 1, 1, 2]
@@ -86,8 +87,8 @@ def test_without_a_share_nothing_is_compared(
     crops = _crops(ENOUGH)
     shadow = Shadow(lease, series, share=0.0)
 
-    shadow.compare(doubled, crops, doubled.read(crops, 1).digits)
-    shadow.keep()
+    shadow.note(Seen(doubled, crops, doubled.read(crops, 1).digits, 1))
+    shadow.compare()
 
     assert _counts(series) == []
 
@@ -96,7 +97,7 @@ def test_the_mock_has_no_shadow(lease: Lease, series: SeriesStore, version: Load
     crops = _crops(ENOUGH)
     shadow = Shadow(lease, series, share=1.0)
 
-    shadow.compare(version, crops, version.read(crops, 1).digits)
-    shadow.keep()
+    shadow.note(Seen(version, crops, version.read(crops, 1).digits, 1))
+    shadow.compare()
 
     assert _counts(series) == []
