@@ -53,7 +53,8 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     classifications = Classifications(
         crops, jobs, models, listener, sender, wake_up, max_crops=settings.max_crops_per_request
     )
-    policy = Policy(batch_crops=settings.batch_crops, quantum_s=settings.quantum_s)
+    chips = ChipStore(connection, lease_s=settings.lease_s)
+    policy = Policy(quantum_s=settings.quantum_s)
     listener.start()
     sender.start()
     try:
@@ -61,11 +62,11 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             settings=settings,
             connection=connection,
             jobs=jobs,
-            chips=ChipStore(connection, lease_s=settings.lease_s),
+            chips=chips,
             models=models,
             series=SeriesStore(connection),
             listener=listener,
-            submissions=Submissions(jobs, models, wake_up, max_queued_jobs=settings.max_queued_jobs),
+            submissions=Submissions(jobs, models, chips, wake_up, max_queued_jobs=settings.max_queued_jobs),
             classifications=classifications,
             inspections=Inspections(jobs, classifications, listener, policy),
         )

@@ -52,12 +52,11 @@ class CropLane:
         try:
             user = user_of(request.headers, self._tokens)
             answer = answer_crops(self._application, user, name, version, request)
+            if isinstance(answer, Pending):
+                with self._flask.request_context(environ):
+                    job = self._application.jobs.get(answer.job_id)
+                    return protect(job_response(self._application, job, 202))
         except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
             with self._flask.request_context(environ):
                 return protect(self._flask.make_response(self._flask.handle_user_exception(error)))
-        if isinstance(answer, Pending):
-            with self._flask.request_context(environ):
-                return protect(
-                    job_response(self._application, self._application.jobs.get(answer.job_id), 202)
-                )
         return protect(Response(answer, content_type="application/json"))

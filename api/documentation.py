@@ -11,9 +11,14 @@ from spectree import SecurityScheme, SpecTree
 from spectree.models import SecureType, SecuritySchemeData
 from spectree.plugins.flask_plugin import FlaskPlugin
 
-from api.schemas import Problem
+from api.schemas import AliasBody, JobsQuery, Problem, SeriesQuery, WaitQuery
 from services.errors import InvalidInputError, UnsupportedMediaError
-from services.params import explain
+from services.params import JobRequest, explain
+
+_MODELS: Final = {
+    model.__name__: model for model in (AliasBody, JobRequest, JobsQuery, SeriesQuery, WaitQuery)
+}
+"""Where the known fields of a wrong request are found; pydantic's error names its model."""
 
 _TOKEN: Final = "token"  # noqa: S105 a name
 
@@ -29,7 +34,7 @@ def _refuse_invalid(
             raise UnsupportedMediaError(f"the body is of type {request.mimetype!r}; send application/json")
         if request.get_json(silent=True) is None:
             raise InvalidInputError("the body is not JSON; send one JSON object")
-    raise InvalidInputError(explain(error, BaseModel))
+    raise InvalidInputError(explain(error, _MODELS.get(error.title, BaseModel)))
 
 
 class _RequestsOnly(FlaskPlugin):

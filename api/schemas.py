@@ -192,7 +192,7 @@ class ChipAnswer(Schema):
     """A chip as its worker reports it."""
 
     id: str
-    state: Literal["ready", "drifted", "starting", "absent"]
+    state: Literal["ready", "drifted", "lost", "starting", "absent"]
     backend: str | None
     identifier: str | None
     holder: dict[str, Any] | None

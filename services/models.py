@@ -163,15 +163,21 @@ class ModelStore:
         """
         for published in self._readable(origin.name):
             if published.job == origin.job:
+                self._let_latest_mean(published)
                 return published
         folder = self._folder / origin.name
         with _storage_errors(folder):
             (folder / "aliases").mkdir(parents=True, exist_ok=True)
             first = max(_numbers(folder) | _numbers(folder / ".deleted"), default=0) + 1
             manifest = next(filter(None, (_publish_as(n, folder, origin, weights) for n in count(first))))
-        if not manifest.partial:
-            self.set_alias(origin.name, LATEST, manifest.version)
+        self._let_latest_mean(manifest)
         return manifest
+
+    def _let_latest_mean(self, manifest: Manifest) -> None:
+        """Moves `latest` forward to a whole version; also when the try before was cut off in between."""
+        present = self.aliases(manifest.name).get(LATEST, "0")
+        if not manifest.partial and int(manifest.version) > int(present):
+            self.set_alias(manifest.name, LATEST, manifest.version)
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Lets an alias mean a version.

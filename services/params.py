@@ -64,6 +64,12 @@ class TrainingParams(Params):
     ] = "auto"
     network: NetworkParams = NetworkParams()
 
+    @model_validator(mode="after")
+    def _what_goes_on_keeps_its_network(self) -> Self:
+        if self.start_from is not None and self.network != NetworkParams():
+            raise ValueError("a training that starts from a version has its network; leave out network")
+        return self
+
 
 class EvaluationParams(Params):
     """A measurement of one version on the test set."""

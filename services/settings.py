@@ -7,7 +7,7 @@ from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.errors import SettingsError
@@ -19,6 +19,15 @@ CLIENT_VARIABLES: Final = frozenset({"HXSERVE_URL", "HXSERVE_TOKEN"})
 """Read by the client alone; known here so that a shell that has them can start a server too."""
 
 ChipChoice = Literal["auto", "emulator", "mock", "hxtorch"]
+
+
+def _in_utc(value: time | None) -> time | None:
+    """A time of day without a zone, which is UTC."""
+    if value is None or value.tzinfo is None:
+        return value
+    if value.utcoffset():
+        raise ValueError("give the time of day in UTC")
+    return value.replace(tzinfo=None)
 
 
 class Settings(BaseSettings):
@@ -67,7 +76,9 @@ class Settings(BaseSettings):
     ] = 1.3
     canary_every_s: Annotated[float, Field(gt=0, description="Time between two canaries.")] = 300.0
     calibrate_at: Annotated[
-        time | None, Field(description="Time of day, UTC, of the nightly calibration; `none` for never.")
+        time | None,
+        AfterValidator(_in_utc),
+        Field(description="Time of day, UTC, of the nightly calibration; `none` for never."),
     ] = time(3, 0)
     recalibrate_on_drift: Annotated[
         bool, Field(description="Calibrate a chip whose canary is beyond its limit.")

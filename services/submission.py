@@ -6,10 +6,11 @@ import secrets
 import time
 from typing import Any, Final
 
-from services.errors import InvalidInputError
+from services.errors import InvalidInputError, NotFoundError
 from services.jobs import Job, JobKind, JobState
 from services.models import ModelStore
-from services.params import EvaluationParams, JobRequest, TrainingParams
+from services.params import CalibrationParams, EvaluationParams, JobRequest, TrainingParams
+from services.store.chips import ChipStore
 from services.store.jobs import Idempotency, JobStore
 from services.users import User
 from services.wakeups import WakeUp, wake_all
@@ -51,9 +52,18 @@ def bind_key(user: User, key: str | None, request: bytes) -> Idempotency:
 class Submissions:
     """The ways in for long work."""
 
-    def __init__(self, jobs: JobStore, models: ModelStore, wake_up: WakeUp, *, max_queued_jobs: int) -> None:
+    def __init__(
+        self,
+        jobs: JobStore,
+        models: ModelStore,
+        chips: ChipStore,
+        wake_up: WakeUp,
+        *,
+        max_queued_jobs: int,
+    ) -> None:
         self._jobs = jobs
         self._models = models
+        self._chips = chips
         self._wake_up = wake_up
         self._max_queued_jobs = max_queued_jobs
 
@@ -63,6 +73,7 @@ class Submissions:
         Raises:
             InvalidInputError: the options are not those of the kind.
             ModelNotFoundError: the version to evaluate or to start from does not exist.
+            NotFoundError: the chip to calibrate does not exist.
             IdempotencyConflictError: the key was used for another request.
             QueueFullError: too many jobs are unfinished.
         """
@@ -73,6 +84,12 @@ class Submissions:
         if isinstance(params, TrainingParams) and params.start_from is not None:
             parent = self._models.resolve(request.model or "", params.start_from)
             params = params.model_copy(update={"start_from": parent})
+        if isinstance(params, CalibrationParams) and params.chip is not None:
+            known = [record.chip for record in self._chips.records()]
+            if params.chip not in known:
+                raise NotFoundError(
+                    f"there is no chip {params.chip!r}; there are: {', '.join(known) or 'none'}"
+                )
         job = new_job(JobKind(request.kind), user, request.model or "", params.model_dump())
         body = json.dumps(request.model_dump(), sort_keys=True).encode()
         accepted = self._jobs.submit(job, bind_key(user, key, body), most=self._max_queued_jobs)

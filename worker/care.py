@@ -1,6 +1,7 @@
 """What is due for the chip itself: the canary on its timer, a calibration by night and after drift."""
 
 import logging
+import math
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,19 +14,20 @@ from services.store.jobs import Idempotency, JobStore
 from services.store.series import SeriesStore
 from services.submission import new_job
 from services.users import SYSTEM
-from worker.chip import ChipSession
+from worker.chip import ChipSession, has_drifted
 
 _log = logging.getLogger(__name__)
 _FRESH_S: Final = 12 * 3600.0
 """A calibration so young need not be repeated tonight."""
 
+_ASK_AGAIN_S: Final = 3600.0
 _MOST_QUEUED: Final = 10_000
 """Care is never refused for a full queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class CareSchedule:
-    """When to care. `calibrate_at` is a time of day in UTC, None for never; the limit is in LSB."""
+    """When to care. `calibrate_at` is a time of day in UTC, None for never."""
 
     canary_every_s: float
     calibrate_at: time_of_day | None
@@ -43,7 +45,7 @@ class Canary:
     @property
     def is_drifted(self) -> bool:
         """Whether the chip is no longer as its calibration left it."""
-        return self.score_lsb > self.limit_lsb
+        return has_drifted(self.score_lsb, self.limit_lsb)
 
 
 class Care:
@@ -58,7 +60,7 @@ class Care:
         self._jobs = jobs
         self._schedule = schedule
         self._canary_at = 0.0
-        self._calibrated_for = ""
+        self._asked_at = -math.inf
         self.last: Canary | None = None
 
     @property
@@ -83,7 +85,7 @@ class Care:
             return False
         age_s = (self._session.calibration or {}).get("age_s")
         is_fresh = age_s is not None and age_s < _FRESH_S
-        return not is_fresh and self._calibrated_for != _tonight()
+        return not is_fresh and time.monotonic() - self._asked_at > _ASK_AGAIN_S
 
     def measure_canary(self) -> None:
         """Measures the canary and keeps its score; a chip beyond the limit gets a calibration, if allowed.
@@ -107,11 +109,10 @@ class Care:
             self._ask_for_calibration(f"drift:{calibration.get('sha256', '')}")
 
     def see_to_calibration(self) -> None:
-        """Asks for the nightly calibration, once a night however often the worker starts."""
+        """Asks for the nightly calibration, at most once an hour until it has succeeded."""
         if self._calibration_is_due:
-            tonight = _tonight()
-            self._ask_for_calibration(f"night:{tonight}")
-            self._calibrated_for = tonight
+            self._ask_for_calibration("night")
+            self._asked_at = time.monotonic()
 
     def after_calibration(self) -> None:
         """Lets the canary be measured anew, as soon as may be."""
@@ -124,10 +125,8 @@ class Care:
 
     def _ask_for_calibration(self, occasion: str) -> None:
         job = new_job(JobKind.CALIBRATION, SYSTEM, "", {"chip": self._lease.chip})
-        key = Idempotency(f"{SYSTEM.name}:{self._lease.chip}:{occasion}", occasion)
+        # One that failed is asked for again, but not within the hour.
+        hour = int(time.time() // _ASK_AGAIN_S)
+        key = Idempotency(f"{SYSTEM.name}:{self._lease.chip}:{occasion}:{hour}", occasion)
         if not self._jobs.submit(job, key, most=_MOST_QUEUED).repeated:
             _log.info("a calibration of chip %s is asked for (%s)", self._lease.chip, occasion)
-
-
-def _tonight() -> str:
-    return datetime.now(UTC).date().isoformat()

@@ -32,7 +32,8 @@ def recover_jobs(lease: Lease, jobs: JobStore, saves: Saves, mark: ExecutingMark
         saves.delete(job_id)
     for job in unfinished:
         was_ours = job.state is JobState.RUNNING and job.provenance.get("chip") == lease.chip
-        if not was_ours and job.id != suspect:
+        is_elsewhere = job.state is JobState.RUNNING and not was_ours
+        if is_elsewhere or (not was_ours and job.id != suspect):
             continue
         step = saves.step_of(job.id)
         deaths, died_at_step = job.deaths, job.died_at_step

@@ -28,12 +28,17 @@ class ChipRecord:
     status: Mapping[str, Any]
 
     @property
-    def state(self) -> Literal["ready", "drifted", "starting", "absent"]:
-        """`ready` when a worker holds the lease and its session passed the self-test; `drifted` chips serve too."""
+    def state(self) -> Literal["ready", "drifted", "lost", "starting", "absent"]:
+        """`ready` when a worker holds the lease and its session passed the self-test; `drifted` chips serve too.
+
+        A `lost` chip has a worker that tries to reach it again.
+        """
         if self.holder is None:
             return "absent"
         if not self.status.get("ready"):
             return "starting"
+        if self.status.get("connected") is False:
+            return "lost"
         return "drifted" if self.status.get("drifted") else "ready"
 
     @property

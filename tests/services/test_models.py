@@ -390,3 +390,13 @@ def test_what_a_crashed_publication_left_is_no_version(models: ModelStore, folde
 
     assert models.versions("digits") == ["1"]
     assert models.names() == ["digits"]
+
+
+def test_a_publication_cut_off_before_latest_moved_moves_it_when_tried_again(models: ModelStore) -> None:
+    _publish(models, "a", "b")
+    models.set_alias("digits", LATEST, "1")
+
+    _publish(models, "b")
+
+    assert models.aliases("digits")[LATEST] == "2"
+    assert models.versions("digits") == ["1", "2"]

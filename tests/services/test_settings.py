@@ -1,5 +1,6 @@
 """Settings: what is misspelt or impossible refuses to start, and is named."""
 
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,10 @@ def test_the_token_file_can_be_elsewhere() -> None:
 
 def test_every_setting_has_a_default_that_is_valid() -> None:
     assert Settings.model_validate(Settings().model_dump()) == Settings()
+
+
+def test_a_time_of_day_that_names_utc_is_taken_and_another_zone_is_refused() -> None:
+    assert load_settings({}, calibrate_at="03:30Z").calibrate_at == time(3, 30)
+
+    with pytest.raises(SettingsError, match="in UTC"):
+        load_settings({}, calibrate_at="03:30+02:00")

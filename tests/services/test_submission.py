@@ -7,12 +7,13 @@ from services.errors import (
     InvalidInputError,
     JobNotFoundError,
     ModelNotFoundError,
+    NotFoundError,
     QueueFullError,
 )
 from services.jobs import JobKind, JobState
 from services.models import ModelStore
 from services.params import JobRequest
-from services.store.chips import Lease
+from services.store.chips import ChipStore, Lease
 from services.store.jobs import JobStore
 from services.submission import Submissions, bind_key, new_job_id
 from services.users import ADMIN, User
@@ -30,8 +31,8 @@ def woken() -> list[str]:
 
 
 @pytest.fixture
-def submissions(jobs: JobStore, models: ModelStore, woken: list[str]) -> Submissions:
-    return Submissions(jobs, models, woken.append, max_queued_jobs=PLENTY)
+def submissions(jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]) -> Submissions:
+    return Submissions(jobs, models, chips, woken.append, max_queued_jobs=PLENTY)
 
 
 def test_a_submitted_training_is_queued_with_all_its_options(
@@ -100,18 +101,18 @@ def test_requests_without_key_are_never_the_same(submissions: Submissions, jobs:
 
 
 def test_a_repeated_request_is_answered_even_when_the_queue_is_full(
-    jobs: JobStore, models: ModelStore, woken: list[str]
+    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
 ) -> None:
-    submissions = Submissions(jobs, models, woken.append, max_queued_jobs=1)
+    submissions = Submissions(jobs, models, chips, woken.append, max_queued_jobs=1)
     first = submissions.submit(TRAINING, ADMIN, "k")
 
     assert submissions.submit(TRAINING, ADMIN, "k") == first
 
 
 def test_a_job_beyond_the_limit_is_refused_and_says_when_to_come_back(
-    jobs: JobStore, models: ModelStore, woken: list[str]
+    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
 ) -> None:
-    submissions = Submissions(jobs, models, woken.append, max_queued_jobs=1)
+    submissions = Submissions(jobs, models, chips, woken.append, max_queued_jobs=1)
     submissions.submit(TRAINING, ADMIN)
 
     with pytest.raises(QueueFullError, match="limit of 1 waiting jobs") as refusal:
@@ -121,8 +122,10 @@ def test_a_job_beyond_the_limit_is_refused_and_says_when_to_come_back(
     assert len(jobs.newest(before=None, count=9)) == 1
 
 
-def test_a_finished_job_makes_room(jobs: JobStore, models: ModelStore, woken: list[str]) -> None:
-    submissions = Submissions(jobs, models, woken.append, max_queued_jobs=1)
+def test_a_finished_job_makes_room(
+    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
+) -> None:
+    submissions = Submissions(jobs, models, chips, woken.append, max_queued_jobs=1)
     submissions.cancel(submissions.submit(TRAINING, ADMIN).id)
 
     job = submissions.submit(OTHER, ADMIN)
@@ -184,3 +187,12 @@ def test_a_key_is_bound_to_its_user_and_its_request() -> None:
     assert bound.key != bind_key(GRACE, "k", b"request").key
     assert bound.digest != bind_key(ADMIN, "k", b"other").digest
     assert bind_key(ADMIN, None, b"request").key == ""
+
+
+def test_a_calibration_of_a_chip_that_never_was_is_refused(submissions: Submissions, jobs: JobStore) -> None:
+    request = JobRequest(kind="calibration", params={"chip": "nosuch"})
+
+    with pytest.raises(NotFoundError, match="no chip 'nosuch'"):
+        submissions.submit(request, ADMIN)
+
+    assert jobs.unfinished() == []

@@ -74,6 +74,7 @@ class EvaluationActivity:
         return {
             **asdict(self._evaluator.report()),
             "version": self._params.version,
+            "backend": self._session.backend if self._params.execution == "chip" else "mock",
             "dataset": self._dataset.name,
         }
 

@@ -126,7 +126,7 @@ class TrainingActivity:
                 metrics={"accuracy": accuracy, "epochs": epochs, "confusion": confusion},
                 dataset={"name": self._dataset.name, "sha256": self._dataset.sha256},
                 execution=trainer.execution,
-                backend=session["backend"],
+                backend=session["backend"] if "chip" in trainer.execution else "mock",
                 chip=self._session.chip,
                 identifier=session["identifier"],
                 calibration=session["calibration"],

@@ -2,11 +2,12 @@
 -- ARGV: id, keep_s, answer. Returns the state found ('missing' if none), and the chips to wake.
 local id, keep_s, answer = ARGV[1], ARGV[2], ARGV[3]
 local key = job_key(id)
-local found = redis.call('HMGET', key, 'state', 'kind', 'cancel_requested', 'reply_to')
+local found = redis.call('HMGET', key, 'state', 'kind', 'cancel_requested', 'reply_to', 'started_at')
 local state = found[1]
 if not state then return {'missing', {}} end
 if is_final(state) then return {state, {}} end
-if state == '"queued"' or found[2] == '"classification"' then
+-- What was begun and waits again, because its worker died, keeps what it learnt: a worker ends it.
+if (state == '"queued"' and not found[5]) or found[2] == '"classification"' then
   change(id, {'state', '"cancelled"', 'cancel_requested', 'true'}, '{"type":"state","state":"cancelled"}', keep_s)
   if found[4] then send_reply(found[4], answer) end
   return {state, {}}
