@@ -32,6 +32,8 @@ def open_chip(
 ) -> Iterator[ChipSession]:
     """The chip asked for, tested; it is closed when the context ends.
 
+    A worker that must end at once (its lease is lost) leaves closing to the operating system.
+
     Args:
         choice: `mock` is hxtorch's mock arithmetic without a chip, `emulator` the virtual chip; `auto` takes the
             real chip where hxtorch is installed, else the virtual one, and says which.
