@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from werkzeug import Request
 
-from api.images import SIDE, read_image
+from api.images import SIDE, read_image, read_images
 from services.answers import CROP_BYTES
 from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
 
@@ -139,10 +139,10 @@ def _multipart(request: Request, most: int) -> bytes:
         raise InvalidImagesError("the form has no files; send each picture as a file part")
     if len(files) > most:
         raise _too_many(len(files), most)
-    return b"".join(
-        read_image(file.read(), f"image {number} ({file.filename or 'unnamed'})").tobytes()
-        for number, file in enumerate(files)
+    pictures = (
+        (file.read(), f"image {number} ({file.filename or 'unnamed'})") for number, file in enumerate(files)
     )
+    return b"".join(crop.tobytes() for crop in read_images(pictures))
 
 
 _READERS: Final[Mapping[str, Callable[[Request, int], bytes]]] = {

@@ -206,6 +206,17 @@ def test_a_body_over_the_limit_is_refused_with_the_limit(client: FlaskClient) ->
     assert "1048576 bytes" in refused(answer, 413, "too_large")
 
 
+@pytest.mark.usefixtures("models")
+def test_the_pictures_of_a_form_share_one_limit_of_pixels(client: FlaskClient) -> None:
+    page = Image.new("1", (4000, 4000), 1)
+    page.paste(0, (1000, 1000, 1500, 3000))
+    pages = [(f"{number}.png", picture(page)) for number in range(5)]
+
+    answer = client.post(CLASSIFY, **_multipart(*pages))
+
+    assert "with image 4 (4.png) the request has 80000000 pixels" in refused(answer, 413, "too_large")
+
+
 _fuzz = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

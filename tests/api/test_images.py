@@ -1,6 +1,7 @@
 """Pictures of digits as crops: whatever their size, tone, depth and place."""
 
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from api.images import read_image
+from api.images import read_image, read_images
 from services.errors import InvalidImagesError, TooLargeError
 from tests.api.requests import bright_on_dark, picture, png
 
@@ -123,6 +124,56 @@ def test_a_jpeg_in_the_colours_of_printers_is_read() -> None:
     assert _alike(read_image(content, "it"), REFERENCE) > 0.9
 
 
+_LARGE = _seven().resize((3000, 4000))
+
+
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        pytest.param(_LARGE, "JPEG", id="JPEG"),
+        pytest.param(_LARGE.convert("RGB"), "JPEG", id="JPEG in colour"),
+        pytest.param(_LARGE.convert("CMYK"), "JPEG", id="JPEG for printers"),
+        pytest.param(_LARGE.convert("RGB"), "MPO", id="JPEG of several views"),
+        pytest.param(_LARGE, "PNG", id="PNG"),
+        pytest.param(_LARGE.convert("1"), "PNG", id="black and white"),
+        pytest.param(_LARGE.convert("P"), "PNG", id="palette"),
+        pytest.param(_LARGE.convert("RGBA"), "PNG", id="with alpha"),
+        pytest.param(Image.fromarray(np.asarray(_LARGE, np.uint16) * 257), "PNG", id="16 bits"),
+    ],
+)
+def test_a_photograph_of_12_million_pixels_is_read_in_little_memory(image: Image.Image, kind: str) -> None:
+    content = picture(image, kind, compress_level=1)
+    wanted = read_image(picture(_seven().resize((375, 500))), "it")
+
+    tracemalloc.start()
+    read = read_image(content, "it")
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert _alike(read, wanted) > 0.98
+    assert most_bytes < 16 * 2**20
+
+
+def test_a_large_photograph_is_turned_the_way_it_was_held() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = _seven().resize((1200, 1500)).rotate(90, expand=True)
+
+    contents = [picture(lying, kind, exif=exif) for kind in ("JPEG", "PNG")]
+
+    wanted = read_image(picture(_seven().resize((400, 500))), "it")
+    assert all(_alike(read_image(content, "it"), wanted) > 0.98 for content in contents)
+
+
+def test_a_large_picture_on_transparent_paper_is_read() -> None:
+    image = Image.new("RGBA", (1500, 1300), (0, 0, 0, 0))
+    image.paste((0, 0, 0, 255), mask=_seven(size=200, ink=255, paper=0).resize((1500, 1300)))
+
+    wanted = read_image(picture(_seven().resize((450, 390))), "it")
+
+    assert _alike(read_image(picture(image), "it"), wanted) > 0.98
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 30), (30, 1), (2, 2), (300, 3)])
 def test_a_picture_of_any_shape_is_read_or_refused_clearly(size: tuple[int, int]) -> None:
     image = Image.new("L", size, 255)
@@ -158,8 +209,22 @@ def _png_of(width: int, height: int) -> bytes:
     "size", [(10_000, 10_000), (30_000, 30_000), (2**31 - 1, 2**31 - 1), (41_000_000, 1)]
 )
 def test_a_picture_that_would_fill_the_memory_is_refused_by_its_header(size: tuple[int, int]) -> None:
-    with pytest.raises(TooLargeError, match="at most 40 million"):
+    with pytest.raises(TooLargeError, match="at most 16 million"):
         read_image(_png_of(*size), "it")
+
+
+def test_pictures_that_would_fill_the_memory_together_are_refused_by_the_header_of_the_first_too_many() -> (
+    None
+):
+    page = Image.new("1", (4000, 4000), 1)
+    page.paste(_seven().convert("1"), (1800, 1800))
+    allowed = [(picture(page), f"image {number}") for number in range(4)]
+
+    crops = read_images([*allowed, (_png_of(1, 1), "image 4")])
+
+    assert len([next(crops) for _ in allowed]) == 4
+    with pytest.raises(TooLargeError, match=r"with image 4 .* 64000001 pixels; .* 64 million per request"):
+        next(crops)
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 5), (28, 28)])
