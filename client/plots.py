@@ -7,7 +7,19 @@ from client.errors import ClientError
 
 
 class PlotsMissingError(ClientError):
-    """Plots need matplotlib; install it with `pip install matplotlib`."""
+    """Plots need matplotlib; install it with `pip install matplotlib`, or do without by `--no-plot`."""
+
+
+def require_plots() -> None:
+    """Makes sure that plots can be drawn, before the work that they would show.
+
+    Raises:
+        PlotsMissingError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401, PLC0415 takes a second, and only plots need it
+    except ImportError:
+        raise PlotsMissingError from None
 
 
 def draw_staircase(steps: Sequence[tuple[str, float]], path: Path) -> None:
@@ -16,10 +28,9 @@ def draw_staircase(steps: Sequence[tuple[str, float]], path: Path) -> None:
     Raises:
         PlotsMissingError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 takes a second, and only plots need it
-    except ImportError:
-        raise PlotsMissingError from None
+    require_plots()
+    from matplotlib.figure import Figure  # noqa: PLC0415 takes a second, and only plots need it
+
     figure = Figure(figsize=(7.0, 3.8), layout="constrained")
     axes = figure.add_subplot()
     percents = [100 * accuracy for _, accuracy in steps]

@@ -9,10 +9,11 @@ import click
 from client.cli.console import show_json, show_line, show_table
 from client.cli.jobs import watch_job
 from client.cli.options import Options, common_options
+from client.cli.outcome import Failure
 from client.cli.phrases import percent
 from client.client import Client
 from client.jobs import Job
-from client.plots import draw_staircase
+from client.plots import draw_staircase, require_plots
 
 _STEPS: Final = (
     ("float32", "float32", "plain layers, no rounding"),
@@ -41,14 +42,18 @@ class Step:
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), default="staircase.png", show_default=True
 )
+@click.option("--no-plot", is_flag=True, help="Show the table only.")
 @common_options
 @click.pass_obj
-def staircase(options: Options, /, model: str, plot: Path, **training: Any) -> None:
+def staircase(options: Options, /, model: str, plot: Path, no_plot: bool, **training: Any) -> None:
     """Train in the mock, carry the model to the chip, train it in the chip's loop, and measure each step.
 
-    Draws a plot besides.
+    Draws a plot besides. Needs a service with a chip, real or emulated.
     """
     client = options.client()
+    _require_chip(client)
+    if not no_plot:
+        require_plots()
     in_mock = _succeed(client, client.train(model, execution="mock", **training))
     measured = {"dataset": training["dataset"], "seed": training["seed"]}
     steps = [
@@ -59,8 +64,22 @@ def staircase(options: Options, /, model: str, plot: Path, **training: Any) -> N
     steps.append(
         _measure(client, "in the loop", in_loop, "chip", "on the chip, after learning there", measured)
     )
-    draw_staircase([(step.name, step.accuracy) for step in steps], plot)
-    _show(options, client, steps, plot)
+    _show(options, client, steps, None if no_plot else plot)
+    if not no_plot:
+        draw_staircase([(step.name, step.accuracy) for step in steps], plot)
+        if not options.as_json:
+            show_line(f"Drawn in {plot}.")
+
+
+def _require_chip(client: Client) -> None:
+    """Refuses a service that has nothing but mocks: the last steps of the staircase would fail there."""
+    backends = {chip.get("backend") for chip in client.chip()["chips"]}
+    if backends == {"mock"}:
+        raise Failure(
+            "no_chip",
+            "every chip of this service is a mock, and the staircase ends on a chip; "
+            "start the service with `hxserve up --chip emulator`, or with a real chip",
+        )
 
 
 def _succeed(client: Client, job: Job) -> Job:
@@ -81,11 +100,11 @@ def _measure(
     return Step(name, version, job.accuracy, meaning)
 
 
-def _show(options: Options, client: Client, steps: list[Step], plot: Path) -> None:
+def _show(options: Options, client: Client, steps: list[Step], plot: Path | None) -> None:
     chips = client.chip()["chips"]
     if options.as_json:
         rows = [{"step": s.name, "version": s.version, "accuracy": s.accuracy} for s in steps]
-        show_json({"staircase": rows, "chips": chips, "plot": str(plot)})
+        show_json({"staircase": rows, "chips": chips, "plot": None if plot is None else str(plot)})
         return
     show_table(
         ["step", "version", "accuracy", "what"],
@@ -94,4 +113,3 @@ def _show(options: Options, client: Client, steps: list[Step], plot: Path) -> No
     )
     for chip in chips:
         show_line(f"{chip['id']}: {chip['backend']} {chip['identifier']}")
-    show_line(f"Drawn in {plot}.")
