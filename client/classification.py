@@ -31,15 +31,25 @@ def classify_parcels(
     version: str,
     manner: Manner,
     wait_for: Callable[[Job], Job],
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
-    """The predictions of all parcels; the version of the first answer is asked for in the later ones."""
+    """The predictions of all parcels; the version of the first answer is asked for in the later ones.
+
+    `on_progress` is called with how many crops are read, and of how many, before the first request and after each.
+    """
     parts: list[Predictions] = []
+    done, crops = 0, sum(len(parcel.sources) for parcel in parcels)
+    if on_progress:
+        on_progress(0, crops)
     for parcel in parcels:
         answer = _send(transport, parcel, model, version, manner)
         if isinstance(answer, Job):
             answer = predictions_of(wait_for(answer), parcel.sources)
         parts.append(answer)
         version = answer.version
+        done += len(answer)
+        if on_progress:
+            on_progress(done, crops)
     return Predictions.joined(parts)
 
 

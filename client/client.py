@@ -145,6 +145,7 @@ class Client:
         deadline_s: float | None = None,
         timeout_s: float | None = None,
         idempotent: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> Predictions:
         """The digits in images.
 
@@ -159,6 +160,7 @@ class Client:
             deadline_s: what the chip has not begun by then is dropped.
             timeout_s: how long to wait for the job in all; None for as long as it takes.
             idempotent: make each request durable under a key, so that a repeated one runs once; slower.
+            on_progress: called with how many crops are read, and of how many, before the first request and after each.
 
         Raises:
             InvalidImagesError: an image cannot be sent.
@@ -172,6 +174,7 @@ class Client:
             str(version),
             Manner(wait_s, deadline_s, idempotent, repeats),
             lambda job: self.wait(job, timeout_s=timeout_s),
+            on_progress,
         )
 
     def job(self, job_id: str) -> Job:

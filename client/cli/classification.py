@@ -10,6 +10,7 @@ import click
 from client.cli.console import show_json, show_line, show_table
 from client.cli.options import Options, common_options
 from client.cli.phrases import duration, percent
+from client.cli.progress import CropsProgress
 from client.predictions import Prediction, Predictions
 
 _LISTED: Final = 20
@@ -44,14 +45,16 @@ def classify(
 
     PNG and JPEG of any size, one digit each; .npy of crops, (n, 28, 28) or (n, 784).
     """
-    predictions = options.client().classify(
-        list(files),
-        model,
-        version,
-        repeats=repeats,
-        wait_s=10.0 if wait is None else wait,
-        timeout_s=wait,
-    )
+    with CropsProgress() as progress:
+        predictions = options.client().classify(
+            list(files),
+            model,
+            version,
+            repeats=repeats,
+            wait_s=10.0 if wait is None else wait,
+            timeout_s=wait,
+            on_progress=progress.update,
+        )
     if options.as_json:
         document = asdict(predictions)
         show_json(document | {"predictions": document.pop("items")})

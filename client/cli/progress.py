@@ -1,4 +1,4 @@
-"""The live view of a job, on stderr: a bar at a terminal, a line per epoch in a file."""
+"""The live view of work, on stderr: a bar at a terminal; of a job, a line per epoch in a file."""
 
 import sys
 from types import TracebackType
@@ -85,6 +85,32 @@ class JobProgress:
             click.echo(line, err=True)
         else:
             self._bar.write(line, file=sys.stderr)
+
+
+class CropsProgress:
+    """Shows how many crops are read, at a terminal; `update` fits `Client.classify`."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, done: int, crops: int) -> None:
+        """Shows that so many of the crops are read."""
+        if self._bar is None and crops > 1 and sys.stderr.isatty():
+            # Gone when all is read: what was read follows on stdout.
+            self._bar = tqdm(
+                desc="reading", total=crops, unit="crop", file=sys.stderr, dynamic_ncols=True, leave=False
+            )
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
 
 
 def _headline(job: Job) -> str:

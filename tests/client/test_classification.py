@@ -150,6 +150,18 @@ def test_version_wait_and_deadline_are_asked_for(service: Service, client: Clien
     assert request.query == {"wait": "2", "deadline": "0.5"}
 
 
+def test_progress_is_told_in_crops_after_each_request(client: Client) -> None:
+    told: list[tuple[int, int]] = []
+
+    client.classify(
+        np.zeros((CROPS_PER_REQUEST + 7, 784), np.uint8),
+        on_progress=lambda done, crops: told.append((done, crops)),
+    )
+
+    total = CROPS_PER_REQUEST + 7
+    assert told == [(0, total), (CROPS_PER_REQUEST, total), (total, total)]
+
+
 def test_every_request_says_how_often_crops_are_read(service: Service, client: Client) -> None:
     client.classify(np.zeros((CROPS_PER_REQUEST + 1, 784), np.uint8), repeats=4)
 
