@@ -1,8 +1,13 @@
-"""Sending crops to Redis in groups: what concurrent requests bring while one group is under way is the next."""
+"""Sending crops to Redis in groups: what concurrent requests bring while one group is under way is the next.
+
+Many requests come in a burst, when the answers of one batch have freed their clients. The burst is sent in several
+groups, each by the request that completes it, so that the chip works on the first while the last are still read.
+"""
 
 import logging
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 from services.errors import HxserveError
@@ -10,7 +15,7 @@ from services.store.crops import CropStore, Parcel
 from services.store.listener import Reply
 from services.wakeups import WakeUp, wake_all
 
-_MOST_AT_ONCE: Final = 128
+_GROUP: Final = 8
 _log = logging.getLogger(__name__)
 
 
@@ -38,15 +43,25 @@ class CropSender:
     def send(self, parcel: Parcel, reply: Reply) -> None:
         """Sends a request soon; `reply` learns where it was put, or why not."""
         self._waiting.append((parcel, reply))
-        self._something_waits.set()
+        if len(self._waiting) >= _GROUP:
+            self._send_next_group()
+        else:
+            self._something_waits.set()
 
     def _send_all(self) -> None:
         while self._waiting or not self._stopping.is_set():
             self._something_waits.wait()
             self._something_waits.clear()
             while self._waiting:
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]
-                self._send_group([parcel for parcel, _ in group], [reply for _, reply in group])
+                self._send_next_group()
+
+    def _send_next_group(self) -> None:
+        group: list[tuple[Parcel, Reply]] = []
+        with suppress(IndexError):  # another thread may have taken the rest
+            while len(group) < _GROUP:
+                group.append(self._waiting.popleft())
+        if group:
+            self._send_group([parcel for parcel, _ in group], [reply for _, reply in group])
 
     def _send_group(self, parcels: list[Parcel], replies: list[Reply]) -> None:
         try:

@@ -73,16 +73,18 @@ def test_requests_that_wait_together_are_sent_in_one_step(connection: Connection
     ]
 
 
-def test_no_group_is_larger_than_it_may_be(connection: Connection) -> None:
+def test_a_full_group_is_sent_by_the_request_that_completes_it(connection: Connection) -> None:
     store = _store(connection)
     sender = CropSender(store, REPLY, _nobody)
-    for number in range(300):
-        sender.send(_parcel(number), Reply(1))
 
+    for number in range(20):
+        sender.send(_parcel(number), Reply(1))
+    sent_at_once = list(store.groups)
     with _sending(sender):
         pass
 
-    assert store.groups == [128, 128, 44]
+    assert sent_at_once == [8, 8]
+    assert store.groups == [8, 8, 4]
 
 
 def test_only_the_requests_without_room_are_refused(connection: Connection) -> None:
