@@ -1,4 +1,4 @@
-"""gevent's own WSGI server, as it comes and with the bounds that the decision record asks for."""
+"""gevent's own WSGI server as it comes, or the service's own, which bounds it."""
 
 from gevent import monkey
 
@@ -15,79 +15,20 @@ from gevent import pywsgi  # noqa: E402
 from gevent.event import Event  # noqa: E402
 from gevent.pool import Pool  # noqa: E402
 
+from api.server import BoundedServer  # noqa: E402
 from benchmarks.wsgi_app import create_app  # noqa: E402
 
-_SILENCE_LIMIT_S = 10.0
 _FAREWELL_S = 5.0
 _CONNECTIONS = 4000
 
 
-class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent ships no types
-    """Gives up on silent clients and refuses requests whose length can be read in two ways."""
-
-    def handle(self) -> None:
-        """Serves one connection; no read or write on it waits longer than the limit."""
-        self.socket.settimeout(_SILENCE_LIMIT_S)
-        super().handle()
-
-    def read_requestline(self) -> str:
-        """Waits for the next request; meanwhile the server may hang up when it stops."""
-        if self.server.stopping.is_set():
-            return ""
-        self.server.idle.add(self.socket)
-        try:
-            line: str = super().read_requestline()
-        finally:
-            self.server.idle.discard(self.socket)
-        return line
-
-    def read_request(self, raw_requestline: str) -> bool:
-        """Reads the head of a request.
-
-        Raises:
-            ValueError: when it is malformed, which is answered with 400.
-        """
-        if not super().read_request(raw_requestline):
-            return False
-        encoding = self.headers.get("transfer-encoding")
-        lengths = self.headers.get_all("content-length", [])
-        if self.request_version == "HTTP/0.9":
-            raise ValueError("HTTP/0.9 is not spoken here")
-        if encoding is not None and encoding.lower() != "chunked":
-            raise ValueError(f"unknown transfer encoding {encoding!r}")
-        if len(lengths) > 1 or not all(length.isascii() and length.isdigit() for length in lengths):
-            raise ValueError(f"ambiguous content length {lengths!r}")
-        if encoding is not None or self.server.stopping.is_set():
-            self.close_connection = True
-        return True
-
-
-class BoundedServer(pywsgi.WSGIServer):  # type: ignore[misc]  # gevent ships no types
-    """Stops at once when nothing is running: connections that wait for a next request do not hold it."""
-
-    handler_class = BoundedHandler
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.idle: set[socket.socket] = set()
-        self.stopping = Event()
-
-    def stop(self, timeout: float | None = None) -> None:
-        """Stops accepting, hangs up on idle connections and lets requests finish for `timeout` seconds."""
-        self.stopping.set()
-        for connection in self.idle:
-            connection.shutdown(socket.SHUT_RD)
-        super().stop(timeout)
-
-
 def serve_app(app: Callable[..., Any], port: int, *, bounded: bool = True) -> None:
-    """Serves until SIGTERM, then lets what is running finish."""
-    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+    """Serves until SIGTERM, then lets what is running finish; `bounded` is the service's own server."""
     if bounded:
-        # Accepted sockets inherit this; without it the body waits for the acknowledgement of the head.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    server_class = BoundedServer if bounded else pywsgi.WSGIServer
-    server = server_class(listener, app, log=None, error_log=None, spawn=Pool(_CONNECTIONS))
+        server = BoundedServer(app, "127.0.0.1", port)
+    else:
+        listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+        server = pywsgi.WSGIServer(listener, app, log=None, error_log=None, spawn=Pool(_CONNECTIONS))
     stopping = Event()
     gevent.signal_handler(signal.SIGTERM, stopping.set)
     server.start()
