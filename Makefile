@@ -36,7 +36,7 @@ check: $(READY) ## lint, format, types, import contracts and the fast tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m 'not system'
+	$(BIN)/python -m pytest -q -m 'not system' -n auto
 
 bench: $(READY) ## measurements beside their alternatives (ONLY=serving,training MNIST=folder)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(MNIST),--mnist $(MNIST))
