@@ -77,14 +77,6 @@ class Inspections:
         self._listener = listener
         self._policy = policy
 
-    def job(self, job_id: str) -> JobView:
-        """One job with result and outlook.
-
-        Raises:
-            JobNotFoundError: there is no such job.
-        """
-        return self.view(self._jobs.get(job_id))
-
     def view(self, job: Job) -> JobView:
         """A job with result and outlook."""
         result = job.result

@@ -14,8 +14,10 @@ All times are seconds; instants are Unix seconds of one clock.
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-HALF = 0.5
+HALF_LIFE_S: Final = 600.0
+"""A charge of chip time counts half as much after this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Policy:
     long_work_share: float = 0.2
     guaranteed_slice_s: float = 0.005
     switch_worth_s: float = 0.005
-    half_life_s: float = 600.0
+    half_life_s: float = HALF_LIFE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Charge:
 
     def now(self, now: float, half_life_s: float) -> float:
         """What is left of it."""
-        return self.seconds * float(HALF ** (max(0.0, now - self.at) / half_life_s))
+        return self.seconds * float(0.5 ** (max(0.0, now - self.at) / half_life_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,7 @@ class ShareMeter:
 
     def note(self, seconds: float, *, is_long: bool) -> None:
         """Counts a unit that took so long."""
-        keep = HALF ** (seconds / self._half_life_s)
+        keep = 0.5 ** (seconds / self._half_life_s)
         self._long_s *= keep
         self._other_s *= keep
         if is_long:

@@ -18,7 +18,7 @@ from services.settings import Settings, load_settings
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
 from services.store.crops import CropStore
-from services.store.jobs import HALF_LIFE_S, JobStore
+from services.store.jobs import JobStore
 from services.store.series import SeriesStore
 from worker.activities import Activity, CalibrationActivity, EvaluationActivity, TrainingActivity
 from worker.batches import Batches
@@ -129,7 +129,6 @@ def _serve(
         batch_crops=settings.batch_crops,
         quantum_s=settings.quantum_s,
         long_work_share=settings.long_work_share,
-        half_life_s=HALF_LIFE_S,
     )
     turns = Turns(lease, chips, jobs, batches, long_work, care, policy, turn_s=settings.turn_s)
 

@@ -8,10 +8,10 @@ import msgpack
 
 from services.errors import QueueFullError
 from services.jobs import Job
+from services.scheduling import HALF_LIFE_S
 from services.store.chips import Lease
 from services.store.connection import Connection
 from services.store.jobs import (
-    HALF_LIFE_S,
     KEEP_KEYS_S,
     Accepted,
     Idempotency,

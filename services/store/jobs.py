@@ -16,11 +16,9 @@ from services.errors import (
     QueueFullError,
 )
 from services.jobs import Job, JobState, states_before, to_hash
+from services.scheduling import HALF_LIFE_S
 from services.store.chips import Lease, read_charge
 from services.store.connection import Connection, translated_errors
-
-HALF_LIFE_S: Final = 600.0
-"""A charge of chip time counts half as much after this time."""
 
 KEEP_KEYS_S: Final = 86_400
 """How long an Idempotency-Key is remembered."""
