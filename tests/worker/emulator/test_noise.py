@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from worker.emulator.noise import fill_normal
 from worker.emulator.perceptron import mock, readout
 from worker.emulator.perceptron.mocking import MockParameter
 
@@ -129,3 +130,16 @@ def test_the_same_generator_state_gives_the_same_bits() -> None:
 
     assert torch.equal(_readouts(300, 784, 256), first)
     assert not torch.equal(_readouts(300, 784, 256), first)
+
+
+@pytest.mark.parametrize("count", [1000, 32_768, 100_003])
+def test_many_numbers_have_the_normal_law_and_follow_from_the_seed(count: int) -> None:
+    torch.manual_seed(3)
+    drawn = torch.stack([fill_normal(torch.empty(count), 1.5, 2.0) for _ in range(-(-1_000_000 // count))])
+    torch.manual_seed(3)
+    again = fill_normal(torch.empty(count), 1.5, 2.0)
+
+    probabilities = torch.special.ndtr((drawn.flatten().double() - 1.5) / 2.0).sort().values
+    ranks = torch.arange(len(probabilities), dtype=torch.float64) / len(probabilities)
+    assert (probabilities - ranks).abs().max().item() < 1.73 / math.sqrt(len(ranks))  # Kolmogorov, p = 0.005
+    assert torch.equal(again, drawn[0])

@@ -78,10 +78,18 @@ class PlacedMatrix:
             (batch, columns), in the memory of ``tile_products``.
         """
         inputs = inputs.to(torch.float32)
+        kept = num_sends * (1 - loss / ROWS * self._active(inputs)) if num_sends != 1 or loss else None
         for tile, charge in enumerate(tile_products(inputs, effective)):
-            if num_sends != 1 or loss:
-                active = inputs[:, tile * ROWS : (tile + 1) * ROWS].count_nonzero(1)
-                charge.mul_((num_sends * (1 - loss / ROWS * active)).unsqueeze(1))
+            if kept is not None:
+                charge.mul_(kept[:, tile, None])
             charge.add_(self.offset_lsb[tile])
             linear = torch.clamp(charge, self.knee_low_lsb[tile], self.knee_high_lsb[tile])
             yield charge.lerp_(linear, 1 - self.knee_slope)
+
+    def _active(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(batch, tiles): how many rows of each tile get an event, of ``inputs`` (batch, rows), float32.
+
+        A product with a matrix of ones and zeros counts several times as fast as counting.
+        """
+        tile_of_row = torch.arange(inputs.shape[1]) // ROWS
+        return inputs.clamp(max=1) @ torch.nn.functional.one_hot(tile_of_row, self.tiles).to(torch.float32)
