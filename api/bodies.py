@@ -152,3 +152,6 @@ _READERS: Final[Mapping[str, Callable[[Request, int], bytes]]] = {
     "image/jpeg": _picture,
     "multipart/form-data": _multipart,
 }
+
+BINARY_FORMS: Final = (RAW_CROPS, *(kind for kind in _READERS if kind != "application/json"))
+"""The media types of bodies that are no JSON."""

@@ -1,6 +1,7 @@
 """The OpenAPI document, made from the routes, and its page."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from flask import Flask, Response, jsonify, request
@@ -11,6 +12,7 @@ from spectree import SecurityScheme, SpecTree
 from spectree.models import SecureType, SecuritySchemeData
 from spectree.plugins.flask_plugin import FlaskPlugin
 
+from api.bodies import BINARY_FORMS
 from api.schemas import AliasBody, JobsQuery, Problem, SeriesQuery, WaitQuery
 from services.errors import InvalidInputError, UnsupportedMediaError
 from services.params import JobRequest, explain
@@ -19,6 +21,16 @@ _MODELS: Final = {
     model.__name__: model for model in (AliasBody, JobRequest, JobsQuery, SeriesQuery, WaitQuery)
 }
 """Where the known fields of a wrong request are found; pydantic's error names its model."""
+
+_FILE: Final = {"type": "string", "format": "binary"}
+_FILES: Final = {"type": "object", "additionalProperties": _FILE, "minProperties": 1}
+
+_REFUSALS_OF_BODIES: Final = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+)
+"""Any call that reads a body may answer so: it was malformed, came too slowly, or is too large."""
 
 _TOKEN: Final = "token"  # noqa: S105 a name
 
@@ -104,10 +116,21 @@ def register_documentation(app: Flask) -> None:
 
 
 def _finished(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The document with problems under their own media type."""
+    """The document with problems under their own media type, and with every form of a body of crops."""
     document = dict(spec)
     for operations in document["paths"].values():
         for operation in operations.values():
+            body = operation.get("requestBody", {}).get("content", {})
+            if body:
+                refusal = operation["responses"]["422"]
+                for status in _REFUSALS_OF_BODIES:
+                    described = {**refusal, "description": status.phrase, "content": {**refusal["content"]}}
+                    operation["responses"].setdefault(str(int(status)), described)
+            if "/ImagesBody." in str(body):
+                body |= {
+                    kind: {"schema": _FILES if kind.startswith("multipart/") else _FILE}
+                    for kind in BINARY_FORMS
+                }
             for status, answer in operation["responses"].items():
                 content = answer.get("content", {})
                 if status[0] in "45" and "/Problem." in str(content.get("application/json")):

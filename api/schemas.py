@@ -108,10 +108,14 @@ class ClassifyQuery(Schema):
     ] = 1
 
 
-class ImagesBody(Schema):
-    """Images as JSON; see the description for the other forms of the body."""
+_Row = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=28, max_length=28)]
+_Image = Annotated[list[_Row], Field(min_length=28, max_length=28)]
 
-    images: list[list[list[float]]]
+
+class ImagesBody(Schema):
+    """Images as JSON, each 28 rows of 28 numbers: 0 is dark, 1 is bright."""
+
+    images: Annotated[list[_Image], Field(min_length=1)]
 
 
 class PredictionAnswer(Schema):

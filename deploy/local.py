@@ -60,7 +60,7 @@ def running(settings: Settings, *, use_redis: bool) -> Iterator[Local]:
     with ExitStack() as stack:
         stack.enter_context(_only_one(data))
         token = ensure_admin_token(settings.token_file)
-        port = _free_port(settings.host, settings.port)
+        port = free_port(settings.host, settings.port)
         processes: dict[str, Supervised] = {}
         redis_url = settings.redis_url
         if not use_redis:
@@ -99,7 +99,7 @@ def _environment(settings: Settings, redis_url: str, port: int) -> dict[str, str
     return {**os.environ, **{f"HXSERVE_{name.upper()}": str(value) for name, value in values.items()}}
 
 
-def _free_port(host: str, wanted: int) -> int:
+def free_port(host: str, wanted: int) -> int:
     """The port wanted, or any when that is 0, seen to be free: another service there would pass for this one."""
     try:
         with socket.create_server((host, wanted)) as probe:

@@ -48,7 +48,7 @@ def show_model(name: str) -> Response:
 
 
 @routes.delete("/<name>")
-@SPEC.validate(resp=answers(204, None, 404), tags=["models"])
+@SPEC.validate(resp=answers(204, None, 404, 507), tags=["models"])
 def delete_model(name: str) -> Response:
     """Delete a model with all its versions and aliases."""
     application().models.delete_model(name)
@@ -56,7 +56,7 @@ def delete_model(name: str) -> Response:
 
 
 @routes.get("/<name>/versions/<version>")
-@SPEC.validate(resp=answers(200, Manifest, 404), tags=["models"])
+@SPEC.validate(resp=answers(200, Manifest, 404, 500), tags=["models"])
 def show_version(name: str, version: str) -> Response:
     """Show the manifest of a version or alias."""
     models = application().models
@@ -64,7 +64,7 @@ def show_version(name: str, version: str) -> Response:
 
 
 @routes.get("/<name>/versions/<version>/weights")
-@SPEC.validate(resp=answers(200, None, 304, 404), tags=["models"])
+@SPEC.validate(resp=answers(200, None, 304, 404, 500), tags=["models"])
 def download_weights(name: str, version: str) -> Response:
     """Download the weights of a version or alias, as a safetensors file."""
     models = application().models
@@ -86,7 +86,7 @@ def download_weights(name: str, version: str) -> Response:
 
 
 @routes.delete("/<name>/versions/<version>")
-@SPEC.validate(resp=answers(204, None, 404, 409), tags=["models"])
+@SPEC.validate(resp=answers(204, None, 404, 409, 507), tags=["models"])
 def delete_version(name: str, version: str) -> Response:
     """Delete a version; an alias that means it must be moved first."""
     models = application().models
@@ -95,7 +95,7 @@ def delete_version(name: str, version: str) -> Response:
 
 
 @routes.put("/<name>/aliases/<alias>")
-@SPEC.validate(json=AliasBody, resp=answers(200, AliasAnswer, 404, 415), tags=["models"])
+@SPEC.validate(json=AliasBody, resp=answers(200, AliasAnswer, 404, 415, 507), tags=["models"])
 def set_alias(name: str, alias: str, json: AliasBody) -> Response:
     """Let an alias mean a version."""
     models = application().models
@@ -104,7 +104,7 @@ def set_alias(name: str, alias: str, json: AliasBody) -> Response:
 
 
 @routes.delete("/<name>/aliases/<alias>")
-@SPEC.validate(resp=answers(204, None, 404), tags=["models"])
+@SPEC.validate(resp=answers(204, None, 404, 507), tags=["models"])
 def delete_alias(name: str, alias: str) -> Response:
     """Delete an alias; its version stays."""
     application().models.delete_alias(name, alias)
