@@ -9,6 +9,7 @@ from flask import current_app
 
 from services.classification import Classifications
 from services.inspection import Inspections
+from services.maintenance import Maintenance
 from services.models import ModelStore
 from services.scheduling import Policy
 from services.settings import Settings
@@ -37,6 +38,7 @@ class Application:
     submissions: Submissions
     classifications: Classifications
     inspections: Inspections
+    maintenance: Maintenance
 
 
 @contextmanager
@@ -69,6 +71,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             submissions=Submissions(jobs, models, chips, wake_up, max_queued_jobs=settings.max_queued_jobs),
             classifications=classifications,
             inspections=Inspections(jobs, classifications, listener, policy),
+            maintenance=Maintenance(chips, wake_up),
         )
     finally:
         sender.stop()

@@ -192,6 +192,36 @@ class AliasAnswer(Schema):
     version: str
 
 
+class MaintenanceAnswer(Schema):
+    """Maintenance of a chip: crops are served, new long work waits."""
+
+    message: str
+    running: Annotated[
+        Literal["pause", "finish"], Field(description="What becomes of the long work that ran.")
+    ]
+    user: str
+    since: Moment
+
+
+class DrainBody(Schema):
+    """A chip that is to be put into maintenance, all when left out, and what its users are told."""
+
+    chip: Name | None = None
+    message: Annotated[str, Field(max_length=500)] = ""
+    running: Annotated[
+        Literal["pause", "finish"],
+        Field(
+            description="`pause` keeps long work that runs at its next slice, to go on later; `finish` lets it end."
+        ),
+    ] = "pause"
+
+
+class ResumeBody(Schema):
+    """The chip whose maintenance ends; all when left out."""
+
+    chip: Name | None = None
+
+
 class ChipAnswer(Schema):
     """A chip as its worker reports it."""
 
@@ -206,6 +236,7 @@ class ChipAnswer(Schema):
     noise_std: float | None
     self_test: dict[str, float] | None
     canary: dict[str, Any] | None
+    maintenance: MaintenanceAnswer | None
 
 
 class ChipsAnswer(Schema):

@@ -275,6 +275,26 @@ class Client:
         """The chips, who holds them, their calibration and last self-test."""
         return self._transport.call_json("GET", "/v1/chip")
 
+    def drain_chip(
+        self, chip: str | None = None, *, message: str = "", finish: bool = False
+    ) -> list[dict[str, Any]]:
+        """Puts a chip into maintenance: crops are served on, new long work waits. Needs an admin's token.
+
+        Args:
+            chip: its id; all chips when None.
+            message: what its users are told.
+            finish: let long work that runs finish, instead of pausing it.
+
+        Returns:
+            The chips as they are then.
+        """
+        body = {"chip": chip, "message": message, "running": "finish" if finish else "pause"}
+        return self._steer_chips("drain", body)
+
+    def resume_chip(self, chip: str | None = None) -> list[dict[str, Any]]:
+        """Ends the maintenance of a chip, or of all; the chips as they are then. Needs an admin's token."""
+        return self._steer_chips("resume", {"chip": chip})
+
     def series(self, chip: str, name: str, limit: int = 500) -> list[dict[str, float]]:
         """The newest points of a chip's series `canary` or `shadow`, oldest first."""
         path = f"/v1/chip/{segment(chip)}/series/{segment(name)}"
@@ -297,6 +317,11 @@ class Client:
             return self._transport.request("GET", "/readyz", retry=False).status == 200
         except ConnectionFailedError:
             return False
+
+    def _steer_chips(self, what: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        answer = self._transport.call("POST", f"/v1/chip/{what}", json=body, headers=fresh_key())
+        chips: list[dict[str, Any]] = json_object(answer)["chips"]
+        return chips
 
     def _submit(self, kind: str, model: str | None, params: Mapping[str, Any], wait: bool) -> Job:
         given = {name: value for name, value in params.items() if value is not None}

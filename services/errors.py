@@ -56,6 +56,12 @@ class NotAuthenticatedError(HxserveError):
     code = "not_authenticated"
 
 
+class ForbiddenError(HxserveError):
+    """This needs rights that the token does not give; ask an admin of the service."""
+
+    code = "forbidden"
+
+
 class NotFoundError(HxserveError):
     """There is nothing of that name."""
 

@@ -66,9 +66,9 @@ class Job:
     """One durable unit of work, complete as it is stored.
 
     Times are Unix seconds by the clock of Redis. `revision` grows by one with every change, and is the job's
-    ETag. `progress` runs from 0 to 1. `attempts` counts the worker processes that took the job up, `deaths`
-    those that died in it one after the other without getting past `died_at_step`. `chip_time_s` is what the
-    job's user was charged for it.
+    ETag. `progress` runs from 0 to 1. `attempts` counts how often a worker took the job up, `deaths`
+    the worker processes that died in it one after the other without getting past `died_at_step`. `chip_time_s` is
+    what the job's user was charged for it.
     """
 
     id: str

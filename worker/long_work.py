@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from services.answers import problem_of
@@ -16,7 +16,7 @@ from services.errors import (
     StorageError,
 )
 from services.jobs import Job, JobState
-from services.store.chips import Lease
+from services.store.chips import Drain, Lease
 from services.store.jobs import JobStore
 from worker.activities import Activity
 from worker.checkpoints import Saves
@@ -68,11 +68,42 @@ class LongWork:
         self._resting: dict[str, float] = {}
         self._chip_failures: dict[str, int] = {}
 
-    def may_run(self, job: Job) -> bool:
-        """Whether a job is for this chip, and not left alone for a moment because the disk refused its save."""
+    def may_run(self, job: Job, drain: Drain | None = None) -> bool:
+        """Whether a job is for this chip, and neither maintenance nor a disk that refused its save holds it up.
+
+        In maintenance what is to be cancelled ends all the same, and what runs may be let finish.
+        """
         wanted = job.provenance.get("chip") if job.state is JobState.RUNNING else job.params.get("chip")
         elsewhere = wanted not in {None, self._session.chip}
-        return not elsewhere and self._resting.get(job.id, 0.0) <= time.monotonic()
+        finishes = drain is None or (drain.running == "finish" and job.state is JobState.RUNNING)
+        held_up = not (finishes or job.cancel_requested)
+        return not (elsewhere or held_up) and self._resting.get(job.id, 0.0) <= time.monotonic()
+
+    def put_back(self, jobs: Iterable[Job], why: str) -> None:
+        """Keeps the states of this chip's running jobs and lets them wait again, for whoever may go on with them.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+            RedisUnavailableError: nothing can be recorded.
+        """
+        for job in jobs:
+            ours = job.state is JobState.RUNNING and job.provenance.get("chip") == self._session.chip
+            if not ours or job.cancel_requested:
+                continue
+            running = self._running.get(job.id)
+            try:
+                if running:
+                    running.activity.save()
+                reason = f"the chip is in maintenance{why and ': '}{why}"
+                event = {"type": "state", "state": JobState.QUEUED, "reason": reason}
+                self._record(job, event, allowed=(JobState.RUNNING,), state=JobState.QUEUED)
+                self._forget(job.id)
+                _log.info("job %s waits: %s", job.id, reason)
+            except StorageError:
+                # It stays in memory, where it stands still too.
+                _log.exception("job %s: not saved", job.id)
+            except _ENDED_ELSEWHERE:
+                self._forget(job.id)
 
     def unrecorded_s(self, user: str) -> float:
         """Chip time of a user that is not yet in the records."""

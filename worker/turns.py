@@ -115,6 +115,8 @@ class Turns:
         if look.long_revision != self._long_revision:
             self._unfinished = {job.id: job for job in self._jobs.unfinished()}
             self._long_revision = look.long_revision
+        if look.drain and look.drain.running == "pause":
+            self._long_work.put_back(self._unfinished.values(), look.drain.message)
         return next_unit(self._situation(look), self._policy), look.now
 
     def _situation(self, look: Look) -> Situation:
@@ -123,7 +125,7 @@ class Turns:
             lane = Lane.parse(name)
             waiting.append(WaitingCrops(f"{lane.model}@{lane.version}", lane.user, crops, oldest_at))
         charged = {user: Charge(seconds, at) for user, (seconds, at) in look.charged.items()}
-        jobs = [job for job in self._unfinished.values() if self._long_work.may_run(job)]
+        jobs = [job for job in self._unfinished.values() if self._long_work.may_run(job, look.drain)]
         for user in {job.user for job in jobs}:
             before = charged.get(user, Charge(0.0, look.now)).now(look.now, self._policy.half_life_s)
             charged[user] = Charge(before + self._long_work.unrecorded_s(user), look.now)

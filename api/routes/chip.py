@@ -1,13 +1,23 @@
 """Routes of the chip, the queue and the use of both."""
 
+from dataclasses import asdict
 from typing import Any, get_args
 
 from flask import Blueprint, Response, jsonify
 
 from api.application import application
+from api.authentication import current_user
 from api.documentation import SPEC, answers
 from api.representation import iso
-from api.schemas import ChipsAnswer, QueueAnswer, SeriesAnswer, SeriesQuery, UsageAnswer
+from api.schemas import (
+    ChipsAnswer,
+    DrainBody,
+    QueueAnswer,
+    ResumeBody,
+    SeriesAnswer,
+    SeriesQuery,
+    UsageAnswer,
+)
 from services.errors import NotFoundError
 from services.jobs import JobKind, JobState
 from services.store.chips import ChipRecord
@@ -21,6 +31,27 @@ routes = Blueprint("chip", __name__, url_prefix="/v1")
 def show_chips() -> Response:
     """Show the chips: what they are, who holds them, how their self-test went."""
     return jsonify({"chips": [_chip(record) for record in application().chips.records()]})
+
+
+@routes.post("/chip/drain")
+@SPEC.validate(json=DrainBody, resp=answers(200, ChipsAnswer, 403, 404, 415), tags=["chip"])
+def drain_chip(json: DrainBody) -> Response:
+    """Put a chip into maintenance, as an admin.
+
+    Crops are served on. Long work that runs is kept at its next slice and goes on later, or finishes; new long work is
+    accepted and waits. It lasts until `resume`, also over restarts.
+    """
+    maintenance = application().maintenance
+    records = maintenance.drain(current_user(), json.chip, json.message, json.running)
+    return jsonify({"chips": [_chip(record) for record in records]})
+
+
+@routes.post("/chip/resume")
+@SPEC.validate(json=ResumeBody, resp=answers(200, ChipsAnswer, 403, 404, 415), tags=["chip"])
+def resume_chip(json: ResumeBody) -> Response:
+    """End a chip's maintenance, as an admin."""
+    records = application().maintenance.resume(current_user(), json.chip)
+    return jsonify({"chips": [_chip(record) for record in records]})
 
 
 @routes.get("/chip/<chip>/series/<series>")
@@ -86,7 +117,7 @@ def show_usage() -> Response:
 
 
 def _chip(record: ChipRecord) -> dict[str, Any]:
-    status = record.status
+    status, drain = record.status, record.drain
     return {
         "id": record.chip,
         "state": record.state,
@@ -96,4 +127,5 @@ def _chip(record: ChipRecord) -> dict[str, Any]:
             name: status.get(name)
             for name in ("backend", "identifier", "calibration", "gain", "noise_std", "self_test", "canary")
         },
+        "maintenance": {**asdict(drain), "since": iso(drain.since)} if drain else None,
     }

@@ -6,6 +6,7 @@ from api.application import application
 from api.documentation import SPEC, answers
 from api.schemas import HealthAnswer
 from services.errors import RedisUnavailableError
+from services.store.chips import Drain
 
 routes = Blueprint("health", __name__)
 
@@ -23,13 +24,22 @@ def live() -> Response:
 @routes.get("/readyz")
 @SPEC.validate(resp=_READY, security={}, tags=["health"])
 def ready() -> Response:
-    """Say whether Redis answers and a worker with a tested chip holds a lease, and which chips have drifted."""
+    """Say whether Redis answers and a worker with a tested chip holds a lease.
+
+    Chips that have drifted or are in maintenance serve, and are named.
+    """
     try:
         serving = [record for record in application().chips.records() if record.is_serving]
         lacks = [] if serving else ["no worker holds a chip"]
         remarks = [f"chip {record.chip} has drifted" for record in serving if record.state == "drifted"]
+        remarks += [_maintenance(record.chip, record.drain) for record in serving if record.drain]
     except RedisUnavailableError as error:
         lacks, remarks = [error.message], []
     response = jsonify({"status": "not ready" if lacks else "ok", "reasons": [*lacks, *remarks]})
     response.status_code = 503 if lacks else 200
     return response
+
+
+def _maintenance(chip: str, drain: Drain) -> str:
+    said = f": {drain.message}" if drain.message else ""
+    return f"chip {chip} is in maintenance, long work waits{said}"

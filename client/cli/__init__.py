@@ -2,13 +2,14 @@
 
 import click
 
+from client.cli.chips import chip
 from client.cli.classification import classify
 from client.cli.jobs import jobs
 from client.cli.models import models
 from client.cli.options import common_options
 from client.cli.outcome import EXIT_CODES, CommandGroup
 from client.cli.staircase import staircase
-from client.cli.status import chip, queue, usage
+from client.cli.status import queue, usage
 from client.cli.submission import calibrate, evaluate, train
 from client.cli.up import up
 

@@ -1,33 +1,11 @@
-"""The commands that tell how the service is: `chip`, `queue` and `usage`."""
-
-import json
-from datetime import datetime
-from typing import Any
+"""The commands that tell how the service is: `queue` and `usage`."""
 
 import click
 
 from client.cli.console import show_json, show_line, show_table
+from client.cli.maintenance import show_maintenance
 from client.cli.options import Options, common_options
-from client.cli.phrases import age, duration, flat
-
-
-@click.command()
-@common_options
-@click.pass_obj
-def chip(options: Options) -> None:
-    """Show the chips, who holds them, and how their self-tests went."""
-    found = options.client().chip()
-    if options.as_json:
-        show_json(found)
-        return
-    if not found["chips"]:
-        show_line("No worker has opened a chip yet.")
-        return
-    show_table(
-        ["chip", "backend", "state", "since", "held by", "gain", "noise (LSB)", "calibration", "self-test"],
-        [_chip_row(c) for c in found["chips"]],
-        right=["gain", "noise (LSB)"],
-    )
+from client.cli.phrases import duration
 
 
 @click.command()
@@ -35,10 +13,12 @@ def chip(options: Options) -> None:
 @click.pass_obj
 def queue(options: Options) -> None:
     """Show what waits, and how long something sent now would wait."""
-    found = options.client().queue()
+    client = options.client()
+    found = client.queue()
     if options.as_json:
         show_json(found)
         return
+    show_maintenance(client.chip()["chips"])
     crops, jobs = found["crops"], found["jobs"]
     show_table(
         ["work", "running", "waiting", "expected wait"],
@@ -76,28 +56,6 @@ def usage(options: Options) -> None:
         ],
         right=[*kinds, "total"],
     )
-
-
-def _chip_row(record: dict[str, Any]) -> list[object]:
-    holder = record.get("holder") or {}
-    since = record.get("since")
-    return [
-        record["id"],
-        record.get("backend"),
-        record["state"],
-        age(datetime.fromisoformat(since)) if since else None,
-        f"{holder['host']}, process {holder['pid']}" if {"host", "pid"} <= holder.keys() else flat(holder),
-        record.get("gain"),
-        record.get("noise_std"),
-        _brief(record.get("calibration")) or "none",
-        _brief(record.get("self_test")),
-    ]
-
-
-def _brief(value: object) -> str:
-    if isinstance(value, dict):
-        return flat(value)
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _expected(seconds: float | None) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from client.cli.jobs import watch_job
+from client.cli.maintenance import show_maintenance
 from client.cli.options import Options, common_options
 from client.cli.results import show_outcome, show_submitted
 from client.client import Client
@@ -99,6 +100,7 @@ def calibrate(options: Options, /, chip: str | None, no_wait: bool) -> None:
 
 
 def _follow(options: Options, client: Client, job: Job, no_wait: bool) -> None:
+    show_maintenance(client.chip()["chips"])
     if no_wait:
         show_submitted(job, as_json=options.as_json)
     else:

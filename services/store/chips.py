@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from services.errors import LeaseHeldError
+from services.errors import LeaseHeldError, NotFoundError
 from services.store.connection import Connection, pairs, translated_errors
 
 
@@ -19,13 +19,27 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """Maintenance of a chip: its long work is paused or, as `running` says, finishes; new long work waits.
+
+    `since` is in Unix seconds, `user` who asked for it.
+    """
+
+    message: str
+    running: Literal["pause", "finish"]
+    user: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class ChipRecord:
-    """What is known of a chip: who holds it, since when, and how its session is."""
+    """What is known of a chip: who holds it, since when, how its session is, and whether it is in maintenance."""
 
     chip: str
     holder: Mapping[str, Any] | None
     since: float | None
     status: Mapping[str, Any]
+    drain: Drain | None = None
 
     @property
     def state(self) -> Literal["ready", "drifted", "lost", "starting", "absent"]:
@@ -57,6 +71,7 @@ class Look:
     charged: Mapping[str, tuple[float, float]]
     """By user: a decaying sum of seconds, and the time it was true."""
     now: float
+    drain: Drain | None = None
 
 
 class ChipStore:
@@ -117,16 +132,30 @@ class ChipStore:
 
     def record(self, chip: str) -> ChipRecord:
         """One chip."""
-        with translated_errors():
-            stored: Any = self._connection.client.hgetall(f"hx:chip:{chip}:lease")
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(f"hx:chip:{chip}:lease")
+            pipeline.get(f"hx:chip:{chip}:drain")
+            stored, drain = pipeline.execute()
         if not stored:
-            return ChipRecord(chip, None, None, {})
+            return ChipRecord(chip, None, None, {}, _drain(drain))
         return ChipRecord(
             chip,
             json.loads(stored[b"holder"]),
             float(stored[b"since"]),
             json.loads(stored.get(b"status", b"{}")),
+            _drain(drain),
         )
+
+    def set_drain(self, chip: str, drain: Drain | None) -> tuple[str, ...]:
+        """Puts a chip into maintenance, or ends that with None; it outlives the worker. Returns the chips to wake.
+
+        Raises:
+            NotFoundError: no worker ever held such a chip.
+        """
+        known, asleep = self._connection.run("set_drain", chip, json.dumps(asdict(drain)) if drain else "")
+        if not known:
+            raise NotFoundError(f"there is no chip {chip!r}; `GET /v1/chip` lists what there is")
+        return tuple(name.decode() for name in asleep)
 
     def look(self, lease: Lease) -> Look:
         """What there is to do; the bell is silent and the wake-up taken from here on.
@@ -134,12 +163,13 @@ class ChipStore:
         Raises:
             LeaseLostError: the worker no longer holds the chip.
         """
-        waiting, revision, charged, now = self._connection.run("look", lease.chip, lease.fence)
+        waiting, revision, charged, now, drain = self._connection.run("look", lease.chip, lease.fence)
         return Look(
             waiting={lane.decode(): _waiting(text) for lane, text in pairs(waiting).items()},
             long_revision=int(revision),
             charged={user.decode(): read_charge(text) for user, text in pairs(charged).items()},
             now=float(now),
+            drain=_drain(drain),
         )
 
     def waiting_crops(self) -> int:
@@ -165,6 +195,10 @@ class ChipStore:
             LeaseLostError: the worker no longer holds the chip.
         """
         return bool(self._connection.run("end_turn", lease.chip, lease.fence))
+
+
+def _drain(text: bytes | None) -> Drain | None:
+    return Drain(**json.loads(text)) if text else None
 
 
 def _waiting(text: bytes) -> tuple[int, int, float]:

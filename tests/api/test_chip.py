@@ -2,14 +2,17 @@
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from api.app import create_app
 from api.application import open_application
+from services.errors import ForbiddenError
+from services.maintenance import Maintenance
 from services.settings import Settings
-from services.store.chips import ChipStore
+from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
 from services.store.series import SeriesStore
-from services.users import Tokens
+from services.users import Tokens, User
 from tests.api.requests import CLASSIFY, TOKEN, refused
 from tests.services.chip import Chip
 from tests.services.samples import CHIP, a_holder, some_crops
@@ -133,3 +136,74 @@ def test_without_redis_the_service_says_so_and_stays_alive(tmp_path_factory: pyt
     for response in (jobs, submission):
         assert "Redis" in refused(response, 503, "store_unavailable")
         assert response.headers["Retry-After"]
+
+
+def _drain(client: FlaskClient, **body: str) -> TestResponse:
+    return client.post("/v1/chip/drain", json=body)
+
+
+@pytest.mark.usefixtures("chip")
+def test_a_chip_in_maintenance_says_so_and_serves_crops(client: FlaskClient) -> None:
+    drained = _drain(client, message="new cables").get_json()
+    [shown] = client.get("/v1/chip").get_json()["chips"]
+    ready = client.get("/readyz")
+
+    assert drained == {"chips": [shown]}
+    assert (shown["state"], shown["maintenance"] | {"since": ""}) == (
+        "ready",
+        {"message": "new cables", "running": "pause", "user": "admin", "since": ""},
+    )
+    assert ready.status_code == 200
+    assert ready.get_json()["reasons"] == [f"chip {CHIP} is in maintenance, long work waits: new cables"]
+    assert client.post(CLASSIFY, data=some_crops(1)).status_code == 200
+
+
+@pytest.mark.usefixtures("chip")
+def test_after_maintenance_nothing_is_announced(client: FlaskClient) -> None:
+    _drain(client, chip=CHIP)
+
+    [resumed] = client.post("/v1/chip/resume", json={"chip": CHIP}).get_json()["chips"]
+
+    assert resumed["maintenance"] is None
+    assert client.get("/readyz").get_json()["reasons"] == []
+
+
+@pytest.mark.usefixtures("idle_chip")
+def test_maintenance_wakes_the_chip_so_that_running_work_stops_soon(
+    client: FlaskClient, connection: Connection
+) -> None:
+    _drain(client)
+
+    assert ChipStore(connection, lease_s=60).bell_rang(CHIP)
+
+
+@pytest.mark.usefixtures("chip")
+def test_maintenance_outlives_the_worker(client: FlaskClient, chip: Chip, connection: Connection) -> None:
+    _drain(client, message="back on Monday")
+    chip.stop()
+    chips = ChipStore(connection, lease_s=60)
+    chips.release(chip.lease)
+    absent = client.get("/v1/chip").get_json()["chips"][0]
+    lease = chips.take(CHIP, a_holder("second"))
+
+    drain = chips.look(lease).drain
+
+    assert absent["maintenance"]["message"] == "back on Monday"
+    assert drain is not None
+    assert drain.message == "back on Monday"
+
+
+@pytest.mark.usefixtures("chip")
+@pytest.mark.parametrize("what", ["drain", "resume"])
+def test_a_chip_that_is_not_there_is_neither_drained_nor_resumed(client: FlaskClient, what: str) -> None:
+    refused(client.post(f"/v1/chip/{what}", json={"chip": "chip-9"}), 404, "not_found")
+
+
+def test_only_an_admin_may_drain(chips: ChipStore, lease: Lease) -> None:
+    del lease
+    maintenance = Maintenance(chips, lambda _: None)
+
+    with pytest.raises(ForbiddenError):
+        maintenance.drain(User("ada"), None, "", "pause")
+
+    assert chips.record(CHIP).drain is None

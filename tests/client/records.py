@@ -112,3 +112,25 @@ def manifest(version: str = "1") -> dict[str, Any]:
         "weights_sha256": hashlib.sha256(WEIGHTS).hexdigest(),
         "partial": False,
     }
+
+
+def a_chip(*, maintained: bool = False) -> dict[str, Any]:
+    """A chip that serves."""
+    maintenance = {
+        "message": "new cables",
+        "running": "pause",
+        "user": "admin",
+        "since": "2026-03-02T10:00:00Z",
+    }
+    return {
+        "id": "chip-1",
+        "backend": "mock",
+        "state": "ready",
+        "holder": {"host": "node", "pid": 77},
+        "since": "2026-03-01T10:00:00Z",
+        "calibration": None,
+        "gain": 0.002,
+        "noise_std": 2.0,
+        "self_test": {"passed": True},
+        "maintenance": maintenance if maintained else None,
+    }

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.client.records import JOB_ID, WEIGHTS, job_record, manifest, predictions_document, trained
+from tests.client.records import JOB_ID, WEIGHTS, a_chip, job_record, manifest, predictions_document, trained
 
 TOKEN = "a-token-of-the-tests"  # noqa: S105 - opens nothing but the tests' own server
 
@@ -86,21 +86,7 @@ ANSWERS: dict[tuple[str, str], Reply] = {
     ("POST", f"/v1/jobs/{JOB_ID}/cancel"): job_reply(job_record("running", 3, cancel_requested=True), 202),
     ("GET", "/v1/jobs"): Reply(document={"jobs": [trained(), job_record("queued")], "next_cursor": None}),
     ("GET", "/v1/chip"): Reply(
-        document={
-            "chips": [
-                {
-                    "id": "chip-1",
-                    "backend": "mock",
-                    "state": "ready",
-                    "holder": {"host": "node", "pid": 77},
-                    "since": "2026-03-01T10:00:00Z",
-                    "calibration": None,
-                    "gain": 0.002,
-                    "noise_std": 2.0,
-                    "self_test": {"passed": True},
-                }
-            ]
-        }
+        document={"chips": [a_chip()]},
     ),
     ("GET", "/v1/queue"): Reply(
         document={

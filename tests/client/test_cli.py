@@ -17,7 +17,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from client.cli import cli
-from tests.client.records import JOB_ID, WEIGHTS, job_record, manifest, predictions_document, trained
+from tests.client.records import (
+    JOB_ID,
+    WEIGHTS,
+    a_chip,
+    job_record,
+    manifest,
+    predictions_document,
+    trained,
+)
 from tests.client.service import TOKEN, Reply, Service, job_reply, problem
 
 Run = Callable[..., Result]
@@ -53,7 +61,8 @@ def test_a_training_that_is_not_waited_for_says_how_to_watch_it(service: Service
 
     assert result.exit_code == 0
     assert f"hxserve jobs watch {JOB_ID}" in result.stdout
-    assert len(service.requests) == 1
+    assert len(service.asked("POST", "/v1/jobs")) == 1
+    assert not service.asked("GET", f"/v1/jobs/{JOB_ID}")
 
 
 def test_a_part_that_was_never_tested_shows_no_measurements(service: Service, run: Run) -> None:
@@ -142,6 +151,33 @@ def test_every_command_gives_one_json_document_or_a_table(run: Run, command: lis
     assert json.loads(before.stdout) == json.loads(after.stdout)
     assert table.stdout.strip()
     assert "\x1b[" not in table.stdout
+
+
+@pytest.mark.parametrize("command", [["train"], ["queue"], ["chip"]], ids=" ".join)
+def test_maintenance_is_announced_where_people_look(service: Service, run: Run, command: list[str]) -> None:
+    service.answers["GET", "/v1/chip"] = Reply(document={"chips": [a_chip(maintained=True)]})
+
+    result = run(*command)
+
+    assert result.exit_code == 0
+    assert "chip chip-1 is in maintenance since" in result.stderr
+    assert "new long work waits: new cables" in result.stderr
+
+
+def test_a_chip_is_drained_with_a_message_and_resumed(service: Service, run: Run) -> None:
+    service.answers["POST", "/v1/chip/drain"] = Reply(document={"chips": [a_chip(maintained=True)]})
+    service.answers["POST", "/v1/chip/resume"] = Reply(document={"chips": [a_chip()]})
+
+    drained = run("chip", "drain", "--message", "new cables", "--finish")
+    resumed = run("chip", "resume", "--chip", "chip-1")
+
+    assert (drained.exit_code, resumed.exit_code) == (0, 0)
+    assert [request.json for request in service.requests] == [
+        {"chip": None, "message": "new cables", "running": "finish"},
+        {"chip": "chip-1"},
+    ]
+    assert "new cables" in drained.stderr
+    assert resumed.stdout == "chip chip-1 takes long work again\n"
 
 
 def test_json_of_a_failed_job_is_still_its_record(service: Service, run: Run) -> None:

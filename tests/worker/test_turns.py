@@ -1,12 +1,14 @@
 """Turns, end to end in one process: crops and long work on one chip over a real Redis."""
 
+from typing import Literal
+
 import pytest
 
-from services.errors import LeaseLostError, RedisUnavailableError
+from services.errors import LeaseLostError, RedisUnavailableError, StorageError
 from services.jobs import Job, JobState
 from services.models import ModelStore
 from services.scheduling import Policy
-from services.store.chips import ChipStore, Lease
+from services.store.chips import ChipStore, Drain, Lease
 from services.store.connection import Connection
 from services.store.crops import CropStore, Lane
 from services.store.jobs import Idempotency, JobStore
@@ -188,3 +190,90 @@ def test_a_finished_turn_shows_when_the_worker_last_did_something(turns: Turns) 
     turns.run()
 
     assert turns.last_seen > before
+
+
+def _maintenance(running: Literal["pause", "finish"] = "pause") -> Drain:
+    return Drain("new cables", running, "admin", since=1e9)
+
+
+def test_in_maintenance_running_work_is_kept_and_waits_until_it_may_go_on(
+    turns: Turns, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
+) -> None:
+    def on_step(number: int) -> None:
+        if number == 5:
+            chips.set_drain(CHIP, _maintenance())
+
+    activity = Counting(steps=20, on_step=on_step)
+    job = _submit(jobs, activities, activity)
+
+    turns.run()
+    paused, events = jobs.get(job.id), jobs.events(job.id)
+    chips.set_drain(CHIP, None)
+    while turns.run():
+        pass
+
+    assert (paused.state, activity.saved[0]) == (JobState.QUEUED, 6)
+    assert events[-1][2]["reason"] == "the chip is in maintenance: new cables"
+    assert (jobs.get(job.id).state, activity.steps_done) == (JobState.SUCCEEDED, 20)
+
+
+def test_in_maintenance_running_work_may_finish_and_new_work_waits(
+    turns: Turns, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
+) -> None:
+    new: list[Job] = []
+
+    def on_step(number: int) -> None:
+        if number == 5:
+            chips.set_drain(CHIP, _maintenance("finish"))
+            new.append(_submit(jobs, activities, Counting(steps=1), "grace"))
+
+    job = _submit(jobs, activities, Counting(steps=20, on_step=on_step))
+
+    turns.run()
+
+    assert jobs.get(job.id).state is JobState.SUCCEEDED
+    assert jobs.get(new[0].id).state is JobState.QUEUED
+
+
+def test_in_maintenance_crops_are_read(
+    turns: Turns, chips: ChipStore, jobs: JobStore, crops: CropStore
+) -> None:
+    chips.set_drain(CHIP, _maintenance())
+    job, _ = accept(crops, [some_crops(2)])
+
+    turns.run()
+
+    assert jobs.get(job.id).state is JobState.SUCCEEDED
+
+
+def test_in_maintenance_what_is_cancelled_ends(
+    turns: Turns, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
+) -> None:
+    def on_step(number: int) -> None:
+        if number == 5:
+            chips.set_drain(CHIP, _maintenance())
+
+    job = _submit(jobs, activities, Counting(steps=20, on_step=on_step))
+    turns.run()
+    jobs.cancel(job.id)
+
+    turns.run()
+
+    ended = jobs.get(job.id)
+    assert (ended.state, ended.result) == (JobState.CANCELLED, {"counted": 6, "partial": True})
+
+
+def test_work_whose_save_the_disk_refuses_stands_still_in_maintenance(
+    turns: Turns, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
+) -> None:
+    def on_step(number: int) -> None:
+        if number == 5:
+            activity.refusals.extend(StorageError() for _ in range(50))
+            chips.set_drain(CHIP, _maintenance())
+
+    activity = Counting(steps=20, on_step=on_step)
+    job = _submit(jobs, activities, activity)
+
+    turns.run()
+
+    assert (jobs.get(job.id).state, activity.steps_done) == (JobState.RUNNING, 6)
