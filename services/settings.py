@@ -67,6 +67,15 @@ class Settings(BaseSettings):
             description="Which virtual chip the emulator is; the same id is always the same chip.",
         ),
     ] = "hxvirtual0fpga0chip0_1"
+    virtual_chip_parameters: Annotated[
+        Path | None,
+        Field(
+            description="JSON file of the virtual chip's parameters (docs/chip.md) that are not the default."
+        ),
+    ] = None
+    virtual_chip_temperature_c: Annotated[
+        float | None, Field(ge=-40, le=125, description="How warm the virtual chip is; `none` for as usual.")
+    ] = None
     emulator_realtime: Annotated[
         bool, Field(description="Let the virtual chip take the time a real one takes.")
     ] = False

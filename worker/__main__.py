@@ -25,7 +25,7 @@ from worker.batches import Batches
 from worker.care import Care, CareSchedule
 from worker.celery_app import create_app, send_wake_up
 from worker.checkpoints import Saves
-from worker.chip import ChipSession, open_chip
+from worker.chip import ChipSession, VirtualChoice, open_chip
 from worker.datasets import Datasets
 from worker.executing import ExecutingMark
 from worker.leasing import take_lease
@@ -69,8 +69,12 @@ def _run(settings: Settings) -> int:
                 settings.chip_id,
                 settings.calibration,
                 calibrations=settings.calibrations_dir,
-                virtual_chip=settings.virtual_chip,
-                realtime=settings.emulator_realtime,
+                virtual=VirtualChoice(
+                    settings.virtual_chip,
+                    settings.emulator_realtime,
+                    settings.virtual_chip_parameters,
+                    settings.virtual_chip_temperature_c,
+                ),
                 canary_limit=settings.canary_limit,
             )
         )

@@ -24,7 +24,7 @@ from worker.activities import CalibrationActivity
 from worker.batches import Batches
 from worker.care import Care, CareSchedule
 from worker.checkpoints import Saves, pack_weights, shape_of
-from worker.chip import ChipSession, open_chip
+from worker.chip import ChipSession, VirtualChoice, open_chip
 from worker.emulator import connection as emulated_connection
 from worker.emulator import perceptron as emulated
 from worker.executing import ExecutingMark
@@ -63,7 +63,9 @@ def virtual_session(tmp_path: Path) -> Iterator[ChipSession]:
     former = emulated.get_mock_parameter()
     torch.manual_seed(3)
     folder = tmp_path / "calibrations"
-    with open_chip("emulator", CHIP, None, calibrations=folder, virtual_chip=VIRTUAL_CHIP) as session:
+    with open_chip(
+        "emulator", CHIP, None, calibrations=folder, virtual=VirtualChoice(VIRTUAL_CHIP)
+    ) as session:
         yield session
     emulated.set_mock_parameter(former)
 

@@ -18,6 +18,9 @@ from worker.chip.canary import CanaryReference
 
 LATEST: Final = Path("stable", "latest")
 FILE_NAME: Final = "hagen_cocolist.json"
+KEPT: Final = 100
+"""Calibrations kept of each chip, the newest: three months of nightly ones."""
+
 _CANARY_NAME: Final = "canary.json"
 _EXPECTED: Final = (
     "give a file, a folder with one file hagen_cocolist.*, or one laid out like "
@@ -82,6 +85,8 @@ def publish_calibration(
 ) -> Path:
     """Keeps a calibration as `<identifier>/stable/<UTC time>/hagen_cocolist.json` and moves `latest` to it.
 
+    Of what was made this way only the `KEPT` newest remain; other folders are left alone.
+
     The folder appears complete or not at all, and so does the new `latest`.
 
     Returns:
@@ -103,6 +108,7 @@ def publish_calibration(
         link.symlink_to(name)
         os.replace(link, latest)  # noqa: PTH105 a rename of the link, in one step
         sync_folder(stable)
+        _prune(stable)
     except OSError as error:
         raise StorageError(f"the calibration cannot be kept in {stable}: {error.strerror}") from error
     finally:
@@ -110,6 +116,13 @@ def publish_calibration(
         with suppress(OSError):  # it is gone already, or there is no folder it could be in
             link.unlink()
     return latest
+
+
+def _prune(stable: Path) -> None:
+    """Removes all but the newest; their names are times, and so in order."""
+    made_here = sorted(path for path in stable.glob("*Z") if (path / _CANARY_NAME).exists())
+    for old in made_here[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def read_reference(path: Path) -> CanaryReference | None:

@@ -10,11 +10,9 @@ from services.settings import ChipChoice
 from worker.chip.hxtorch_library import is_hxtorch_installed
 from worker.chip.hxtorch_session import open_hxtorch
 from worker.chip.mock_session import open_mock
-from worker.chip.real_time import PacedVirtualChip
 from worker.chip.session import ChipSession
+from worker.chip.virtual_choice import VirtualChoice
 from worker.chip.virtual_session import open_virtual
-from worker.emulator.chip import VirtualChip
-from worker.emulator.connection import DEFAULT_CHIP_ID
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +24,7 @@ def open_chip(
     calibration: Path | None,
     *,
     calibrations: Path = Path("data", "calibrations"),
-    virtual_chip: str = DEFAULT_CHIP_ID,
-    realtime: bool = False,
+    virtual: VirtualChoice | None = None,
     canary_limit: float = 1.3,
 ) -> Iterator[ChipSession]:
     """The chip asked for, tested; it is closed when the context ends.
@@ -40,8 +37,7 @@ def open_chip(
         chip: the chip's name in the service.
         calibration: what to load: a file, a folder with one, or a tree of chips with links `latest`.
         calibrations: folder of the calibrations made here; used when `calibration` names none.
-        virtual_chip: the id of the virtual chip; the same id is always the same chip.
-        realtime: let the virtual chip take the time a real one takes.
+        virtual: which virtual chip, where it is one; None for the default.
         canary_limit: how many times its reference the canary's score may be.
 
     Raises:
@@ -56,9 +52,9 @@ def open_chip(
         case "mock":
             yield open_mock(chip, calibration, canary_limit=canary_limit)
         case "emulator":
-            kind = PacedVirtualChip if realtime else VirtualChip
+            virtual_chip = (virtual or VirtualChoice()).make()
             with open_virtual(
-                chip, kind(virtual_chip), calibration, calibrations, canary_limit=canary_limit
+                chip, virtual_chip, calibration, calibrations, canary_limit=canary_limit
             ) as session:
                 yield session
         case "hxtorch":

@@ -9,7 +9,7 @@ import torch
 from services.settings import ChipChoice
 from tests.worker.chip.standin import Faults, install_standin
 from worker import emulator
-from worker.chip import ChipSession, open_chip
+from worker.chip import ChipSession, VirtualChoice, open_chip
 from worker.chip.environment import VARIABLES
 from worker.emulator import connection
 from worker.emulator.chip import VirtualChip
@@ -47,5 +47,7 @@ def session(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChipSess
     choice: ChipChoice = request.param
     if choice == "hxtorch":
         request.getfixturevalue("faults")
-    with open_chip(choice, "chip-1", None, calibrations=tmp_path, virtual_chip=VIRTUAL_CHIP) as session:
+    with open_chip(
+        choice, "chip-1", None, calibrations=tmp_path, virtual=VirtualChoice(VIRTUAL_CHIP)
+    ) as session:
         yield session

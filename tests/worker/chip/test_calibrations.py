@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.errors import ChipUnavailableError, StorageError
+from worker.chip import calibrations
 from worker.chip.calibrations import find_calibration, publish_calibration, read_reference
 from worker.chip.canary import CanaryReference
 
@@ -142,3 +143,18 @@ def test_a_folder_that_cannot_be_made_is_a_failure_of_the_storage(tmp_path: Path
 
     with pytest.raises(StorageError):
         publish_calibration(tmp_path, "a", Trims(), REFERENCE)
+
+
+def test_only_the_newest_of_those_made_here_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrations, "KEPT", 2)
+    stable = tmp_path / "chip67" / "stable"
+    (stable / "2026-03-01Z").mkdir(parents=True)  # not made here
+
+    made = [
+        publish_calibration(tmp_path, "chip67", Trims(content), REFERENCE).resolve()
+        for content in (b"1", b"2", b"3")
+    ]
+
+    left = {path.name for path in stable.iterdir()}
+    assert left == {"2026-03-01Z", "latest", made[1].name, made[2].name}
+    assert (stable / "latest").resolve() == made[2]

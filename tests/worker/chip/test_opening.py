@@ -10,7 +10,7 @@ import pytest
 from services.errors import ChipUnavailableError
 from tests.worker.chip.conftest import VIRTUAL_CHIP
 from worker import emulator
-from worker.chip import open_chip
+from worker.chip import VirtualChoice, open_chip
 
 without_hxtorch = pytest.mark.skipif(
     importlib.util.find_spec("hxtorch") is not None, reason="the genuine hxtorch is installed here"
@@ -44,7 +44,7 @@ def test_auto_takes_the_emulator_where_there_is_no_hxtorch_and_says_so(
 ) -> None:
     with (
         caplog.at_level(logging.WARNING),
-        open_chip("auto", "c", None, calibrations=tmp_path, virtual_chip=VIRTUAL_CHIP) as session,
+        open_chip("auto", "c", None, calibrations=tmp_path, virtual=VirtualChoice(VIRTUAL_CHIP)) as session,
     ):
         assert session.backend == "emulator"
 
@@ -73,13 +73,15 @@ def test_the_mock_takes_no_calibration(tmp_path: Path) -> None:
 
 
 def test_the_virtual_chip_is_the_one_asked_for(tmp_path: Path) -> None:
-    with open_chip("emulator", "c", None, calibrations=tmp_path, virtual_chip=VIRTUAL_CHIP) as session:
+    with open_chip(
+        "emulator", "c", None, calibrations=tmp_path, virtual=VirtualChoice(VIRTUAL_CHIP)
+    ) as session:
         assert (session.chip, session.identifier) == ("c", VIRTUAL_CHIP)
 
 
 def test_the_virtual_chip_keeps_the_time_of_a_real_one_when_asked(tmp_path: Path) -> None:
     with open_chip(
-        "emulator", "c", None, calibrations=tmp_path, virtual_chip=VIRTUAL_CHIP, realtime=True
+        "emulator", "c", None, calibrations=tmp_path, virtual=VirtualChoice(VIRTUAL_CHIP, realtime=True)
     ) as session:
         assert session.identifier == VIRTUAL_CHIP
         assert type(emulator.connection.chosen_chip()).__name__ == "PacedVirtualChip"

@@ -11,7 +11,7 @@ from services.settings import ChipChoice
 from tests.worker.chip.conftest import VIRTUAL_CHIP
 from tests.worker.chip.standin import network_step
 from worker import emulator
-from worker.chip import ChipSession, has_drifted, open_chip
+from worker.chip import ChipSession, VirtualChoice, has_drifted, open_chip
 
 
 def test_a_session_says_everything_its_results_need_in_json(session: ChipSession) -> None:
@@ -75,7 +75,7 @@ def test_a_session_calibrates_or_says_why_not(session: ChipSession) -> None:
 @pytest.mark.parametrize("choice", ["emulator", "hxtorch"])
 @pytest.mark.usefixtures("faults")
 def test_a_chip_is_closed_with_its_session(choice: ChipChoice, tmp_path: Path) -> None:
-    with open_chip(choice, "c", None, calibrations=tmp_path, virtual_chip=VIRTUAL_CHIP) as session:
+    with open_chip(choice, "c", None, calibrations=tmp_path, virtual=VirtualChoice(VIRTUAL_CHIP)) as session:
         assert session.backend == choice
 
     with pytest.raises(RuntimeError, match=r"No connection allocated\."):
@@ -87,7 +87,7 @@ def test_a_chip_is_closed_with_its_session(choice: ChipChoice, tmp_path: Path) -
 def test_a_chip_is_closed_when_its_session_ends_in_an_error(choice: ChipChoice, tmp_path: Path) -> None:
     with (
         pytest.raises(KeyError),
-        open_chip(choice, "c", None, calibrations=tmp_path, virtual_chip=VIRTUAL_CHIP),
+        open_chip(choice, "c", None, calibrations=tmp_path, virtual=VirtualChoice(VIRTUAL_CHIP)),
     ):
         raise KeyError
 

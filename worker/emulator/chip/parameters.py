@@ -1,6 +1,11 @@
 """Every number that makes a virtual chip what it is."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
+from typing import Final
+
+_SIGNED: Final = frozenset({"gain_per_k", "noise_per_k", "reference_temperature_c"})
+_POSITIVE: Final = frozenset({"gain", "knee_lsb", "driver_recovery_cycles", "drift_period_s"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +51,15 @@ class ChipParameters:
     gain_spread: float = 0.15
     offset_spread_lsb: float = 12.0
     synapse_spread: float = 0.15
-    leak_spread: float = 2.6
+    leak_spread: float = 2.7
     noise_std_lsb: float = 1.8
     knee_lsb: float = 80.0
     knee_spread_lsb: float = 6.0
     knee_slope: float = 0.4
     gain_trim_step: float = 0.04
     gain_trim_steps: int = 31
-    offset_trim_step_lsb: float = 8.0
-    offset_trim_steps: int = 15
+    offset_trim_step_lsb: float = 4.0
+    offset_trim_steps: int = 31
     driver_loss: float = 0.6
     driver_recovery_cycles: float = 1.0
     reference_temperature_c: float = 60.0
@@ -63,3 +68,18 @@ class ChipParameters:
     offset_spread_lsb_per_k: float = 0.05
     drift_lsb: float = 0.6
     drift_period_s: float = 6 * 3600.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no chip can have.
+
+        Raises:
+            ValueError: a number is not finite, or is negative or zero where that has no meaning.
+        """
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not math.isfinite(value):
+                raise ValueError(f"{field.name} must be finite, not {value}")
+            if field.name not in _SIGNED and value < 0:
+                raise ValueError(f"{field.name} must not be negative, but is {value}")
+            if field.name in _POSITIVE and value == 0:
+                raise ValueError(f"{field.name} must be positive, but is 0")
