@@ -12,6 +12,7 @@ from contextlib import ExitStack  # noqa: E402
 import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
+from api.descriptors import room_for  # noqa: E402
 from api.server import BoundedServer  # noqa: E402
 from api.wsgi import open_app  # noqa: E402
 from services.errors import HxserveError, SettingsError  # noqa: E402
@@ -37,7 +38,13 @@ def _serve(settings: Settings) -> None:
     with ExitStack() as stack:
         app, application = open_app(settings, stack)
         try:
-            server = BoundedServer(app, settings.host, settings.port)
+            server = BoundedServer(
+                app,
+                settings.host,
+                settings.port,
+                connections=room_for(settings.max_connections),
+                silence_s=settings.client_timeout_s,
+            )
         except OSError as error:
             raise SettingsError(
                 f"{settings.host}:{settings.port} cannot be served ({error.strerror}); choose another port"

@@ -11,6 +11,7 @@ from api.crop_lane import CropLane
 from api.documentation import register_documentation
 from api.problems import register_problems
 from api.protection import protect
+from api.requests import FlaskRequest
 from api.routes import chip, classification, health, jobs, models, page
 from services.users import Tokens
 
@@ -32,6 +33,7 @@ class _Json(DefaultJSONProvider):
 def create_app(application: Application, tokens: Tokens) -> Flask:
     """The web application over these services."""
     app = Flask("api", static_folder=None)
+    app.request_class = FlaskRequest
     app.config["MAX_CONTENT_LENGTH"] = application.settings.max_body_bytes
     app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
     app.json = _Json(app)

@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from flask import Flask
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Response
 
 from api.application import Application
 from api.authentication import user_of
 from api.bodies import RAW_CROPS
 from api.protection import protect
+from api.requests import WholeRequest
 from api.routes.classification import answer_crops
 from api.routes.jobs import job_response
 from services.classification import Pending
@@ -47,7 +48,7 @@ class CropLane:
         return self._answer(environ, place[1], place[2] or LATEST)(environ, start_response)
 
     def _answer(self, environ: "WSGIEnvironment", name: str, version: str) -> Response:
-        request = Request(environ)
+        request = WholeRequest(environ)
         request.max_content_length = self._application.settings.max_body_bytes
         try:
             user = user_of(request.headers, self._tokens)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from flask import Flask, Response, json, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from services import errors
 from services.errors import HxserveError
@@ -71,6 +71,8 @@ def _ours(error: HxserveError) -> Response:
 
 def _of_http(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    if isinstance(error, ClientDisconnected) and isinstance(error.__context__, TimeoutError):
+        return _silent_client(error.__context__)
     if isinstance(error, RequestEntityTooLarge):
         return problem(errors.TooLargeError(_too_large()))
     code = status.phrase.lower().replace(" ", "_")

@@ -52,6 +52,16 @@ class Settings(BaseSettings):
     ] = None
     host: Annotated[str, Field(description="Address the API listens on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535, description="Port of the API.")] = 8080
+    max_connections: Annotated[
+        int,
+        Field(ge=10, description="Connections of clients at a time; the open files allowed bound them too."),
+    ] = 12_000
+    client_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0, le=600, description="Longest silence of a client, and longest time for a request's head."
+        ),
+    ] = 10.0
     chip: Annotated[ChipChoice, Field(description="What executes: a real chip, or an emulation of it.")] = (
         "mock"
     )

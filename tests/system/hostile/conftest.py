@@ -4,7 +4,8 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +44,15 @@ class Server:
     def answers(self) -> bool:
         """Whether a well-behaved client is served."""
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=10) as answer:  # noqa: S310 our own address
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=10) as answer:  # noqa: S310 our own address
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 
 
-@pytest.fixture(scope="module")
-def server(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for the tests of one file."""
-    folder: Path = tmp_path_factory.mktemp("api")
+@contextmanager
+def serving(redis_url: str, folder: Path, limits: Mapping[str, str]) -> Iterator[Server]:
+    """A server whose data are in `folder`, with settings of its own."""
     (folder / "admin-token").write_text(TOKEN)
     ModelStore(folder / "models").publish(an_origin(), b"weights")
     connection = Connection(redis_url, retries=0)
@@ -65,6 +65,7 @@ def server(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "HXSERVE_PORT": str(port),
         "HXSERVE_MAX_BODY_BYTES": str(2**20),
         "HXSERVE_LOG_LEVEL": "debug",
+        **limits,
     }
     with open_chip(connection) as chip:
         process = Supervised(
@@ -77,4 +78,11 @@ def server(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             yield server
         finally:
             process.stop()
-            connection.close()
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def server(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for the tests of one file."""
+    with serving(redis_url, tmp_path_factory.mktemp("api"), {}) as server:
+        yield server
