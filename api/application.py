@@ -15,12 +15,14 @@ from services.scheduling import Policy
 from services.settings import Settings
 from services.store.chips import ChipStore
 from services.store.connection import Connection
+from services.store.costs import CostStore
 from services.store.crops import CropStore
 from services.store.jobs import JobStore
 from services.store.listener import Listener
 from services.store.sender import CropSender
 from services.store.series import SeriesStore
 from services.submission import Submissions
+from services.waiting import Waiting
 from services.wakeups import WakeUp
 
 
@@ -39,6 +41,7 @@ class Application:
     classifications: Classifications
     inspections: Inspections
     maintenance: Maintenance
+    waiting: Waiting
 
 
 @contextmanager
@@ -56,7 +59,8 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
         crops, jobs, models, listener, sender, wake_up, max_crops=settings.max_crops_per_request
     )
     chips = ChipStore(connection, lease_s=settings.lease_s)
-    policy = Policy(quantum_s=settings.quantum_s)
+    policy = Policy(quantum_s=settings.quantum_s, long_work_share=settings.long_work_share)
+    waiting = Waiting(jobs, chips, CostStore(connection), policy)
     listener.start()
     sender.start()
     try:
@@ -70,8 +74,9 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             listener=listener,
             submissions=Submissions(jobs, models, chips, wake_up, max_queued_jobs=settings.max_queued_jobs),
             classifications=classifications,
-            inspections=Inspections(jobs, classifications, listener, policy),
             maintenance=Maintenance(chips, wake_up),
+            inspections=Inspections(jobs, classifications, listener, waiting),
+            waiting=waiting,
         )
     finally:
         sender.stop()

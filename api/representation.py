@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from services.inspection import JobView, Outlook
+from services.forecast import Span
+from services.inspection import JobView
 from services.jobs import Job
+from services.waiting import Outlook
 
 
 def job_json(view: JobView) -> dict[str, Any]:
@@ -31,8 +33,9 @@ def job_json(view: JobView) -> dict[str, Any]:
         "chip_time_s": round(job.chip_time_s, 3),
         "cancel_requested": job.cancel_requested,
         "revision": job.revision,
-        "queue": _queue(view.outlook),
-        "eta": _eta(view.outlook),
+        "queue": queue_json(view.outlook),
+        "start": span_json(view.outlook.start),
+        "eta": span_json(view.outlook.finish),
     }
 
 
@@ -49,13 +52,15 @@ def iso(at: float | None) -> str | None:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _queue(outlook: Outlook) -> Mapping[str, int] | None:
+def queue_json(outlook: Outlook) -> Mapping[str, int] | None:
+    """The place of a waiting job."""
     if outlook.position is None:
         return None
     return {"position": outlook.position, "of": outlook.of}
 
 
-def _eta(outlook: Outlook) -> Mapping[str, float] | None:
-    if outlook.earliest_s is None or outlook.latest_s is None:
+def span_json(span: Span | None) -> Mapping[str, float] | None:
+    """A range of seconds from now."""
+    if span is None:
         return None
-    return {"earliest_s": round(outlook.earliest_s, 1), "latest_s": round(outlook.latest_s, 1)}
+    return {"earliest_s": round(span.earliest_s, 1), "latest_s": round(span.latest_s, 1)}

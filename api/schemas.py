@@ -35,18 +35,18 @@ class StoredProblem(Schema):
     message: str
 
 
+class Eta(Schema):
+    """Seconds from now, a range: from the 10th to the 90th percentile of what is foreseen."""
+
+    earliest_s: float
+    latest_s: float
+
+
 class QueuePlace(Schema):
     """A place among the unfinished long jobs: 1 goes next."""
 
     position: int
     of: int
-
-
-class Eta(Schema):
-    """Seconds until the job is finished, a range."""
-
-    earliest_s: float
-    latest_s: float
 
 
 class JobAnswer(Schema):
@@ -72,7 +72,8 @@ class JobAnswer(Schema):
     cancel_requested: bool
     revision: int
     queue: QueuePlace | None
-    eta: Eta | None
+    start: Annotated[Eta | None, Field(description="When a queued job gets its first slice; else null.")]
+    eta: Annotated[Eta | None, Field(description="When it is finished; null when that cannot be told.")]
 
 
 class JobsAnswer(Schema):

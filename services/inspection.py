@@ -11,21 +11,11 @@ from typing import Any, Final
 from services.classification import Classifications
 from services.errors import InvalidCursorError
 from services.jobs import Job, JobKind, JobState
-from services.scheduling import Charge, LongJob, Policy, queue_order
 from services.store.jobs import JobStore
 from services.store.listener import Listener
+from services.waiting import Outlook, Waiting
 
 _SCAN: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What is ahead of a job: its place among those that wait, and a range of seconds until it is finished."""
-
-    position: int | None = None
-    of: int = 0
-    earliest_s: float | None = None
-    latest_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +60,23 @@ class Inspections:
         jobs: JobStore,
         classifications: Classifications,
         listener: Listener,
-        policy: Policy,
+        waiting: Waiting,
     ) -> None:
         self._jobs = jobs
         self._classifications = classifications
         self._listener = listener
-        self._policy = policy
+        self._waiting = waiting
 
     def view(self, job: Job) -> JobView:
         """A job with result and outlook."""
         result = job.result
         if job.kind is JobKind.CLASSIFICATION:
             result = self._classifications.result_of(job)
-        return JobView(job, result, self._outlooks([job])[job.id])
+        return JobView(job, result, self._waiting.outlook(job))
 
     def position(self, job: Job) -> int | None:
         """The place in the queue of a job that has one."""
-        return self._outlooks([job])[job.id].position
+        return self._waiting.outlook(job).position
 
     def wait_for_change(self, job_id: str, seen: int | None, wait_s: float) -> Job:
         """The job as soon as its revision is not `seen` (or not what it is now), at most `wait_s` later.
@@ -122,39 +112,16 @@ class Inspections:
             self._jobs.forget(job_id for _, job_id in places if job_id not in present)
             found.extend(job for job in present.values() if wanted.admits(job))
         jobs = found[:limit]
-        outlooks = self._outlooks(jobs)
         views = [
-            JobView(job, None if job.kind is JobKind.CLASSIFICATION else job.result, outlooks[job.id])
+            JobView(
+                job,
+                None if job.kind is JobKind.CLASSIFICATION else job.result,
+                self._waiting.outlook(job),
+            )
             for job in jobs
         ]
         more = len(found) > limit
         return Page(views, _write_cursor(jobs[-1]) if more else None)
-
-    def _outlooks(self, jobs: list[Job]) -> dict[str, Outlook]:
-        outlooks = {job.id: _of_running(job) for job in jobs}
-        if any(job.kind.is_long and job.state is JobState.QUEUED for job in jobs):
-            unfinished = self._jobs.unfinished()
-            charged = {user: Charge(seconds, at) for user, (seconds, at) in self._jobs.charged().items()}
-            order = queue_order(
-                [LongJob(job.id, job.user, job.created_at, job.kind.is_care) for job in unfinished],
-                charged,
-                time.time(),
-                self._policy,
-            )
-            queued = {job.id for job in unfinished if job.state is JobState.QUEUED}
-            for job in jobs:
-                if job.id in queued:
-                    outlooks[job.id] = Outlook(position=order.index(job.id) + 1, of=len(order))
-        return outlooks
-
-
-def _of_running(job: Job) -> Outlook:
-    """An outlook from the job's own pace, once it has one."""
-    if job.state is not JobState.RUNNING or job.started_at is None or not 0.01 < job.progress < 1:
-        return Outlook()
-    elapsed_s = (job.updated_at or job.started_at) - job.started_at
-    left_s = elapsed_s * (1 - job.progress) / job.progress
-    return Outlook(earliest_s=0.8 * left_s, latest_s=1.5 * left_s)
 
 
 def _write_cursor(job: Job) -> str:

@@ -215,3 +215,21 @@ class ShareMeter:
         """Between 0 and 1; 1 when nothing was counted yet, so that an idle chip answers crops at once."""
         total = self._long_s + self._other_s
         return self._long_s / total if total > 0 else 1.0
+
+
+class BusyMeter:
+    """The share of time lately that was not there for long work: a decaying mean over time, not over units."""
+
+    def __init__(self, half_life_s: float = 20.0) -> None:
+        self._half_life_s = half_life_s
+        self._share = 0.0
+
+    def note(self, seconds: float, busy_s: float) -> None:
+        """Counts a span of time, `busy_s` of which went to crops, to the chip's care or to looking for work."""
+        if seconds > 0:
+            keep = 0.5 ** (seconds / self._half_life_s)
+            self._share = keep * self._share + (1 - keep) * min(busy_s / seconds, 1.0)
+
+    def after(self, free_s: float) -> float:
+        """The share, 0..1, when nothing was done for so long since the last span."""
+        return float(self._share * 0.5 ** (free_s / self._half_life_s))

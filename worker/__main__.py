@@ -17,6 +17,7 @@ from services.scheduling import Policy
 from services.settings import Settings, load_settings
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
+from services.store.costs import CostStore
 from services.store.crops import CropStore
 from services.store.jobs import JobStore
 from services.store.series import SeriesStore
@@ -30,6 +31,7 @@ from worker.datasets import Datasets
 from worker.executing import ExecutingMark
 from worker.leasing import take_lease
 from worker.long_work import LongWork
+from worker.metering import CostMeter
 from worker.presence import Presence
 from worker.recovery import recover_jobs
 from worker.serving import LoadedVersions
@@ -119,7 +121,10 @@ def _serve(
             case JobKind.CLASSIFICATION:
                 raise InvalidInputError("a classification is not worked on in slices")
 
-    long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=settings.save_every_s)
+    meter = CostMeter(CostStore(connection), session.backend, lambda: datasets.get("auto").name)
+    long_work = LongWork(
+        lease, session, jobs, saves, take_up, mark, save_every_s=settings.save_every_s, meter=meter
+    )
     stack.callback(long_work.save_all)
     batches = Batches(
         lease,
@@ -151,6 +156,8 @@ def _serve(
         lambda: {
             "ready": turns.have_begun,
             "crop_s": batches.crop_s,
+            "busy_share": turns.busy_share,
+            "dataset": datasets.get("auto").name,
             **session.describe(),
             **care.describe(),
         },

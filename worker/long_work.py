@@ -22,6 +22,7 @@ from worker.activities import Activity
 from worker.checkpoints import Saves
 from worker.chip import ChipSession
 from worker.executing import ExecutingMark
+from worker.metering import CostMeter, Stint
 
 RECORD_EVERY_S: Final = 0.5
 _FIRST_SAVE_S: Final = 0.1
@@ -41,6 +42,8 @@ class _Running:
         self.unrecorded_s = 0.0
         self.recorded_at = now
         self.save_at = now + _FIRST_SAVE_S
+        self.stint = Stint()
+        self.fixed_s = 0.0
 
 
 class LongWork:
@@ -56,6 +59,7 @@ class LongWork:
         mark: ExecutingMark,
         *,
         save_every_s: float,
+        meter: CostMeter | None = None,
     ) -> None:
         self._lease = lease
         self._session = session
@@ -64,6 +68,7 @@ class LongWork:
         self._take_up = take_up
         self._mark = mark
         self._save_every_s = save_every_s
+        self._meter = meter
         self._running: dict[str, _Running] = {}
         self._resting: dict[str, float] = {}
         self._chip_failures: dict[str, int] = {}
@@ -183,6 +188,7 @@ class LongWork:
                 _log.exception("job %s: not saved", job_id)
 
     def _begin(self, job: Job) -> _Running:
+        began = time.monotonic()
         activity = self._take_up(job)
         provenance = {"chip": self._session.chip, **self._session.describe()}
         fields: dict[str, Any] = {"attempts": job.attempts + 1, "provenance": provenance}
@@ -199,6 +205,7 @@ class LongWork:
         )
         _log.info("job %s: taken up at step %d", job.id, activity.steps_done)
         running = self._running[job.id] = _Running(job, activity, time.monotonic())
+        running.fixed_s = time.monotonic() - began
         return running
 
     def _work(
@@ -207,8 +214,10 @@ class LongWork:
         started = now = time.monotonic()
         try:
             while not running.activity.finished:
+                execution, before = running.activity.execution, now
                 running.activity.step()
                 now = time.monotonic()
+                running.stint.add_step(execution, now - before)
                 used_s = now - started
                 if used_s >= quantum_s or (used_s >= yields_after_s and crops_wait()):
                     break
@@ -220,6 +229,8 @@ class LongWork:
         if activity.finished:
             result = activity.complete()
             self._end(job, JobState.SUCCEEDED, result=result, progress=1.0, metrics=activity.metrics())
+            running.fixed_s += time.monotonic() - now
+            self._measure(running)
             return
         if now >= running.save_at:
             activity.save()
@@ -233,6 +244,18 @@ class LongWork:
                 progress=progress,
                 metrics=metrics,
             )
+            self._measure(running)
+        running.stint.upkeep_s += time.monotonic() - now
+
+    def _measure(self, running: _Running) -> None:
+        """Lets the meter learn from what was done since it last did."""
+        if self._meter is None:
+            return
+        stint, running.stint = running.stint, Stint()
+        workload = self._meter.plan(running.job)
+        self._meter.note(workload, stint)
+        if running.activity.finished:
+            self._meter.note_fixed(workload, running.fixed_s)
 
     def _cancel(self, job: Job) -> None:
         running = self._running.get(job.id) or (self._begin(job) if job.started_at else None)

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 from services.errors import ChipError, RedisUnavailableError
 from services.jobs import Job
 from services.scheduling import (
+    BusyMeter,
     Charge,
     ClassifyBatch,
     LongJob,
@@ -58,6 +59,10 @@ class Turns:
         self._policy = policy
         self._turn_s = turn_s
         self._meter = ShareMeter()
+        self._busy = BusyMeter()
+        self._noted_at = time.monotonic()
+        self._rests = True
+        """Whether there was nothing to do since time was noted last."""
         self._unfinished: dict[str, Job] = {}
         self._long_revision = -1
         self._may_have_lost_claims = True
@@ -89,7 +94,9 @@ class Turns:
                 unit, now = self._choose()
                 if unit is not None:
                     self._run_unit(unit, now)
-                elif left_s < _SHORTEST_WAIT_S or not self._chips.wait_for_bell(self._lease.chip, left_s):
+                    continue
+                self._rests = True
+                if left_s < _SHORTEST_WAIT_S or not self._chips.wait_for_bell(self._lease.chip, left_s):
                     break
             self._may_have_lost_claims = False
             return self._chips.end_turn(self._lease)
@@ -109,6 +116,11 @@ class Turns:
         """When a turn last did something; now, while one is under way that has not taken impossibly long."""
         now, began = time.monotonic(), self._began
         return now if began is not None and now - began < _LONGEST_TURN_S else self.last_seen
+
+    @property
+    def busy_share(self) -> float:
+        """The share of time lately that long work could not have, 0..1."""
+        return self._busy.after(time.monotonic() - self._noted_at if self._rests else 0.0)
 
     def _choose(self) -> tuple[Unit | None, float]:
         look = self._chips.look(self._lease)
@@ -141,6 +153,9 @@ class Turns:
 
     def _run_unit(self, unit: Unit, now: float) -> None:
         started = time.monotonic()
+        if self._rests:
+            self._busy.note(started - self._noted_at, 0.0)
+            self._rests, self._noted_at = False, started
         match unit:
             case ClassifyBatch():
                 self._batches.run(unit.reference, unit.grants, now)
@@ -151,7 +166,11 @@ class Turns:
                 self._care.measure_canary()
             case _:
                 assert_never(unit)
-        self._meter.note(time.monotonic() - started, is_long=not isinstance(unit, ClassifyBatch))
+        ended = time.monotonic()
+        self._meter.note(ended - started, is_long=not isinstance(unit, ClassifyBatch))
+        long_s = ended - started if isinstance(unit, RunSlice) else 0.0
+        self._busy.note(ended - self._noted_at, ended - self._noted_at - long_s)
+        self._noted_at = ended
 
     def _crops_wait(self) -> bool:
         return self._chips.bell_rang(self._lease.chip)

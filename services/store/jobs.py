@@ -139,6 +139,12 @@ class JobStore:
             ids: Any = self._connection.client.smembers("hx:jobs:long")
         return self.get_many(job_id.decode() for job_id in ids)
 
+    def long_revision(self) -> int:
+        """A number that changes whenever a long job comes, begins, is cancelled or ends."""
+        with translated_errors():
+            stored: Any = self._connection.client.get("hx:jobs:long:revision")
+        return int(stored or 0)
+
     def change(
         self,
         job: Job,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scheduling import (
+    BusyMeter,
     Charge,
     ClassifyBatch,
     LongJob,
@@ -379,3 +380,20 @@ def test_the_share_is_never_outside_its_range(units: list[tuple[float, bool]]) -
 
     assert 0.0 <= meter.long_share <= 1.0
     assert not math.isnan(meter.long_share)
+
+
+def test_a_chip_that_is_free_has_all_its_time_for_long_work() -> None:
+    meter = BusyMeter()
+
+    meter.note(5.0, 0.0)
+
+    assert meter.after(0.0) == 0.0
+
+
+def test_the_busy_share_is_that_of_time_and_fades_while_the_chip_rests() -> None:
+    meter = BusyMeter(half_life_s=10.0)
+    for _ in range(10_000):
+        meter.note(0.01, 0.004)
+
+    assert meter.after(0.0) == pytest.approx(0.4, rel=0.01)
+    assert meter.after(10.0) == pytest.approx(0.2, rel=0.01)

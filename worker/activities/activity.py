@@ -21,6 +21,10 @@ class Activity(Protocol):
     def steps_total(self) -> int:
         """Mini-batches in all."""
 
+    @property
+    def execution(self) -> str:
+        """Where the next mini-batch is computed."""
+
     def step(self) -> None:
         """Runs one mini-batch."""
 

@@ -32,6 +32,11 @@ class CalibrationActivity:
         """1."""
         return 1
 
+    @property
+    def execution(self) -> str:
+        """The chip."""
+        return "chip"
+
     def step(self) -> None:
         """Calibrates the chip."""
         self._outcome = self._session.calibrate()

@@ -52,6 +52,11 @@ class EvaluationActivity:
         """Mini-batches in all."""
         return self._evaluator.steps_total
 
+    @property
+    def execution(self) -> str:
+        """As it was asked for."""
+        return self._params.execution
+
     def step(self) -> None:
         """Reads one mini-batch."""
         with self._session.guarded():

@@ -75,6 +75,12 @@ class TrainingActivity:
         """Mini-batches in all, tests included."""
         return self._trainer.steps_total
 
+    @property
+    def execution(self) -> str:
+        """That of the phase it is in."""
+        plan = self._trainer.plan
+        return plan.phases[plan.place_of(self._trainer.step_count).phase].execution
+
     def step(self) -> None:
         """Runs one mini-batch of training or test."""
         with self._session.guarded():

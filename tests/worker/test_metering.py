@@ -1,0 +1,111 @@
+"""The meter: it learns the pace of work from the jobs themselves, and remembers it beyond the worker."""
+
+import math
+import time
+
+import pytest
+
+from services.costs import cost_of
+from services.store.chips import Lease
+from services.store.connection import Connection
+from services.store.costs import CostStore
+from services.store.jobs import Idempotency, JobStore
+from tests.services.samples import PLENTY, a_job
+from tests.worker.counting import Counting
+from worker.checkpoints import Saves
+from worker.chip import ChipSession
+from worker.executing import ExecutingMark
+from worker.long_work import LongWork
+from worker.metering import CostMeter, Stint
+
+
+@pytest.fixture
+def costs(connection: Connection) -> CostStore:
+    return CostStore(connection)
+
+
+@pytest.fixture
+def meter(costs: CostStore) -> CostMeter:
+    return CostMeter(costs, "mock", lambda: "digits")
+
+
+def _stint(steps: int, step_s: float, upkeep_s: float = 0.0) -> Stint:
+    stint = Stint()
+    for _ in range(steps):
+        stint.add_step("mock", step_s)
+    stint.upkeep_s = upkeep_s
+    return stint
+
+
+def test_work_that_was_measured_is_foreseen_as_measured(meter: CostMeter, costs: CostStore) -> None:
+    workload = meter.plan(a_job())
+
+    meter.note(workload, _stint(100, 0.2))
+
+    assert cost_of(workload, costs.paces()).median_s == pytest.approx(workload.steps * 0.2, rel=0.01)
+
+
+def test_upkeep_between_the_mini_batches_counts(meter: CostMeter, costs: CostStore) -> None:
+    workload = meter.plan(a_job())
+
+    meter.note(workload, _stint(100, 0.2, upkeep_s=20.0))
+
+    assert cost_of(workload, costs.paces()).median_s == pytest.approx(workload.steps * 0.4, rel=0.01)
+
+
+def test_a_worker_that_starts_goes_on_from_what_the_one_before_measured(
+    meter: CostMeter, costs: CostStore
+) -> None:
+    workload = meter.plan(a_job())
+    meter.note(workload, _stint(100, 0.2))
+
+    CostMeter(costs, "mock", lambda: "digits").note(workload, _stint(1, 0.8))
+
+    pace = costs.paces()[workload.phases[0].kind]
+    assert pace.weight_s == pytest.approx(20.8)
+    assert 0.2 < math.exp(pace.log_mean) * workload.phases[0].step_s < 0.22
+
+
+def test_a_moment_of_work_is_not_measured(meter: CostMeter, costs: CostStore) -> None:
+    meter.note(meter.plan(a_job()), _stint(3, 0.001))
+
+    assert costs.paces() == {}
+
+
+def test_a_pace_that_cannot_be_read_is_measured_again(connection: Connection, costs: CostStore) -> None:
+    connection.client.hset("hx:paces", mapping={"odd": "[1, 2]", "mad": "{", "good": "[1, 0, 2]"})
+
+    assert list(costs.paces()) == ["good"]
+
+
+def test_no_more_kinds_are_remembered_than_there_is_room_for(
+    connection: Connection, costs: CostStore
+) -> None:
+    connection.client.hset("hx:paces", mapping={f"kind-{n}": "[1, 0, 2]" for n in range(1200)})
+
+    costs.keep({"kind-7": costs.paces()["kind-7"]})
+
+    assert connection.client.hlen("hx:paces") in range(1000, 1002)
+    assert "kind-7" in costs.paces()
+
+
+def test_a_job_that_ends_has_been_measured(
+    jobs: JobStore,
+    lease: Lease,
+    session: ChipSession,
+    saves: Saves,
+    mark: ExecutingMark,
+    meter: CostMeter,
+    costs: CostStore,
+) -> None:
+    job = a_job()
+    jobs.submit(job, Idempotency(), most=PLENTY)
+    activity = Counting(steps=30, on_step=lambda _: time.sleep(0.002))
+    long_work = LongWork(lease, session, jobs, saves, lambda _: activity, mark, save_every_s=60, meter=meter)
+
+    long_work.run_slice(jobs.get(job.id), 1e9, 0.0, lambda: False)
+
+    workload = meter.plan(job)
+    paces = costs.paces()
+    assert {workload.phases[0].kind, workload.phases[0].wider_kind, workload.fixed_kind} == set(paces)
+    assert jobs.get(job.id).chip_time_s == pytest.approx(paces[workload.phases[0].kind].weight_s, rel=0.1)

@@ -1,0 +1,90 @@
+"""What the service counts of a job before it runs is what the worker then runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.jobs import JobKind
+from services.models import ModelStore
+from services.params import validate_params
+from services.submission import new_job
+from services.users import User
+from services.workloads import RECIPES, TEST_CROPS, TRAIN_CROPS, plan_work
+from worker.activities import TrainingActivity
+from worker.checkpoints import Saves
+from worker.chip import ChipSession
+from worker.datasets import Datasets
+from worker.learning.recipes import resolve
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Datasets:
+    return Datasets(None, tmp_path_factory.mktemp("datasets"))
+
+
+@pytest.mark.parametrize("name", ["notebook", "strong"])
+def test_the_service_knows_the_recipes(name: str) -> None:
+    recipe, facts = resolve(name), RECIPES[name]
+
+    assert (facts.epochs, facts.batch_size, facts.least_steps, facts.holds_out, facts.chip_epochs) == (
+        recipe.epochs,
+        recipe.batch_size,
+        recipe.min_steps_per_epoch,
+        recipe.hold_out,
+        recipe.chip_epochs,
+    )
+
+
+def test_the_service_knows_the_sizes_of_the_data_sets(datasets: Datasets) -> None:
+    digits = datasets.get("digits")
+
+    assert (TRAIN_CROPS["digits"], TEST_CROPS["digits"]) == (
+        len(digits.train_labels),
+        len(digits.test_labels),
+    )
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"recipe": "notebook"},
+        {"epochs": 3, "batch_size": 77},
+        {"recipe": "notebook", "batch_size": 1000, "epochs": 1},
+        {"execution": "float32", "network": {"hidden": [12]}},
+    ],
+)
+def test_the_mini_batches_of_a_training_are_counted_before_it_runs(
+    params: dict[str, Any],
+    session: ChipSession,
+    datasets: Datasets,
+    models: ModelStore,
+    tmp_path: Path,
+) -> None:
+    job = new_job(JobKind.TRAINING, User("ada"), "digits", params | {"dataset": "digits"})
+
+    counted = plan_work(job.kind, validate_params(job.kind, job.params), job.model, "mock", "mnist")
+
+    activity = TrainingActivity(job, session, datasets, models, Saves(tmp_path / "saves"))
+    assert counted.steps == activity.steps_total
+    assert counted.phases[0].execution == activity.execution
+
+
+def test_a_training_with_the_chip_in_the_loop_has_two_phases() -> None:
+    params = validate_params(JobKind.TRAINING, {"epochs": 5, "chip_epochs": 2})
+
+    work = plan_work(JobKind.TRAINING, params, "digits", "emulator", "digits")
+
+    steps = {phase.execution: phase.steps for phase in work.phases}
+    assert steps["mock"] / 5 == (steps["chip"] - 1) / 2
+
+
+def test_readings_that_are_repeated_cost_so_many_times_more() -> None:
+    once, often = (
+        plan_work(JobKind.EVALUATION, validate_params(JobKind.EVALUATION, params), "digits", "mock", "mnist")
+        for params in ({}, {"repeats": 8})
+    )
+
+    assert once.steps == often.steps == 20
+    assert often.phases[0].step_s > 6 * once.phases[0].step_s

@@ -1,0 +1,90 @@
+"""Measuring what long work costs, so that the waiting can be told how long."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from services.costs import Pace, learn
+from services.jobs import Job
+from services.store.costs import CostStore
+from services.workloads import Workload, workload_of
+
+_FIXED_WEIGHT_S: Final = 5.0
+"""How much the beginning and end of one job count."""
+_LEAST_S: Final = 0.02
+"""Less than so much work is not measured: the clock's and the processor's moods would be."""
+_log = logging.getLogger(__name__)
+
+
+class Stint:
+    """What was done of a job and is not yet noted: mini-batches and seconds by execution, and upkeep between."""
+
+    def __init__(self) -> None:
+        self.by_execution: dict[str, tuple[int, float]] = {}
+        self.upkeep_s = 0.0
+
+    def add_step(self, execution: str, seconds: float) -> None:
+        """Counts a mini-batch."""
+        steps, before_s = self.by_execution.get(execution, (0, 0.0))
+        self.by_execution[execution] = steps + 1, before_s + seconds
+
+    @property
+    def seconds(self) -> float:
+        """Of all mini-batches."""
+        return sum(seconds for _, seconds in self.by_execution.values())
+
+
+class CostMeter:
+    """Learns the pace of work from what the jobs of this worker took."""
+
+    def __init__(self, store: CostStore, backend: str, auto_dataset: Callable[[], str]) -> None:
+        self._store = store
+        self._backend = backend
+        self._auto_dataset = auto_dataset
+        self._paces: dict[str, Pace] | None = None
+
+    def plan(self, job: Job) -> Workload:
+        """The mini-batches of a job here."""
+        return workload_of(job, self._backend, self._auto_dataset())
+
+    def note(self, workload: Workload, stint: Stint) -> None:
+        """Learns from some of a job's mini-batches; one round trip to Redis.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer.
+        """
+        seconds = stint.seconds
+        if seconds < _LEAST_S:
+            return
+        learned = {}
+        for phase in workload.phases:
+            steps, own_s = stint.by_execution.get(phase.execution, (0, 0.0))
+            if own_s < _LEAST_S:
+                continue
+            measured_s = own_s * (1 + stint.upkeep_s / seconds)
+            for kind in (phase.kind, phase.wider_kind):
+                learned[kind] = learn(
+                    self._known.get(kind), measured_s, steps * phase.step_s, weight_s=measured_s
+                )
+        self._keep(learned)
+
+    def note_fixed(self, workload: Workload, seconds: float) -> None:
+        """Learns from what a job took besides its mini-batches.
+
+        Raises:
+            RedisUnavailableError: Redis does not answer.
+        """
+        kind = workload.fixed_kind
+        known = self._known.get(kind)
+        self._keep({kind: learn(known, max(seconds, 1e-4), workload.fixed_s, weight_s=_FIXED_WEIGHT_S)})
+
+    @property
+    def _known(self) -> dict[str, Pace]:
+        if self._paces is None:
+            self._paces = self._store.paces()
+        return self._paces
+
+    def _keep(self, learned: dict[str, Pace]) -> None:
+        if learned:
+            self._known.update(learned)
+            self._store.keep(learned)
