@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 import msgpack
-import numpy as np
 
 from services.errors import HxserveError
 
@@ -74,19 +73,18 @@ class Answer:
     def predictions(self) -> list[dict[str, Any]]:
         """One dictionary per crop, in the order sent."""
         assert self.provenance is not None
-        table = np.frombuffer(self.scores, np.int8).reshape(-1, 10)
-        confidences = np.frombuffer(self.confidences, np.float32).round(4).astype(float).tolist()
+        scores = memoryview(self.scores).cast("b").tolist()
+        confidences = memoryview(self.confidences).cast("f").tolist()
+        batch_crops, slot = self.provenance.batch_crops, self.slot
         return [
             {
                 "digit": digit,
-                "scores": scores,
+                "scores": scores[10 * i : 10 * i + 10],
                 "confidence": round(confidence, 4),
-                "batch_size": self.provenance.batch_crops,
-                "slot": self.slot + i,
+                "batch_size": batch_crops,
+                "slot": slot + i,
             }
-            for i, (digit, scores, confidence) in enumerate(
-                zip(self.digits, table.tolist(), confidences, strict=True)
-            )
+            for i, (digit, confidence) in enumerate(zip(self.digits, confidences, strict=True))
         ]
 
 

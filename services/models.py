@@ -42,7 +42,8 @@ class ModelStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._meanings: dict[Path, tuple[tuple[int, int], str]] = {}
+        self._root = str(folder)
+        self._meanings: dict[str, tuple[tuple[int, int], str]] = {}
 
     def names(self) -> list[str]:
         """Models that have a version, by name."""
@@ -68,7 +69,7 @@ class ModelStore:
         }
 
     def resolve(self, name: str, version_or_alias: str) -> str:
-        """The version number that a number or an alias means now.
+        """The version number that a number or an alias means now; asked for every request, so without `Path`.
 
         Raises:
             ModelNotFoundError: there is no such model, version or alias.
@@ -78,10 +79,10 @@ class ModelStore:
         version = version_or_alias
         if not version.isdecimal():
             try:
-                version = self._meaning_of(self._folder / name / "aliases" / version)
+                version = self._meaning_of(f"{self._root}/{name}/aliases/{version}")
             except OSError:
                 version = ""
-        if version and (self._folder / name / version / _MANIFEST).is_file():
+        if version and os.path.isfile(f"{self._root}/{name}/{version}/{_MANIFEST}"):  # noqa: PTH113 see above
             return version
         present = self.versions(name)
         if not present:
@@ -92,17 +93,17 @@ class ModelStore:
             f"model {name!r} has no version or alias {version_or_alias!r}; it has: {known}"
         )
 
-    def _meaning_of(self, alias: Path) -> str:
+    def _meaning_of(self, alias: str) -> str:
         """The version an alias's file names, read again only when the file is another one.
 
         Raises:
             OSError: there is no such alias.
         """
-        facts = alias.stat()
+        facts = os.stat(alias)  # noqa: PTH116 ten times as fast as pathlib
         state = facts.st_ino, facts.st_mtime_ns
         known = self._meanings.get(alias)
         if known is None or known[0] != state:
-            known = self._meanings[alias] = state, alias.read_text("ascii").strip()
+            known = self._meanings[alias] = state, Path(alias).read_text("ascii").strip()
         return known[1]
 
     def manifest(self, name: str, version: str) -> Manifest:

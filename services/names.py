@@ -9,6 +9,7 @@ NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 """Lower-case letters, digits, dot, underscore and hyphen; no separator, so a name never leaves its folder."""
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+_NAME: Final = re.compile(NAME_PATTERN.strip("^$"))
 _ALIAS: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 
@@ -19,4 +20,4 @@ def is_alias(text: str) -> bool:
 
 def is_name(text: str) -> bool:
     """Whether this can be a name."""
-    return re.fullmatch(NAME_PATTERN.strip("^$"), text) is not None
+    return _NAME.fullmatch(text) is not None
