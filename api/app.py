@@ -6,13 +6,13 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from api.application import Application
-from api.authentication import register_authentication
+from api.authentication import Door, register_authentication
 from api.crop_lane import CropLane
 from api.documentation import register_documentation
 from api.problems import register_problems
 from api.protection import protect
 from api.requests import FlaskRequest
-from api.routes import chip, classification, health, jobs, models, page
+from api.routes import chip, classification, health, jobs, me, models, page, users
 from services.users import Tokens
 
 
@@ -38,11 +38,12 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
     app.json = _Json(app)
     app.extensions["hxserve"] = application
-    register_authentication(app, tokens)
+    door = Door(tokens)
+    register_authentication(app, door)
     register_problems(app)
-    for module in (page, jobs, classification, models, chip, health):
+    for module in (page, jobs, classification, models, chip, users, me, health):
         app.register_blueprint(module.routes)
     register_documentation(app)
     app.after_request(protect)
-    app.wsgi_app = CropLane(app, application, tokens)  # type: ignore[method-assign] # Flask's own way for middleware
+    app.wsgi_app = CropLane(app, application, door)  # type: ignore[method-assign] # Flask's own way for middleware
     return app

@@ -21,6 +21,7 @@ from services.store.jobs import JobStore
 from services.store.listener import Listener
 from services.store.sender import CropSender
 from services.store.series import SeriesStore
+from services.store.users import UserStore
 from services.submission import Submissions
 from services.waiting import Waiting
 from services.wakeups import WakeUp
@@ -36,6 +37,7 @@ class Application:
     chips: ChipStore
     models: ModelStore
     series: SeriesStore
+    users: UserStore
     listener: Listener
     submissions: Submissions
     classifications: Classifications
@@ -71,6 +73,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             chips=chips,
             models=models,
             series=SeriesStore(connection),
+            users=UserStore(connection),
             listener=listener,
             submissions=Submissions(jobs, models, chips, wake_up, max_queued_jobs=settings.max_queued_jobs),
             classifications=classifications,

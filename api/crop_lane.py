@@ -13,7 +13,7 @@ from flask import Flask
 from werkzeug.wrappers import Response
 
 from api.application import Application
-from api.authentication import user_of
+from api.authentication import Door
 from api.bodies import RAW_CROPS
 from api.protection import protect
 from api.requests import WholeRequest
@@ -21,7 +21,6 @@ from api.routes.classification import answer_crops
 from api.routes.jobs import job_response
 from services.classification import Pending
 from services.models import LATEST
-from services.users import Tokens
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -32,11 +31,11 @@ _PATH: Final = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/classify")
 class CropLane:
     """WSGI: answers raw crops itself and leaves all else to Flask."""
 
-    def __init__(self, flask: Flask, application: Application, tokens: Tokens) -> None:
+    def __init__(self, flask: Flask, application: Application, door: Door) -> None:
         self._flask = flask
         self._flask_wsgi: WSGIApplication = flask.wsgi_app
         self._application = application
-        self._tokens = tokens
+        self._door = door
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answers one request."""
@@ -51,7 +50,7 @@ class CropLane:
         request = WholeRequest(environ)
         request.max_content_length = self._application.settings.max_body_bytes
         try:
-            user = user_of(request.headers, self._tokens)
+            user = self._door.user_of(request.headers)
             answer = answer_crops(self._application, user, name, version, request)
             if isinstance(answer, Pending):
                 with self._flask.request_context(environ):

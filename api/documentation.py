@@ -13,12 +13,31 @@ from spectree.models import SecureType, SecuritySchemeData
 from spectree.plugins.flask_plugin import FlaskPlugin
 
 from api.bodies import BINARY_FORMS
-from api.schemas import AliasBody, JobsQuery, Problem, SeriesQuery, WaitQuery
+from api.schemas import (
+    AliasBody,
+    ChangedUserBody,
+    JobsQuery,
+    NewTokenBody,
+    NewUserBody,
+    Problem,
+    SeriesQuery,
+    WaitQuery,
+)
 from services.errors import InvalidInputError, UnsupportedMediaError
 from services.params import JobRequest, explain
 
 _MODELS: Final = {
-    model.__name__: model for model in (AliasBody, JobRequest, JobsQuery, SeriesQuery, WaitQuery)
+    model.__name__: model
+    for model in (
+        AliasBody,
+        ChangedUserBody,
+        JobRequest,
+        JobsQuery,
+        NewTokenBody,
+        NewUserBody,
+        SeriesQuery,
+        WaitQuery,
+    )
 }
 """Where the known fields of a wrong request are found; pydantic's error names its model."""
 
@@ -41,7 +60,7 @@ def _refuse_invalid(
     del request_, response, instance, adapter
     if not isinstance(error, ValidationError):
         return
-    if request.method in {"POST", "PUT"} and request.content_length:
+    if request.method in {"POST", "PUT", "PATCH"} and request.content_length:
         if not request.is_json:
             raise UnsupportedMediaError(f"the body is of type {request.mimetype!r}; send application/json")
         if request.get_json(silent=True) is None:
@@ -96,7 +115,7 @@ SPEC: Final = SpecTree(
 def answers(status: int, model: type[BaseModel] | None, *others: int) -> Answers:
     """The answers of a route: one when all is well, and besides the problems it may report, or 304."""
     described: dict[str, Any] = {
-        f"HTTP_{code}": Problem if code >= 400 else None for code in {401, 422, 503, *others}
+        f"HTTP_{code}": Problem if code >= 400 else None for code in {401, 422, 429, 503, *others}
     }
     described[f"HTTP_{status}"] = model
     return Answers(**described)

@@ -21,6 +21,7 @@ STATUS_OF: Final[Mapping[type[HxserveError], HTTPStatus]] = {
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.ConflictError: HTTPStatus.CONFLICT,
     errors.QueueFullError: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.QuotaExceededError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ExpiredError: HTTPStatus.GATEWAY_TIMEOUT,
     errors.LeaseHeldError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -47,7 +48,7 @@ def status_of(kind: type[HxserveError]) -> HTTPStatus:
 def problem(error: HxserveError) -> Response:
     """The problem document of an error."""
     status = status_of(type(error))
-    response = _document(status, error.code, error.message, retryable=error.retryable)
+    response = _document(status, error.code, error.message, retryable=error.retryable, **error.facts)
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         response.headers["Retry-After"] = str(round(error.retry_after_s or _DEFAULT_RETRY_AFTER_S) or 1)
     if status is HTTPStatus.UNAUTHORIZED:
@@ -105,7 +106,9 @@ def _unexpected(error: Exception) -> Response:
     return problem(HxserveError())
 
 
-def _document(status: HTTPStatus, code: str, detail: str, *, retryable: bool) -> Response:
+def _document(
+    status: HTTPStatus, code: str, detail: str, *, retryable: bool, **facts: str | float | None
+) -> Response:
     body = {
         "type": f"urn:hxserve:problem:{code}",
         "title": status.phrase,
@@ -114,5 +117,6 @@ def _document(status: HTTPStatus, code: str, detail: str, *, retryable: bool) ->
         "code": code,
         "retryable": retryable,
         "error": detail,
+        **facts,
     }
     return Response(json.dumps(body), status=status, content_type="application/problem+json")

@@ -26,6 +26,9 @@ class Problem(Schema):
     code: str
     retryable: bool
     error: str
+    quota: Annotated[str | None, Field(description="Of `quota_exceeded`: which one.")] = None
+    limit: Annotated[float | None, Field(description="Of `quota_exceeded`: how much it allows.")] = None
+    used: Annotated[float | None, Field(description="Of `quota_exceeded`: how much is used.")] = None
 
 
 class StoredProblem(Schema):
@@ -301,3 +304,121 @@ class HealthAnswer(Schema):
 
     status: Literal["ok", "not ready"]
     reasons: list[str] = []
+
+
+Count = Annotated[int, Field(ge=0, strict=True)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Lifetime = Annotated[
+    float | None, Field(gt=0, le=3_153_600_000, description="Seconds until the token expires; never if null.")
+]
+
+
+class QuotasBody(Schema):
+    """Limits of a user; null follows the service's default again."""
+
+    max_queued_jobs: Count | Literal["unlimited"] | None = None
+    max_waiting_crops: Count | Literal["unlimited"] | None = None
+    chip_seconds_per_day: Amount | Literal["unlimited"] | None = None
+    requests_per_second: Rate | Literal["unlimited"] | None = None
+
+
+class NewUserBody(Schema):
+    """A user to add; quotas that are left out follow the service's defaults."""
+
+    name: Name
+    role: Literal["user", "admin"] = "user"
+    expires_in: Lifetime = None
+    quotas: QuotasBody = QuotasBody()
+
+
+class ChangedUserBody(Schema):
+    """What is to change of a user."""
+
+    role: Literal["user", "admin"] | None = None
+    disabled: bool | None = None
+    quotas: QuotasBody = QuotasBody()
+
+
+class NewTokenBody(Schema):
+    """How long a new token lives, and whether the others end."""
+
+    expires_in: Lifetime = None
+    revoke: bool = False
+
+
+class QuotasAnswer(Schema):
+    """Limits that hold for a user; null is no limit."""
+
+    max_queued_jobs: int | None
+    max_waiting_crops: int | None
+    chip_seconds_per_day: float | None
+    requests_per_second: float | None
+
+
+class TokenFacts(Schema):
+    """A token, by its id."""
+
+    id: str
+    created_at: Moment
+    expires_at: Moment | None
+
+
+class UserAnswer(Schema):
+    """A user."""
+
+    name: str
+    role: Literal["user", "admin"]
+    disabled: bool
+    created_at: Moment
+    quotas: QuotasAnswer
+    tokens: list[TokenFacts]
+
+
+class UsersAnswer(Schema):
+    """All users, by name."""
+
+    users: list[UserAnswer]
+
+
+class TokenAnswer(Schema):
+    """A new token, shown this once."""
+
+    token: str
+    token_id: str
+    expires_at: Moment | None
+
+
+class NewUserAnswer(UserAnswer, TokenAnswer):
+    """A new user with their token, shown this once."""
+
+
+class RevokedAnswer(Schema):
+    """How many tokens are void now."""
+
+    revoked: int
+
+
+class QuotaAnswer(Schema):
+    """A limit, how much of it is used, and what is left; null where there is none."""
+
+    limit: float | None
+    used: float | None
+    remaining: float | None
+
+
+class MyQuotasAnswer(Schema):
+    """What one may take; chip seconds are counted from midnight UTC."""
+
+    max_queued_jobs: QuotaAnswer
+    max_waiting_crops: QuotaAnswer
+    chip_seconds_per_day: QuotaAnswer
+    requests_per_second: QuotaAnswer
+
+
+class MeAnswer(Schema):
+    """Who asks."""
+
+    name: str
+    role: Literal["user", "admin"]
+    quotas: MyQuotasAnswer

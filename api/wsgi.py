@@ -28,7 +28,8 @@ def app() -> Flask:
 
 def open_app(settings: Settings, stack: ExitStack) -> tuple[Flask, Application]:
     """The web application and the services behind it, closed with the stack."""
-    tokens = Tokens(read_admin_token(settings.token_file))
+    admin_token = read_admin_token(settings.token_file)
     application = stack.enter_context(open_application(settings, celery_wake_up(settings.redis_url)))
     application.connection.check()
+    tokens = Tokens(admin_token, application.users, settings.user_quotas)
     return create_app(application, tokens), application

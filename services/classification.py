@@ -88,6 +88,7 @@ class Classifications:
             ModelNotFoundError: there is no such model or version.
             TooLargeError: too many crops for one request.
             QueueFullError: too many crops wait.
+            QuotaExceededError: too many of the user wait, or have used the chip too long today.
             ExpiredError: the deadline passed first.
             JobCancelledError: somebody cancelled its job meanwhile.
             HxserveError: the crops could not be run; the class says why.
@@ -119,13 +120,16 @@ class Classifications:
                     record=job,
                     repeats=request.repeats,
                     idempotency=request.idempotency,
+                    quotas=request.user.quotas,
                 )
                 wake_all(self._wake_up, accepted.asleep)
                 if accepted.repeated:
                     return self._answer_again(accepted.id, request.wait_s)
                 answers = reply.wait(request.wait_s) if request.wait_s > 0 else None
             else:
-                self._sender.send(Parcel(job.id, lane, *parts[0], deadline_at, request.repeats), reply)
+                self._sender.send(
+                    Parcel(job.id, lane, *parts[0], deadline_at, request.repeats, request.user.quotas), reply
+                )
                 answers = reply.wait(request.wait_s)
                 if answers is None:
                     answers = self._record_late(job, lane, reply)

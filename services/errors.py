@@ -14,9 +14,16 @@ class HxserveError(Exception):
     code: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str | None = None, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after_s: float | None = None,
+        facts: Mapping[str, str | float | None] | None = None,
+    ) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
         self.retry_after_s = retry_after_s
+        self.facts = facts or {}
         super().__init__(self.message)
 
 
@@ -80,6 +87,12 @@ class ModelNotFoundError(NotFoundError):
     code = "model_not_found"
 
 
+class UserNotFoundError(NotFoundError):
+    """There is no such user; `GET /v1/users` lists who there is."""
+
+    code = "user_not_found"
+
+
 class ConflictError(HxserveError):
     """The request does not fit the present state."""
 
@@ -108,6 +121,13 @@ class QueueFullError(HxserveError):
     """Too much is waiting already; try again a little later."""
 
     code = "queue_full"
+    retryable = True
+
+
+class QuotaExceededError(HxserveError):
+    """The request would go beyond what its user may take; `GET /v1/me` says what is left."""
+
+    code = "quota_exceeded"
     retryable = True
 
 

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.errors import SettingsError
 from services.names import Name
 from services.params import explain
+from services.quotas import Quotas
 
 PREFIX: Final = "HXSERVE_"
 CLIENT_VARIABLES: Final = frozenset({"HXSERVE_URL", "HXSERVE_TOKEN"})
@@ -113,6 +114,19 @@ class Settings(BaseSettings):
     max_crops_per_request: Annotated[int, Field(ge=1)] = 20_000
     max_waiting_crops: Annotated[int, Field(ge=1, description="Crops that may wait for the chip.")] = 100_000
     max_queued_jobs: Annotated[int, Field(ge=1, description="Unfinished long jobs.")] = 1_000
+    user_max_queued_jobs: Annotated[
+        int | None, Field(ge=0, description="Unfinished long jobs of one user; `none` for no limit.")
+    ] = 20
+    user_max_waiting_crops: Annotated[
+        int | None, Field(ge=0, description="Crops of one user that may wait; `none` for no limit.")
+    ] = 20_000
+    user_chip_seconds_per_day: Annotated[
+        float | None, Field(ge=0, description="Chip time of one user in a day (UTC); `none` for no limit.")
+    ] = 14_400.0
+    user_requests_per_second: Annotated[
+        float | None,
+        Field(gt=0, description="Requests of one user to one API process; `none` for no limit."),
+    ] = 1_000.0
     batch_crops: Annotated[int, Field(ge=1, le=4096, description="Most crops in one chip call.")] = 256
     quantum_s: Annotated[float, Field(gt=0, le=10, description="Longest slice of long work.")] = 0.5
     turn_s: Annotated[float, Field(gt=0, le=10, description="Longest turn of the worker's task.")] = 1.0
@@ -126,6 +140,16 @@ class Settings(BaseSettings):
         86_400.0
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def user_quotas(self) -> Quotas:
+        """What a user may take unless an admin set otherwise."""
+        return Quotas(
+            max_queued_jobs=self.user_max_queued_jobs,
+            max_waiting_crops=self.user_max_waiting_crops,
+            chip_seconds_per_day=self.user_chip_seconds_per_day,
+            requests_per_second=self.user_requests_per_second,
+        )
 
     @property
     def models_dir(self) -> Path:

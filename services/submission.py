@@ -76,6 +76,7 @@ class Submissions:
             NotFoundError: the chip to calibrate does not exist.
             IdempotencyConflictError: the key was used for another request.
             QueueFullError: too many jobs are unfinished.
+            QuotaExceededError: the user's are too many, or have used the chip too long today.
         """
         params = request.validated_params()
         if isinstance(params, EvaluationParams):
@@ -92,7 +93,9 @@ class Submissions:
                 )
         job = new_job(JobKind(request.kind), user, request.model or "", params.model_dump())
         body = json.dumps(request.model_dump(), sort_keys=True).encode()
-        accepted = self._jobs.submit(job, bind_key(user, key, body), most=self._max_queued_jobs)
+        accepted = self._jobs.submit(
+            job, bind_key(user, key, body), most=self._max_queued_jobs, quotas=user.quotas
+        )
         wake_all(self._wake_up, accepted.asleep)
         return self._jobs.get(accepted.id)
 

@@ -1,16 +1,25 @@
 """Who may do what: bearer tokens and the users they stand for."""
 
-import hashlib
 import hmac
 import os
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from services.accounts import Role, digest_of
 from services.errors import NotAuthenticatedError, SettingsError
 from services.names import Name
+from services.quotas import UNLIMITED, Quotas
+from services.store.users import Found, UserStore
 
+LONGEST_MEMORY_S: Final = 1.0
+"""So long after a user is disabled or a token revoked, a process may still let them in."""
+
+_MOST_REMEMBERED: Final = 10_000
 _LEAST_TOKEN_CHARACTERS: Final = 16
 
 
@@ -20,6 +29,11 @@ class User:
 
     name: Name
     is_admin: bool = False
+    quotas: Quotas = UNLIMITED
+
+    def may_see(self, owner: str) -> bool:
+        """Whether what belongs to `owner` is this user's to see and to touch."""
+        return self.is_admin or owner == self.name
 
 
 ADMIN: Final = User("admin", is_admin=True)
@@ -27,21 +41,76 @@ SYSTEM: Final = User("system")
 """The chip's own care is done in this name."""
 
 
-class Tokens:
-    """The tokens this service knows; for now the admin's, kept as a hash."""
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """What is known of a token until `until` (monotonic): whose it is, or why it opens nothing."""
 
-    def __init__(self, admin_token: str) -> None:
-        self._admin_digest = _digest(admin_token)
+    user: User | None
+    reason: str | None
+    until: float
+
+
+class Tokens:
+    """The tokens this service knows: the admin's from its file, those of users from the store.
+
+    A token is looked up by its digest. How long that takes may tell about the digests there are, but from a digest
+    nobody gets to a token, so the time tells nothing of use. What was found is remembered for a second, so that
+    requests in volume cost no round trip to Redis.
+    """
+
+    def __init__(
+        self,
+        admin_token: str,
+        store: UserStore | None = None,
+        defaults: Quotas = UNLIMITED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._admin_digest = digest_of(admin_token)
+        self._store = store
+        self._defaults = defaults
+        self._clock = clock
+        self._remembered: dict[str, _Remembered] = {}
 
     def user_of(self, token: str | None) -> User:
-        """The user a token stands for, found in a time that does not depend on the token.
+        """The user a token stands for.
 
         Raises:
-            NotAuthenticatedError: there is no token or it is not known.
+            NotAuthenticatedError: there is no token, it is not known or has expired, or its user is disabled.
+            RedisUnavailableError: whose it is cannot be looked up.
         """
-        if token and hmac.compare_digest(_digest(token), self._admin_digest):
+        if not token:
+            raise NotAuthenticatedError
+        digest = digest_of(token)
+        if hmac.compare_digest(digest, self._admin_digest):
             return ADMIN
-        raise NotAuthenticatedError
+        known = self._remembered.get(digest)
+        if known is None or known.until <= self._clock():
+            known = self._look_up(digest)
+        if known.user is None:
+            raise NotAuthenticatedError(known.reason)
+        return known.user
+
+    def _look_up(self, digest: str) -> _Remembered:
+        found = self._store.find(digest) if self._store else None
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        known = self._remembered[digest] = self._judge(found)
+        return known
+
+    def _judge(self, found: Found | None) -> _Remembered:
+        until = self._clock() + LONGEST_MEMORY_S
+        if found is None:
+            return _Remembered(None, None, until)
+        account, left_s = found.account, found.left_s
+        if account.disabled:
+            return _Remembered(None, f"the user {account.name!r} is disabled; ask an admin", until)
+        if left_s is not None and left_s <= 0:
+            ended = datetime.fromtimestamp(time.time() + left_s, UTC)
+            return _Remembered(
+                None, f"the token expired at {ended:%Y-%m-%d %H:%M} UTC; ask an admin for a new one", until
+            )
+        user = User(account.name, account.role is Role.ADMIN, account.quotas(self._defaults))
+        return _Remembered(user, None, until if left_s is None else min(until, self._clock() + left_s))
 
 
 def read_admin_token(path: Path) -> str:
@@ -70,7 +139,3 @@ def ensure_admin_token(path: Path) -> str:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(24) + "\n")
     return read_admin_token(path)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

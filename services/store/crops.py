@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgpack
 
-from services.errors import QueueFullError
+from services.errors import HxserveError
 from services.jobs import Job
+from services.quotas import UNLIMITED, Quotas
 from services.scheduling import HALF_LIFE_S
 from services.store.chips import Lease
 from services.store.connection import Connection
@@ -16,9 +17,10 @@ from services.store.jobs import (
     Accepted,
     Idempotency,
     flat_fields,
-    queue_full,
+    limit,
     read_acceptance,
     record_fields,
+    refusal,
 )
 
 NO_KEY: Final = Idempotency()
@@ -54,6 +56,7 @@ class Parcel:
     crops: bytes
     deadline_at: float | None
     repeats: int = 1
+    quotas: Quotas = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class CropStore:
         record: Job | None,
         repeats: int = 1,
         idempotency: Idempotency = NO_KEY,
+        quotas: Quotas = UNLIMITED,
     ) -> Accepted:
         """Takes the parts of one request, all or none; they are durable when this returns.
 
@@ -123,9 +127,11 @@ class CropStore:
             record: the job, if one is to be recorded from the start.
             repeats: how often each crop is read.
             idempotency: needs a record.
+            quotas: of the sender.
 
         Raises:
             QueueFullError: too many crops wait.
+            QuotaExceededError: too many of the sender wait, or have used the chip too long today.
             IdempotencyConflictError: the key was used for another request.
         """
         fields = flat_fields(record_fields(record, parts=len(parts))) if record else []
@@ -142,13 +148,17 @@ class CropStore:
             self._max_waiting,
             crops,
             repeats,
+            limit(quotas.max_waiting_crops),
+            limit(quotas.chip_seconds_per_day),
             len(fields),
             *fields,
             *(value for part in parts for value in part),
         )
-        return read_acceptance(answer, self._max_waiting, "crops")
+        return read_acceptance(answer, self._max_waiting, "crops", quotas)
 
-    def accept_group(self, reply_to: str, parcels: Sequence[Parcel]) -> tuple[list[str], list[str]]:
+    def accept_group(
+        self, reply_to: str, parcels: Sequence[Parcel]
+    ) -> tuple[list[str], list[str | HxserveError]]:
         """Takes several requests in one step; they are durable when this returns.
 
         Args:
@@ -156,7 +166,7 @@ class CropStore:
             parcels: the requests.
 
         Returns:
-            The chips to wake, and the place of each request, empty where there was no room for it.
+            The chips to wake, and of each request its place, or why it has none.
         """
         flat = [
             value
@@ -166,17 +176,19 @@ class CropStore:
                 str(parcel.lane),
                 _deadline_ms(parcel.deadline_at),
                 parcel.repeats,
+                limit(parcel.quotas.max_waiting_crops),
+                limit(parcel.quotas.chip_seconds_per_day),
                 parcel.count,
                 parcel.crops,
             )
         ]
-        asleep, entries = self._connection.run("accept_group", reply_to, self._max_waiting, *flat)
-        return [chip.decode() for chip in asleep], [entry.decode() for entry in entries]
-
-    @property
-    def full(self) -> QueueFullError:
-        """Why there is no room for a request."""
-        return queue_full(self._max_waiting, "crops")
+        asleep, places = self._connection.run("accept_group", reply_to, self._max_waiting, *flat)
+        return [chip.decode() for chip in asleep], [
+            place.decode()
+            if isinstance(place, bytes)
+            else refusal(place, self._max_waiting, "crops", parcel.quotas)
+            for place, parcel in zip(places, parcels, strict=True)
+        ]
 
     def promote(self, lane: Lane, entry: str, record: Job) -> bool:
         """Records the job of a one-part request whose client stopped waiting; false if it is done already."""

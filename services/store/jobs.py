@@ -9,6 +9,7 @@ import msgpack
 
 from services.answers import Answer, problem_of
 from services.errors import (
+    HxserveError,
     IdempotencyConflictError,
     InvalidTransitionError,
     JobCancelledError,
@@ -16,10 +17,12 @@ from services.errors import (
     QueueFullError,
 )
 from services.jobs import Job, JobState, states_before, to_hash
+from services.quotas import UNLIMITED, Quotas, quota_exceeded
 from services.scheduling import HALF_LIFE_S
 from services.store.chips import Lease, read_charge
 from services.store.connection import Connection, translated_errors
 
+_LOOK_AGAIN_S: Final = 2.0
 KEEP_KEYS_S: Final = 86_400
 """How long an Idempotency-Key is remembered."""
 
@@ -46,12 +49,13 @@ class Accepted:
     repeated: bool = False
 
 
-def read_acceptance(answer: Sequence[Any], most: int, what: str) -> Accepted:
+def read_acceptance(answer: Sequence[Any], most: int, what: str, quotas: Quotas) -> Accepted:
     """The answer of an accepting script.
 
     Raises:
         IdempotencyConflictError: the key was used for another request.
         QueueFullError: too much waits.
+        QuotaExceededError: it would go beyond the user's quotas.
     """
     match answer[0]:
         case b"new":
@@ -62,7 +66,16 @@ def read_acceptance(answer: Sequence[Any], most: int, what: str) -> Accepted:
         case b"conflict":
             raise IdempotencyConflictError
         case _:
-            raise queue_full(most, what)
+            raise refusal(answer, most, what, quotas)
+
+
+def refusal(answer: Sequence[Any], most: int, what: str, quotas: Quotas) -> HxserveError:
+    """Why an accepting script took something not in: `{'full'}` or `{'quota', name, used[, seconds to wait]}`."""
+    if answer[0] == b"full":
+        return queue_full(most, what)
+    quota = answer[1].decode()
+    retry_after_s = float(answer[3]) if len(answer) > 3 else _LOOK_AGAIN_S
+    return quota_exceeded(quota, getattr(quotas, quota), float(answer[2]), retry_after_s=retry_after_s)
 
 
 def queue_full(most: int, what: str) -> QueueFullError:
@@ -79,18 +92,29 @@ class JobStore:
         self._connection = connection
         self._keep_s = int(keep_jobs_s)
 
-    def submit(self, job: Job, idempotency: Idempotency, *, most: int) -> Accepted:
+    def submit(
+        self, job: Job, idempotency: Idempotency, *, most: int, quotas: Quotas = UNLIMITED
+    ) -> Accepted:
         """Records a long job.
 
         Raises:
             IdempotencyConflictError: the key was used for another request.
             QueueFullError: `most` jobs are unfinished.
+            QuotaExceededError: its user's are too many, or have used the chip too long today.
         """
-        fields = flat_fields(record_fields(job))
         answer = self._connection.run(
-            "submit_job", job.id, idempotency.key, idempotency.digest, KEEP_KEYS_S, most, *fields
+            "submit_job",
+            job.id,
+            job.user,
+            idempotency.key,
+            idempotency.digest,
+            KEEP_KEYS_S,
+            most,
+            limit(quotas.max_queued_jobs),
+            limit(quotas.chip_seconds_per_day),
+            *flat_fields(record_fields(job)),
         )
-        return read_acceptance(answer, most, "jobs")
+        return read_acceptance(answer, most, "jobs", quotas)
 
     def get(self, job_id: str) -> Job:
         """One job.
@@ -110,11 +134,13 @@ class JobStore:
                 pipeline.hgetall(f"hx:job:{job_id}")
             return [Job.from_hash(stored) for stored in pipeline.execute() if b"kind" in stored]
 
-    def newest(self, *, before: tuple[float, str] | None, count: int) -> list[tuple[float, str]]:
-        """Ids of jobs with their creation times, newest first, those after the place `before`."""
+    def newest(
+        self, *, before: tuple[float, str] | None, count: int, user: str | None = None
+    ) -> list[tuple[float, str]]:
+        """Ids of jobs (of one user) with their creation times, newest first, those after the place `before`."""
         with translated_errors():
             found: Any = self._connection.client.zrange(
-                "hx:jobs",
+                _list_of(user),
                 f"{before[0]:.6f}" if before else "+inf",
                 "-inf",
                 desc=True,
@@ -126,12 +152,12 @@ class JobStore:
         places = [(at, job_id.decode()) for job_id, at in found]
         return [place for place in places if before is None or place < before][:count]
 
-    def forget(self, job_ids: Iterable[str]) -> None:
-        """Takes jobs whose records have expired out of the list."""
+    def forget(self, job_ids: Iterable[str], user: str | None = None) -> None:
+        """Takes jobs whose records have expired out of the list (of one user)."""
         ids = list(job_ids)
         if ids:
             with translated_errors():
-                self._connection.client.zrem("hx:jobs", *ids)
+                self._connection.client.zrem(_list_of(user), *ids)
 
     def unfinished(self) -> list[Job]:
         """All long jobs that are queued or running."""
@@ -236,9 +262,18 @@ class JobStore:
         return used
 
 
+def _list_of(user: str | None) -> str:
+    return "hx:jobs" if user is None else f"hx:user:{user}:jobs"
+
+
 def _is_id(text: str) -> bool:
     """Whether this can be a job's id; what belongs to a job has a key with a colon after the id."""
     return ":" not in text
+
+
+def limit(most: float | None) -> float | str:
+    """A limit as scripts take it."""
+    return "" if most is None else most
 
 
 def record_fields(job: Job, **more: Any) -> dict[str, str]:

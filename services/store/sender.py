@@ -71,10 +71,10 @@ class CropSender:
                 reply.refuse(error)
             return
         for entry, reply in zip(entries, replies, strict=True):
-            if entry:
-                reply.entry = entry
+            if isinstance(entry, HxserveError):
+                reply.refuse(entry)
             else:
-                reply.refuse(self._crops.full)
+                reply.entry = entry
         try:
             wake_all(self._wake_up, asleep)
         except HxserveError as error:

@@ -9,11 +9,12 @@ from flask.testing import FlaskClient
 
 from api.app import create_app
 from api.application import Application, open_application
+from services.accounts import Role
 from services.models import ModelStore
 from services.settings import Settings
 from services.store.connection import Connection
 from services.users import Tokens
-from tests.api.requests import TOKEN
+from tests.api.requests import TOKEN, Clock, Enter, client_of
 from tests.services.chip import Chip, open_chip
 from tests.services.samples import an_origin
 
@@ -37,22 +38,37 @@ def application(
 
 
 @pytest.fixture
-def app(application: Application) -> Flask:
-    return create_app(application, Tokens(TOKEN))
+def app(application: Application, clock: Clock) -> Flask:
+    return create_app(application, Tokens(TOKEN, application.users, application.settings.user_quotas, clock))
 
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """A client with the admin's token."""
-    client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
-    return client
+    return client_of(app, TOKEN)
 
 
 @pytest.fixture
 def stranger(app: Flask) -> FlaskClient:
     """A client without a token."""
     return app.test_client()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time by which tokens are remembered."""
+    return Clock()
+
+
+@pytest.fixture
+def enter(app: Flask, application: Application) -> Enter:
+    """Lets somebody in: a client with the token of a new user."""
+
+    def enter(name: str, role: Role = Role.USER, **own_quotas: float | None) -> FlaskClient:
+        _, issued = application.users.add(name, role, own_quotas)
+        return client_of(app, issued.secret)
+
+    return enter
 
 
 @pytest.fixture

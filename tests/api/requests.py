@@ -1,17 +1,46 @@
 """Requests for tests: pictures, arrays, forms, and what is said of those refused."""
 
 import io
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
+from flask import Flask
+from flask.testing import FlaskClient
 from numpy.typing import NDArray
 from PIL import Image
 from werkzeug.test import TestResponse
+
+from services.accounts import Role
 
 TOKEN: Final = "the-token-of-the-tests"  # noqa: S105 of the tests alone
 CLASSIFY: Final = "/v1/models/digits/classify"
 RAW: Final = "application/octet-stream"
 NPY: Final = "application/x-npy"
+
+
+class Clock:
+    """A clock that goes on when it is told to; seconds."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+class Enter(Protocol):
+    """Makes users."""
+
+    def __call__(self, name: str, role: Role = Role.USER, **own_quotas: float | None) -> FlaskClient:
+        """A client with the token of a new user."""
+        ...
+
+
+def client_of(app: Flask, token: str) -> FlaskClient:
+    """A client with a token."""
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    return client
 
 
 def png(pixels: NDArray[Any], mode: str | None = None) -> bytes:
@@ -46,7 +75,8 @@ def refused(response: TestResponse, status: int, code: str) -> str:
     assert response.content_type == "application/problem+json", response.get_data(as_text=True)
     body = response.get_json()
     assert (response.status_code, body["status"], body["code"]) == (status, status, code), body
-    assert set(body) == {"type", "title", "status", "detail", "code", "retryable", "error"}
+    facts = {"quota", "limit", "used"} if code == "quota_exceeded" else set()
+    assert set(body) == {"type", "title", "status", "detail", "code", "retryable", "error"} | facts
     assert body["type"] == f"urn:hxserve:problem:{code}"
     assert body["error"] == body["detail"]
     detail: str = body["detail"]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from services.errors import QueueFullError, RedisUnavailableError
+from services.errors import HxserveError, QueueFullError, RedisUnavailableError
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
 from services.store.crops import CropStore, Lane, Parcel
@@ -25,7 +25,9 @@ class _GroupCounting(CropStore):
 
     groups: list[int]
 
-    def accept_group(self, reply_to: str, parcels: Sequence[Parcel]) -> tuple[list[str], list[str]]:
+    def accept_group(
+        self, reply_to: str, parcels: Sequence[Parcel]
+    ) -> tuple[list[str], list[str | HxserveError]]:
         """The same, noted."""
         self.groups.append(len(parcels))
         return super().accept_group(reply_to, parcels)

@@ -22,6 +22,12 @@ local NOW_MS = math.floor(NOW * 1000)
 local function job_key(id) return 'hx:job:' .. id end
 local function lane_key(lane) return 'hx:crops:' .. lane end
 local function chip_key(chip, what) return 'hx:chip:' .. chip .. ':' .. what end
+local function long_of(user) return 'hx:user:' .. user .. ':long' end  -- set: unfinished long jobs of a user
+local function jobs_of(user) return 'hx:user:' .. user .. ':jobs' end  -- sorted set: as JOBS, of a user
+local function used_key() return 'hx:used:' .. math.floor(NOW / 86400) end -- hash: user -> chip seconds of today, UTC
+
+-- The name that a field of a record holds: names need no escapes in JSON.
+local function name_in(json) return string.sub(json, 2, -2) end
 
 -- A paused worker that was replaced has an old fencing number: it may write nothing. One whose lease ran out
 -- while Redis was away, but which nobody replaced, still has the newest.
@@ -65,11 +71,13 @@ local function create(id, fields, event)
   local key = job_key(id)
   -- Records expire by themselves; the list forgets them here, more of them than jobs are added. Any may be the one
   -- that is gone: how long a record is kept depends on its kind.
-  for _, listed in ipairs(redis.call('ZRANDMEMBER', JOBS, 8)) do
-    if redis.call('EXISTS', job_key(listed)) == 0 then redis.call('ZREM', JOBS, listed) end
-  end
   redis.call('HSET', key, 'created_at', NOW_JSON, unpack(fields))
-  redis.call('ZADD', JOBS, NOW_JSON, id)
+  for _, list in ipairs({JOBS, jobs_of(name_in(redis.call('HGET', key, 'user')))}) do
+    for _, listed in ipairs(redis.call('ZRANDMEMBER', list, 8)) do
+      if redis.call('EXISTS', job_key(listed)) == 0 then redis.call('ZREM', list, listed) end
+    end
+    redis.call('ZADD', list, NOW_JSON, id)
+  end
   announce(id, event)
 end
 
@@ -89,6 +97,7 @@ local function change(id, fields, event, keep_s)
       redis.call('EXPIRE', key .. suffix, keep_s)
     end
     redis.call('SREM', LONG, id)
+    redis.call('SREM', long_of(name_in(redis.call('HGET', key, 'user'))), id)
   end
   for i = 1, #fields, 2 do
     if fields[i] == 'state' or fields[i] == 'cancel_requested' then redis.call('INCR', LONG_REVISION) end
@@ -124,12 +133,19 @@ local function set_waiting(lane, crops, entries, oldest_ms)
   end
 end
 
-local function all_waiting_crops()
-  local all = 0
-  for _, text in ipairs(redis.call('HVALS', WAITING)) do
-    all = all + tonumber(string.match(text, '^(%d+)'))
+local function user_of(lane) return string.match(lane, '[^:]*$') end
+
+-- Crops that wait: all of them, and by user.
+local function waiting_crops()
+  local all, of = 0, {}
+  local lanes = redis.call('HGETALL', WAITING)
+  for i = 1, #lanes, 2 do
+    local crops = tonumber(string.match(lanes[i + 1], '^(%d+)'))
+    local user = user_of(lanes[i])
+    all = all + crops
+    of[user] = (of[user] or 0) + crops
   end
-  return all
+  return all, of
 end
 
 -- Adds one part of a request to its lane; returns its place there.
@@ -167,6 +183,18 @@ local function charge(user, kind, seconds, half_life_s)
   end
   redis.call('HSET', CHARGED, user, string.format('%.6f %.3f', amount + seconds, NOW))
   redis.call('HINCRBYFLOAT', 'hx:usage:' .. kind, user, string.format('%.6f', seconds))
+  redis.call('HINCRBYFLOAT', used_key(), user, string.format('%.6f', seconds))
+  redis.call('EXPIRE', used_key(), 172800)
+end
+
+local function used_today(user) return redis.call('HGET', used_key(), user) or '0' end
+
+-- Whether a user has used the chip seconds of a day ('' for no limit), and the refusal of one who has.
+local function has_spent(user, most_s)
+  return most_s ~= '' and tonumber(used_today(user)) >= tonumber(most_s)
+end
+local function spent(user)
+  return {'quota', 'chip_seconds_per_day', used_today(user), tostring(86400 - math.floor(NOW % 86400))}
 end
 
 -- The answer to an Idempotency-Key seen before, or nil; `digest` tells whether it is the same request.

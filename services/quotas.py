@@ -1,0 +1,47 @@
+"""What one user may take: of the queue at once, of the chip in a day, of the API in a second."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from services.errors import QuotaExceededError
+
+_SAID: Final[Mapping[str, str]] = {
+    "max_queued_jobs": "unfinished jobs; wait until one is done, or cancel one",
+    "max_waiting_crops": "waiting crops; wait until some are read, or send fewer at a time",
+    "chip_seconds_per_day": "seconds of chip time in a day (UTC); go on tomorrow, or ask an admin for more",
+    "requests_per_second": "requests per second; send several crops in one request",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Limits of one user; None is no limit."""
+
+    max_queued_jobs: int | None = None
+    max_waiting_crops: int | None = None
+    chip_seconds_per_day: float | None = None
+    requests_per_second: float | None = None
+
+    def with_own(self, own: Mapping[str, float | None]) -> "Quotas":
+        """These, with some of a user's own in their place."""
+        return Quotas(**{**dict(self.items()), **own}) if own else self
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Each limit with its name."""
+        return ((field.name, getattr(self, field.name)) for field in fields(self))
+
+
+UNLIMITED: Final = Quotas()
+QUOTA_NAMES: Final = tuple(field.name for field in fields(Quotas))
+
+
+def quota_exceeded(
+    quota: str, limit: float | None, used: float, *, retry_after_s: float
+) -> QuotaExceededError:
+    """The refusal of what would go beyond a user's quota; `used` is without what was refused."""
+    return QuotaExceededError(
+        f"your limit is {limit:g} {_SAID[quota]} ({used:g} used)",
+        retry_after_s=retry_after_s,
+        facts={"quota": quota, "limit": limit, "used": used},
+    )
