@@ -285,18 +285,24 @@ class QueueAnswer(Schema):
     jobs: WaitingJobsAnswer
 
 
-class UserUsage(Schema):
-    """Chip time of one user, seconds."""
+class ChipTime(Schema):
+    """Chip time by kind of work, and in all; seconds."""
 
-    user: str
     chip_time_s: dict[str, float]
     total_s: float
 
 
+class UserUsage(ChipTime):
+    """Chip time of one user."""
+
+    user: str
+
+
 class UsageAnswer(Schema):
-    """Chip time of all users."""
+    """Chip time of the users one may see, and of all together."""
 
     users: list[UserUsage]
+    all: ChipTime
 
 
 class HealthAnswer(Schema):

@@ -13,6 +13,8 @@ from services.errors import InvalidCursorError
 from services.jobs import Job, JobKind, JobState
 from services.store.jobs import JobStore
 from services.store.listener import Listener
+from services.submission import job_for
+from services.users import User
 from services.waiting import Outlook, Waiting
 
 _SCAN: Final = 200
@@ -67,6 +69,14 @@ class Inspections:
         self._listener = listener
         self._waiting = waiting
 
+    def job(self, job_id: str, viewer: User) -> Job:
+        """One job.
+
+        Raises:
+            JobNotFoundError: there is none of this id that the viewer may see.
+        """
+        return job_for(self._jobs, job_id, viewer)
+
     def view(self, job: Job) -> JobView:
         """A job with result and outlook."""
         result = job.result
@@ -95,21 +105,24 @@ class Inspections:
                     return job
                 changed.wait(left_s)
 
-    def page(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
-        """The newest jobs that the filter admits, from a cursor on; records that expired are forgotten.
+    def page(self, wanted: Filter, limit: int, cursor: str | None, viewer: User) -> Page:
+        """The newest jobs that the filter admits and the viewer may see, from a cursor on.
+
+        Records that expired are forgotten.
 
         Raises:
             InvalidCursorError: the cursor is not one of ours.
         """
+        owner = wanted.user if viewer.is_admin else viewer.name
         place = _read_cursor(cursor) if cursor else None
         found: list[Job] = []
         while len(found) <= limit:
-            places = self._jobs.newest(before=place, count=_SCAN)
+            places = self._jobs.newest(before=place, count=_SCAN, user=owner)
             if not places:
                 break
             place = places[-1]
             present = {job.id: job for job in self._jobs.get_many(job_id for _, job_id in places)}
-            self._jobs.forget(job_id for _, job_id in places if job_id not in present)
+            self._jobs.forget((job_id for _, job_id in places if job_id not in present), owner)
             found.extend(job for job in present.values() if wanted.admits(job))
         jobs = found[:limit]
         views = [

@@ -6,12 +6,12 @@ import secrets
 import time
 from typing import Any, Final
 
-from services.errors import InvalidInputError, NotFoundError
+from services.errors import ForbiddenError, InvalidInputError, NotFoundError
 from services.jobs import Job, JobKind, JobState
 from services.models import ModelStore
 from services.params import CalibrationParams, EvaluationParams, JobRequest, TrainingParams
 from services.store.chips import ChipStore
-from services.store.jobs import Idempotency, JobStore
+from services.store.jobs import Idempotency, JobStore, job_not_found
 from services.users import User
 from services.wakeups import WakeUp, wake_all
 
@@ -49,6 +49,18 @@ def bind_key(user: User, key: str | None, request: bytes) -> Idempotency:
     return Idempotency(f"{user.name}:{key}", hashlib.sha256(request).hexdigest())
 
 
+def job_for(jobs: JobStore, job_id: str, user: User) -> Job:
+    """One job, as if those that the user may not see were not there.
+
+    Raises:
+        JobNotFoundError: there is none of this id for the user.
+    """
+    job = jobs.get(job_id)
+    if not user.may_see(job.user):
+        raise job_not_found(job_id)
+    return job
+
+
 class Submissions:
     """The ways in for long work."""
 
@@ -72,6 +84,7 @@ class Submissions:
 
         Raises:
             InvalidInputError: the options are not those of the kind.
+            ForbiddenError: a calibration is asked for by a plain user.
             ModelNotFoundError: the version to evaluate or to start from does not exist.
             NotFoundError: the chip to calibrate does not exist.
             IdempotencyConflictError: the key was used for another request.
@@ -79,6 +92,10 @@ class Submissions:
             QuotaExceededError: the user's are too many, or have used the chip too long today.
         """
         params = request.validated_params()
+        if JobKind(request.kind).is_care and not user.is_admin:
+            raise ForbiddenError(
+                "only an admin may have a chip calibrated: it goes before everybody's long work"
+            )
         if isinstance(params, EvaluationParams):
             version = self._models.resolve(request.model or "", params.version)
             params = params.model_copy(update={"version": version})
@@ -99,11 +116,12 @@ class Submissions:
         wake_all(self._wake_up, accepted.asleep)
         return self._jobs.get(accepted.id)
 
-    def cancel(self, job_id: str) -> Job:
+    def cancel(self, job_id: str, user: User) -> Job:
         """Cancels a job: at once while it waits, at the next mini-batch when it runs.
 
         Raises:
-            JobNotFoundError: there is no such job.
+            JobNotFoundError: there is no such job that the user may touch.
         """
+        job_for(self._jobs, job_id, user)
         wake_all(self._wake_up, self._jobs.cancel(job_id))
         return self._jobs.get(job_id)

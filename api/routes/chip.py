@@ -1,5 +1,7 @@
 """Routes of the chip, the queue and the use of both."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -100,20 +102,26 @@ def show_queue() -> Response:
 @routes.get("/usage")
 @SPEC.validate(resp=answers(200, UsageAnswer), tags=["chip"])
 def show_usage() -> Response:
-    """Show the chip time each user was charged."""
+    """Show the chip time you were charged, and all users together; admins see each."""
+    viewer = current_user()
     used = application().jobs.usage(JobKind)
+    all_kinds: Counter[str] = Counter()
+    for kinds in used.values():
+        all_kinds.update(kinds)
+    seen = {user: kinds for user, kinds in used.items() if viewer.may_see(user)}
     return jsonify(
         {
-            "users": [
-                {
-                    "user": user,
-                    "chip_time_s": {kind: round(seconds, 3) for kind, seconds in kinds.items()},
-                    "total_s": round(sum(kinds.values()), 3),
-                }
-                for user, kinds in sorted(used.items())
-            ]
+            "users": [{"user": user, **_chip_time(kinds)} for user, kinds in sorted(seen.items())],
+            "all": _chip_time(all_kinds),
         }
     )
+
+
+def _chip_time(kinds: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "chip_time_s": {kind: round(seconds, 3) for kind, seconds in sorted(kinds.items())},
+        "total_s": round(sum(kinds.values()), 3),
+    }
 
 
 def _chip(record: ChipRecord) -> dict[str, Any]:

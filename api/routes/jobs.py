@@ -23,7 +23,7 @@ routes = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 
 @routes.post("")
-@SPEC.validate(json=JobRequest, resp=answers(202, JobAnswer, 404, 409, 415, 429), tags=["jobs"])
+@SPEC.validate(json=JobRequest, resp=answers(202, JobAnswer, 403, 404, 409, 415), tags=["jobs"])
 def submit_job(json: JobRequest) -> Response:
     """Submit a long job.
 
@@ -37,13 +37,13 @@ def submit_job(json: JobRequest) -> Response:
 @routes.get("")
 @SPEC.validate(query=JobsQuery, resp=answers(200, JobsAnswer), tags=["jobs"])
 def list_jobs(query: JobsQuery) -> Response:
-    """List jobs, newest first."""
+    """List your jobs, newest first; admins see everybody's."""
     wanted = Filter(
         JobState(query.state) if query.state else None,
         JobKind(query.kind) if query.kind else None,
         query.user,
     )
-    page = application().inspections.page(wanted, query.limit, query.cursor)
+    page = application().inspections.page(wanted, query.limit, query.cursor, current_user())
     return jsonify({"jobs": [job_json(view) for view in page.views], "next_cursor": page.next_cursor})
 
 
@@ -55,7 +55,7 @@ def show_job(job_id: str, query: WaitQuery) -> Response:
     With `wait`, the answer comes when the job differs from what `If-None-Match` names, or from what it is now.
     """
     app = application()
-    job = app.jobs.get(job_id)
+    job = app.inspections.job(job_id, current_user())
     etags = request.if_none_match
     if query.wait and (not etags or etags.contains(_etag(app, job).strip('"'))):
         job = app.inspections.wait_for_change(job_id, job.revision, query.wait)
@@ -75,7 +75,7 @@ def cancel_job(job_id: str) -> Response:
     stays as it is.
     """
     app = application()
-    return job_response(app, app.submissions.cancel(job_id), 200)
+    return job_response(app, app.submissions.cancel(job_id, current_user()), 200)
 
 
 @routes.get("/<job_id>/events")
@@ -86,7 +86,7 @@ def stream_events(job_id: str) -> Response:
     Server-sent events, from the first or after `Last-Event-ID`; the stream ends with the job.
     """
     app = application()
-    app.jobs.get(job_id)
+    app.inspections.job(job_id, current_user())
     after = request.headers.get("Last-Event-ID", "0")
     if not _EVENT_ID.fullmatch(after):
         raise InvalidCursorError(

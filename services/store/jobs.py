@@ -85,6 +85,11 @@ def queue_full(most: int, what: str) -> QueueFullError:
     )
 
 
+def job_not_found(job_id: str) -> JobNotFoundError:
+    """What is said of a job that is not there, or not for the one who asks."""
+    return JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
+
+
 class JobStore:
     """Reads and writes job records; every change is one atomic step and an event."""
 
@@ -124,7 +129,7 @@ class JobStore:
         """
         found = self.get_many([job_id]) if _is_id(job_id) else []
         if not found:
-            raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
+            raise job_not_found(job_id)
         return found[0]
 
     def get_many(self, job_ids: Iterable[str]) -> list[Job]:
@@ -211,7 +216,7 @@ class JobStore:
             case b"done":
                 return
             case b"missing":
-                raise JobNotFoundError(f"there is no job {job.id!r}; it may have expired")
+                raise job_not_found(job.id)
             case state:
                 raise InvalidTransitionError(f"job {job.id} is {json.loads(state)}")
 
@@ -222,11 +227,11 @@ class JobStore:
             JobNotFoundError: there is none of this id.
         """
         if not _is_id(job_id):
-            raise JobNotFoundError(f"there is no job {job_id!r}")
+            raise job_not_found(job_id)
         answer = msgpack.packb([(job_id, 0, Answer(problem=problem_of(JobCancelledError())).pack())])
         state, asleep = self._connection.run("cancel_job", job_id, self._keep_s, answer)
         if state == b"missing":
-            raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
+            raise job_not_found(job_id)
         return tuple(chip.decode() for chip in asleep)
 
     def events(self, job_id: str, *, after: str = "0", count: int = 500) -> list[tuple[str, float, Any]]:

@@ -16,7 +16,7 @@ from api.application import Application
 from services.jobs import JobState
 from services.params import JobRequest
 from services.store.chips import Lease
-from services.users import User
+from services.users import ADMIN, User
 from tests.api.requests import refused
 from tests.services.chip import Chip
 from tests.services.samples import some_crops
@@ -277,7 +277,7 @@ def test_a_long_poll_ends_when_the_job_changes(
 
     poller = threading.Thread(target=poll)
     poller.start()
-    application.submissions.cancel(job["id"])
+    application.submissions.cancel(job["id"], ADMIN)
     poller.join()
 
     assert (answers[0].status_code, answers[0].get_json()["state"]) == (200, "cancelled")

@@ -126,7 +126,7 @@ def test_a_finished_job_makes_room(
     jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
 ) -> None:
     submissions = Submissions(jobs, models, chips, woken.append, max_queued_jobs=1)
-    submissions.cancel(submissions.submit(TRAINING, ADMIN).id)
+    submissions.cancel(submissions.submit(TRAINING, ADMIN).id, ADMIN)
 
     job = submissions.submit(OTHER, ADMIN)
 
@@ -164,13 +164,13 @@ def test_wrong_options_are_refused_before_anything_is_recorded(
 
 def test_cancelling_a_job_that_is_not_there_says_so(submissions: Submissions) -> None:
     with pytest.raises(JobNotFoundError, match="nothing"):
-        submissions.cancel("nothing")
+        submissions.cancel("nothing", ADMIN)
 
 
 def test_a_queued_job_is_cancelled_at_once(submissions: Submissions) -> None:
     job = submissions.submit(TRAINING, ADMIN)
 
-    assert submissions.cancel(job.id).state is JobState.CANCELLED
+    assert submissions.cancel(job.id, ADMIN).state is JobState.CANCELLED
 
 
 def test_ids_sort_by_time_and_cannot_be_guessed_from_each_other() -> None:
