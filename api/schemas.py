@@ -240,6 +240,10 @@ class ChipAnswer(Schema):
     noise_std: float | None
     self_test: dict[str, float] | None
     canary: dict[str, Any] | None
+    time_s: Annotated[
+        dict[str, float] | None,
+        Field(description="Seconds of its worker by what it did; `chip` is work for users."),
+    ]
     maintenance: MaintenanceAnswer | None
 
 

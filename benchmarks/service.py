@@ -4,7 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -91,16 +91,24 @@ class Service:
 
 
 @contextmanager
-def running_service(data_dir: Path, mnist: Path | None = None) -> Iterator[Service]:
-    """The whole service on a free port, with mock arithmetic.
+def running_service(
+    data_dir: Path, mnist: Path | None = None, *, chip: str = "mock", env: Mapping[str, str] | None = None
+) -> Iterator[Service]:
+    """The whole service on a free port.
+
+    Args:
+        data_dir: where it keeps everything.
+        mnist: folder of MNIST, if there is one.
+        chip: what executes.
+        env: settings besides.
 
     Raises:
         ProcessError: when it does not become ready; the message holds its last words.
     """
-    command = python_module("deploy.local", "--data-dir", data_dir, "--port", "0", "--chip", "mock")
+    command = python_module("deploy.local", "--data-dir", data_dir, "--port", "0", "--chip", chip)
     if mnist is not None:
         command += ["--mnist", str(mnist)]
-    with started(command, log=data_dir.with_name(data_dir.name + ".log")) as process:
+    with started(command, log=data_dir.with_name(data_dir.name + ".log"), env=env) as process:
         _await_url(process, data_dir / "url")
         url, token = ((data_dir / name).read_text().strip() for name in ("url", "admin-token"))
         yield Service(url, token, process)

@@ -22,6 +22,7 @@ from services.store.crops import CropStore
 from services.store.jobs import JobStore
 from services.store.series import SeriesStore
 from worker.activities import Activity, CalibrationActivity, EvaluationActivity, TrainingActivity
+from worker.background_saves import BackgroundSaves
 from worker.batches import Batches
 from worker.care import Care, CareSchedule
 from worker.celery_app import create_app, send_wake_up
@@ -36,6 +37,7 @@ from worker.presence import Presence
 from worker.recovery import recover_jobs
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
+from worker.timesheet import Timesheet
 from worker.turns import Turns
 
 REFUSED_EXIT: Final = 1
@@ -102,7 +104,7 @@ def _serve(
         connection, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
     )
     models = ModelStore(settings.models_dir)
-    saves = Saves(settings.saves_dir)
+    saves = BackgroundSaves(Saves(settings.saves_dir))
     mark = ExecutingMark(settings.saves_dir / f"{settings.chip_id}.executing")
     recover_jobs(lease, jobs, saves, mark)
     series = SeriesStore(connection)
@@ -121,9 +123,18 @@ def _serve(
             case JobKind.CLASSIFICATION:
                 raise InvalidInputError("a classification is not worked on in slices")
 
+    sheet = Timesheet()
     meter = CostMeter(CostStore(connection), session.backend, lambda: datasets.get("auto").name)
     long_work = LongWork(
-        lease, session, jobs, saves, take_up, mark, save_every_s=settings.save_every_s, meter=meter
+        lease,
+        session,
+        jobs,
+        saves,
+        take_up,
+        mark,
+        save_every_s=settings.save_every_s,
+        meter=meter,
+        sheet=sheet,
     )
     stack.callback(long_work.save_all)
     batches = Batches(
@@ -133,13 +144,14 @@ def _serve(
         LoadedVersions(session, models),
         shadow,
         batch_crops=settings.batch_crops,
+        sheet=sheet,
     )
     policy = Policy(
         batch_crops=settings.batch_crops,
         quantum_s=settings.quantum_s,
         long_work_share=settings.long_work_share,
     )
-    turns = Turns(lease, chips, jobs, batches, long_work, care, policy, turn_s=settings.turn_s)
+    turns = Turns(lease, chips, jobs, batches, long_work, care, policy, turn_s=settings.turn_s, sheet=sheet)
 
     def take_turn() -> bool:
         if not turns.have_begun:
@@ -158,6 +170,7 @@ def _serve(
             "crop_s": batches.crop_s,
             "busy_share": turns.busy_share,
             "dataset": datasets.get("auto").name,
+            "time_s": sheet.spent_s(),
             **session.describe(),
             **care.describe(),
         },

@@ -19,6 +19,7 @@ from services.store.crops import CropStore, Entry, Finished
 from worker.chip import ChipSession
 from worker.serving import LoadedVersions
 from worker.shadow import Seen, Shadow
+from worker.timesheet import Timesheet
 
 _MOST_CLAIMS: Final = 3
 _MOST_CHIP_FAILURES: Final = 3
@@ -38,6 +39,7 @@ class Batches:
         shadow: Shadow,
         *,
         batch_crops: int,
+        sheet: Timesheet | None = None,
     ) -> None:
         self._lease = lease
         self._session = session
@@ -45,6 +47,7 @@ class Batches:
         self._versions = versions
         self._shadow = shadow
         self._batch_crops = batch_crops
+        self._sheet = sheet or Timesheet()
         self._chip_failures: dict[tuple[str, int], int] = {}
         self.on_chip: str | None = None
         """The version whose weights were used last."""
@@ -65,7 +68,9 @@ class Batches:
             ChipError: the chip failed, and may not the next time; the crops stay claimed.
         """
         lanes = {f"{reference}:{user}": count for user, count in grants.items()}
-        self._answer(self._crops.claim(self._lease, lanes), now)
+        with self._sheet.doing("records"):
+            claimed = self._crops.claim(self._lease, lanes)
+        self._answer(claimed, now)
 
     def recover(self, now: float, *, after_death: bool) -> int:
         """Runs the crops that were left unanswered; says how many parts there were.
@@ -134,7 +139,7 @@ class Batches:
         version = self._versions.get(lane.model, lane.version)
         crops = np.frombuffer(b"".join(entry.crops for entry in batch), np.uint8).reshape(-1, CROP_BYTES)
         started = time.monotonic()
-        with self._session.guarded():
+        with self._sheet.doing("chip"), self._session.guarded():
             reading = version.read(crops, repeats)
         chip_s = time.monotonic() - started
         self.on_chip = f"{lane.model}@{lane.version}"
@@ -195,7 +200,8 @@ class Batches:
                 charges[user] = charges.get(user, 0.0) + elapsed_s * entry.count / crops
                 finished.append(Finished(entry, packed))
         packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
-        self._crops.finish(self._lease, finished, packed_replies, charges)
+        with self._sheet.doing("records"):
+            self._crops.finish(self._lease, finished, packed_replies, charges)
 
 
 def _repeats(entry: Entry) -> int:

@@ -115,7 +115,7 @@ class Saves:
     """Unfinished trainings on disk, one file per job, so that the next worker process goes on from there."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def write(self, job_id: str, state: TrainerState) -> None:
         """Keeps a state; the one before it is there until this one is.
@@ -127,7 +127,7 @@ class Saves:
         facts = json.dumps(state.facts)
         packed = save(tensors, metadata={_FACTS: facts, _SHA256: _digest(tensors, facts)})
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             write_durably(self._path(job_id), packed)
         except OSError as error:
             raise StorageError(
@@ -152,11 +152,14 @@ class Saves:
 
     def job_ids(self) -> set[str]:
         """The jobs whose states are kept."""
-        return {path.stem for path in self._folder.glob("*.safetensors")}
+        return {path.stem for path in self.folder.glob("*.safetensors")}
+
+    def flush(self, job_id: str) -> None:
+        """Does nothing: what was written is on disk."""
 
     def delete(self, job_id: str) -> None:
         """Forgets the state of a job; harmless when there is none."""
         self._path(job_id).unlink(missing_ok=True)
 
     def _path(self, job_id: str) -> Path:
-        return self._folder / f"{job_id}.safetensors"
+        return self.folder / f"{job_id}.safetensors"

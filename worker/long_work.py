@@ -23,6 +23,7 @@ from worker.checkpoints import Saves
 from worker.chip import ChipSession
 from worker.executing import ExecutingMark
 from worker.metering import CostMeter, Stint
+from worker.timesheet import Timesheet
 
 RECORD_EVERY_S: Final = 0.5
 _FIRST_SAVE_S: Final = 0.1
@@ -60,6 +61,7 @@ class LongWork:
         *,
         save_every_s: float,
         meter: CostMeter | None = None,
+        sheet: Timesheet | None = None,
     ) -> None:
         self._lease = lease
         self._session = session
@@ -69,7 +71,9 @@ class LongWork:
         self._mark = mark
         self._save_every_s = save_every_s
         self._meter = meter
+        self._sheet = sheet or Timesheet()
         self._running: dict[str, _Running] = {}
+        self._worked_s = 0.0
         self._resting: dict[str, float] = {}
         self._chip_failures: dict[str, int] = {}
 
@@ -99,6 +103,7 @@ class LongWork:
             try:
                 if running:
                     running.activity.save()
+                    self._saves.flush(job.id)
                 reason = f"the chip is in maintenance{why and ': '}{why}"
                 event = {"type": "state", "state": JobState.QUEUED, "reason": reason}
                 self._record(job, event, allowed=(JobState.RUNNING,), state=JobState.QUEUED)
@@ -116,8 +121,8 @@ class LongWork:
 
     def run_slice(
         self, job: Job, quantum_s: float, yields_after_s: float, crops_wait: Callable[[], bool]
-    ) -> None:
-        """Works on a job until the quantum is used up, crops wait, or it is done.
+    ) -> float:
+        """Works on a job until the quantum is used up, crops wait, or it is done; tells the seconds of work.
 
         Args:
             job: as it is recorded now.
@@ -129,11 +134,13 @@ class LongWork:
             LeaseLostError: the worker no longer holds the chip.
             RedisUnavailableError: nothing can be recorded; the job goes on from where it is.
         """
+        worked_before_s = self._worked_s
         try:
             self._try_slice(job, quantum_s, yields_after_s, crops_wait)
         except _ENDED_ELSEWHERE as change:
             _log.info("job %s was ended elsewhere: %s", job.id, change.message)
             self._forget(job.id)
+        return self._worked_s - worked_before_s
 
     def _try_slice(
         self, job: Job, quantum_s: float, yields_after_s: float, crops_wait: Callable[[], bool]
@@ -184,12 +191,14 @@ class LongWork:
         for job_id, running in self._running.items():
             try:
                 running.activity.save()
+                self._saves.flush(job_id)
             except StorageError:
                 _log.exception("job %s: not saved", job_id)
 
     def _begin(self, job: Job) -> _Running:
         began = time.monotonic()
-        activity = self._take_up(job)
+        with self._sheet.doing("taking_up"):
+            activity = self._take_up(job)
         provenance = {"chip": self._session.chip, **self._session.describe()}
         fields: dict[str, Any] = {"attempts": job.attempts + 1, "provenance": provenance}
         if job.started_at is None:
@@ -215,7 +224,8 @@ class LongWork:
         try:
             while not running.activity.finished:
                 execution, before = running.activity.execution, now
-                running.activity.step()
+                with self._sheet.doing("care" if running.job.kind.is_care else "chip"):
+                    running.activity.step()
                 now = time.monotonic()
                 running.stint.add_step(execution, now - before)
                 used_s = now - started
@@ -223,17 +233,20 @@ class LongWork:
                     break
         finally:
             running.unrecorded_s += now - started
+            self._worked_s += now - started
 
     def _settle(self, running: _Running) -> None:
         job, activity, now = running.job, running.activity, time.monotonic()
         if activity.finished:
-            result = activity.complete()
+            with self._sheet.doing("saves"):
+                result = activity.complete()
             self._end(job, JobState.SUCCEEDED, result=result, progress=1.0, metrics=activity.metrics())
             running.fixed_s += time.monotonic() - now
             self._measure(running)
             return
         if now >= running.save_at:
-            activity.save()
+            with self._sheet.doing("saves"):
+                activity.save()
             running.save_at = now + self._save_every_s
         if now - running.recorded_at >= RECORD_EVERY_S:
             progress = activity.steps_done / activity.steps_total
@@ -279,7 +292,10 @@ class LongWork:
     ) -> None:
         running = self._running.get(job.id)
         charged_s = running.unrecorded_s if running else 0.0
-        self._jobs.change(job, lease=self._lease, allowed=allowed, event=event, charged_s=charged_s, **fields)
+        with self._sheet.doing("records"):
+            self._jobs.change(
+                job, lease=self._lease, allowed=allowed, event=event, charged_s=charged_s, **fields
+            )
         if running:
             running.unrecorded_s = 0.0
             running.recorded_at = time.monotonic()

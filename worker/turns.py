@@ -26,6 +26,7 @@ from services.store.jobs import JobStore
 from worker.batches import Batches
 from worker.care import Care
 from worker.long_work import LongWork
+from worker.timesheet import Timesheet
 
 _SHORTEST_WAIT_S: Final = 0.01
 _PAUSE_S: Final = 0.2
@@ -49,6 +50,7 @@ class Turns:
         policy: Policy,
         *,
         turn_s: float,
+        sheet: Timesheet | None = None,
     ) -> None:
         self._lease = lease
         self._chips = chips
@@ -58,6 +60,7 @@ class Turns:
         self._care = care
         self._policy = policy
         self._turn_s = turn_s
+        self._sheet = sheet or Timesheet()
         self._meter = ShareMeter()
         self._busy = BusyMeter()
         self._noted_at = time.monotonic()
@@ -81,6 +84,10 @@ class Turns:
         Raises:
             LeaseLostError: the worker no longer holds the chip.
         """
+        with self._sheet.doing("choosing"):
+            return self._run()
+
+    def _run(self) -> bool:
         self._began = time.monotonic()
         end = self._began + self._turn_s
         may_have_lost_claims, self._may_have_lost_claims = self._may_have_lost_claims, True
@@ -96,7 +103,7 @@ class Turns:
                     self._run_unit(unit, now)
                     continue
                 self._rests = True
-                if left_s < _SHORTEST_WAIT_S or not self._chips.wait_for_bell(self._lease.chip, left_s):
+                if left_s < _SHORTEST_WAIT_S or not self._wait_for_bell(left_s):
                     break
             self._may_have_lost_claims = False
             return self._chips.end_turn(self._lease)
@@ -156,21 +163,34 @@ class Turns:
         if self._rests:
             self._busy.note(started - self._noted_at, 0.0)
             self._rests, self._noted_at = False, started
+        worked_s = 0.0
         match unit:
             case ClassifyBatch():
                 self._batches.run(unit.reference, unit.grants, now)
             case RunSlice():
                 job = self._unfinished[unit.job_id]
-                self._long_work.run_slice(job, unit.quantum_s, unit.yields_after_s, self._crops_wait)
+                worked_s = self._long_work.run_slice(
+                    job, unit.quantum_s, unit.yields_after_s, self._crops_wait
+                )
             case MeasureCanary():
-                self._care.measure_canary()
+                with self._sheet.doing("care"):
+                    self._care.measure_canary()
+                worked_s = time.monotonic() - started
             case _:
                 assert_never(unit)
         ended = time.monotonic()
-        self._meter.note(ended - started, is_long=not isinstance(unit, ClassifyBatch))
-        long_s = ended - started if isinstance(unit, RunSlice) else 0.0
-        self._busy.note(ended - self._noted_at, ended - self._noted_at - long_s)
+        self._note(ended - self._noted_at, worked_s, ended - started if isinstance(unit, RunSlice) else 0.0)
         self._noted_at = ended
+
+    def _note(self, elapsed_s: float, worked_s: float, slice_s: float) -> None:
+        """Counts the time since the unit before, all of it: long work is owed its share of that, not of units."""
+        self._meter.note(max(0.0, elapsed_s - worked_s), is_long=False)
+        self._meter.note(worked_s, is_long=True)
+        self._busy.note(elapsed_s, elapsed_s - slice_s)
+
+    def _wait_for_bell(self, timeout_s: float) -> bool:
+        with self._sheet.doing("idle"):
+            return self._chips.wait_for_bell(self._lease.chip, timeout_s)
 
     def _crops_wait(self) -> bool:
         return self._chips.bell_rang(self._lease.chip)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from flask import Blueprint, Response, jsonify
 
@@ -24,6 +24,17 @@ from services.errors import NotFoundError
 from services.jobs import JobKind, JobState
 from services.store.chips import ChipRecord
 from services.store.series import SeriesName
+
+_STATUS: Final = (
+    "backend",
+    "identifier",
+    "calibration",
+    "gain",
+    "noise_std",
+    "self_test",
+    "canary",
+    "time_s",
+)
 
 routes = Blueprint("chip", __name__, url_prefix="/v1")
 
@@ -131,9 +142,6 @@ def _chip(record: ChipRecord) -> dict[str, Any]:
         "state": record.state,
         "holder": record.holder,
         "since": iso(record.since),
-        **{
-            name: status.get(name)
-            for name in ("backend", "identifier", "calibration", "gain", "noise_std", "self_test", "canary")
-        },
+        **{name: status.get(name) for name in _STATUS},
         "maintenance": {**asdict(drain), "since": iso(drain.since)} if drain else None,
     }

@@ -18,7 +18,7 @@ from services.errors import (
 )
 from services.jobs import Job, JobState, states_before, to_hash
 from services.quotas import UNLIMITED, Quotas, quota_exceeded
-from services.scheduling import HALF_LIFE_S
+from services.scheduling import CREDIT_S, HALF_LIFE_S
 from services.store.chips import Lease, read_charge
 from services.store.connection import Connection, translated_errors
 
@@ -117,6 +117,8 @@ class JobStore:
             most,
             limit(quotas.max_queued_jobs),
             limit(quotas.chip_seconds_per_day),
+            HALF_LIFE_S,
+            CREDIT_S,
             *flat_fields(record_fields(job)),
         )
         return read_acceptance(answer, most, "jobs", quotas)

@@ -174,14 +174,19 @@ local function forget_entry(lane, entry)
   end
 end
 
-local function charge(user, kind, seconds, half_life_s)
-  local amount = 0
+local function charged_now(user, half_life_s)
   local text = redis.call('HGET', CHARGED, user)
-  if text then
-    local before, at = string.match(text, '^(%S+) (%S+)$')
-    amount = tonumber(before) * 0.5 ^ ((NOW - tonumber(at)) / half_life_s)
-  end
-  redis.call('HSET', CHARGED, user, string.format('%.6f %.3f', amount + seconds, NOW))
+  if not text then return 0 end
+  local before, at = string.match(text, '^(%S+) (%S+)$')
+  return tonumber(before) * 0.5 ^ ((NOW - tonumber(at)) / half_life_s)
+end
+
+local function set_charged(user, seconds)
+  redis.call('HSET', CHARGED, user, string.format('%.6f %.3f', seconds, NOW))
+end
+
+local function charge(user, kind, seconds, half_life_s)
+  set_charged(user, charged_now(user, half_life_s) + seconds)
   redis.call('HINCRBYFLOAT', 'hx:usage:' .. kind, user, string.format('%.6f', seconds))
   redis.call('HINCRBYFLOAT', used_key(), user, string.format('%.6f', seconds))
   redis.call('EXPIRE', used_key(), 172800)
@@ -195,6 +200,24 @@ local function has_spent(user, most_s)
 end
 local function spent(user)
   return {'quota', 'chip_seconds_per_day', used_today(user), tostring(86400 - math.floor(NOW % 86400))}
+end
+
+-- A user who comes to long work that others wait for goes ahead of them by `credit_s` at most, however much those
+-- were charged before: from then on all share alike. See decision 10.
+local function let_in(id, half_life_s, credit_s)
+  local newcomer, least = redis.call('HMGET', job_key(id), 'user', 'kind'), nil
+  for _, other in ipairs(redis.call('SMEMBERS', LONG)) do
+    local found = redis.call('HMGET', job_key(other), 'user', 'kind')
+    if found[1] == newcomer[1] then return end
+    if found[1] and found[2] ~= '"calibration"' then
+      local charged = charged_now(string.sub(found[1], 2, -2), half_life_s)
+      if not least or charged < least then least = charged end
+    end
+  end
+  local user = string.sub(newcomer[1], 2, -2)
+  if least and newcomer[2] ~= '"calibration"' and charged_now(user, half_life_s) < least - credit_s then
+    set_charged(user, least - credit_s)
+  end
 end
 
 -- The answer to an Idempotency-Key seen before, or nil; `digest` tells whether it is the same request.

@@ -1,5 +1,5 @@
 -- Records a long job. ARGV: id, user, idempotency key, digest, keep_s, most unfinished jobs, most of this user, most
--- chip seconds of this user in a day ('' for no limit), fields...
+-- chip seconds of this user in a day ('' for no limit), half_life_s, credit_s, fields...
 local id, user, key, digest, keep_s, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local before = seen_before(key, digest)
 if before then return before end
@@ -8,7 +8,8 @@ if own >= (tonumber(ARGV[7]) or math.huge) then return {'quota', 'max_queued_job
 if has_spent(user, ARGV[8]) then return spent(user) end
 if redis.call('SCARD', LONG) >= most then return {'full'} end
 remember(key, digest, id, keep_s)
-create(id, {unpack(ARGV, 9)}, '{"type":"state","state":"queued"}')
+create(id, {unpack(ARGV, 11)}, '{"type":"state","state":"queued"}')
+let_in(id, tonumber(ARGV[9]), tonumber(ARGV[10]))
 redis.call('SADD', LONG, id)
 redis.call('SADD', long_of(user), id)
 redis.call('INCR', LONG_REVISION)

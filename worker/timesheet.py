@@ -1,0 +1,44 @@
+"""Where a worker's time goes: every second counts for exactly one thing."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+Doing = Literal["chip", "care", "choosing", "records", "saves", "taking_up", "idle", "between_turns"]
+"""What a worker does.
+
+`chip`: the chip works for users, a batch or a mini-batch with all its arithmetic. `care`: it works for itself.
+`choosing`: looking and deciding, and the Python between units. `records`: claiming crops, storing answers, writing
+job records. `saves`: states and versions to disk. `taking_up`: building a training. `idle`: nothing waits.
+`between_turns`: Celery.
+"""
+
+
+class Timesheet:
+    """Adds up a process's time by what it does; what is done inside something else counts for itself alone."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._spent: dict[Doing, float] = {}
+        self._doing: Doing = "between_turns"
+        self._since = clock()
+
+    @contextmanager
+    def doing(self, what: Doing) -> Iterator[None]:
+        """Counts the time of a `with` block."""
+        before = self._switch(what)
+        try:
+            yield
+        finally:
+            self._switch(before)
+
+    def spent_s(self) -> dict[str, float]:
+        """Seconds by what was done, up to the last change; any thread may ask."""
+        return {name: round(seconds, 3) for name, seconds in list(self._spent.items())}
+
+    def _switch(self, what: Doing) -> Doing:
+        now, before = self._clock(), self._doing
+        self._spent[before] = self._spent.get(before, 0.0) + now - self._since
+        self._doing, self._since = what, now
+        return before
