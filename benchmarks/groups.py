@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks import emulation, peers, serving, training
+from benchmarks import emulation, peers, serving, sharing, training
 from benchmarks.running import Group
 
 GROUPS: Final[Mapping[str, Group]] = {
     "serving": Group(serving.TARGETS, serving.measure),
     "training": Group(training.TARGETS, training.measure),
+    "sharing": Group(sharing.TARGETS, sharing.measure),
     "emulator": Group(emulation.TARGETS, emulation.measure),
     "peers": Group(peers.TARGETS, peers.measure, by_default=False),
 }

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from benchmarks.context import MeasurementError
 from benchmarks.load import build_request
+from benchmarks.probe import Probe
 from benchmarks.processes import ProcessError, Served, Started, python_module, started
 
 _READY_LIMIT_S: Final = 120.0
@@ -50,6 +51,10 @@ class Service:
         """The id of a new training job."""
         job = self.call("POST", "/v1/jobs", {"kind": "training", "model": model, "params": params})
         return str(job["id"])
+
+    def probe(self, model: str, crop: bytes) -> Probe:
+        """A user who sends one crop now and then."""
+        return Probe(self.served.port, f"/v1/models/{model}/classify?wait=30", crop, self._token)
 
     def job(self, job_id: str) -> dict[str, Any]:
         """The record of a job as it is now."""

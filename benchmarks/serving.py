@@ -13,6 +13,7 @@ from benchmarks.celery_per_request import running_celery_service
 from benchmarks.context import Context, MeasurementError, say
 from benchmarks.crops import LabelledCrop, clear_crops
 from benchmarks.load import build_request
+from benchmarks.probe import Probe
 from benchmarks.ratio import Ratio, Target
 from benchmarks.service import Service, running_service
 
@@ -37,6 +38,10 @@ class TrainedService:
     def alternative(self, per_request: int) -> Alternative:
         """The service under load, with so many crops per request."""
         return Alternative.of("hxserve", self.service.served, self._request, self.crops, per_request)
+
+    def probe(self) -> Probe:
+        """A user who sends one crop now and then."""
+        return self.service.probe(_MODEL, self.crops[0].crop)
 
     def _request(self, crops: bytes) -> bytes:
         return self.service.classify_request(_MODEL, crops)

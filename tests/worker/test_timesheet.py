@@ -26,9 +26,14 @@ def test_what_fails_is_counted_too() -> None:
     now = 0.0
     sheet = Timesheet(lambda: now)
 
-    with pytest.raises(RuntimeError), sheet.doing("chip"):
-        now = 2.0
-        raise RuntimeError
+    def fail() -> None:
+        nonlocal now
+        with sheet.doing("chip"):
+            now = 2.0
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     now = 3.0
     with sheet.doing("care"):
         pass

@@ -1,0 +1,48 @@
+"""Several users of one running service."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from api.wakeups import celery_wake_up
+from services.models import ModelStore
+from services.params import JobRequest
+from services.store.chips import ChipStore
+from services.store.connection import Connection
+from services.store.jobs import JobStore
+from services.submission import Submissions
+from services.users import User
+
+_MOST_JOBS = 1000
+
+
+class People:
+    """Users who submit trainings, through the same door that the API's route takes."""
+
+    def __init__(self, submissions: Submissions) -> None:
+        self._submissions = submissions
+
+    def train(self, user: str, model: str, **params: Any) -> str:
+        """The id of a user's new training job."""
+        request = JobRequest(kind="training", model=model, params=params)
+        return self._submissions.submit(request, User(user)).id
+
+
+@contextmanager
+def people_of(data_dir: Path) -> Iterator[People]:
+    """The users of the service that keeps its data there."""
+    url = f"unix://{data_dir.resolve() / 'redis' / 'redis.sock'}"
+    connection = Connection(url)
+    try:
+        yield People(
+            Submissions(
+                JobStore(connection, keep_jobs_s=86_400),
+                ModelStore(data_dir / "models"),
+                ChipStore(connection, lease_s=4),
+                celery_wake_up(url),
+                max_queued_jobs=_MOST_JOBS,
+            )
+        )
+    finally:
+        connection.close()
