@@ -24,10 +24,24 @@ class Door:
             NotAuthenticatedError: none came, or it opens nothing.
             QuotaExceededError: the user has sent too many requests lately.
         """
-        scheme, _, token = headers.get("Authorization", "").partition(" ")
-        user = self._tokens.user_of(token.strip() if scheme.lower() == "bearer" else None)
+        return self.user_with(bearer_token(headers))
+
+    def user_with(self, token: str | None) -> User:
+        """The user who has this token.
+
+        Raises:
+            NotAuthenticatedError: it is none, or opens nothing.
+            QuotaExceededError: the user has sent too many requests lately.
+        """
+        user = self._tokens.user_of(token)
         self._rates.admit(user)
         return user
+
+
+def bearer_token(headers: Headers) -> str | None:
+    """The bearer token among the headers of a request, if there is one."""
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def register_authentication(app: Flask, door: Door) -> None:

@@ -39,7 +39,7 @@ def read_crops(request: Request, most: int) -> bytes:
     """
     kind = request.mimetype
     if kind == RAW_CROPS or (not kind and request.content_length):
-        crops = _raw(request.get_data(cache=False))
+        crops = check_raw(request.get_data(cache=False))
     else:
         reader = _READERS.get(kind)
         if reader is None:
@@ -56,7 +56,12 @@ def _too_many(count: int, most: int) -> TooLargeError:
     return TooLargeError(f"{count} images are too many; send at most {most} per request")
 
 
-def _raw(body: bytes) -> bytes:
+def check_raw(body: bytes) -> bytes:
+    """Raw crops, (n, 784) bytes, n at least 1.
+
+    Raises:
+        InvalidImagesError: they are of another length.
+    """
     if not body or len(body) % CROP_BYTES:
         raise InvalidImagesError(
             f"the body has {len(body)} bytes; send {CROP_BYTES} (28 x 28) bytes per image, at least one image"

@@ -70,12 +70,33 @@ def answer_crops(
     Raises:
         HxserveError: the request is not what it should be, or the crops cannot be run.
     """
+    query = read_query(request)
+    crops = read_crops(request, app.settings.max_crops_per_request)
+    return answer_read_crops(app, user, name, version, query, crops, request.headers.get("Idempotency-Key"))
+
+
+def read_query(request: werkzeug.Request) -> ClassifyQuery:
+    """What the address says of how crops are to be classified.
+
+    Raises:
+        InvalidInputError: it says something impossible.
+    """
     try:
-        query = ClassifyQuery.model_validate(request.args.to_dict())
+        return ClassifyQuery.model_validate(request.args.to_dict())
     except ValidationError as error:
         raise InvalidInputError(explain(error, ClassifyQuery)) from None
-    crops = read_crops(request, app.settings.max_crops_per_request)
-    key = request.headers.get("Idempotency-Key")
+
+
+def answer_read_crops(
+    app: Application,
+    user: User,
+    name: str,
+    version: str,
+    query: ClassifyQuery,
+    crops: bytes,
+    key: str | None = None,
+) -> str | Pending:
+    """The same for a request whose parts have been read; `crops` are (n, 784) bytes."""
     answer = app.classifications.classify(
         Request(
             user=user,

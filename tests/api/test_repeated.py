@@ -1,0 +1,87 @@
+"""Which heads are kept, and what is answered from memory."""
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder
+
+from api import repeated
+from api.crop_lane import CropLane
+from api.repeated import RepeatedCalls
+from tests.api.requests import CLASSIFY, RAW, TOKEN
+from tests.services.samples import scores_of, some_crops
+
+HEAD = b"POST ... HTTP/1.1\r\n\r\n"
+
+
+@pytest.fixture
+def calls(app: Flask) -> RepeatedCalls:
+    lane = app.wsgi_app
+    assert isinstance(lane, CropLane)
+    return RepeatedCalls(lane)
+
+
+def _environ(**changes: str) -> dict[str, Any]:
+    headers = Headers({"Authorization": f"Bearer {TOKEN}"})
+    builder = EnvironBuilder(CLASSIFY, method="POST", data=bytes(784), content_type=RAW, headers=headers)
+    return {**builder.get_environ(), **changes}
+
+
+@pytest.mark.usefixtures("chip")
+def test_a_head_that_was_learned_answers_other_crops(calls: RepeatedCalls) -> None:
+    calls.learn(HEAD, _environ())
+    call = calls.find(HEAD)
+    assert call is not None
+
+    head, _, content = calls.answer(call, some_crops(1, seed=7)).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert f"Content-Length: {len(content)}".encode() in head
+    answer = json.loads(content)
+    assert [answer["predictions"][0]["scores"]] == scores_of(some_crops(1, seed=7)).tolist()
+
+
+@pytest.mark.usefixtures("models")
+def test_what_goes_wrong_is_a_problem_document_in_full(calls: RepeatedCalls) -> None:
+    calls.learn(HEAD, _environ(HTTP_AUTHORIZATION="Bearer of-somebody-who-left"))
+    call = calls.find(HEAD)
+    assert call is not None
+
+    head, _, content = calls.answer(call, bytes(784)).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 401 ")
+    assert f"Content-Length: {len(content)}".encode() in head
+    assert json.loads(content)["code"] == "not_authenticated"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"HTTP_IDEMPOTENCY_KEY": "k"},
+        {"HTTP_EXPECT": "100-continue"},
+        {"HTTP_TRANSFER_ENCODING": "chunked"},
+        {"HTTP_CONNECTION": "close"},
+        {"SERVER_PROTOCOL": "HTTP/1.0"},
+        {"CONTENT_TYPE": "image/png"},
+        {"CONTENT_LENGTH": str(784 * 65)},
+        {"CONTENT_LENGTH": ""},
+        {"REQUEST_METHOD": "PUT"},
+        {"PATH_INFO": "/v1/jobs"},
+    ],
+)
+def test_a_head_that_asks_for_more_is_read_each_time(calls: RepeatedCalls, changes: dict[str, str]) -> None:
+    calls.learn(HEAD, _environ(**changes))
+
+    assert calls.find(HEAD) is None
+
+
+def test_the_oldest_head_makes_room(calls: RepeatedCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeated, "_MOST_HEADS", 2)
+
+    for number in range(3):
+        calls.learn(b"%d" % number, _environ())
+
+    assert [calls.find(b"%d" % number) is None for number in range(3)] == [True, False, False]

@@ -1,0 +1,112 @@
+"""A head that comes again is answered from memory: with the same answers, and every rule asked anew."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from services.accounts import Role
+from services.store.users import UserStore
+from tests.api.requests import CLASSIFY, RAW, TOKEN
+from tests.services.samples import scores_of, some_crops
+from tests.system.conftest import wait_until
+from tests.system.hostile.conftest import HOST, Server, serving
+
+
+@pytest.fixture(scope="module")
+def server(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(redis_url, tmp_path_factory.mktemp("api"), {}) as server:
+        yield server
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[http.client.HTTPConnection]:
+    with closing(http.client.HTTPConnection(HOST, server.port, timeout=30)) as connection:
+        yield connection
+
+
+def _classify(
+    connection: http.client.HTTPConnection, crops: bytes, token: str = TOKEN, path: str = CLASSIFY
+) -> tuple[int, dict[str, str], Any]:
+    connection.request("POST", path, crops, {"Authorization": f"Bearer {token}", "Content-Type": RAW})
+    answer = connection.getresponse()
+    return answer.status, dict(answer.getheaders()), json.loads(answer.read())
+
+
+@pytest.mark.parametrize("count", [1, 64])
+def test_the_same_head_with_other_crops_has_other_answers(
+    connection: http.client.HTTPConnection, count: int
+) -> None:
+    for seed in range(5):
+        crops = some_crops(count, seed)
+
+        status, _, answer = _classify(connection, crops)
+
+        assert status == 200
+        assert [prediction["scores"] for prediction in answer["predictions"]] == scores_of(crops).tolist()
+
+
+def test_the_answer_has_the_headers_of_the_ordinary_way(connection: http.client.HTTPConnection) -> None:
+    first, again = (_classify(connection, some_crops(3))[1] for _ in range(2))
+
+    def settled(headers: dict[str, str]) -> dict[str, str]:
+        return {name: value for name, value in headers.items() if name not in {"Date", "Content-Length"}}
+
+    assert settled(again) == settled(first)
+    assert {"Date", "Content-Length"} <= set(again)
+
+
+def test_requests_sent_without_waiting_are_answered_in_order(server: Server) -> None:
+    head = (
+        f"POST {CLASSIFY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"Content-Type: {RAW}\r\nContent-Length: 784\r\n\r\n"
+    ).encode()
+    bodies = [some_crops(1, seed) for seed in range(6)]
+    with socket.create_connection((HOST, server.port), timeout=30) as raw, raw.makefile("rb") as answers:
+        raw.sendall(b"".join(head + body for body in bodies))
+        for body in bodies:
+            assert answers.readline().startswith(b"HTTP/1.1 200")
+            headers = dict(line.split(b": ", 1) for line in iter(answers.readline, b"\r\n"))
+            answer = json.loads(answers.read(int(headers[b"Content-Length"])))
+            assert [answer["predictions"][0]["scores"]] == scores_of(body).tolist()
+
+
+def test_a_user_who_is_disabled_is_refused_under_a_head_that_was_good(
+    server: Server, connection: http.client.HTTPConnection
+) -> None:
+    users = UserStore(server.connection)
+    _, issued = users.add("leaver", Role.ADMIN, {})
+    path = CLASSIFY + "?wait=20"
+    for _ in range(2):
+        assert _classify(connection, some_crops(1), issued.secret, path)[0] == 200
+
+    users.change("leaver", {"disabled": True})
+
+    def refused() -> bool:
+        return _classify(connection, some_crops(1), issued.secret, path)[0] == 401
+
+    wait_until(refused)
+
+
+def test_a_wrong_answer_is_never_learned(connection: http.client.HTTPConnection) -> None:
+    for _ in range(3):
+        status, _, problem = _classify(connection, b"x" * 783)
+        assert (status, problem["code"]) == (422, "invalid_images")
+    for _ in range(3):
+        assert _classify(connection, some_crops(1), path="/v1/models/other/classify")[0] == 404
+
+
+def test_an_answer_that_is_late_is_a_job_under_a_known_head_too(
+    connection: http.client.HTTPConnection,
+) -> None:
+    path = CLASSIFY + "?wait=0.0001"
+    outcomes = [_classify(connection, some_crops(1), path=path) for _ in range(20)]
+
+    assert {status for status, _, _ in outcomes} <= {200, 202}
+    for status, headers, answer in outcomes:
+        if status == 202:
+            assert headers["Location"] == f"/v1/jobs/{answer['id']}"
