@@ -1,17 +1,38 @@
 """The Celery application: one queue, one task, and the settings that make a lost message harmless."""
 
 from collections.abc import Callable
+from typing import Any, Final
 
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
 from services.errors import RedisUnavailableError
 from services.wakeups import TASK_NAME, WakeUp, broker_url, queue_of
 
+_LONGEST_PAUSE_S: Final = 1.0
+
+
+class _EagerConnection(Connection):
+    """Looks every second whether Redis is back; kombu's own pauses grow to half a minute."""
+
+    def ensure_connection(self, *arguments: Any, **options: Any) -> Any:
+        """Waits for the broker."""
+        pauses = {"interval_start": 0.1, "interval_step": 0.1, "interval_max": _LONGEST_PAUSE_S}
+        ensure: Any = super().ensure_connection
+        return ensure(*arguments, **{**options, **pauses})
+
+
+class _EagerAmqp(AMQP):  # type: ignore[misc] # celery ships no types
+    """Celery's way to make connections, with ours."""
+
+    Connection = _EagerConnection
+
 
 def create_app(redis_url: str, chip: str, turn: Callable[[], bool]) -> Celery:
     """An application whose only task gives `turn` its turn, and goes on while that says work is left."""
-    app = Celery("hxserve", broker=broker_url(redis_url), set_as_current=False)
+    app = Celery("hxserve", broker=broker_url(redis_url), amqp=_EagerAmqp, set_as_current=False)
     app.conf.update(
         task_default_queue=queue_of(chip),
         task_serializer="json",

@@ -34,3 +34,21 @@ def test_a_wake_up_that_cannot_be_sent_is_an_error_that_its_sender_knows() -> No
 
         with pytest.raises(RedisUnavailableError, match="wake-up cannot be sent"):
             wake_up(CHIP)
+
+
+def test_redis_is_looked_for_again_within_a_second_and_not_ever_more_seldom() -> None:
+    pauses: list[float] = []
+
+    def note(error: Exception, pause_s: float) -> None:
+        pauses.append(pause_s)
+        if len(pauses) == 3:
+            raise LookupError("enough") from error
+
+    with (
+        create_app("unix:///nowhere/redis.sock", CHIP, _no_turn) as app,
+        app.connection_for_read() as connection,
+    ):
+        with pytest.raises(LookupError, match="enough"):
+            connection.ensure_connection(note, None)
+
+    assert pauses == pytest.approx([0.1, 0.2, 0.3])
