@@ -533,3 +533,16 @@ def test_users_are_charged_for_their_classifications(crops: CropStore, jobs: Job
 
     used = jobs.usage([JobKind.CLASSIFICATION])
     assert used == {"ada": {"classification": 0.5}, "grace": {"classification": 0.25}}
+
+
+def test_a_request_sent_again_because_its_answer_was_lost_is_taken_once(
+    crops: CropStore, jobs: JobStore, lease: Lease
+) -> None:
+    job, _ = accept(crops, [some_crops(2), some_crops(3)])
+
+    _, accepted = accept(crops, [some_crops(2), some_crops(3)], job=job)
+    entries = crops.claim(lease, {str(ADA): 100})
+
+    assert accepted.id == job.id
+    assert [(entry.part, entry.count) for entry in entries] == [(0, 2), (1, 3)]
+    assert jobs.get(job.id).state is JobState.RUNNING

@@ -4,6 +4,8 @@
 local id, lane, reply_to, deadline_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local key, digest, keep_s = ARGV[5], ARGV[6], ARGV[7]
 local most, crops, repeats, n_fields = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[13])
+-- Sent again because the answer was lost with the connection: the parts are in their lane already, or answered.
+if n_fields > 0 and redis.call('EXISTS', job_key(id)) == 1 then return {'new', id, ring(), ''} end
 local before = seen_before(key, digest)
 if before then return before end
 local user = user_of(lane)

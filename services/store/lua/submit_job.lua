@@ -1,6 +1,8 @@
 -- Records a long job. ARGV: id, user, idempotency key, digest, keep_s, most unfinished jobs, most of this user, most
 -- chip seconds of this user in a day ('' for no limit), half_life_s, credit_s, fields...
 local id, user, key, digest, keep_s, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+-- Sent again because the answer was lost with the connection: it is recorded already, and may have begun.
+if redis.call('EXISTS', job_key(id)) == 1 then return {'new', id, ring()} end
 local before = seen_before(key, digest)
 if before then return before end
 local own = redis.call('SCARD', long_of(user))
