@@ -1,9 +1,10 @@
 """A mark on disk that says which job is in its slice, so that a dead process can be told from its victim.
 
 The file outlives a killed process (not a power cut, after which nobody is to blame), costs no round trip, and is
-read once when the next worker starts.
+read once when the next worker starts. A worker that was replaced leaves its successor's mark as it is.
 """
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,31 +15,37 @@ class ExecutingMark:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._writer = secrets.token_hex(4)
 
     @contextmanager
     def executing(self, job_id: str) -> Iterator[None]:
         """Names the job while its slice runs; the name stays if the process dies in it."""
-        self._write(job_id)
+        mine = f"{job_id} {self._writer}"
+        self._write(mine)
         try:
             yield
         finally:
-            self._write("")
+            if self._text() == mine:
+                self._write("")
 
     def read(self) -> str:
         """The job the former process died in, or nothing."""
-        try:
-            return self._path.read_text("ascii", "replace").strip()
-        except OSError:
-            return ""
+        return self._text().partition(" ")[0]
 
     def clear(self) -> None:
         """Forgets the job, so that it is blamed for one death only."""
         self._write("")
 
-    def _write(self, job_id: str) -> None:
+    def _text(self) -> str:
+        try:
+            return self._path.read_text("ascii", "replace").strip()
+        except OSError:
+            return ""
+
+    def _write(self, text: str) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(job_id, "ascii")
+            self._path.write_text(text, "ascii")
         except OSError:
             # A full disk must not stop the work; at worst a killer job is found out later.
             return

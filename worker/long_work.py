@@ -187,13 +187,23 @@ class LongWork:
         self._record(job, {"type": event, "problem": problem_of(error)})
 
     def save_all(self) -> None:
-        """Keeps every job's state, before the process ends."""
-        for job_id, running in self._running.items():
-            try:
-                running.activity.save()
-                self._saves.flush(job_id)
-            except StorageError:
-                _log.exception("job %s: not saved", job_id)
+        """Keeps every job's state, before the process ends, unless another worker has taken them over."""
+        try:
+            for job_id, running in self._running.items():
+                self._save(running, job_id)
+        except LeaseLostError as error:
+            _log.warning("nothing is saved: %s", error.message)
+
+    def _save(self, running: _Running, job_id: str) -> None:
+        try:
+            self._jobs.confirm(self._lease)
+        except RedisUnavailableError as error:
+            _log.warning("job %s is saved without asking for the lease: %s", job_id, error.message)
+        try:
+            running.activity.save()
+            self._saves.flush(job_id)
+        except StorageError:
+            _log.exception("job %s: not saved", job_id)
 
     def _begin(self, job: Job) -> _Running:
         began = time.monotonic()
@@ -238,6 +248,7 @@ class LongWork:
     def _settle(self, running: _Running) -> None:
         job, activity, now = running.job, running.activity, time.monotonic()
         if activity.finished:
+            self._jobs.confirm(self._lease)
             with self._sheet.doing("saves"):
                 result = activity.complete()
             self._end(job, JobState.SUCCEEDED, result=result, progress=1.0, metrics=activity.metrics())
@@ -245,6 +256,7 @@ class LongWork:
             self._measure(running)
             return
         if now >= running.save_at:
+            self._jobs.confirm(self._lease)
             with self._sheet.doing("saves"):
                 activity.save()
             running.save_at = now + self._save_every_s
@@ -272,6 +284,7 @@ class LongWork:
 
     def _cancel(self, job: Job) -> None:
         running = self._running.get(job.id) or (self._begin(job) if job.started_at else None)
+        self._jobs.confirm(self._lease)
         part = running.activity.keep_part() if running else None
         self._end(job, JobState.CANCELLED, result=part)
 

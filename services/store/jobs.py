@@ -222,6 +222,14 @@ class JobStore:
             case state:
                 raise InvalidTransitionError(f"job {job.id} is {json.loads(state)}")
 
+    def confirm(self, lease: Lease) -> None:
+        """Does nothing while a worker holds its lease; asked before it writes files, which know no fence.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        self._connection.run("confirm_lease", lease.chip, lease.fence)
+
     def cancel(self, job_id: str) -> tuple[str, ...]:
         """Cancels a job, or asks its worker to; a finished one stays as it is. Returns the chips to wake.
 

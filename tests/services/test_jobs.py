@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.errors import InvalidTransitionError, JobNotFoundError
+from services.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError
 from services.jobs import TRANSITIONS, Job, JobKind, JobState, states_before, to_hash
-from services.store.chips import Lease
+from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
 from services.store.jobs import Idempotency, JobStore
 from tests.services.samples import PLENTY, a_job
@@ -246,3 +246,26 @@ def test_the_list_of_jobs_does_not_keep_those_that_have_expired(
     listed = {job_id for _, job_id in jobs.newest(before=None, count=PLENTY)}
     assert listed >= {job.id for job in kept}
     assert len(listed) < 220
+
+
+def test_a_job_sent_again_because_its_answer_was_lost_stays_as_it_has_become(
+    jobs: JobStore, lease: Lease
+) -> None:
+    job = a_job()
+    jobs.submit(job, Idempotency(), most=PLENTY)
+    jobs.change(job, lease=lease, allowed=[JobState.QUEUED], event={}, state=JobState.RUNNING)
+
+    accepted = jobs.submit(job, Idempotency(), most=PLENTY)
+
+    assert accepted.id == job.id
+    assert jobs.get(job.id).state is JobState.RUNNING
+
+
+def test_only_the_holder_of_the_lease_is_confirmed(jobs: JobStore, chips: ChipStore, lease: Lease) -> None:
+    jobs.confirm(lease)
+    chips.release(lease)
+    successor = chips.take(lease.chip, {"host": "second"})
+
+    with pytest.raises(LeaseLostError):
+        jobs.confirm(lease)
+    jobs.confirm(successor)

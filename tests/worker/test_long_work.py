@@ -453,3 +453,17 @@ def test_a_job_goes_on_where_it_was_after_redis_was_away(
         connection.close()
 
     assert (ended.state, steps, desk.taken_up) == (JobState.SUCCEEDED, [0, 1, 2, 3], [job.id])
+
+
+def test_a_worker_that_was_replaced_writes_no_file(desk: Desk, chips: ChipStore) -> None:
+    activity = Counting(steps=3)
+    activity.refusals = [AssertionError("it wrote a file")]
+    job = desk.submit(activity)
+    desk.slice(job, quantum_s=0.0)
+    chips.take(CHIP, a_holder("second"), dead=a_holder())
+
+    with pytest.raises(LeaseLostError):
+        desk.slice(job)
+    desk.long_work.save_all()
+
+    assert len(activity.refusals) == 1
