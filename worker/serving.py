@@ -3,12 +3,12 @@
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from services.errors import CheckpointDamagedError
+from services.errors import CheckpointDamagedError, ChipError
 from services.manifest import Manifest
 from services.models import ModelStore
 from worker.checkpoints import read_version, spec_of
@@ -16,6 +16,7 @@ from worker.chip import ChipSession
 from worker.learning.errors import LearningError
 from worker.learning.inference import Classifier
 
+DIGITS: Final = 10
 _MOST_LOADED: Final = 8
 _log = logging.getLogger(__name__)
 
@@ -38,11 +39,15 @@ class LoadedVersion:
     twin: Classifier
 
     def read(self, crops: npt.NDArray[np.uint8], repeats: int) -> Reading:
-        """What the chip reads in crops `(count, 784)`; equal scores go to the smaller digit."""
+        """What the chip reads in crops `(count, 784)`; equal scores go to the smaller digit.
+
+        Raises:
+            ChipError: the chip gave another number of readouts than was asked for.
+        """
         if repeats == 1:
-            scores = self.classifier.scores(crops)
+            scores = _checked(self.classifier.scores(crops), len(crops))
             return Reading(scores.argmax(axis=1).astype(np.uint8), scores, self.confidences(scores))
-        means = self.classifier.mean_scores(crops, repeats)
+        means = _checked(self.classifier.mean_scores(crops, repeats), len(crops))
         return Reading(
             means.argmax(axis=1).astype(np.uint8), np.rint(means).astype(np.int8), self.confidences(means)
         )
@@ -53,6 +58,20 @@ class LoadedVersion:
         logits -= logits.max(axis=1, keepdims=True)
         confidences: npt.NDArray[np.float32] = 1.0 / np.exp(logits).sum(axis=1, dtype=np.float32)
         return confidences
+
+
+_Scores = TypeVar("_Scores", npt.NDArray[np.int8], npt.NDArray[np.float32])
+
+
+def _checked(scores: _Scores, count: int) -> _Scores:
+    """The scores; a crop too few or too many would give each one behind it its neighbour's answer.
+
+    Raises:
+        ChipError: they are not (count, 10).
+    """
+    if scores.shape != (count, DIGITS):
+        raise ChipError(f"the chip gave scores of shape {scores.shape}; expected ({count}, {DIGITS})")
+    return scores
 
 
 class LoadedVersions:

@@ -1,17 +1,21 @@
 """Versions ready to classify: what they read in crops, once and several times."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from services.answers import CROP_BYTES
+from services.errors import ChipError
 from services.models import ModelStore
 from tests.services.samples import an_origin, some_crops
 from tests.worker.conftest import TINY
 from worker.checkpoints import pack_weights, shape_of
 from worker.chip import ChipSession
 from worker.emulator import perceptron as emulated
+from worker.learning.inference import Classifier
 from worker.serving import LoadedVersion, LoadedVersions
 
 NOISE_LSB = 4.0
@@ -79,3 +83,26 @@ def test_the_noise_of_scores_falls_with_the_number_of_readings(noisy_version: Lo
     # Rounding adds 1/12 LSB² to what averaging leaves.
     assert variance[4] == pytest.approx(variance[1] / 4, rel=0.25)
     assert variance[16] == pytest.approx(variance[1] / 16 + 1 / 12, rel=0.35)
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_a_chip_that_gives_another_number_of_readouts_has_failed(
+    version: LoadedVersion, repeats: int
+) -> None:
+    short = replace(version, classifier=_OneCropShort(version.classifier))
+
+    with pytest.raises(ChipError, match=r"scores of shape \(4, 10\); expected \(5, 10\)"):
+        short.read(_crops(5), repeats)
+
+
+class _OneCropShort(Classifier):
+    """What a chip that loses a vector makes of a network."""
+
+    def __init__(self, whole: Classifier) -> None:
+        self._whole = whole
+
+    def scores(self, crops: NDArray[np.uint8]) -> NDArray[np.int8]:
+        return self._whole.scores(crops[:-1])
+
+    def mean_scores(self, crops: NDArray[np.uint8], repeats: int) -> NDArray[np.float32]:
+        return self._whole.mean_scores(crops[:-1], repeats)
