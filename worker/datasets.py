@@ -1,6 +1,8 @@
 """The data sets this worker learns from, read once and kept."""
 
 import logging
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 from services.errors import DatasetMissingError
@@ -17,6 +19,25 @@ class Datasets:
         self._mnist = mnist
         self._download_to = download_to
         self._loaded: dict[str, Dataset] = {}
+        self._loading = threading.Lock()
+
+    def prepare(self) -> None:
+        """Sees to the data set that most trainings want.
+
+        A folder that was named is read at once, so that a wrong one is told at the door; without one, it is done in
+        the background, because crops need no data set and nothing else at the start takes as long.
+
+        Raises:
+            DatasetMissingError: the folder holds no MNIST.
+        """
+        if self._mnist is not None:
+            self.get("auto")
+        else:
+            threading.Thread(target=self._try_to_get, name="data set", daemon=True).start()
+
+    def _try_to_get(self) -> None:
+        with suppress(DatasetMissingError):  # the training that wants it says so
+            self.get("auto")
 
     def get(self, choice: DatasetChoice) -> Dataset:
         """A data set; `auto` is MNIST where it is found, else the digits inside scikit-learn, said aloud.
@@ -24,11 +45,12 @@ class Datasets:
         Raises:
             DatasetMissingError: it is not there or damaged.
         """
-        if choice not in self._loaded:
-            try:
-                dataset = load_dataset(choice, self._mnist, self._download_to)
-            except LearningError as error:
-                raise DatasetMissingError(str(error)) from None
-            _log.info("data set %s: %s", choice, dataset.note)
-            self._loaded[choice] = self._loaded.setdefault(dataset.name, dataset)
-        return self._loaded[choice]
+        with self._loading:
+            if choice not in self._loaded:
+                try:
+                    dataset = load_dataset(choice, self._mnist, self._download_to)
+                except LearningError as error:
+                    raise DatasetMissingError(str(error)) from None
+                _log.info("data set %s: %s", choice, dataset.note)
+                self._loaded[choice] = self._loaded.setdefault(dataset.name, dataset)
+            return self._loaded[choice]
