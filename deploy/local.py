@@ -45,12 +45,15 @@ class Local:
 
 
 @contextmanager
-def running(settings: Settings, *, use_redis: bool) -> Iterator[Local]:
+def running(
+    settings: Settings, *, use_redis: bool, commands: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[Local]:
     """The whole service, ready; everything is stopped when the context ends.
 
     Args:
         settings: of all processes.
         use_redis: use the Redis that the settings name, instead of one of our own.
+        commands: what is started beside Redis, by name; as a rule one worker and the API.
 
     Raises:
         HxserveError: a part does not start; the message says why.
@@ -69,14 +72,24 @@ def running(settings: Settings, *, use_redis: bool) -> Iterator[Local]:
             )
         environment = _environment(settings, redis_url, port)
         # Stopped in reverse: the API first, so that nothing more is accepted; then the worker, which saves.
-        for name in ("worker", "api"):
-            command = [sys.executable, "-m", name]
+        for name, command in (commands or processes_of()).items():
             processes[name] = Supervised(name, command, logs / f"{name}.log", environment=environment)
             stack.callback(processes[name].stop)
         url = f"http://{settings.host}:{port}"
         _wait_until_ready(url, processes)
         write_durably(data / "url", url.encode())
         yield Local(url, token, processes)
+
+
+def processes_of(*, standby: bool = False) -> dict[str, list[str]]:
+    """What a service is made of, in the order of starting.
+
+    With `standby` two workers share the chip; whichever ends is started again to stand by for the other.
+    """
+    worker, api = [sys.executable, "-m", "worker"], [sys.executable, "-m", "api"]
+    if not standby:
+        return {"worker": worker, "api": api}
+    return {"worker": [*worker, "--standby"], "standby": [*worker, "--standby"], "api": api}
 
 
 @contextmanager
@@ -133,10 +146,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         options = _parser().parse_args(arguments)
+        standby = vars(options).pop("standby")
         settings = load_settings(**vars(options))
         use_redis = options.redis_url is not None or "HXSERVE_REDIS_URL" in os.environ
         _say(f"hxserve starts; its data are in {settings.data_dir.resolve()}")
-        with running(settings, use_redis=use_redis) as local:
+        with running(settings, use_redis=use_redis, commands=processes_of(standby=standby)) as local:
             _say(f"hxserve is ready: {local.url}?token={local.token}")
             local.watch()
     except KeyboardInterrupt:
@@ -172,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--chip", choices=("emulator", "mock", "hxtorch", "auto"), help="what executes [mock]")
     add("--chip-id", help="the chip's name [chip-1]")
     add("--calibration", type=Path, help="calibration file for the chip")
+    add("--standby", action="store_true", help="a second worker that takes over when the first ends")
     add("--mnist", type=Path, help="folder that holds MNIST in torchvision's layout")
     return parser
 

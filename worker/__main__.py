@@ -1,9 +1,12 @@
 """`python -m worker`: the process that owns one chip. Everything it needs is chosen and closed here."""
 
+import argparse
 import logging
 import os
 import socket
 import sys
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -30,7 +33,7 @@ from worker.checkpoints import Saves
 from worker.chip import ChipSession, VirtualChoice, open_chip
 from worker.datasets import Datasets
 from worker.executing import ExecutingMark
-from worker.leasing import take_lease
+from worker.leasing import stand_by, take_lease
 from worker.long_work import LongWork
 from worker.metering import CostMeter
 from worker.presence import Presence
@@ -44,13 +47,14 @@ REFUSED_EXIT: Final = 1
 _log = logging.getLogger("worker")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the worker until it is told to stop; the exit status."""
+    options = _parser().parse_args(arguments)
     try:
         settings = load_settings()
         configure_logging(settings.log_level)
         logging.getLogger("celery").setLevel(logging.WARNING)
-        return _run(settings)
+        return _run(settings, standby=options.standby)
     except LeaseLostError as error:
         _log.error("%s", error.message)
         return REFUSED_EXIT
@@ -59,7 +63,19 @@ def main() -> int:
         return REFUSED_EXIT
 
 
-def _run(settings: Settings) -> int:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m worker", description="Own one chip and do its work; settings are HXSERVE_* variables."
+    )
+    parser.add_argument(
+        "--standby",
+        action="store_true",
+        help="wait, ready but without touching the chip, until the chip has no worker",
+    )
+    return parser
+
+
+def _run(settings: Settings, *, standby: bool) -> int:
     # A core is left to Redis and the API: a thread that waits for one would hold up all the others.
     torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 2) - 1))
     with ExitStack() as stack:
@@ -67,7 +83,33 @@ def _run(settings: Settings) -> int:
         connection = Connection(settings.redis_url, retries=0)
         stack.callback(connection.close)
         connection.check()
-        session = stack.enter_context(
+        datasets = Datasets(settings.mnist, settings.data_dir / "datasets")
+        datasets.prepare()
+        chips = ChipStore(connection, lease_s=settings.lease_s)
+        lease = (
+            stand_by(chips, settings.chip_id)
+            if standby
+            else take_lease(chips, settings.chip_id, lease_s=settings.lease_s)
+        )
+        stack.callback(_release, chips, lease)
+        session = _open_chip(settings, chips, lease, stack)
+        return _serve(settings, connection, chips, lease, session, datasets, stack)
+
+
+def _open_chip(settings: Settings, chips: ChipStore, lease: Lease, stack: ExitStack) -> ChipSession:
+    """The chip, which only the holder of its lease touches; the lease is kept however long opening takes."""
+    presence = Presence(
+        lease,
+        chips,
+        lambda: {"ready": False},
+        wake=_do_nothing,
+        last_turn=time.monotonic,
+        care_is_due=_never,
+        lease_s=settings.lease_s,
+    )
+    presence.start()
+    try:
+        return stack.enter_context(
             open_chip(
                 settings.chip,
                 settings.chip_id,
@@ -82,12 +124,8 @@ def _run(settings: Settings) -> int:
                 canary_limit=settings.canary_limit,
             )
         )
-        datasets = Datasets(settings.mnist, settings.data_dir / "datasets")
-        datasets.get("auto")
-        chips = ChipStore(connection, lease_s=settings.lease_s)
-        lease = take_lease(chips, settings.chip_id, lease_s=settings.lease_s)
-        stack.callback(_release, chips, lease)
-        return _serve(settings, connection, chips, lease, session, datasets, stack)
+    finally:
+        presence.stop()
 
 
 def _serve(
@@ -192,6 +230,14 @@ def _serve(
     )
     worker.start()
     return int(worker.exitcode or 0)
+
+
+def _do_nothing() -> None:
+    """What opening a chip does about wake-ups."""
+
+
+def _never() -> bool:
+    return False
 
 
 def _release(chips: ChipStore, lease: Lease) -> None:

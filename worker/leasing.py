@@ -1,11 +1,11 @@
-"""Taking the chip's lease at start, from a dead predecessor at once, from a silent one when it has run out."""
+"""Taking the chip's lease: from a dead predecessor at once, from a silent one when it has run out."""
 
 import logging
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from services.errors import LeaseHeldError
+from services.errors import LeaseHeldError, RedisUnavailableError
 from services.store.chips import ChipStore, Lease
 from worker.holder import is_dead, this_process
 
@@ -22,14 +22,33 @@ def take_lease(chips: ChipStore, chip: str, *, lease_s: float) -> Lease:
     until = time.monotonic() + 1.5 * lease_s
     while True:
         holder = chips.record(chip).holder
-        dead = holder if holder and is_dead(holder) else None
         try:
-            return chips.take(chip, this_process(), dead=dead)
+            return _try_to_take(chips, chip, holder)
         except LeaseHeldError:
             if time.monotonic() > until or (holder and _lives_here(holder)):
                 raise
             _log.info("chip %s is held; waiting whether its worker still lives", chip)
             time.sleep(_LOOK_EVERY_S)
+
+
+def stand_by(chips: ChipStore, chip: str) -> Lease:
+    """The lease of a chip, as soon as nobody holds it; until then this waits, however long, through Redis' restarts."""
+    is_waiting = False
+    while True:
+        try:
+            return _try_to_take(chips, chip, chips.record(chip).holder)
+        except LeaseHeldError:
+            if not is_waiting:
+                _log.info("standing by for chip %s", chip)
+            is_waiting = True
+        except RedisUnavailableError as error:
+            _log.warning("standing by is interrupted: %s", error.message)
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _try_to_take(chips: ChipStore, chip: str, holder: Mapping[str, Any] | None) -> Lease:
+    dead = holder if holder and is_dead(holder) else None
+    return chips.take(chip, this_process(), dead=dead)
 
 
 def _lives_here(holder: Mapping[str, Any]) -> bool:

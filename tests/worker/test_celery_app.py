@@ -47,8 +47,8 @@ def test_redis_is_looked_for_again_within_a_second_and_not_ever_more_seldom() ->
     with (
         create_app("unix:///nowhere/redis.sock", CHIP, _no_turn) as app,
         app.connection_for_read() as connection,
+        pytest.raises(LookupError, match="enough"),
     ):
-        with pytest.raises(LookupError, match="enough"):
-            connection.ensure_connection(note, None)
+        connection.ensure_connection(note, None)
 
     assert pauses == pytest.approx([0.1, 0.2, 0.3])

@@ -4,15 +4,18 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from deploy.redis_server import redis_server, wait_until_it_answers
 from services.errors import LeaseHeldError
-from services.store.chips import ChipStore
+from services.store.chips import ChipStore, Lease
+from services.store.connection import Connection
 from tests.services.samples import CHIP, a_holder
 from worker.holder import is_dead, this_process
-from worker.leasing import take_lease
+from worker.leasing import stand_by, take_lease
 
 
 def _ended_process() -> dict[str, object]:
@@ -114,3 +117,51 @@ def test_a_chip_of_a_worker_elsewhere_that_renews_no_more_is_taken_when_its_leas
     lease = take_lease(chips, CHIP, lease_s=10)
 
     assert lease.fence == former.fence + 1
+
+
+@pytest.mark.timeout(30)
+def test_who_stands_by_waits_for_a_living_worker_and_takes_over_when_it_lets_go(chips: ChipStore) -> None:
+    former = chips.take(CHIP, this_process())
+    taken: list[Lease] = []
+    standby = threading.Thread(target=lambda: taken.append(stand_by(chips, CHIP)))
+    standby.start()
+    standby.join(0.5)
+    taken_before = list(taken)
+
+    chips.release(former)
+    standby.join()
+
+    assert taken_before == []
+    assert [lease.fence for lease in taken] == [former.fence + 1]
+
+
+@pytest.mark.timeout(30)
+def test_who_stands_by_takes_over_from_a_dead_worker_at_once(chips: ChipStore) -> None:
+    former = chips.take(CHIP, _ended_process())
+
+    lease = stand_by(chips, CHIP)
+
+    assert lease.fence == former.fence + 1
+
+
+@pytest.mark.timeout(60)
+def test_who_stands_by_does_so_while_redis_is_away(short_folder: Path) -> None:
+    with redis_server(short_folder, short_folder / "redis.log") as (url, redis):
+        connection = Connection(url, retries=0)
+        chips = ChipStore(connection, lease_s=60)
+        chips.take(CHIP, this_process())
+        taken: list[Lease] = []
+        standby = threading.Thread(target=lambda: taken.append(stand_by(chips, CHIP)))
+        standby.start()
+        redis.stop()
+        standby.join(0.5)
+        is_waiting = standby.is_alive()
+
+        redis.revive()
+        wait_until_it_answers(redis, url)
+        connection.client.delete(f"hx:chip:{CHIP}:lease")
+        standby.join()
+        connection.close()
+
+    assert is_waiting
+    assert len(taken) == 1
