@@ -11,6 +11,7 @@ from services.classification import Classifications
 from services.inspection import Inspections
 from services.maintenance import Maintenance
 from services.models import ModelStore
+from services.registry import Registry
 from services.scheduling import Policy
 from services.settings import Settings
 from services.store.chips import ChipStore
@@ -36,6 +37,7 @@ class Application:
     jobs: JobStore
     chips: ChipStore
     models: ModelStore
+    registry: Registry
     series: SeriesStore
     users: UserStore
     listener: Listener
@@ -53,12 +55,13 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     listener = Listener(connection)
     jobs = JobStore(connection, keep_jobs_s=settings.keep_jobs_s)
     models = ModelStore(settings.models_dir)
+    registry = Registry(models)
     crops = CropStore(
         connection, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
     )
     sender = CropSender(crops, listener.reply_to, wake_up)
     classifications = Classifications(
-        crops, jobs, models, listener, sender, wake_up, max_crops=settings.max_crops_per_request
+        crops, jobs, registry, listener, sender, wake_up, max_crops=settings.max_crops_per_request
     )
     chips = ChipStore(connection, lease_s=settings.lease_s)
     policy = Policy(quantum_s=settings.quantum_s, long_work_share=settings.long_work_share)
@@ -72,10 +75,11 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             jobs=jobs,
             chips=chips,
             models=models,
+            registry=registry,
             series=SeriesStore(connection),
             users=UserStore(connection),
             listener=listener,
-            submissions=Submissions(jobs, models, chips, wake_up, max_queued_jobs=settings.max_queued_jobs),
+            submissions=Submissions(jobs, registry, chips, wake_up, max_queued_jobs=settings.max_queued_jobs),
             classifications=classifications,
             maintenance=Maintenance(chips, wake_up),
             inspections=Inspections(jobs, classifications, listener, waiting),

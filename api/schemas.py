@@ -154,11 +154,17 @@ class ClassifyAnswer(Schema):
 
 
 class ModelSummary(Schema):
-    """A model with its versions and aliases."""
+    """A model with those of its versions and aliases that one may use.
+
+    `shared` says that everyone may use all versions, `shared_versions` are those that everyone may use one by one.
+    """
 
     name: str
+    owner: Annotated[str | None, Field(description="Null when it is the service's.")]
     versions: list[str]
     aliases: dict[str, str]
+    shared: bool
+    shared_versions: list[str]
 
 
 class ModelsAnswer(Schema):
@@ -175,10 +181,13 @@ class DamagedVersion(Schema):
 
 
 class ModelAnswer(Schema):
-    """A model with the manifests of its versions, oldest first."""
+    """A model with the manifests of its versions, oldest first; the rest as in the list."""
 
     name: str
+    owner: str | None
     aliases: dict[str, str]
+    shared: bool
+    shared_versions: list[str]
     versions: list[Manifest | DamagedVersion]
 
 

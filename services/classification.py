@@ -14,7 +14,7 @@ from services.errors import (
     error_of,
 )
 from services.jobs import Job, JobKind, JobState
-from services.models import ModelStore
+from services.registry import Registry
 from services.store.crops import NO_KEY, CropStore, Lane, Parcel
 from services.store.jobs import Idempotency, JobStore
 from services.store.listener import Listener, Reply
@@ -66,7 +66,7 @@ class Classifications:
         self,
         crops: CropStore,
         jobs: JobStore,
-        models: ModelStore,
+        registry: Registry,
         listener: Listener,
         sender: CropSender,
         wake_up: WakeUp,
@@ -75,7 +75,7 @@ class Classifications:
     ) -> None:
         self._crops = crops
         self._jobs = jobs
-        self._models = models
+        self._registry = registry
         self._listener = listener
         self._sender = sender
         self._wake_up = wake_up
@@ -97,14 +97,14 @@ class Classifications:
             raise TooLargeError(
                 f"{request.count} crops are too many; send at most {self._max_crops} per request"
             )
-        version = self._models.resolve(request.model, request.version)
+        found = self._registry.find(request.user, request.model, request.version)
         job = new_job(
             JobKind.CLASSIFICATION,
             request.user,
-            request.model,
-            {"version": version, "crops": request.count, "repeats": request.repeats},
+            found.model,
+            {"version": found.version, "crops": request.count, "repeats": request.repeats},
         )
-        lane = Lane(request.model, version, request.user.name)
+        lane = Lane(found.model, found.version, request.user.name)
         parts = list(_divide(request.crops))
         recorded = len(parts) > 1 or request.wait_s <= 0 or bool(request.idempotency.key)
         deadline_at = time.time() + request.deadline_s if request.deadline_s else None

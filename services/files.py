@@ -2,7 +2,11 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from services.errors import StorageError
 
 
 def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -31,3 +35,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns what the file system refuses into our error."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written ({os.strerror(error.errno or 0)}); free disk space or mend permissions"
+        ) from error

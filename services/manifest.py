@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.names import Name
+from services.names import ModelName
 
 
 class NetworkShape(BaseModel):
@@ -29,7 +29,7 @@ class Origin(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Name
+    name: ModelName
     user: str
     job: str
     network: NetworkShape

@@ -3,6 +3,7 @@
 models/<name>/<version>/weights.safetensors    the weights
 models/<name>/<version>/manifest.json          what they are
 models/<name>/aliases/<alias>                  a version's number
+models/<name>/shared/...                       what others may see of it: services/sharing.py
 models/<name>/.deleted/<version>               so that a number never means two things
 """
 
@@ -12,8 +13,8 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -25,11 +26,10 @@ from services.errors import (
     ConflictError,
     InvalidInputError,
     ModelNotFoundError,
-    StorageError,
 )
-from services.files import sync_folder, write_durably
+from services.files import storage_errors, sync_folder, write_durably
 from services.manifest import Manifest, Origin
-from services.names import is_alias, is_name
+from services.names import is_alias, is_model_name, is_name
 from services.params import explain
 
 LATEST: Final = "latest"
@@ -45,22 +45,31 @@ class ModelStore:
         self._root = str(folder)
         self._meanings: dict[str, tuple[tuple[int, int], str]] = {}
 
+    @property
+    def folder(self) -> Path:
+        """Where the models are."""
+        return self._folder
+
     def names(self) -> list[str]:
         """Models that have a version, by name."""
         if not self._folder.is_dir():
             return []
         return sorted(
-            path.name for path in self._folder.iterdir() if is_name(path.name) and self.versions(path.name)
+            path.name
+            for path in self._folder.iterdir()
+            if is_model_name(path.name) and self.versions(path.name)
         )
 
     def versions(self, name: str) -> list[str]:
         """Version numbers of a model, oldest first; none when there is no such model."""
-        return [str(number) for number in sorted(_numbers(self._folder / name))] if is_name(name) else []
+        return (
+            [str(number) for number in sorted(_numbers(self._folder / name))] if is_model_name(name) else []
+        )
 
     def aliases(self, name: str) -> dict[str, str]:
         """Versions by alias."""
         folder = self._folder / name / "aliases"
-        if not is_name(name) or not folder.is_dir():
+        if not is_model_name(name) or not folder.is_dir():
             return {}
         return {
             path.name: path.read_text("ascii").strip()
@@ -68,30 +77,34 @@ class ModelStore:
             if not path.name.startswith(".")
         }
 
-    def resolve(self, name: str, version_or_alias: str) -> str:
-        """The version number that a number or an alias means now; asked for every request, so without `Path`.
+    def find(self, name: str, version_or_alias: str) -> str | None:
+        """The version number that a number or an alias means now; None when there is no such version.
 
-        Raises:
-            ModelNotFoundError: there is no such model, version or alias.
+        Asked for every request, so without `Path`.
         """
-        if not is_name(name) or not is_name(version_or_alias):
-            raise ModelNotFoundError(f"{name!r} with {version_or_alias!r} cannot be a model and its version")
+        if not is_model_name(name) or not is_name(version_or_alias):
+            return None
         version = version_or_alias
         if not version.isdecimal():
             try:
                 version = self._meaning_of(f"{self._root}/{name}/aliases/{version}")
             except OSError:
-                version = ""
-        if version and os.path.isfile(f"{self._root}/{name}/{version}/{_MANIFEST}"):  # noqa: PTH113 see above
-            return version
-        present = self.versions(name)
-        if not present:
-            known = ", ".join(self.names()) or "none yet; submit a training first"
-            raise ModelNotFoundError(f"there is no model {name!r}; there are: {known}")
-        known = ", ".join([*present, *self.aliases(name)])
-        raise ModelNotFoundError(
-            f"model {name!r} has no version or alias {version_or_alias!r}; it has: {known}"
-        )
+                return None
+        there = os.path.isfile(f"{self._root}/{name}/{version}/{_MANIFEST}")  # noqa: PTH113 see above
+        return version if there else None
+
+    def resolve(self, name: str, version_or_alias: str) -> str:
+        """The version number that a number or an alias means now.
+
+        Raises:
+            ModelNotFoundError: there is no such model, version or alias.
+        """
+        version = self.find(name, version_or_alias)
+        if version is None:
+            raise version_not_found(
+                name, version_or_alias, self.versions(name), self.aliases(name), self.names()
+            )
+        return version
 
     def _meaning_of(self, alias: str) -> str:
         """The version an alias's file names, read again only when the file is another one.
@@ -167,7 +180,7 @@ class ModelStore:
                 self._let_latest_mean(published)
                 return published
         folder = self._folder / origin.name
-        with _storage_errors(folder):
+        with storage_errors(folder):
             (folder / "aliases").mkdir(parents=True, exist_ok=True)
             first = max(_numbers(folder) | _numbers(folder / ".deleted"), default=0) + 1
             manifest = next(filter(None, (_publish_as(n, folder, origin, weights) for n in count(first))))
@@ -193,7 +206,7 @@ class ModelStore:
             )
         self.manifest(name, version)
         path = self._folder / name / "aliases" / alias
-        with _storage_errors(path):
+        with storage_errors(path):
             write_durably(path, version.encode())
 
     def delete_alias(self, name: str, alias: str) -> None:
@@ -235,7 +248,7 @@ class ModelStore:
                 f"{name}@{version} is what {', '.join(holding)} means; move or delete the alias first"
             )
         folder = self._folder / name
-        with _storage_errors(folder):
+        with storage_errors(folder):
             if aliases.get(LATEST) == version:
                 left = (m for m in self._readable(name) if m.version != version and not m.partial)
                 newest = next(left, None)
@@ -254,6 +267,23 @@ class ModelStore:
         for version in reversed(self.versions(name)):
             with suppress(CheckpointDamagedError, ModelNotFoundError):
                 yield self.manifest(name, version)
+
+
+def version_not_found(
+    name: str,
+    version_or_alias: str,
+    versions: Collection[str],
+    aliases: Collection[str],
+    names: Collection[str],
+) -> ModelNotFoundError:
+    """What is said of a version that is not there; `versions`, `aliases` and `names` may be told to who asks."""
+    if not is_model_name(name) or not is_name(version_or_alias):
+        return ModelNotFoundError(f"{name!r} with {version_or_alias!r} cannot be a model and its version")
+    if not versions:
+        known = ", ".join(names) or "none yet; submit a training first"
+        return ModelNotFoundError(f"there is no model {name!r}; there are: {known}")
+    known = ", ".join([*versions, *aliases])
+    return ModelNotFoundError(f"model {name!r} has no version or alias {version_or_alias!r}; it has: {known}")
 
 
 def _publish_as(number: int, folder: Path, origin: Origin, weights: bytes) -> Manifest | None:
@@ -285,13 +315,3 @@ def _numbers(folder: Path) -> set[int]:
     if not folder.is_dir():
         return set()
     return {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
-
-
-@contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written ({os.strerror(error.errno or 0)}); free disk space or mend permissions"
-        ) from error

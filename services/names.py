@@ -9,7 +9,15 @@ NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 """Lower-case letters, digits, dot, underscore and hyphen; no separator, so a name never leaves its folder."""
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-_NAME: Final = re.compile(NAME_PATTERN.strip("^$"))
+
+OWNER_SEPARATOR: Final = "~"
+_ONE_NAME: Final = NAME_PATTERN.strip("^$")
+MODEL_PATTERN: Final = f"^({_ONE_NAME}{OWNER_SEPARATOR})?{_ONE_NAME}$"
+"""A name, behind the owner's when it is a user's model and not one of the service: `ada~digits`."""
+
+ModelName = Annotated[str, StringConstraints(pattern=MODEL_PATTERN)]
+_NAME: Final = re.compile(_ONE_NAME)
+_MODEL: Final = re.compile(MODEL_PATTERN.strip("^$"))
 _ALIAS: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 
@@ -21,3 +29,19 @@ def is_alias(text: str) -> bool:
 def is_name(text: str) -> bool:
     """Whether this can be a name."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_model_name(text: str) -> bool:
+    """Whether this can be the name of a model."""
+    return _MODEL.fullmatch(text) is not None
+
+
+def owner_of(model: str) -> str | None:
+    """The user a model belongs to; None when it is the service's."""
+    owner, separator, _ = model.partition(OWNER_SEPARATOR)
+    return owner if separator else None
+
+
+def model_of(owner: str, name: str) -> str:
+    """The name of a user's model in full."""
+    return f"{owner}{OWNER_SEPARATOR}{name}"

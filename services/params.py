@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from services.errors import InvalidInputError
 from services.jobs import JobKind
-from services.names import Name
+from services.names import ModelName, Name
 
 HiddenSize = Annotated[int, Field(ge=1, le=1024)]
 NumSends = Annotated[int, Field(ge=1, le=64)]
@@ -104,8 +104,11 @@ class JobRequest(BaseModel):
 
     kind: Annotated[Literal["training", "evaluation", "calibration"], Field(description="What to do.")]
     model: Annotated[
-        Name | None,
-        Field(description="The model's name; a training makes it if it is new. A calibration has none."),
+        ModelName | None,
+        Field(
+            description="The model's name; a training makes it if it is new. A calibration has none. Another user's "
+            "is `<owner>~<name>`."
+        ),
     ] = None
     params: Annotated[
         dict[str, Any],

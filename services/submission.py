@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from services.errors import ForbiddenError, InvalidInputError, NotFoundError
 from services.jobs import Job, JobKind, JobState
-from services.models import ModelStore
 from services.params import CalibrationParams, EvaluationParams, JobRequest, TrainingParams
+from services.registry import Registry
 from services.store.chips import ChipStore
 from services.store.jobs import Idempotency, JobStore, job_not_found
 from services.users import User
@@ -67,14 +67,14 @@ class Submissions:
     def __init__(
         self,
         jobs: JobStore,
-        models: ModelStore,
+        registry: Registry,
         chips: ChipStore,
         wake_up: WakeUp,
         *,
         max_queued_jobs: int,
     ) -> None:
         self._jobs = jobs
-        self._models = models
+        self._registry = registry
         self._chips = chips
         self._wake_up = wake_up
         self._max_queued_jobs = max_queued_jobs
@@ -84,7 +84,7 @@ class Submissions:
 
         Raises:
             InvalidInputError: the options are not those of the kind.
-            ForbiddenError: a calibration is asked for by a plain user.
+            ForbiddenError: a plain user asks for a calibration, or for a training of another's model.
             ModelNotFoundError: the version to evaluate or to start from does not exist.
             NotFoundError: the chip to calibrate does not exist.
             IdempotencyConflictError: the key was used for another request.
@@ -96,19 +96,22 @@ class Submissions:
             raise ForbiddenError(
                 "only an admin may have a chip calibrated: it goes before everybody's long work"
             )
+        model = request.model or ""
         if isinstance(params, EvaluationParams):
-            version = self._models.resolve(request.model or "", params.version)
-            params = params.model_copy(update={"version": version})
-        if isinstance(params, TrainingParams) and params.start_from is not None:
-            parent = self._models.resolve(request.model or "", params.start_from)
-            params = params.model_copy(update={"start_from": parent})
+            found = self._registry.find(user, model, params.version)
+            model, params = found.model, params.model_copy(update={"version": found.version})
+        if isinstance(params, TrainingParams):
+            model = self._registry.to_train(user, model)
+            if params.start_from is not None:
+                parent = self._registry.find(user, model, params.start_from)
+                params = params.model_copy(update={"start_from": parent.version})
         if isinstance(params, CalibrationParams) and params.chip is not None:
             known = [record.chip for record in self._chips.records()]
             if params.chip not in known:
                 raise NotFoundError(
                     f"there is no chip {params.chip!r}; there are: {', '.join(known) or 'none'}"
                 )
-        job = new_job(JobKind(request.kind), user, request.model or "", params.model_dump())
+        job = new_job(JobKind(request.kind), user, model, params.model_dump())
         body = json.dumps(request.model_dump(), sort_keys=True).encode()
         accepted = self._jobs.submit(
             job, bind_key(user, key, body), most=self._max_queued_jobs, quotas=user.quotas

@@ -18,7 +18,18 @@ def test_an_empty_registry_lists_no_models(client: FlaskClient) -> None:
 def test_models_are_listed_with_versions_and_aliases(client: FlaskClient) -> None:
     listed = client.get("/v1/models").get_json()
 
-    assert listed == {"models": [{"name": "digits", "versions": ["1", "2"], "aliases": {"latest": "2"}}]}
+    assert listed == {
+        "models": [
+            {
+                "name": "digits",
+                "owner": None,
+                "versions": ["1", "2"],
+                "aliases": {"latest": "2"},
+                "shared": True,
+                "shared_versions": [],
+            }
+        ]
+    }
 
 
 @pytest.mark.usefixtures("models")

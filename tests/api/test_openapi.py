@@ -14,7 +14,7 @@ from services.models import ModelStore
 from services.store.connection import Connection
 from tests.api.requests import CLASSIFY, TOKEN
 from tests.services.chip import Chip
-from tests.services.samples import some_crops
+from tests.services.samples import an_origin, some_crops
 
 UNDOCUMENTED = {"/openapi.json", "/docs", "/"}
 TRAINING = {"kind": "training", "model": "digits"}
@@ -134,6 +134,14 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("PUT", f"{aliases}/production", {"json": {}}),
         ("PUT", f"{aliases}/production", {"data": "x", "content_type": "text/plain"}),
         ("PUT", f"{aliases}/production", {"json": {"version": "9"}}),
+        ("PUT", "/v1/models/ada~letters/share", {}),
+        ("PUT", "/v1/models/digits/share", {}),
+        ("PUT", "/v1/models/nothing/share", {}),
+        ("DELETE", "/v1/models/ada~letters/versions/1/share", {}),
+        ("DELETE", "/v1/models/ada~letters/share", {}),
+        ("PUT", "/v1/models/ada~letters/versions/1/share", {}),
+        ("PUT", "/v1/models/ada~letters/versions/9/share", {}),
+        ("DELETE", "/v1/models/ada~letters/versions/1/share", {}),
         ("DELETE", f"{versions}/1", {}),
         ("DELETE", f"{aliases}/production", {}),
         ("DELETE", f"{aliases}/production", {}),
@@ -169,8 +177,9 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def test_every_route_answers_as_documented(
-    app: Flask, client: FlaskClient, document: dict[str, Any], chip: Chip
+    app: Flask, client: FlaskClient, document: dict[str, Any], chip: Chip, models: ModelStore
 ) -> None:
+    models.publish(an_origin(name="ada~letters"), b"weights")
     job_id = client.post("/v1/jobs", json=TRAINING).get_json()["id"]
     answered = set()
 

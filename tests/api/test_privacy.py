@@ -1,16 +1,19 @@
 """What belongs to one user is, for every other, as if it were not there."""
 
 import itertools
+import re
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from services.accounts import Role
+from services.models import ModelStore
 from tests.api.requests import CLASSIFY, RAW, Enter, refused
 from tests.services.chip import Chip
-from tests.services.samples import some_crops
+from tests.services.samples import an_origin, some_crops
 
 TRAINING = {"kind": "training", "model": "digits"}
 OF_A_JOB = [
@@ -142,3 +145,109 @@ def test_a_calibration_goes_before_everybodys_work_and_is_for_admins(enter: Ente
     refused(enter("ada").post("/v1/jobs", json={"kind": "calibration"}), 403, "forbidden")
 
     assert enter("root", Role.ADMIN).post("/v1/jobs", json={"kind": "calibration"}).status_code == 202
+
+
+NO_BODY: dict[str, Any] = {}
+BODY_OF: dict[str, dict[str, Any]] = {
+    "/v1/jobs": {"json": {"kind": "evaluation", "model": "ada~letters"}},
+    "/v1/models/<name>/classify": {"data": some_crops(1), "content_type": RAW},
+    "/v1/models/<name>/versions/<version>/classify": {"data": some_crops(1), "content_type": RAW},
+    "/v1/models/<name>/aliases/<alias>": {"json": {"version": "1"}},
+    "/v1/users/<name>": {"json": {"disabled": True}},
+    "/v1/users/<name>/tokens": {"json": {}},
+}
+OF_EVERYBODY = {"chip", "series"}
+"""Parts of paths that name nothing of a user's."""
+
+
+def _with_ids(app: Flask, ids: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Every method and route whose path names something of a user's: method, rule, and path with these ids."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        if set(rule.arguments) - OF_EVERYBODY:
+            kind = rule.rule.split("/")[2]
+            path = re.sub(r"<(\w+)>", lambda m: ids.get(f"{kind}.{m[1]}", ids.get(m[1], "?")), rule.rule)  # noqa: B023
+            methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+            found += [(method, rule.rule, path) for method in methods]
+    return found
+
+
+@pytest.fixture
+def letters(models: ModelStore) -> None:
+    """A private model of ada's, with an alias."""
+    models.publish(an_origin(name="ada~letters", job="c"), b"weights")
+    models.set_alias("ada~letters", "best", "1")
+
+
+def _ids(job_id: str, model: str) -> dict[str, str]:
+    return {
+        "job_id": job_id,
+        "models.name": model,
+        "users.name": "ada",
+        "version": "1",
+        "alias": "best",
+        "token_id": "0123456789ab",
+    }
+
+
+@pytest.mark.usefixtures("letters", "chip")
+def test_no_route_lets_one_user_at_anothers_things(app: Flask, enter: Enter) -> None:
+    ada, grace = enter("ada"), enter("grace")
+    job_id = _id(ada.post("/v1/jobs", json=TRAINING))
+    before = ada.get("/v1/models/letters").get_json()
+    routes = _with_ids(app, _ids(job_id, "ada~letters"))
+
+    answers = {}
+    for method, rule, path in routes:
+        with grace.open(path, method=method, **BODY_OF.get(rule, NO_BODY)) as response:
+            answers[method, rule] = response.status_code
+
+    assert len(answers) > 20
+    assert "/v1/models/<name>/versions/<version>/weights" in {rule for _, rule in answers}
+    wrong = {
+        route: status
+        for route, status in answers.items()
+        if status != (403 if route[1].startswith("/v1/users") else 404)
+    }
+    assert wrong == {}
+    assert ada.get("/v1/models/letters").get_json() == before
+    assert ada.get(f"/v1/jobs/{job_id}").get_json()["revision"] == 1
+
+
+@pytest.mark.usefixtures("letters", "chip")
+def test_the_same_routes_let_the_owner_in(app: Flask, enter: Enter) -> None:
+    ada = enter("ada")
+    job_id = _id(ada.post("/v1/jobs", json=TRAINING))
+
+    for name in ("letters", "ada~letters"):
+        reading = [
+            (rule, path)
+            for method, rule, path in _with_ids(app, _ids(job_id, name))
+            if (method == "GET" and not path.startswith("/v1/users") and not path.endswith("/events"))
+            or path.endswith("/classify")
+        ]
+        for rule, path in reading:
+            method = "POST" if path.endswith("/classify") else "GET"
+            with ada.open(path, method=method, **BODY_OF.get(rule, NO_BODY)) as response:
+                assert response.status_code == 200, path
+
+
+@pytest.mark.usefixtures("letters", "chip")
+def test_a_private_model_cannot_be_told_from_a_missing_one(app: Flask, enter: Enter) -> None:
+    grace = enter("grace")
+    private, missing = (_with_ids(app, _ids("x", name)) for name in ("ada~letters", "ada~nothing"))
+
+    for (method, rule, seen), (_, _, unseen) in zip(private, missing, strict=True):
+        if not rule.startswith("/v1/models"):
+            continue
+        answers = [grace.open(path, method=method, **BODY_OF.get(rule, NO_BODY)) for path in (seen, unseen)]
+        texts = [
+            re.sub("letters|nothing", "?", answer.get_data(as_text=True)).replace("ada~?", "?")
+            for answer in answers
+        ]
+        assert texts[0] == texts[1]
+    evaluations = [
+        grace.post("/v1/jobs", json={"kind": "evaluation", "model": f"ada~{name}"}).get_json()["detail"]
+        for name in ("letters", "nothing")
+    ]
+    assert evaluations[0].replace("letters", "nothing") == evaluations[1]

@@ -1,0 +1,61 @@
+"""Which models their owners share with everyone: marks in the models' folders.
+
+models/<name>/shared/all          every version, also those to come
+models/<name>/shared/<version>    this version
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from services.files import storage_errors, write_durably
+
+_ALL: Final = "all"
+
+
+class Shares:
+    """The marks of all models."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._root = str(folder)
+
+    def has(self, name: str, version: str) -> bool:
+        """Whether a version is shared; asked for every request for another's model, so without `Path`."""
+        marks = f"{self._root}/{name}/shared"
+        return os.path.exists(f"{marks}/{_ALL}") or os.path.exists(f"{marks}/{version}")  # noqa: PTH110 see above
+
+    def has_all(self, name: str) -> bool:
+        """Whether a model is shared with all its versions."""
+        return self._mark(name, _ALL).exists()
+
+    def versions(self, name: str) -> list[str]:
+        """Versions that are shared one by one, oldest first."""
+        folder = self._folder / name / "shared"
+        marked = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted((mark for mark in marked if mark.isdecimal()), key=int)
+
+    def add(self, name: str, version: str | None) -> None:
+        """Shares a version, or all.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        mark = self._mark(name, version or _ALL)
+        with storage_errors(mark):
+            mark.parent.mkdir(exist_ok=True)
+            write_durably(mark, b"")
+
+    def remove(self, name: str, version: str | None) -> None:
+        """Shares a version no more, or nothing.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        marks = [version] if version else [_ALL, *self.versions(name)]
+        for mark in (self._mark(name, mark) for mark in marks):
+            with storage_errors(mark):
+                mark.unlink(missing_ok=True)
+
+    def _mark(self, name: str, mark: str) -> Path:
+        return self._folder / name / "shared" / mark
