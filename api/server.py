@@ -4,7 +4,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from email.message import Message
 from http import HTTPStatus
 from typing import Any, Final
@@ -108,18 +108,13 @@ class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc] # gevent ships n
             return ""
         if self._failure is not None:
             raise self._failure
-        with self._idle():
-            line: str = super().read_requestline()
-        return line
-
-    @contextmanager
-    def _idle(self) -> Iterator[None]:
         self.server.idle[self.socket] = None
         try:
             with _at_most(self.server.silence_s):
-                yield
+                line: str = super().read_requestline()
         finally:
             self.server.idle.pop(self.socket, None)
+        return line
 
     def MessageClass(self, lines: Lines, *args: Any) -> Message:  # noqa: N802 gevent's name
         """The headers of a request."""
@@ -155,10 +150,10 @@ class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc] # gevent ships n
 
         An address that is too long is refused like all that is malformed.
         """
-        head = self._peek_head()
+        head, more = self._peek_head()
         call = self.server.repeated.find(head) if head else None
         if call is not None and not self.server.stopping.is_set():
-            return self._answer_again(head, call)
+            return self._answer_again(head, call, is_here=more >= call.length)
         outcome = super().handle_one_request()
         if head and outcome is True and self.code == HTTPStatus.OK:
             self.server.repeated.learn(head, self.environ)
@@ -166,26 +161,41 @@ class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc] # gevent ships n
             return _refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long; send at most 8 kB")
         return outcome
 
-    def _peek_head(self) -> bytes:
-        """The head of the next request, left where it is; empty if it is not plainly there."""
-        if self.server.repeated is None or self.server.stopping.is_set():
-            return b""
-        with self._idle():
-            try:
-                seen: bytes = self.rfile.peek()[:LONGEST_HEAD]
-            except OSError as error:
-                self._failure = error  # the ordinary way says so
-                return b""
-        return seen[: seen.find(b"\r\n\r\n") + 4] if b"\r\n\r\n" in seen else b""
+    def _peek_head(self) -> tuple[bytes, int]:
+        """The head of the next request, left where it is, and how many bytes after it have come.
 
-    def _answer_again(self, head: bytes, call: Call) -> bool | None:
-        """Serves a request whose head is known; whether there may be another."""
+        The head is empty if it is not plainly there. This reads once, so the socket's own limit suffices.
+        """
+        if self.server.repeated is None or self.server.stopping.is_set():
+            return b"", 0
+        self.server.idle[self.socket] = None
+        try:
+            seen: bytes = self.rfile.peek()
+        except OSError as error:
+            self._failure = error  # the ordinary way says so
+            return b"", 0
+        finally:
+            self.server.idle.pop(self.socket, None)
+        end = seen.find(b"\r\n\r\n", 0, LONGEST_HEAD) + 4
+        return (seen[:end], len(seen) - end) if end >= 4 else (b"", 0)
+
+    def _answer_again(self, head: bytes, call: Call, *, is_here: bool) -> Any:
+        """Serves a request whose head is known; gives what `handle_one_request` does."""
         self.rfile.read(len(head))
-        with _at_most(self.server.silence_s + call.length / _LEAST_BYTES_PER_S):
-            body = self.rfile.read(call.length)
+        time_s = self.server.silence_s + call.length / _LEAST_BYTES_PER_S
+        try:
+            with nullcontext() if is_here else _at_most(time_s):
+                body = self.rfile.read(call.length)
+        except TimeoutError:
+            return _refuse(
+                HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time; send it without a break"
+            )
         if len(body) < call.length:
             return None
-        self._sendall(self.server.repeated.answer(call, body))
+        answer = self.server.repeated.answer(call, body)
+        sent = self.socket.send(answer)
+        if sent < len(answer):
+            self._sendall(answer[sent:])
         return True
 
     def handle_one_response(self) -> None:

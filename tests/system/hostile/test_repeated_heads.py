@@ -19,7 +19,7 @@ from tests.system.hostile.conftest import HOST, Server, serving
 
 @pytest.fixture(scope="module")
 def server(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(redis_url, tmp_path_factory.mktemp("api"), {}) as server:
+    with serving(redis_url, tmp_path_factory.mktemp("api"), {"HXSERVE_CLIENT_TIMEOUT_S": "1"}) as server:
         yield server
 
 
@@ -35,6 +35,13 @@ def _classify(
     connection.request("POST", path, crops, {"Authorization": f"Bearer {token}", "Content-Type": RAW})
     answer = connection.getresponse()
     return answer.status, dict(answer.getheaders()), json.loads(answer.read())
+
+
+def _head(length: int) -> bytes:
+    return (
+        f"POST {CLASSIFY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"Content-Type: {RAW}\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
 
 
 @pytest.mark.parametrize("count", [1, 64])
@@ -61,10 +68,7 @@ def test_the_answer_has_the_headers_of_the_ordinary_way(connection: http.client.
 
 
 def test_requests_sent_without_waiting_are_answered_in_order(server: Server) -> None:
-    head = (
-        f"POST {CLASSIFY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
-        f"Content-Type: {RAW}\r\nContent-Length: 784\r\n\r\n"
-    ).encode()
+    head = _head(784)
     bodies = [some_crops(1, seed) for seed in range(6)]
     with socket.create_connection((HOST, server.port), timeout=30) as raw, raw.makefile("rb") as answers:
         raw.sendall(b"".join(head + body for body in bodies))
@@ -73,6 +77,21 @@ def test_requests_sent_without_waiting_are_answered_in_order(server: Server) -> 
             headers = dict(line.split(b": ", 1) for line in iter(answers.readline, b"\r\n"))
             answer = json.loads(answers.read(int(headers[b"Content-Length"])))
             assert [answer["predictions"][0]["scores"]] == scores_of(body).tolist()
+
+
+def test_half_a_body_after_a_known_head_is_told_that_it_took_too_long(server: Server) -> None:
+    head = _head(784)
+    with socket.create_connection((HOST, server.port), timeout=30) as raw, raw.makefile("rb") as answers:
+        for body in (some_crops(1), some_crops(1), bytes(100)):
+            raw.sendall(head + body)
+            status = answers.readline()
+            length = int(
+                dict(line.split(b": ", 1) for line in iter(answers.readline, b"\r\n"))[b"Content-Length"]
+            )
+            answer = json.loads(answers.read(length))
+
+    assert status.startswith(b"HTTP/1.1 408 ")
+    assert answer["code"] == "request_timeout"
 
 
 def test_a_user_who_is_disabled_is_refused_under_a_head_that_was_good(
