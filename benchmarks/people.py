@@ -8,6 +8,7 @@ from typing import Any
 from api.wakeups import celery_wake_up
 from services.models import ModelStore
 from services.params import JobRequest
+from services.registry import Registry
 from services.store.chips import ChipStore
 from services.store.connection import Connection
 from services.store.jobs import JobStore
@@ -38,7 +39,7 @@ def people_of(data_dir: Path) -> Iterator[People]:
         yield People(
             Submissions(
                 JobStore(connection, keep_jobs_s=86_400),
-                ModelStore(data_dir / "models"),
+                Registry(ModelStore(data_dir / "models")),
                 ChipStore(connection, lease_s=4),
                 celery_wake_up(url),
                 max_queued_jobs=_MOST_JOBS,
