@@ -9,10 +9,11 @@ from api.application import Application
 from api.authentication import Door, register_authentication
 from api.crop_lane import CropLane
 from api.documentation import register_documentation
+from api.pages import register_pages
 from api.problems import register_problems
 from api.protection import protect
 from api.requests import FlaskRequest
-from api.routes import chip, classification, health, jobs, me, models, page, users
+from api.routes import chip, classification, crops, health, jobs, login, me, models, page, users
 from services.users import Tokens
 
 
@@ -32,16 +33,17 @@ class _Json(DefaultJSONProvider):
 
 def create_app(application: Application, tokens: Tokens) -> Flask:
     """The web application over these services."""
-    app = Flask("api", static_folder=None)
+    app = Flask("api")
     app.request_class = FlaskRequest
     app.config["MAX_CONTENT_LENGTH"] = application.settings.max_body_bytes
     app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
     app.json = _Json(app)
     app.extensions["hxserve"] = application
-    door = Door(tokens)
+    door = Door(tokens, application.sessions)
     register_authentication(app, door)
+    register_pages(app)
     register_problems(app)
-    for module in (page, jobs, classification, models, chip, users, me, health):
+    for module in (page, login, jobs, classification, crops, models, chip, users, me, health):
         app.register_blueprint(module.routes)
     register_documentation(app)
     app.after_request(protect)

@@ -20,8 +20,10 @@ from services.store.costs import CostStore
 from services.store.crops import CropStore
 from services.store.jobs import JobStore
 from services.store.listener import Listener
+from services.store.samples import SampleStore
 from services.store.sender import CropSender
 from services.store.series import SeriesStore
+from services.store.sessions import SessionStore
 from services.store.users import UserStore
 from services.submission import Submissions
 from services.waiting import Waiting
@@ -40,6 +42,8 @@ class Application:
     registry: Registry
     series: SeriesStore
     users: UserStore
+    sessions: SessionStore
+    samples: SampleStore
     listener: Listener
     submissions: Submissions
     classifications: Classifications
@@ -78,6 +82,8 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             registry=registry,
             series=SeriesStore(connection),
             users=UserStore(connection),
+            sessions=SessionStore(connection),
+            samples=SampleStore(connection),
             listener=listener,
             submissions=Submissions(jobs, registry, chips, wake_up, max_queued_jobs=settings.max_queued_jobs),
             classifications=classifications,

@@ -1,30 +1,45 @@
-"""Whose request this is."""
+"""Whose request this is: that of a bearer of a token, or of somebody signed in at the page.
 
-from flask import Flask, g, request
+The page's session is a cookie that scripts cannot read and that browsers send from this site's pages alone. What
+changes something is besides accepted only when the browser says that one of these pages sent it.
+"""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import Flask, g, redirect, request, url_for
 from werkzeug.datastructures import Headers
+from werkzeug.wrappers import Request, Response
 
-from services.errors import ForbiddenError
+from services.accounts import digest_of
+from services.errors import CrossSiteError, ForbiddenError, NotAuthenticatedError
 from services.rates import RequestRates
+from services.store.sessions import SessionStore
 from services.users import Tokens, User
 
-_PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/"})
+_PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/login", "/logout"})
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Door:
     """Who comes in, and how often."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, sessions: SessionStore) -> None:
         self._tokens = tokens
+        self._sessions = sessions
         self._rates = RequestRates()
 
-    def user_of(self, headers: Headers) -> User:
-        """The user whose bearer token came with a request.
+    def user_of(self, request: Request) -> User:
+        """The user whose token or session came with a request; a token goes before a session.
 
         Raises:
-            NotAuthenticatedError: none came, or it opens nothing.
+            NotAuthenticatedError: neither came, or it opens nothing.
+            CrossSiteError: a page of another site used the session.
             QuotaExceededError: the user has sent too many requests lately.
         """
-        return self.user_with(bearer_token(headers))
+        user = self._bearer_of(request)
+        self._rates.admit(user)
+        return user
 
     def user_with(self, token: str | None) -> User:
         """The user who has this token.
@@ -37,6 +52,39 @@ class Door:
         self._rates.admit(user)
         return user
 
+    def _bearer_of(self, request: Request) -> User:
+        session = session_of(request)
+        if session and "Authorization" not in request.headers:
+            refuse_cross_site(request)
+            digest = self._sessions.digest_of(session)
+            if digest is None:
+                raise NotAuthenticatedError("the session has ended; sign in again")
+            return self._tokens.user_of_digest(digest)
+        return self._tokens.user_of(bearer_token(request.headers))
+
+    def sign_in(self, token: str, request: Request, response: Response) -> User:
+        """Opens a session for the bearer of a token and lets the response say so.
+
+        Raises:
+            NotAuthenticatedError: the token is not known.
+        """
+        user = self._tokens.user_of(token)
+        response.set_cookie(
+            _cookie_of(request),
+            self._sessions.open(digest_of(token)),
+            httponly=True,
+            secure=request.is_secure,
+            samesite="Strict",
+        )
+        return user
+
+    def sign_out(self, request: Request, response: Response) -> None:
+        """Ends the session of a request, if it has one."""
+        session = session_of(request)
+        if session:
+            self._sessions.close(session)
+        response.delete_cookie(_cookie_of(request), httponly=True, samesite="Strict")
+
 
 def bearer_token(headers: Headers) -> str | None:
     """The bearer token among the headers of a request, if there is one."""
@@ -45,12 +93,22 @@ def bearer_token(headers: Headers) -> str | None:
 
 
 def register_authentication(app: Flask, door: Door) -> None:
-    """Lets nobody without a valid token past the public pages."""
+    """Lets nobody without a valid token or session past the public pages."""
+    app.extensions["door"] = door
 
     @app.before_request
-    def authenticate() -> None:
-        if request.path not in _PUBLIC:
-            g.user = door.user_of(request.headers)
+    def authenticate() -> Response | None:
+        if request.path in _PUBLIC or request.endpoint == "static":
+            return None
+        if request.path == "/" and "token" in request.args:
+            return None  # the link that `hxserve up` prints: the page signs its bearer in
+        try:
+            g.user = door.user_of(request)
+        except NotAuthenticatedError:
+            if request.blueprint != "page":
+                raise
+            return redirect(url_for("login.show_login", next=request.full_path.rstrip("?")))
+        return None
 
 
 def current_user() -> User:
@@ -67,3 +125,32 @@ def only_admins() -> None:
     """
     if not current_user().is_admin:
         raise ForbiddenError
+
+
+def session_of(request: Request) -> str | None:
+    """The session that a browser names."""
+    return request.cookies.get(_cookie_of(request))
+
+
+def refuse_cross_site(request: Request) -> None:
+    """Does nothing unless another site's page asks for a change.
+
+    Browsers say where a request comes from: in `Sec-Fetch-Site` over a trustworthy connection, else in `Origin`.
+
+    Raises:
+        CrossSiteError: it does.
+    """
+    if request.method in _SAFE:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        is_ours = site in {"same-origin", "none"}
+    else:
+        is_ours = origin is not None and urlsplit(origin).netloc == request.host
+    if not is_ours:
+        raise CrossSiteError
+
+
+def _cookie_of(request: Request) -> str:
+    """The session's name; browsers share cookies between the ports of a host, services must not."""
+    return f"hxserve-session-{request.host.rpartition(':')[2] if ':' in request.host else 'web'}"

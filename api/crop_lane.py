@@ -54,7 +54,7 @@ class CropLane:
         request.max_content_length = self.application.settings.max_body_bytes
         outcome = self.outcome(
             environ,
-            lambda: answer_crops(self.application, self.door.user_of(request.headers), *place, request),
+            lambda: answer_crops(self.application, self.door.user_of(request), *place, request),
         )
         if isinstance(outcome, str):
             outcome = protect(Response(outcome, content_type="application/json"))

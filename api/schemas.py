@@ -153,6 +153,32 @@ class ClassifyAnswer(Schema):
     predictions: list[PredictionAnswer]
 
 
+Pixels = Annotated[
+    list[Annotated[int, Field(ge=0, le=255)]],
+    Field(min_length=784, max_length=784, description="28 rows of 28 grey values, bright on dark."),
+]
+
+
+class SampleAnswer(Schema):
+    """A crop from the test set, and the digit that it shows."""
+
+    digit: Annotated[int, Field(ge=0, le=9)]
+    dataset: str
+    pixels: Pixels
+
+
+class CropAnswer(Schema):
+    """One crop."""
+
+    pixels: Pixels
+
+
+class CropsAnswer(Schema):
+    """Crops, in the order of the pictures that they were made of."""
+
+    crops: list[CropAnswer]
+
+
 class ModelSummary(Schema):
     """A model with those of its versions and aliases that one may use.
 

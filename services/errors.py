@@ -69,6 +69,12 @@ class ForbiddenError(HxserveError):
     code = "forbidden"
 
 
+class CrossSiteError(HxserveError):
+    """A page of another site sent this in your name; it was refused. Use this service's own pages, or a token."""
+
+    code = "cross_site"
+
+
 class NotFoundError(HxserveError):
     """There is nothing of that name."""
 

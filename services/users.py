@@ -80,7 +80,15 @@ class Tokens:
         """
         if not token:
             raise NotAuthenticatedError
-        digest = digest_of(token)
+        return self.user_of_digest(digest_of(token))
+
+    def user_of_digest(self, digest: str) -> User:
+        """The user whose token has this digest.
+
+        Raises:
+            NotAuthenticatedError: nobody's has, it has expired, or its user is disabled.
+            RedisUnavailableError: whose it is cannot be looked up.
+        """
         if hmac.compare_digest(digest, self._admin_digest):
             return ADMIN
         known = self._remembered.get(digest)

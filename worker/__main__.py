@@ -23,6 +23,7 @@ from services.store.connection import Connection
 from services.store.costs import CostStore
 from services.store.crops import CropStore
 from services.store.jobs import JobStore
+from services.store.samples import SampleStore
 from services.store.series import SeriesStore
 from worker.activities import Activity, CalibrationActivity, EvaluationActivity, TrainingActivity
 from worker.background_saves import BackgroundSaves
@@ -38,10 +39,12 @@ from worker.long_work import LongWork
 from worker.metering import CostMeter
 from worker.presence import Presence
 from worker.recovery import recover_jobs
+from worker.samples import pick_samples
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
 from worker.timesheet import Timesheet
 from worker.turns import Turns
+from worker.untrained import publish_untrained
 
 REFUSED_EXIT: Final = 1
 _log = logging.getLogger("worker")
@@ -145,6 +148,8 @@ def _serve(
     saves = BackgroundSaves(Saves(settings.saves_dir))
     mark = ExecutingMark(settings.saves_dir / f"{settings.chip_id}.executing")
     recover_jobs(lease, jobs, saves, mark)
+    SampleStore(connection).keep(pick_samples(datasets.get("auto")))
+    publish_untrained(models, session)
     series = SeriesStore(connection)
     schedule = CareSchedule(settings.canary_every_s, settings.calibrate_at, settings.recalibrate_on_drift)
     care = Care(lease, session, series, jobs, schedule)

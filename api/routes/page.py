@@ -1,34 +1,18 @@
-"""The first page: what runs here, and where to go."""
+"""The pages: draw a digit, train, watch jobs and the chip. What they show comes from the interface under `/v1`."""
 
-from flask import Blueprint, Response
+from typing import Any
 
-from api.application import application
-from services.errors import RedisUnavailableError
+from flask import Blueprint, request
+
+from api.pages import render_page
+from api.routes.login import open_session
 
 routes = Blueprint("page", __name__)
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>hxserve</title>
-<h1>hxserve</h1>
-<p>One neuromorphic chip, many users. {state}</p>
-<ul>
-<li><a href="/docs">Every call of this service</a>, made with the token that <code>hxserve up</code> printed
-<li><a href="/readyz">Whether it is ready</a>
-</ul>
-<p>From a terminal: <code>hxserve train</code>, then <code>hxserve classify photo.png</code>.</p>
-</html>
-"""
-
 
 @routes.get("/")
-def show_page() -> Response:
-    """The page."""
-    try:
-        served = sum(record.is_serving for record in application().chips.records())
-        state = f"Chips at work: {served}." if served else "No chip is at work right now."
-    except RedisUnavailableError:
-        state = "The record store does not answer right now."
-    return Response(_PAGE.format(state=state), content_type="text/html; charset=utf-8")
+def draw() -> Any:
+    """A digit to draw, and what the chip reads in it; with a token in the address it signs in first."""
+    if "token" in request.args:
+        return open_session(request.args["token"], "/")
+    return render_page("draw.html", "draw")

@@ -62,12 +62,14 @@ def test_health_and_documentation_are_for_everybody(stranger: FlaskClient, path:
 
 
 def test_every_route_but_the_public_ones_asks_for_a_token(app: Flask, stranger: FlaskClient) -> None:
-    public = {"/healthz", "/readyz", "/openapi.json", "/docs", "/"}
-    private = {rule.rule for rule in app.url_map.iter_rules()} - public
+    public = {"/healthz", "/readyz", "/openapi.json", "/docs", "/login", "/logout", "/static/<path:filename>"}
+    pages = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("page.")}
+    private = {rule.rule for rule in app.url_map.iter_rules()} - public - pages
 
     answers = {path: stranger.open(path.replace("<", "").replace(">", "")).status_code for path in private}
 
     assert {path for path, status in answers.items() if status not in {401, 405}} == set()
+    assert {stranger.get(path).location.partition("?")[0] for path in pages} == {"/login"}
 
 
 def test_a_token_in_the_address_does_not_let_into_the_interface(stranger: FlaskClient) -> None:

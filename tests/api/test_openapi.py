@@ -10,13 +10,15 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.wrappers import Response
 
+from api.application import Application
 from services.models import ModelStore
 from services.store.connection import Connection
+from services.store.samples import Samples
 from tests.api.requests import CLASSIFY, TOKEN
 from tests.services.chip import Chip
 from tests.services.samples import an_origin, some_crops
 
-UNDOCUMENTED = {"/openapi.json", "/docs", "/"}
+UNDOCUMENTED = {"/openapi.json", "/docs", "/", "/login", "/logout", "/static/<path:filename>"}
 TRAINING = {"kind": "training", "model": "digits"}
 
 
@@ -171,15 +173,25 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("DELETE", "/v1/users/ada/tokens/0123456789ab", {}),
         ("DELETE", "/v1/users/ada/tokens", {}),
         ("DELETE", "/v1/users/nobody/tokens", {}),
+        ("GET", "/v1/samples/3", {}),
+        ("GET", "/v1/samples/4", {}),
+        ("POST", "/v1/crops", {"data": some_crops(2)}),
+        ("POST", "/v1/crops", {"data": b"x"}),
         ("GET", "/healthz", {}),
         ("GET", "/readyz", {}),
     ]
 
 
 def test_every_route_answers_as_documented(
-    app: Flask, client: FlaskClient, document: dict[str, Any], chip: Chip, models: ModelStore
+    app: Flask,
+    client: FlaskClient,
+    document: dict[str, Any],
+    chip: Chip,
+    models: ModelStore,
+    application: Application,
 ) -> None:
     models.publish(an_origin(name="ada~letters"), b"weights")
+    application.samples.keep({3: Samples("mnist", [some_crops(1)])})
     job_id = client.post("/v1/jobs", json=TRAINING).get_json()["id"]
     answered = set()
 

@@ -1,0 +1,121 @@
+// A drawing of 28 x 28 points, made by mouse, touch, pen or keyboard.
+
+export const SIDE = 28;
+
+/** The drawing on a canvas; calls `changed` after every change. */
+export class Drawing {
+  ink = "white";
+  width = 2.5;
+  #context;
+  #canvas;
+  #changed;
+  #last = null;
+  #pen = null;
+  #cursor = { x: SIDE / 2, y: SIDE / 2 };
+  #penDown = false;
+
+  constructor(canvas, changed) {
+    this.#canvas = canvas;
+    this.#changed = changed;
+    this.#context = canvas.getContext("2d", { willReadFrequently: true });
+    this.#context.lineCap = this.#context.lineJoin = "round";
+    this.#wipe();
+    canvas.addEventListener("pointerdown", (event) => this.#lower(event));
+    canvas.addEventListener("pointermove", (event) => this.#move(event));
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.#lift(event));
+    canvas.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  /** The grey values, 784 bytes, bright on dark. */
+  bytes() {
+    const { data } = this.#context.getImageData(0, 0, SIDE, SIDE);
+    return Uint8Array.from({ length: SIDE * SIDE }, (_, i) => data[4 * i]);
+  }
+
+  get isEmpty() {
+    return this.bytes().every((value) => value === 0);
+  }
+
+  clear() {
+    this.#wipe();
+    this.#changed();
+  }
+
+  /** Shows a picture of 784 grey values instead of what was drawn. */
+  show(pixels) {
+    paint(this.#context, pixels);
+    this.#changed();
+  }
+
+  #wipe() {
+    this.#context.fillStyle = "black";
+    this.#context.fillRect(0, 0, SIDE, SIDE);
+  }
+
+  #place(event) {
+    const box = this.#canvas.getBoundingClientRect();
+    const scale = SIDE / box.width;
+    return { x: (event.clientX - box.left) * scale, y: (event.clientY - box.top) * scale };
+  }
+
+  #lower(event) {
+    if (event.button > 0 || this.#pen !== null) return;
+    event.preventDefault();
+    this.#canvas.focus({ preventScroll: true });
+    this.#pen = event.pointerId;
+    this.#canvas.setPointerCapture(event.pointerId);
+    this.#last = this.#place(event);
+    this.#line(this.#last, this.#last, event);
+  }
+
+  #move(event) {
+    if (event.pointerId !== this.#pen) return;
+    const moves = event.getCoalescedEvents?.() ?? [];
+    for (const move of moves.length ? moves : [event]) {
+      const place = this.#place(move);
+      this.#line(this.#last, place, move);
+      this.#last = place;
+    }
+  }
+
+  #lift(event) {
+    if (event.pointerId === this.#pen) this.#pen = this.#last = null;
+  }
+
+  #line(from, to, event) {
+    const pressure = event?.pointerType === "pen" && event.pressure > 0 ? 0.5 + event.pressure : 1;
+    const context = this.#context;
+    context.strokeStyle = this.ink;
+    context.lineWidth = this.width * pressure;
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x + 0.01, to.y);
+    context.stroke();
+    this.#changed();
+  }
+
+  #key(event) {
+    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (step) {
+      const from = { ...this.#cursor };
+      this.#cursor.x = Math.min(SIDE - 1, Math.max(1, from.x + step[0]));
+      this.#cursor.y = Math.min(SIDE - 1, Math.max(1, from.y + step[1]));
+      if (this.#penDown) this.#line(from, this.#cursor);
+    } else if (event.key === " ") {
+      this.#penDown = !this.#penDown;
+      if (this.#penDown) this.#line(this.#cursor, this.#cursor);
+    } else if (event.key === "Delete") {
+      this.clear();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+}
+
+/** Paints 784 grey values on a canvas of 28 x 28. */
+export function paint(context, pixels) {
+  const image = context.createImageData(SIDE, SIDE);
+  pixels.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
+  context.putImageData(image, 0, 0);
+}

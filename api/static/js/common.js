@@ -1,0 +1,88 @@
+// What every page's script needs: texts, numbers as the reader writes them, requests, elements.
+
+const page = JSON.parse(document.getElementById("texts").textContent);
+export const lang = page.lang;
+export const user = page.user;
+export const isAdmin = page.admin;
+
+/** A text of the catalogue, with the values in place of its {names}. */
+export function t(name, values = {}) {
+  const text = page.texts[name] ?? name;
+  return text.replace(/\{(\w+)\}/g, (whole, key) => (key in values ? values[key] : whole));
+}
+
+export const number = (value, digits = 0) =>
+  new Intl.NumberFormat(lang, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+export const percent = (part, digits = 0) =>
+  new Intl.NumberFormat(lang, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits })
+    .format(part);
+export const milliseconds = (ms) => t("js.ms", { n: number(ms, ms < 10 ? 2 : ms < 100 ? 1 : 0) });
+
+export const $ = (selector, root = document) => root.querySelector(selector);
+
+/** An element with properties, `data-` and `aria-` attributes and children. */
+export function el(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name in element && !name.startsWith("aria")) element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** What the service answered instead of doing what it was asked; `message` is for people. */
+export class Problem extends Error {
+  constructor(message, { status = 0, code = "unreachable" } = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** A request to the service; the answer's JSON. Throws a Problem. */
+export async function call(path, { method = "GET", body, type, signal } = {}) {
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = type ?? "application/json";
+  const content = body === undefined || type ? body : JSON.stringify(body);
+  let response;
+  try {
+    response = await fetch(path, { method, headers, body: content, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    showConnection(false);
+    throw new Problem(t("js.unreachable"));
+  }
+  showConnection(true);
+  if (response.status === 401) {
+    location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+    throw new Problem("", { status: 401, code: "not_authenticated" });
+  }
+  const answer = response.status === 204 ? null : await response.json().catch(() => null);
+  if (!response.ok) {
+    throw new Problem(answer?.detail ?? response.statusText, { status: response.status, code: answer?.code });
+  }
+  return answer;
+}
+
+let isConnected = true;
+
+/** Says at the top of the page that the connection is lost, or that it is back. */
+export function showConnection(connected) {
+  if (connected === isConnected) return;
+  isConnected = connected;
+  const banner = $("#connection");
+  banner.hidden = false;
+  banner.classList.toggle("good", connected);
+  banner.textContent = connected ? t("js.restored") : t("js.unreachable");
+  if (connected) setTimeout(() => (banner.hidden = isConnected), 3000);
+}
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Puts a problem's words into an element made for it, or takes them away. */
+export function showProblem(element, problem) {
+  element.hidden = !problem;
+  element.textContent = problem ? problem.message : "";
+}

@@ -1,0 +1,169 @@
+// Draw a digit: what is drawn is sent, one request at a time, and what the chip reads is shown.
+
+import { Drawing, paint } from "./canvas.js";
+import { $, Problem, call, el, milliseconds, number, percent, showProblem, sleep, t } from "./common.js";
+
+const UNTRAINED = "untrained";
+const LEADING = 5;
+const RAW = "application/octet-stream";
+
+let isLive = true;
+let isDirty = false;
+let isBusy = false;
+
+const drawing = new Drawing($("#canvas"), changed);
+const rows = Array.from({ length: 10 }, (_, digit) => row(digit));
+
+function row(digit) {
+  const bar = el("span", { className: "bar" });
+  const value = el("span", { className: "value" });
+  const item = el("li", {}, el("span", { className: "name" }, String(digit)), el("span", { className: "track" }, bar), value);
+  item.hidden = true;
+  $("#ranking").append(item);
+  return { digit, item, bar, value };
+}
+
+function changed() {
+  isDirty = true;
+  if (isLive) recognise();
+}
+
+/** Sends the newest picture until none is newer; one request is under way at most. */
+async function recognise() {
+  if (isBusy) return;
+  isBusy = true;
+  try {
+    while (isDirty) {
+      isDirty = false;
+      if (drawing.isEmpty) forget();
+      else await recogniseOnce();
+      if (!isLive) break;
+    }
+  } finally {
+    isBusy = false;
+  }
+}
+
+async function recogniseOnce() {
+  const [model, version] = ($("#model").value || "").split("@");
+  if (!model) return;
+  const started = performance.now();
+  try {
+    const path = `/v1/models/${model}/versions/${version}/classify`;
+    const answer = await call(path, { method: "POST", body: drawing.bytes(), type: RAW });
+    if (!answer.predictions) throw new Problem(t("js.failed", { reason: answer.state }));
+    show(answer, performance.now() - started);
+    showProblem($("#problem"), null);
+  } catch (problem) {
+    showProblem($("#problem"), problem);
+    if (problem.status === 0) {
+      isDirty = true;
+      await sleep(1000);
+    }
+  }
+}
+
+function show(answer, roundTrip) {
+  const [{ digit, scores, confidence }] = answer.predictions;
+  const order = scores.map((score, i) => i).sort((a, b) => scores[b] - scores[a] || a - b);
+  $("#digit").textContent = digit;
+  $("#digit").classList.toggle("unsure", confidence < 0.5);
+  const sure = confidence > 0.9 ? "very" : confidence > 0.6 ? "rather" : confidence > 0.3 ? "hardly" : "not";
+  $("#sure").textContent = t(`draw.sure_${sure}`, { digit });
+  $("#detail").textContent = t("draw.confidence", { percent: percent(confidence), second: order[1] });
+  order.forEach((place, rank) => showScore(rows[place], scores[place], rank));
+  $("#ranking").append(...order.map((place) => rows[place].item));
+  $("#round-trip").textContent = milliseconds(roundTrip);
+  $("#waiting").textContent = milliseconds(answer.timing.waiting_ms);
+  $("#chip-time").textContent = milliseconds(answer.timing.chip_ms);
+  $("#by").textContent = `${answer.chip} (${answer.backend})`;
+}
+
+function showScore({ item, bar, value }, score, rank) {
+  item.hidden = false;
+  item.classList.toggle("leading", rank < LEADING);
+  item.classList.toggle("best", rank === 0);
+  bar.classList.toggle("below", score < 0);
+  bar.style.setProperty("--score", Math.abs(score) / 128);
+  value.textContent = number(score).replace("-", "−");
+}
+
+function forget() {
+  $("#digit").textContent = "?";
+  $("#sure").textContent = t("draw.empty");
+  $("#detail").textContent = "";
+  for (const { item } of rows) item.hidden = true;
+  for (const name of ["round-trip", "waiting", "chip-time"]) $(`#${name}`).textContent = "–";
+  showProblem($("#problem"), null);
+}
+
+async function listModels() {
+  const { models } = await call("/v1/models");
+  const chosen = new URLSearchParams(location.search).get("model");
+  const select = $("#model");
+  const options = models.filter(({ name }) => name !== UNTRAINED).flatMap(({ name, versions, aliases }) =>
+    [...versions].reverse().map((version) => {
+      const known = Object.keys(aliases).filter((alias) => aliases[alias] === version);
+      return new Option(`${name} ${version}${known.length ? ` (${known.join(", ")})` : ""}`, `${name}@${version}`);
+    }));
+  const untrained = models.find(({ name }) => name === UNTRAINED);
+  if (untrained) options.push(new Option(t("draw.untrained"), `${UNTRAINED}@${untrained.versions.at(-1)}`));
+  select.replaceChildren(...options);
+  if (chosen && options.some(({ value }) => value === chosen)) select.value = chosen;
+  if (!options.length) throw new Problem(t("draw.no_model"));
+}
+
+async function takeSample(digit) {
+  const { pixels } = await call(`/v1/samples/${digit}`);
+  $("#compared").hidden = true;
+  drawing.show(pixels);
+  recognise();
+}
+
+async function takePhoto(file) {
+  const { crops } = await call("/v1/crops", { method: "POST", body: file, type: file.type || RAW });
+  $("#original").src = URL.createObjectURL(file);
+  paint($("#normalised").getContext("2d"), crops[0].pixels);
+  $("#compared").hidden = false;
+  drawing.show(crops[0].pixels);
+  recognise();
+}
+
+/** Does something that may fail, and says in place how it did. */
+async function attempt(action) {
+  try {
+    await action();
+  } catch (problem) {
+    showProblem($("#problem"), problem);
+  }
+}
+
+$("#ink").addEventListener("change", (event) => (drawing.ink = event.target.value));
+$("#width").addEventListener("input", ({ target }) => {
+  drawing.width = Number(target.value);
+  $("#width-shown").textContent = number(drawing.width, 1);
+});
+$("#clear").addEventListener("click", () => {
+  $("#compared").hidden = true;
+  drawing.clear();
+  if (!isLive) forget();
+});
+$("#samples").addEventListener("click", ({ target }) => {
+  if (target.dataset.digit) attempt(() => takeSample(target.dataset.digit));
+});
+$("#photo").addEventListener("change", ({ target }) => {
+  if (target.files.length) attempt(() => takePhoto(target.files[0]));
+  target.value = "";
+});
+$("#model").addEventListener("change", changed);
+$("#once").addEventListener("click", () => {
+  isDirty = true;
+  recognise();
+});
+$("#live").addEventListener("click", ({ target }) => {
+  isLive = !isLive;
+  target.textContent = t(isLive ? "draw.stop" : "draw.start");
+  $("#once").hidden = isLive;
+  if (isLive) changed();
+});
+attempt(listModels);

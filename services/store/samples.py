@@ -1,0 +1,49 @@
+"""A few crops of each digit from a worker's test set, for whoever wants one to try."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgpack
+
+from services.errors import NotFoundError
+from services.store.connection import Connection, translated_errors
+
+_KEY: Final = "hx:samples"
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Crops of one digit, 784 bytes each, and the name of the data set that they are from."""
+
+    dataset: str
+    crops: Sequence[bytes]
+
+
+class SampleStore:
+    """Keeps the crops that a worker brought last."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def keep(self, samples: Mapping[int, Samples]) -> None:
+        """Keeps crops by digit, in the place of those before."""
+        packed: Any = {str(digit): msgpack.packb([s.dataset, list(s.crops)]) for digit, s in samples.items()}
+        with translated_errors(), self._connection.client.pipeline() as pipeline:
+            pipeline.delete(_KEY)
+            pipeline.hset(_KEY, mapping=packed)
+            pipeline.execute()
+
+    def of(self, digit: str) -> Samples:
+        """The crops of a digit, at least one.
+
+        Raises:
+            NotFoundError: it is none, or no worker has brought any yet.
+        """
+        with translated_errors():
+            stored: Any = self._connection.client.hget(_KEY, digit)
+        if stored is None:
+            raise NotFoundError(
+                f"there are no pictures of {digit!r}; ask for a digit 0 to 9 once a worker has started"
+            )
+        return Samples(*msgpack.unpackb(stored))

@@ -1,0 +1,39 @@
+"""Sessions of people at the page: an id that their browser keeps, and whose token opened it."""
+
+import hashlib
+import secrets
+from typing import Any, Final
+
+from services.store.connection import Connection, translated_errors
+
+IDLE_S: Final = 12 * 3600
+"""A session that nobody used for so long has ended."""
+
+
+class SessionStore:
+    """Opens and closes sessions. Neither their ids nor tokens are kept, only digests of both."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def open(self, digest: str) -> str:
+        """A new session of the bearer of a token, of which the digest is known: its id, 256 random bits."""
+        session = secrets.token_urlsafe(32)
+        with translated_errors():
+            self._connection.client.set(_key(session), digest, ex=IDLE_S)
+        return session
+
+    def digest_of(self, session: str) -> str | None:
+        """The digest of the token that opened a session, which lives on from now; None when it has ended."""
+        with translated_errors():
+            stored: Any = self._connection.client.getex(_key(session), ex=IDLE_S)
+        return stored.decode() if stored else None
+
+    def close(self, session: str) -> None:
+        """Ends a session; harmless when it has ended."""
+        with translated_errors():
+            self._connection.client.delete(_key(session))
+
+
+def _key(session: str) -> str:
+    return f"hx:session:{hashlib.sha256(session.encode()).hexdigest()}"

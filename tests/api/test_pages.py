@@ -1,0 +1,162 @@
+"""The pages: who sees them, in which language, with which headers."""
+
+import re
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api.texts import LANGUAGES, catalogue
+from tests.api.requests import TOKEN, refused
+
+HERE = {"Origin": "http://localhost"}
+
+
+@pytest.fixture
+def visitor(app: Flask) -> FlaskClient:
+    """A browser whose user is signed in."""
+    browser = app.test_client()
+    assert browser.get(f"/?token={TOKEN}").status_code == 303
+    return browser
+
+
+def test_without_a_session_a_page_sends_to_the_form(stranger: FlaskClient) -> None:
+    answer = stranger.get("/")
+
+    assert (answer.status_code, answer.location) == (302, "/login?next=/")
+
+
+def test_the_link_with_a_token_signs_in_and_goes_on_without_it(stranger: FlaskClient) -> None:
+    answer = stranger.get(f"/?token={TOKEN}")
+    [cookie] = answer.headers.getlist("Set-Cookie")
+
+    assert (answer.status_code, answer.location) == (303, "/")
+    assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
+    assert TOKEN not in cookie
+    assert stranger.get("/").status_code == 200
+
+
+def test_a_link_from_elsewhere_goes_on_by_a_page_of_ours(stranger: FlaskClient) -> None:
+    answer = stranger.get(f"/?token={TOKEN}", headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert answer.status_code == 200
+    assert 'http-equiv="refresh" content="0;url=/"' in answer.get_data(as_text=True)
+
+
+def test_a_token_that_is_not_known_opens_nothing(stranger: FlaskClient) -> None:
+    answer = stranger.post("/login", data={"token": "x" * 30}, headers=HERE)
+
+    assert answer.status_code == 401
+    assert "not known" in answer.get_data(as_text=True)
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("wanted", "where"),
+    [
+        ("/chip", "/chip"),
+        ("//evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("", "/"),
+    ],
+)
+def test_signing_in_goes_on_to_pages_of_this_site_only(
+    stranger: FlaskClient, wanted: str, where: str
+) -> None:
+    answer = stranger.post("/login", data={"token": TOKEN, "next": wanted}, headers=HERE)
+
+    assert (answer.status_code, answer.location) == (303, where)
+
+
+def test_a_session_serves_for_the_interface_too(visitor: FlaskClient) -> None:
+    assert visitor.get("/v1/jobs").status_code == 200
+
+
+def test_signing_out_ends_the_session(visitor: FlaskClient, app: Flask) -> None:
+    name = "hxserve-session-web"
+    session = visitor.get_cookie(name)
+    assert session is not None
+
+    visitor.post("/logout", headers=HERE)
+    other = app.test_client()
+    other.set_cookie(name, session.value)
+
+    assert refused(other.get("/v1/jobs"), 401, "not_authenticated").startswith("the session has ended")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/models/digits/classify", "/logout", "/login"])
+def test_a_page_of_another_site_changes_nothing(
+    visitor: FlaskClient, path: str, headers: dict[str, str]
+) -> None:
+    answer = visitor.post(path, data=b"x" * 784, headers=headers, content_type="application/octet-stream")
+
+    refused(answer, 403, "cross_site")
+
+
+@pytest.mark.parametrize("headers", [HERE, {"Sec-Fetch-Site": "same-origin"}])
+def test_pages_of_this_site_may(visitor: FlaskClient, headers: dict[str, str]) -> None:
+    job = {"kind": "training", "model": "digits"}
+
+    assert visitor.post("/v1/jobs", json=job, headers=headers).status_code == 202
+
+
+def test_a_token_goes_before_a_session(visitor: FlaskClient) -> None:
+    answer = visitor.get("/v1/jobs", headers={"Authorization": "Bearer of-nobody"})
+
+    refused(answer, 401, "not_authenticated")
+
+
+def test_pages_run_no_code_but_their_own(visitor: FlaskClient) -> None:
+    answer = visitor.get("/")
+    policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
+
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert not re.search(r"<[^>]+ (?:style|on\w+)=", answer.get_data(as_text=True))
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen", "shown"),
+    [("de-DE,de;q=0.9,en;q=0.5", None, "de"), ("fr", None, "en"), ("de", "en", "en"), ("en", "de", "de")],
+)
+def test_a_page_speaks_the_language_chosen_or_else_the_browsers(
+    visitor: FlaskClient, asked: str, chosen: str | None, shown: str
+) -> None:
+    if chosen:
+        assert visitor.get(f"/?lang={chosen}").location == "/"
+
+    page = visitor.get("/", headers={"Accept-Language": asked}).get_data(as_text=True)
+
+    assert f'<html lang="{shown}"' in page
+
+
+def test_a_choice_that_there_is_not_is_ignored(visitor: FlaskClient) -> None:
+    assert visitor.get("/?lang=xx&theme=pink").status_code == 200
+
+
+def test_the_colours_chosen_are_kept_for_the_session_of_the_browser(visitor: FlaskClient) -> None:
+    answer = visitor.get("/?theme=dark")
+    [cookie] = answer.headers.getlist("Set-Cookie")
+
+    assert "Expires" not in cookie
+    assert "Max-Age" not in cookie
+    assert 'data-theme="dark"' in visitor.get("/").get_data(as_text=True)
+
+
+def test_every_text_is_there_in_each_language_with_the_same_places() -> None:
+    for name, text in catalogue().items():
+        assert set(text) == set(LANGUAGES), name
+        assert len({frozenset(re.findall(r"\{(\w+)\}", t)) for t in text.values()}) == 1, name

@@ -1,0 +1,117 @@
+"""A whole service and a real browser. Every page a test opens must end without an error and ask nobody else."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from client import Client
+from client.jobs import Job
+from deploy.local import Local, running
+from services.settings import load_settings
+from tests.browser.chromium import chromium, find_chromium
+
+TRAINING: dict[str, Any] = {"recipe": "strong", "dataset": "digits", "epochs": 5}
+
+OpenPage = Callable[..., Page]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder starts real processes."""
+    for item in items:
+        if "tests/browser" in item.path.as_posix():
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium; without it these tests are skipped at a desk and fail in CI."""
+    executable = find_chromium()
+    if executable is None:
+        message = "there is no chromium; `apt-get install chromium`"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with chromium(executable) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def local(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    """Redis, one worker on the mock, the API; with a model that has learnt."""
+    del browser  # without one there is nothing to start
+    settings = load_settings(data_dir=tmp_path_factory.mktemp("service"), chip="mock", port=0)
+    with running(settings, use_redis=False) as local:
+        yield local
+
+
+@pytest.fixture(scope="session")
+def trained(local: Local) -> Job:
+    """A training that has ended."""
+    with Client(local.url, local.token) as client:
+        return client.train("digits", wait=True, **TRAINING)
+
+
+@pytest.fixture
+def client(local: Local) -> Iterator[Client]:
+    """A client of the service, for what a test wants to know besides the page."""
+    with Client(local.url, local.token) as client:
+        yield client
+
+
+class Watched:
+    """What a browser context must not do: complain, or ask another host."""
+
+    def __init__(self, context: BrowserContext, host: str) -> None:
+        self.complaints: list[str] = []
+        self.elsewhere: list[str] = []
+        self._host = host
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on("console", lambda message: self._hear(message.type, message.text))
+        context.on("request", lambda request: self._see(request.url))
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"}:
+            self.complaints.append(text)
+
+    def _see(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"data", "blob"} and parts.netloc != self._host:
+            self.elsewhere.append(url)
+
+
+@pytest.fixture
+def tolerated() -> list[str]:
+    """Beginnings of the complaints that a test causes on purpose."""
+    return []
+
+
+@pytest.fixture
+def open_page(browser: Browser, local: Local, tolerated: list[str]) -> Iterator[OpenPage]:
+    """Opens a page of the service in a fresh browser, signed in unless told otherwise."""
+    contexts: list[BrowserContext] = []
+    watched: list[Watched] = []
+
+    def open_page(path: str = "/", *, token: str | None = local.token, **options: Any) -> Page:
+        context = browser.new_context(
+            base_url=local.url, **{"locale": "en", "viewport": {"width": 1200, "height": 900}, **options}
+        )
+        contexts.append(context)
+        watched.append(Watched(context, urlsplit(local.url).netloc))
+        page = context.new_page()
+        if token:
+            page.goto(f"/?token={token}")
+        if not token or path != "/":
+            page.goto(path)
+        return page
+
+    yield open_page
+
+    for context in contexts:
+        context.close()
+    complaints = [text for watch in watched for text in watch.complaints]
+    assert [text for text in complaints if not text.startswith(tuple(tolerated))] == []
+    assert [url for watch in watched for url in watch.elsewhere] == []

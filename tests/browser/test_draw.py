@@ -1,0 +1,213 @@
+"""Drawing a digit and watching the chip guess."""
+
+import math
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+from playwright.sync_api import Page, Request, expect
+
+from client.jobs import Job
+from deploy.local import Local
+from tests.browser.conftest import OpenPage
+
+ONE = [(0.5, 0.15), (0.5, 0.4), (0.5, 0.85)]
+ZERO = [
+    (0.5 + 0.2 * math.sin(turn * math.tau / 12), 0.5 + 0.3 * math.cos(turn * math.tau / 12))
+    for turn in range(13)
+]
+
+
+def _places(page: Page, stroke: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+
+
+def draw_by_mouse(page: Page, stroke: list[tuple[float, float]]) -> None:
+    first, *others = _places(page, stroke)
+    page.mouse.move(*first)
+    page.mouse.down()
+    for place in others:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+
+
+def draw_by_touch(page: Page, stroke: list[tuple[float, float]]) -> None:
+    touch = page.context.new_cdp_session(page)
+    first, *others = _places(page, stroke)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [_point(first)]})
+    for place in others:
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [_point(place)]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def _point(place: tuple[float, float]) -> dict[str, float]:
+    return {"x": place[0], "y": place[1]}
+
+
+def shown_pixels(page: Page) -> int:
+    """How many points of the drawing are bright."""
+    count: int = page.evaluate(
+        "[...document.querySelector('#canvas').getContext('2d').getImageData(0, 0, 28, 28).data]"
+        ".filter((value, i) => i % 4 === 0 && value > 127).length"
+    )
+    return count
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_stroke_drawn_by_mouse_is_read_while_it_is_drawn(open_page: OpenPage) -> None:
+    page = open_page()
+
+    draw_by_mouse(page, ZERO)
+
+    expect(page.locator("#digit")).to_have_text("0")
+    expect(page.locator("#ranking li").first).to_contain_text("0")
+    expect(page.locator("#ranking li.leading")).to_have_count(5)
+    expect(page.locator("#detail")).to_contain_text("% confident")
+    expect(page.locator("#round-trip")).to_contain_text("ms")
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_stroke_drawn_by_touch_is_read(open_page: OpenPage) -> None:
+    page = open_page(has_touch=True, viewport={"width": 360, "height": 740})
+
+    draw_by_touch(page, ONE)
+
+    assert shown_pixels(page) > 20
+    expect(page.locator("#digit")).to_have_text("1")
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_stroke_drawn_by_keyboard_is_read(open_page: OpenPage) -> None:
+    page = open_page()
+
+    page.locator("#canvas").focus()
+    for key in ["ArrowUp"] * 9 + [" "] + ["ArrowDown"] * 18:
+        page.keyboard.press(key)
+
+    expect(page.locator("#digit")).to_have_text("1")
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_buttons_show_digits_that_the_model_reads(open_page: OpenPage) -> None:
+    page = open_page()
+    right = 0
+
+    for digit in range(10):
+        with page.expect_response("**/classify") as answered:
+            page.locator(f"[data-digit='{digit}']").click()
+        right += answered.value.json()["predictions"][0]["digit"] == digit
+
+    assert right >= 8
+
+
+@pytest.mark.usefixtures("trained")
+def test_black_ink_erases_and_clear_forgets(open_page: OpenPage) -> None:
+    page = open_page()
+    draw_by_mouse(page, ONE)
+    drawn = shown_pixels(page)
+
+    page.get_by_text("Black (eraser)").click()
+    page.locator("#width").fill("5")
+    draw_by_mouse(page, ONE)
+    erased = shown_pixels(page)
+    page.get_by_role("button", name="Clear").click()
+
+    assert drawn > 20
+    assert erased == 0
+    expect(page.locator("#digit")).to_have_text("?")
+    expect(page.locator("#sure")).to_have_text("Draw something")
+
+
+@pytest.mark.usefixtures("trained")
+def test_live_recognition_stops_and_starts(open_page: OpenPage) -> None:
+    page = open_page()
+    sent: list[Request] = []
+    page.on("request", lambda request: sent.append(request) if "classify" in request.url else None)
+
+    page.get_by_role("button", name="Stop live").click()
+    draw_by_mouse(page, ONE)
+    quiet = len(sent)
+    page.get_by_role("button", name="Recognise").click()
+    expect(page.locator("#digit")).to_have_text("1")
+    asked_once = len(sent)
+    page.get_by_role("button", name="Start live").click()
+    expect(page.get_by_role("button", name="Stop live")).to_be_visible()
+    draw_by_mouse(page, ZERO)
+    page.wait_for_function("document.querySelector('#digit').textContent !== '1'")
+
+    assert (quiet, asked_once) == (0, 1)
+    assert len(sent) > 1
+
+
+@pytest.mark.usefixtures("trained")
+def test_one_request_is_under_way_at_a_time_and_the_newest_picture_wins(open_page: OpenPage) -> None:
+    page = open_page()
+    under_way: list[int] = [0]
+    most: list[int] = [0]
+
+    def began(request: Request) -> None:
+        if "classify" in request.url:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+
+    def ended(request: Request) -> None:
+        under_way[0] -= "classify" in request.url
+
+    page.on("request", began)
+    page.on("requestfinished", ended)
+    for _ in range(3):
+        draw_by_mouse(page, ZERO)
+        draw_by_mouse(page, ONE)
+    with page.expect_request("**/classify") as last:
+        page.locator("[data-digit='0']").click()
+
+    assert most[0] == 1
+    expect(page.locator("#digit")).to_have_text("0")
+    assert len(last.value.post_data_buffer or b"") == 784
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_untrained_model_only_guesses(open_page: OpenPage) -> None:
+    page = open_page()
+
+    page.locator("#model").select_option(label="untrained (random weights)")
+    page.locator("[data-digit='3']").click()
+
+    expect(page.locator("#sure")).to_contain_text("Only a guess")
+    expect(page.locator("#detail")).to_contain_text("10% confident")
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_photo_is_shown_beside_what_the_chip_sees_of_it(open_page: OpenPage, tmp_path: Path) -> None:
+    photo = Image.new("L", (400, 300), 230)
+    ImageDraw.Draw(photo).line([(250, 60), (250, 240)], fill=20, width=22)
+    photo.save(tmp_path / "one.png")
+    page = open_page()
+
+    page.locator("#photo").set_input_files(tmp_path / "one.png")
+
+    expect(page.locator("#normalised")).to_be_visible()
+    expect(page.locator("#original")).to_be_visible()
+    expect(page.locator("#digit")).to_have_text("1")
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_is_no_photo_is_refused_in_words(
+    open_page: OpenPage, tmp_path: Path, tolerated: list[str]
+) -> None:
+    tolerated.append("Failed to load resource: the server responded with a status of 422")
+    (tmp_path / "note.png").write_text("not a picture")
+    page = open_page()
+
+    page.locator("#photo").set_input_files(tmp_path / "note.png")
+
+    expect(page.get_by_role("alert")).to_contain_text("is not a PNG or JPEG picture")
+
+
+def test_a_chosen_version_is_drawn_with(open_page: OpenPage, trained: Job, local: Local) -> None:
+    del local
+    page = open_page(f"/?model=digits@{(trained.result or {})['version']}")
+
+    expect(page.locator("#model")).to_have_value("digits@1")

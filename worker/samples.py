@@ -1,0 +1,18 @@
+"""Crops of the test set that a worker hands out, for whoever wants some to try."""
+
+from typing import Final
+
+from services.store.samples import Samples
+from worker.learning.datasets import Dataset
+
+_OF_EACH: Final = 40
+
+
+def pick_samples(dataset: Dataset) -> dict[int, Samples]:
+    """The first crops of each digit in the test set, as many as there are up to 40."""
+    picked = {}
+    for digit in range(10):
+        chosen = dataset.test_images[dataset.test_labels == digit][:_OF_EACH]
+        if len(chosen):
+            picked[digit] = Samples(dataset.name, [bytes(crop.numpy().data) for crop in chosen])
+    return picked

@@ -1,0 +1,61 @@
+"""The model `untrained`: random weights, so that one can see what a network knows before it has learnt: nothing."""
+
+import logging
+from typing import Final
+
+from services.errors import StorageError
+from services.manifest import Origin
+from services.models import ModelStore
+from services.users import SYSTEM
+from worker.checkpoints import pack_weights, shape_of, software_versions
+from worker.chip import ChipSession
+from worker.learning.network import build_network, resolve_spec, weights_of
+from worker.learning.network_spec import NetworkSpec
+from worker.learning.randomness import OwnRandomness
+
+UNTRAINED: Final = "untrained"
+_SEED: Final = 0
+_SCORE_SCALE: Final = 0.0
+"""Whatever the scores, it is right one time in ten, and says so."""
+
+_log = logging.getLogger(__name__)
+
+
+def publish_untrained(models: ModelStore, session: ChipSession) -> None:
+    """Publishes the model unless there is one of its name; a disk that takes none is no reason not to serve."""
+    if models.versions(UNTRAINED):
+        return
+    try:
+        _publish(models, session)
+    except StorageError as error:
+        _log.warning("the model %s is not published: %s", UNTRAINED, error.message)
+
+
+def _publish(models: ModelStore, session: ChipSession) -> None:
+    perceptron, parameter = session.perceptron, session.mock_parameter
+    with OwnRandomness(perceptron, parameter, _SEED).active():
+        network = build_network(NetworkSpec(), perceptron, "mock")
+    facts = session.describe()
+    models.publish(
+        Origin(
+            name=UNTRAINED,
+            user=SYSTEM.name,
+            job=UNTRAINED,
+            network=shape_of(resolve_spec(NetworkSpec(), network)),
+            recipe={},
+            metrics={},
+            dataset={},
+            execution="mock",
+            backend="mock",
+            chip=session.chip,
+            identifier=facts["identifier"],
+            calibration=facts["calibration"],
+            gain=parameter.gain,
+            noise_std=parameter.noise_std,
+            score_scale=_SCORE_SCALE,
+            seed=_SEED,
+            software=software_versions(),
+        ),
+        pack_weights(weights_of(network)),
+    )
+    _log.info("published the model %s", UNTRAINED)
