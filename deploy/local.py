@@ -17,8 +17,9 @@ from typing import Final, NoReturn
 
 from deploy.redis_server import redis_server
 from deploy.supervision import Supervised
-from services.errors import HxserveError, UnavailableError
+from services.errors import HxserveError, SettingsError, UnavailableError
 from services.files import write_durably
+from services.passwords import has_password
 from services.settings import Settings, load_settings
 from services.users import ensure_admin_token
 
@@ -109,7 +110,10 @@ def _environment(settings: Settings, redis_url: str, port: int) -> dict[str, str
     values = settings.model_dump(mode="json", exclude_none=True)
     values |= {"redis_url": redis_url, "port": port, "data_dir": settings.data_dir.resolve()}
     values |= {"admin_token_file": settings.token_file.resolve()}
-    return {**os.environ, **{f"HXSERVE_{name.upper()}": str(value) for name, value in values.items()}}
+    # The address holds the password by now, or is that of our own Redis.
+    values.pop("redis_password_file", None)
+    inherited = {name: value for name, value in os.environ.items() if name != "HXSERVE_REDIS_PASSWORD_FILE"}
+    return inherited | {f"HXSERVE_{name.upper()}": str(value) for name, value in values.items()}
 
 
 def free_port(host: str, wanted: int) -> int:
@@ -149,6 +153,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         standby = vars(options).pop("standby")
         settings = load_settings(**vars(options))
         use_redis = options.redis_url is not None or "HXSERVE_REDIS_URL" in os.environ
+        if has_password(options.redis_url or ""):
+            raise SettingsError(
+                "every user of this machine can read a password on the command line; "
+                "set HXSERVE_REDIS_PASSWORD_FILE instead"
+            )
+        if settings.redis_password_file and not use_redis:
+            raise SettingsError("HXSERVE_REDIS_PASSWORD_FILE is set but no --redis-url; give both or neither")
         _say(f"hxserve starts; its data are in {settings.data_dir.resolve()}")
         with running(settings, use_redis=use_redis, commands=processes_of(standby=standby)) as local:
             _say(f"hxserve is ready: {local.url}?token={local.token}")

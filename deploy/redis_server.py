@@ -46,6 +46,7 @@ def redis_server(folder: Path, log: Path) -> Iterator[tuple[str, Supervised]]:
         UnavailableError: it does not start; its log says why.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # neither its socket nor its files are for other users of this machine
     socket = folder.resolve() / "redis.sock"
     if len(str(socket)) > _LONGEST_SOCKET_PATH:
         raise UnavailableError(

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.errors import SettingsError
 from services.names import Name
 from services.params import explain
+from services.passwords import read_secret, with_password
 from services.quotas import Quotas
 
 PREFIX: Final = "HXSERVE_"
@@ -45,9 +46,14 @@ class Settings(BaseSettings):
         str,
         Field(
             pattern=r"^(redis|rediss|unix)://",
-            description="The record store; redis://, rediss:// or unix://.",
+            repr=False,
+            description="The record store; redis://, rediss:// or unix://, with the name of a user if it has users.",
         ),
     ] = "redis://127.0.0.1:6379/0"
+    redis_password_file: Annotated[
+        Path | None,
+        Field(description="File that holds the password of that user, instead of in the address."),
+    ] = None
     admin_token_file: Annotated[
         Path | None, Field(description="File that holds the admin's token; <data dir>/admin-token if unset.")
     ] = None
@@ -187,9 +193,17 @@ def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any)
     if unknown:
         raise SettingsError("; ".join(_unknown(name, sorted(known)) for name in unknown))
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
+        if any(problem["loc"] == ("redis_url",) for problem in error.errors()):
+            raise SettingsError(  # without what was given, which may hold a password
+                "redis_url: expected an address that begins with redis://, rediss:// or unix://"
+            ) from None
         raise SettingsError(f"settings ({PREFIX}<NAME> or the flag): {explain(error, Settings)}") from None
+    if settings.redis_password_file is None:
+        return settings
+    password = read_secret(settings.redis_password_file, "password of Redis")
+    return settings.model_copy(update={"redis_url": with_password(settings.redis_url, password)})
 
 
 def _unknown(name: str, known: list[str]) -> str:

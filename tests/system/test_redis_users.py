@@ -1,0 +1,144 @@
+"""A Redis with users of least rights: the service works under them, and they can do nothing else."""
+
+import os
+import secrets
+import shlex
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+from client import Client
+from deploy.local import free_port
+from deploy.redis_server import redis_server
+from deploy.redis_users import acl_lines
+from deploy.supervision import Supervised
+from services.passwords import with_password
+from services.store.connection import Connection
+from services.users import ensure_admin_token
+from tests.system.conftest import MODEL, TRAINING, wait_until
+from worker.learning.datasets import load_dataset
+
+_PASSWORDS: Final = {who: f"{who}/:@?#%-{secrets.token_hex(16)}" for who in ("api", "worker", "admin")}
+
+
+class _Redis:
+    """A Redis in which only the service's users are left."""
+
+    def __init__(self, url: str) -> None:
+        self._path = urlsplit(url).path
+
+    def url(self, who: str) -> str:
+        return with_password(f"unix://hxserve-{who}@{self._path}", _PASSWORDS[who])
+
+    def as_user(self, who: str) -> redis.Redis:
+        return redis.Redis.from_url(self.url(who))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Redis]:
+    folder: Path = tmp_path_factory.mktemp("r")
+    with redis_server(folder, folder / "redis.log") as (url, _):
+        with redis.Redis.from_url(url) as everybody:
+            # The last line first would shut this connection out before the others are set.
+            for line in reversed(acl_lines(**_PASSWORDS)):
+                everybody.execute_command("ACL", "SETUSER", *shlex.split(line)[1:])
+        yield _Redis(url)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
+def service(store: _Redis, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """An API and a worker, each under its own user, with the password in a file."""
+    data = tmp_path_factory.mktemp("service")
+    token, port = ensure_admin_token(data / "admin-token"), free_port("127.0.0.1", 0)
+    processes = []
+    for who in ("worker", "api"):
+        (data / who).write_text(_PASSWORDS[who] + "\n")
+        address = urlsplit(store.url(who))
+        environment = {
+            **os.environ,
+            "HXSERVE_REDIS_URL": f"unix://hxserve-{who}@{address.path}",
+            "HXSERVE_REDIS_PASSWORD_FILE": str(data / who),
+            "HXSERVE_DATA_DIR": str(data),
+            "HXSERVE_PORT": str(port),
+            "HXSERVE_LOG_LEVEL": "debug",
+        }
+        processes.append(
+            Supervised(who, [sys.executable, "-m", who], logs / f"{who}.log", environment=environment)
+        )
+    try:
+        with Client(f"http://127.0.0.1:{port}", token) as client:
+            wait_until(lambda: _is_ready(port))
+            yield client
+    finally:
+        for process in reversed(processes):
+            process.stop()
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def test_the_main_job_works_under_users_of_least_rights(service: Client, store: _Redis, logs: Path) -> None:
+    crops = load_dataset("digits").test_images.numpy()[:100]
+
+    trained = service.train(MODEL, wait=True, **TRAINING)
+    evaluated = service.evaluate(MODEL, wait=True, dataset="digits")
+    predictions = service.classify(crops, MODEL)
+    cancelled = service.cancel(service.train("long", recipe="strong", dataset="digits", epochs=100).id)
+    service.wait(cancelled.id)
+
+    assert (trained.state, evaluated.state, len(predictions)) == ("succeeded", "succeeded", 100)
+    with store.as_user("admin") as admin:
+        assert admin.acl_log() == []
+    for log in logs.iterdir():
+        assert not any(password in log.read_text() for password in _PASSWORDS.values())
+
+
+@pytest.mark.parametrize("who", ["api", "worker"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "FLUSHALL", "FLUSHDB", "KEYS *", "SCAN 0", "CONFIG GET *", "CONFIG SET dir /tmp", "DEBUG SLEEP 0", "SHUTDOWN",
+        "SAVE", "BGREWRITEAOF", "REPLICAOF no one", "ACL LIST", "MONITOR", "CLIENT LIST", "CLIENT KILL ID 1",
+        "SCRIPT FLUSH", "MODULE LIST", "SWAPDB 0 1", "GET elsewhere", "SET elsewhere 1", "PUBLISH elsewhere x",
+        "EVAL \"return redis.call('GET','elsewhere')\" 0", "EVAL \"return redis.call('FLUSHALL')\" 0",
+    ],
+)  # fmt: skip
+def test_what_the_service_does_not_need_is_refused(store: _Redis, who: str, command: str) -> None:
+    with (
+        store.as_user(who) as client,
+        pytest.raises(redis.ResponseError, match=r"(?i)no permission|can't run|can't access"),
+    ):
+        client.execute_command(*shlex.split(command))
+
+
+@pytest.mark.parametrize("user", ["", "hxserve-api:wrong@", ":wrong@"])
+def test_nobody_else_gets_in(store: _Redis, user: str) -> None:
+    path = urlsplit(store.url("api")).path
+
+    with redis.Redis.from_url(f"unix://{user}{path}") as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+
+
+def test_a_wrong_password_is_not_said_to_anybody(store: _Redis) -> None:
+    url = with_password(store.url("api"), "the-wrong-password")
+
+    with pytest.raises(Exception) as raised:  # noqa: PT011 whatever it is
+        Connection(url, retries=0).check()
+
+    assert "the-wrong-password" not in f"{raised.value!r} {raised.value}"
