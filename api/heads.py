@@ -6,6 +6,8 @@ from email.message import Message
 from http import HTTPStatus
 from typing import Final, Protocol
 
+from api.protection import HEADERS
+
 MOST_HEAD_BYTES: Final = 32 * 1024
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """Source: RFC 9110, section 5.6.2."""
@@ -14,6 +16,9 @@ _CODES: Final = {
     HTTPStatus.REQUEST_URI_TOO_LONG: "address_too_long",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "head_too_large",
 }
+
+
+_PROTECTION: Final = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
 
 
 class HeadTooLargeError(ValueError):
@@ -88,6 +93,6 @@ def refusal(status: HTTPStatus, detail: str) -> bytes:
     ).encode()
     head = (
         f"HTTP/1.1 {int(status)} {status.phrase}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
-        f"X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"{_PROTECTION}Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("ascii") + body
