@@ -197,7 +197,8 @@ def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any)
     except ValidationError as error:
         if any(problem["loc"] == ("redis_url",) for problem in error.errors()):
             raise SettingsError(  # without what was given, which may hold a password
-                "redis_url: expected an address that begins with redis://, rediss:// or unix://"
+                f"settings ({PREFIX}<NAME> or the flag): redis_url: "
+                "expected an address that begins with redis://, rediss:// or unix://"
             ) from None
         raise SettingsError(f"settings ({PREFIX}<NAME> or the flag): {explain(error, Settings)}") from None
     if settings.redis_password_file is None:
