@@ -8,6 +8,7 @@ from typing import cast
 from flask import current_app
 
 from services.classification import Classifications
+from services.homes import Homes
 from services.inspection import Inspections
 from services.maintenance import Maintenance
 from services.models import ModelStore
@@ -60,14 +61,22 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     jobs = JobStore(connection, keep_jobs_s=settings.keep_jobs_s)
     models = ModelStore(settings.models_dir)
     registry = Registry(models)
+    chips = ChipStore(connection, lease_s=settings.lease_s)
+    homes = Homes(models, chips)
     crops = CropStore(
         connection, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
     )
     sender = CropSender(crops, listener.reply_to, wake_up)
     classifications = Classifications(
-        crops, jobs, registry, listener, sender, wake_up, max_crops=settings.max_crops_per_request
+        crops,
+        jobs,
+        registry,
+        listener,
+        sender,
+        wake_up,
+        homes,
+        max_crops=settings.max_crops_per_request,
     )
-    chips = ChipStore(connection, lease_s=settings.lease_s)
     policy = Policy(quantum_s=settings.quantum_s, long_work_share=settings.long_work_share)
     waiting = Waiting(jobs, chips, CostStore(connection), policy)
     listener.start()
@@ -85,7 +94,9 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             sessions=SessionStore(connection),
             samples=SampleStore(connection),
             listener=listener,
-            submissions=Submissions(jobs, registry, chips, wake_up, max_queued_jobs=settings.max_queued_jobs),
+            submissions=Submissions(
+                jobs, registry, chips, homes, wake_up, max_queued_jobs=settings.max_queued_jobs
+            ),
             classifications=classifications,
             maintenance=Maintenance(chips, wake_up),
             inspections=Inspections(jobs, classifications, listener, waiting),

@@ -110,6 +110,9 @@ class ClassifyQuery(Schema):
     repeats: Annotated[
         int, Field(ge=1, le=64, description="How often each image is read; the mean of its scores counts.")
     ] = 1
+    allow_transfer: Annotated[
+        bool, Field(description="Also on another chip than the one in whose loop the model learnt.")
+    ] = False
 
 
 _Row = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=28, max_length=28)]

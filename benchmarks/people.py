@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from api.wakeups import celery_wake_up
+from services.homes import Homes
 from services.models import ModelStore
 from services.params import JobRequest
 from services.registry import Registry
@@ -36,11 +37,13 @@ def people_of(data_dir: Path) -> Iterator[People]:
     url = f"unix://{data_dir.resolve() / 'redis' / 'redis.sock'}"
     connection = Connection(url)
     try:
+        chips, models = ChipStore(connection, lease_s=4), ModelStore(data_dir / "models")
         yield People(
             Submissions(
                 JobStore(connection, keep_jobs_s=86_400),
-                Registry(ModelStore(data_dir / "models")),
-                ChipStore(connection, lease_s=4),
+                Registry(models),
+                chips,
+                Homes(models, chips),
                 celery_wake_up(url),
                 max_queued_jobs=_MOST_JOBS,
             )

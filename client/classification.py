@@ -22,6 +22,7 @@ class Manner:
     deadline_s: float | None
     idempotent: bool
     repeats: int = 1
+    allow_transfer: bool = False
 
 
 def classify_parcels(
@@ -85,6 +86,7 @@ def _send(
             "wait": f"{wait_s:g}",
             "deadline": None if manner.deadline_s is None else f"{manner.deadline_s:g}",
             "repeats": None if manner.repeats == 1 else str(manner.repeats),
+            "allow_transfer": "true" if manner.allow_transfer else None,
         },
         body=parcel.body,
         headers={"Content-Type": parcel.media_type, **key},

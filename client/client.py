@@ -141,6 +141,7 @@ class Client:
         version: str | int = "latest",
         *,
         repeats: int = 1,
+        allow_transfer: bool = False,
         wait_s: float = 10.0,
         deadline_s: float | None = None,
         timeout_s: float | None = None,
@@ -155,6 +156,8 @@ class Client:
             version: a number or an alias; a call that takes several requests stays with one version.
             repeats: how often each crop is read; the mean of its scores counts. More readings, fewer errors
                 by the chip's noise, and as much more chip time.
+            allow_transfer: let any chip read them, also when the model learnt in the loop of another one;
+                the predictions are then marked `transferred`.
             wait_s: how long a request stays open for its answer; then its job is polled. 0 makes a durable
                 job at once.
             deadline_s: what the chip has not begun by then is dropped.
@@ -172,7 +175,7 @@ class Client:
             pack_images(images),
             model,
             str(version),
-            Manner(wait_s, deadline_s, idempotent, repeats),
+            Manner(wait_s, deadline_s, idempotent, repeats, allow_transfer),
             lambda job: self.wait(job, timeout_s=timeout_s),
             on_progress,
         )

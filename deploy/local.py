@@ -25,6 +25,8 @@ from services.users import ensure_admin_token
 
 _READY_TIMEOUT_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.2
+_MOST_CHIPS: Final = 16
+WORKER: Final = [sys.executable, "-m", "worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,28 @@ class Local:
 
 @contextmanager
 def running(
-    settings: Settings, *, use_redis: bool, commands: Mapping[str, Sequence[str]] | None = None
+    settings: Settings,
+    *,
+    use_redis: bool,
+    commands: Mapping[str, Sequence[str]] | None = None,
+    chips: int = 1,
 ) -> Iterator[Local]:
     """The whole service, ready; everything is stopped when the context ends.
 
     Args:
         settings: of all processes.
         use_redis: use the Redis that the settings name, instead of one of our own.
-        commands: what is started beside Redis, by name; as a rule one worker and the API.
+        commands: what is started beside Redis for the first chip, by name; as a rule one worker and the API.
+        chips: how many; each further one has a worker of its own, `worker-2` and so on.
 
     Raises:
         HxserveError: a part does not start; the message says why.
     """
+    if chips > 1 and settings.chip not in {"mock", "emulator"}:
+        raise SettingsError(
+            "several chips are started here only as mocks or emulators; start a worker for each real one "
+            "(docs/chip.md, Several chips)"
+        )
     data, logs = settings.data_dir.resolve(), settings.data_dir.resolve() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -72,9 +84,16 @@ def running(
                 redis_server(data / "redis", logs / "redis.log")
             )
         environment = _environment(settings, redis_url, port)
-        # Stopped in reverse: the API first, so that nothing more is accepted; then the worker, which saves.
-        for name, command in (commands or processes_of()).items():
-            processes[name] = Supervised(name, command, logs / f"{name}.log", environment=environment)
+        parts = {
+            name: (command, environment | _chip(settings, 1, chips))
+            for name, command in (commands or processes_of()).items()
+        }
+        for number in range(2, chips + 1):
+            parts[f"worker-{number}"] = (WORKER, environment | _chip(settings, number, chips))
+        # Stopped in reverse: the API first, so that nothing more is accepted; then the workers, which save.
+        for name in sorted(parts, key="api".__eq__):
+            command, variables = parts[name]
+            processes[name] = Supervised(name, command, logs / f"{name}.log", environment=variables)
             stack.callback(processes[name].stop)
         url = f"http://{settings.host}:{port}"
         _wait_until_ready(url, processes)
@@ -87,10 +106,10 @@ def processes_of(*, standby: bool = False) -> dict[str, list[str]]:
 
     With `standby` two workers share the chip; whichever ends is started again to stand by for the other.
     """
-    worker, api = [sys.executable, "-m", "worker"], [sys.executable, "-m", "api"]
+    api = [sys.executable, "-m", "api"]
     if not standby:
-        return {"worker": worker, "api": api}
-    return {"worker": [*worker, "--standby"], "standby": [*worker, "--standby"], "api": api}
+        return {"worker": WORKER, "api": api}
+    return {"worker": [*WORKER, "--standby"], "standby": [*WORKER, "--standby"], "api": api}
 
 
 @contextmanager
@@ -114,6 +133,23 @@ def _environment(settings: Settings, redis_url: str, port: int) -> dict[str, str
     values.pop("redis_password_file", None)
     inherited = {name: value for name, value in os.environ.items() if name != "HXSERVE_REDIS_PASSWORD_FILE"}
     return inherited | {f"HXSERVE_{name.upper()}": str(value) for name, value in values.items()}
+
+
+def _chip(settings: Settings, number: int, chips: int) -> dict[str, str]:
+    """The variables that make each worker's chip its own, and divide the cores."""
+    if chips == 1:
+        return {}
+    return {
+        "HXSERVE_CHIP_ID": _following(settings.chip_id, number - 1),
+        "HXSERVE_VIRTUAL_CHIP": _following(settings.virtual_chip, number - 1),
+        "HXSERVE_THREADS": str(settings.threads or max(1, ((os.cpu_count() or 2) - 1) // chips)),
+    }
+
+
+def _following(name: str, steps: int) -> str:
+    """A name with the number at its end raised: chip-1 and 2 give chip-3."""
+    stem = name.rstrip("0123456789")
+    return f"{stem}{int(name[len(stem) :]) + steps}" if stem != name else f"{name}-{steps + 1}"
 
 
 def free_port(host: str, wanted: int) -> int:
@@ -150,8 +186,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         options = _parser().parse_args(arguments)
-        standby = vars(options).pop("standby")
-        settings = load_settings(**vars(options))
+        given = vars(options)
+        commands = processes_of(standby=given.pop("standby"))
+        chips = given.pop("chips")
+        settings = load_settings(**given)
         use_redis = options.redis_url is not None or "HXSERVE_REDIS_URL" in os.environ
         if has_password(options.redis_url or ""):
             raise SettingsError(
@@ -161,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.redis_password_file and not use_redis:
             raise SettingsError("HXSERVE_REDIS_PASSWORD_FILE is set but no --redis-url; give both or neither")
         _say(f"hxserve starts; its data are in {settings.data_dir.resolve()}")
-        with running(settings, use_redis=use_redis, commands=processes_of(standby=standby)) as local:
+        with running(settings, use_redis=use_redis, commands=commands, chips=chips) as local:
             _say(f"hxserve is ready: {local.url}?token={local.token}")
             local.watch()
     except KeyboardInterrupt:
@@ -185,6 +223,13 @@ def _complain(line: str) -> None:
     print(f"hxserve: {line}", file=sys.stderr, flush=True)  # noqa: T201 the operator's terminal
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _MOST_CHIPS:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {_MOST_CHIPS}")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "hxserve up", description="Run Redis, a worker and the API on this machine."
@@ -196,6 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--redis-url", help="use this Redis instead of starting one")
     add("--chip", choices=("emulator", "mock", "hxtorch", "auto"), help="what executes [mock]")
     add("--chip-id", help="the chip's name [chip-1]")
+    add("--chips", type=_positive, default=1, help="how many chips, mock or emulator [1]")
     add("--calibration", type=Path, help="calibration file for the chip")
     add("--standby", action="store_true", help="a second worker that takes over when the first ends")
     add("--mnist", type=Path, help="folder that holds MNIST in torchvision's layout")

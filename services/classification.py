@@ -13,6 +13,7 @@ from services.errors import (
     TooLargeError,
     error_of,
 )
+from services.homes import Homes
 from services.jobs import Job, JobKind, JobState
 from services.registry import Registry
 from services.store.crops import NO_KEY, CropStore, Lane, Parcel
@@ -45,6 +46,7 @@ class Request:
     deadline_s: float | None = None
     repeats: int = 1
     idempotency: Idempotency = NO_KEY
+    allow_transfer: bool = False
 
     @property
     def count(self) -> int:
@@ -70,6 +72,7 @@ class Classifications:
         listener: Listener,
         sender: CropSender,
         wake_up: WakeUp,
+        homes: Homes,
         *,
         max_crops: int,
     ) -> None:
@@ -80,6 +83,7 @@ class Classifications:
         self._sender = sender
         self._wake_up = wake_up
         self._max_crops = max_crops
+        self._homes = homes
 
     def classify(self, request: Request) -> dict[str, Any] | Pending:
         """The predictions of a request's crops, or the job that will have them.
@@ -89,6 +93,7 @@ class Classifications:
             TooLargeError: too many crops for one request.
             QueueFullError: too many crops wait.
             QuotaExceededError: too many of the user wait, or have used the chip too long today.
+            ChipElsewhereError: the version learnt in the loop of a chip that is not here.
             ExpiredError: the deadline passed first.
             JobCancelledError: somebody cancelled its job meanwhile.
             HxserveError: the crops could not be run; the class says why.
@@ -104,7 +109,8 @@ class Classifications:
             found.model,
             {"version": found.version, "crops": request.count, "repeats": request.repeats},
         )
-        lane = Lane(found.model, found.version, request.user.name)
+        home = self._homes.of(found.model, found.version, allow_transfer=request.allow_transfer)
+        lane = Lane(found.model, found.version, request.user.name, home)
         parts = list(_divide(request.crops))
         recorded = len(parts) > 1 or request.wait_s <= 0 or bool(request.idempotency.key)
         deadline_at = time.time() + request.deadline_s if request.deadline_s else None

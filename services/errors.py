@@ -117,6 +117,12 @@ class JobCancelledError(ConflictError):
     code = "cancelled"
 
 
+class ChipElsewhereError(ConflictError):
+    """The model learnt in the loop of a chip that is not here; allow another one to read it, or train anew."""
+
+    code = "chip_elsewhere"
+
+
 class IdempotencyConflictError(ConflictError):
     """This Idempotency-Key was used for another request; use a new key for a new request."""
 

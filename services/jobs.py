@@ -68,7 +68,8 @@ class Job:
     Times are Unix seconds by the clock of Redis. `revision` grows by one with every change, and is the job's
     ETag. `progress` runs from 0 to 1. `attempts` counts how often a worker took the job up, `deaths`
     the worker processes that died in it one after the other without getting past `died_at_step`. `chip_time_s` is
-    what the job's user was charged for it.
+    what the job's user was charged for it. `home` is the hardware's name of the only chip that may run it, empty when
+    any may.
     """
 
     id: str
@@ -92,6 +93,7 @@ class Job:
     died_at_step: int = -1
     chip_time_s: float = 0.0
     cancel_requested: bool = False
+    home: str = ""
 
     @classmethod
     def from_hash(cls, stored: Mapping[bytes, bytes]) -> Self:

@@ -49,6 +49,15 @@ class Origin(BaseModel):
     partial: bool = False
     software: dict[str, str]
 
+    @property
+    def home(self) -> str:
+        """The hardware's name of the chip in whose loop it learnt; empty when it learnt in no chip's."""
+        return self.identifier if "chip" in self.execution else ""
+
+    def is_transferred_to(self, identifier: str) -> bool:
+        """Whether this chip is another than the one in whose loop it learnt."""
+        return self.home not in {"", identifier}
+
 
 class Manifest(Origin):
     """`manifest.json` of a version: its origin, and what publishing added."""

@@ -80,6 +80,9 @@ class EvaluationParams(Params):
         Field(description="`quantised` is the mock without noise, `chip` the chip itself."),
     ] = "mock"
     repeats: Annotated[int, Field(ge=1, le=64, description="Readings of each crop; their mean counts.")] = 1
+    allow_transfer: Annotated[
+        bool, Field(description="With `chip`: also on another chip than the one in whose loop it learnt.")
+    ] = False
     dataset: Literal["auto", "mnist", "digits"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
 

@@ -7,6 +7,7 @@ import time
 from typing import Any, Final
 
 from services.errors import ForbiddenError, InvalidInputError, NotFoundError
+from services.homes import Homes
 from services.jobs import Job, JobKind, JobState
 from services.params import CalibrationParams, EvaluationParams, JobRequest, TrainingParams
 from services.registry import Registry
@@ -23,7 +24,7 @@ def new_job_id() -> str:
     return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(6)}"
 
 
-def new_job(kind: JobKind, user: User, model: str, params: dict[str, Any]) -> Job:
+def new_job(kind: JobKind, user: User, model: str, params: dict[str, Any], home: str = "") -> Job:
     """A job as it is before it is recorded; the store stamps the time."""
     return Job(
         id=new_job_id(),
@@ -33,6 +34,7 @@ def new_job(kind: JobKind, user: User, model: str, params: dict[str, Any]) -> Jo
         params=params,
         state=JobState.QUEUED,
         created_at=time.time(),
+        home=home,
     )
 
 
@@ -69,6 +71,7 @@ class Submissions:
         jobs: JobStore,
         registry: Registry,
         chips: ChipStore,
+        homes: Homes,
         wake_up: WakeUp,
         *,
         max_queued_jobs: int,
@@ -77,6 +80,7 @@ class Submissions:
         self._registry = registry
         self._chips = chips
         self._wake_up = wake_up
+        self._homes = homes
         self._max_queued_jobs = max_queued_jobs
 
     def submit(self, request: JobRequest, user: User, key: str | None = None) -> Job:
@@ -85,13 +89,14 @@ class Submissions:
         Raises:
             InvalidInputError: the options are not those of the kind.
             ForbiddenError: a plain user asks for a calibration, or for a training of another's model.
+            ChipElsewhereError: the version to evaluate learnt in the loop of a chip that is not here.
             ModelNotFoundError: the version to evaluate or to start from does not exist.
             NotFoundError: the chip to calibrate does not exist.
             IdempotencyConflictError: the key was used for another request.
             QueueFullError: too many jobs are unfinished.
             QuotaExceededError: the user's are too many, or have used the chip too long today.
         """
-        params = request.validated_params()
+        params, home = request.validated_params(), ""
         if JobKind(request.kind).is_care and not user.is_admin:
             raise ForbiddenError(
                 "only an admin may have a chip calibrated: it goes before everybody's long work"
@@ -100,6 +105,8 @@ class Submissions:
         if isinstance(params, EvaluationParams):
             found = self._registry.find(user, model, params.version)
             model, params = found.model, params.model_copy(update={"version": found.version})
+            if params.execution == "chip":
+                home = self._homes.of(model, found.version, allow_transfer=params.allow_transfer)
         if isinstance(params, TrainingParams):
             model = self._registry.to_train(user, model)
             if params.start_from is not None:
@@ -111,7 +118,7 @@ class Submissions:
                 raise NotFoundError(
                     f"there is no chip {params.chip!r}; there are: {', '.join(known) or 'none'}"
                 )
-        job = new_job(JobKind(request.kind), user, model, params.model_dump())
+        job = new_job(JobKind(request.kind), user, model, params.model_dump(), home)
         body = json.dumps(request.model_dump(), sort_keys=True).encode()
         accepted = self._jobs.submit(
             job, bind_key(user, key, body), most=self._max_queued_jobs, quotas=user.quotas

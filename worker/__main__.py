@@ -33,12 +33,11 @@ from worker.celery_app import create_app, send_wake_up
 from worker.checkpoints import Saves
 from worker.chip import ChipSession, VirtualChoice, open_chip
 from worker.datasets import Datasets
-from worker.executing import ExecutingMark
 from worker.leasing import stand_by, take_lease
 from worker.long_work import LongWork
 from worker.metering import CostMeter
 from worker.presence import Presence
-from worker.recovery import recover_jobs
+from worker.recovery import mark_of, recover_jobs, take_over_jobs
 from worker.samples import pick_samples
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
@@ -146,7 +145,7 @@ def _serve(
     )
     models = ModelStore(settings.models_dir)
     saves = BackgroundSaves(Saves(settings.saves_dir))
-    mark = ExecutingMark(settings.saves_dir / f"{settings.chip_id}.executing")
+    mark = mark_of(saves, settings.chip_id)
     recover_jobs(lease, jobs, saves, mark)
     SampleStore(connection).keep(pick_samples(datasets.get("auto")))
     publish_untrained(models, session)
@@ -194,7 +193,18 @@ def _serve(
         quantum_s=settings.quantum_s,
         long_work_share=settings.long_work_share,
     )
-    turns = Turns(lease, chips, jobs, batches, long_work, care, policy, turn_s=settings.turn_s, sheet=sheet)
+    turns = Turns(
+        lease,
+        chips,
+        jobs,
+        batches,
+        long_work,
+        care,
+        policy,
+        turn_s=settings.turn_s,
+        sheet=sheet,
+        take_over=lambda chip: take_over_jobs(lease, jobs, saves, chip),
+    )
 
     def take_turn() -> bool:
         if not turns.have_begun:

@@ -13,9 +13,8 @@ import numpy as np
 from services.answers import CROP_BYTES, Answer, Provenance, problem_of
 from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedError
 from services.jobs import JobState
-from services.manifest import Manifest
 from services.store.chips import Lease
-from services.store.crops import CropStore, Entry, Finished
+from services.store.crops import CropStore, Entry, Finished, Lane
 from worker.chip import ChipSession
 from worker.serving import LoadedVersions
 from worker.shadow import Seen, Shadow
@@ -54,11 +53,15 @@ class Batches:
         self.crop_s: float | None = None
         """Seconds that a crop took lately, a moving average."""
 
+    def may_read(self, lane: Lane) -> bool:
+        """Whether crops of this lane may be read on this chip."""
+        return lane.home in {"", self._session.identifier}
+
     def run(self, reference: str, grants: Mapping[str, int], now: float) -> None:
         """Runs crops of one version: so many of each user.
 
         Args:
-            reference: `<model>@<version>`.
+            reference: of the lanes, as `Lane.reference` has it.
             grants: number of crops by user.
             now: Unix seconds by the clock of Redis.
 
@@ -142,14 +145,14 @@ class Batches:
         with self._sheet.doing("chip"), self._session.guarded():
             reading = version.read(crops, repeats)
         chip_s = time.monotonic() - started
-        self.on_chip = f"{lane.model}@{lane.version}"
+        self.on_chip = lane.reference
         provenance = Provenance(
             model=lane.model,
             version=lane.version,
             chip=self._session.chip,
             backend=self._session.backend,
             calibration=self._session.calibration,
-            transferred=self._is_transferred(version.manifest),
+            transferred=version.manifest.is_transferred_to(self._session.identifier),
             batch_crops=len(crops),
             chip_s=chip_s,
             repeats=repeats,
@@ -174,10 +177,6 @@ class Batches:
         for entry in batch:
             self._chip_failures[entry.key] = self._chip_failures.get(entry.key, 0) + 1
         return all(self._chip_failures[entry.key] < _MOST_CHIP_FAILURES for entry in batch)
-
-    def _is_transferred(self, manifest: Manifest) -> bool:
-        """Whether a model learnt in the loop of another chip."""
-        return "chip" in manifest.execution and manifest.identifier != self._session.identifier
 
     def _finish(self, batch: list[Entry], answers: list[Answer], elapsed_s: float) -> None:
         crops = sum(entry.count for entry in batch)

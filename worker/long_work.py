@@ -83,7 +83,7 @@ class LongWork:
         In maintenance what is to be cancelled ends all the same, and what runs may be let finish.
         """
         wanted = job.provenance.get("chip") if job.state is JobState.RUNNING else job.params.get("chip")
-        elsewhere = wanted not in {None, self._session.chip}
+        elsewhere = wanted not in {None, self._session.chip} or job.home not in {"", self._session.identifier}
         finishes = drain is None or (drain.running == "finish" and job.state is JobState.RUNNING)
         held_up = not (finishes or job.cancel_requested)
         return not (elsewhere or held_up) and self._resting.get(job.id, 0.0) <= time.monotonic()
@@ -213,6 +213,8 @@ class LongWork:
         fields: dict[str, Any] = {"attempts": job.attempts + 1, "provenance": provenance}
         if job.started_at is None:
             fields["started_at"] = time.time()
+        if activity.in_the_loop:
+            fields["home"] = self._session.identifier
         self._record(
             job,
             {"type": "state", "state": JobState.RUNNING, "step": activity.steps_done},

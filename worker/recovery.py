@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from services.answers import problem_of
-from services.errors import JobCrashedError
+from services.errors import InvalidTransitionError, JobCrashedError, JobNotFoundError
 from services.jobs import Job, JobState
 from services.store.chips import Lease
 from services.store.jobs import JobStore
@@ -15,15 +15,42 @@ MOST_DEATHS: Final = 3
 _log = logging.getLogger(__name__)
 
 
-def recover_jobs(lease: Lease, jobs: JobStore, saves: Saves, mark: ExecutingMark) -> None:
+def take_over_jobs(lease: Lease, jobs: JobStore, saves: Saves, chip: str) -> None:
+    """Lets the jobs of a chip that has no worker wait again, for whichever chip may go on with them.
+
+    Raises:
+        LeaseLostError: the worker no longer holds its own chip.
+    """
+    try:
+        recover_jobs(lease, jobs, saves, mark_of(saves, chip), chip)
+    except (InvalidTransitionError, JobNotFoundError) as change:
+        _log.info("chip %s: somebody else sees to its jobs: %s", chip, change.message)
+
+
+def mark_of(saves: Saves, chip: str) -> ExecutingMark:
+    """The mark of a chip's worker, beside the saves."""
+    return ExecutingMark(saves.folder / f"{chip}.executing")
+
+
+def recover_jobs(
+    lease: Lease, jobs: JobStore, saves: Saves, mark: ExecutingMark, chip: str | None = None
+) -> None:
     """Lets abandoned jobs wait again, to go on from their last save; saves of jobs that have ended are deleted.
 
     The job whose slice the former worker died in is under suspicion, also when it was only being taken up: when
     that happens three times without getting further, it is set aside as failed.
 
+    Args:
+        lease: of the worker that sees to it.
+        jobs: the records.
+        saves: what is kept of them.
+        mark: of the worker that left them.
+        chip: theirs; the lease's own when None.
+
     Raises:
         LeaseLostError: the worker no longer holds the chip.
     """
+    chip = chip or lease.chip
     suspect = mark.read()
     kept = saves.job_ids()
     unfinished = jobs.unfinished()
@@ -31,7 +58,7 @@ def recover_jobs(lease: Lease, jobs: JobStore, saves: Saves, mark: ExecutingMark
         _log.info("the save of job %s is not needed any more", job_id)
         saves.delete(job_id)
     for job in unfinished:
-        was_ours = job.state is JobState.RUNNING and job.provenance.get("chip") == lease.chip
+        was_ours = job.state is JobState.RUNNING and job.provenance.get("chip") == chip
         is_elsewhere = job.state is JobState.RUNNING and not was_ours
         if is_elsewhere or (not was_ours and job.id != suspect):
             continue

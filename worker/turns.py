@@ -2,10 +2,11 @@
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Final, assert_never
 
 from services.errors import ChipError, RedisUnavailableError
-from services.jobs import Job
+from services.jobs import Job, JobState
 from services.scheduling import (
     BusyMeter,
     Charge,
@@ -51,6 +52,7 @@ class Turns:
         *,
         turn_s: float,
         sheet: Timesheet | None = None,
+        take_over: Callable[[str], None] | None = None,
     ) -> None:
         self._lease = lease
         self._chips = chips
@@ -60,6 +62,7 @@ class Turns:
         self._care = care
         self._policy = policy
         self._turn_s = turn_s
+        self._take_over = take_over
         self._sheet = sheet or Timesheet()
         self._meter = ShareMeter()
         self._busy = BusyMeter()
@@ -93,8 +96,11 @@ class Turns:
         may_have_lost_claims, self._may_have_lost_claims = self._may_have_lost_claims, True
         is_new, self._is_new = self._is_new, False
         try:
-            if may_have_lost_claims:
+            absent = self._chips.absent()
+            if may_have_lost_claims or absent:
                 self._batches.recover(time.time(), after_death=is_new)
+            for chip in absent:
+                self._take_over_jobs(chip)
             self._care.see_to_calibration()
             while (left_s := end - time.monotonic()) > 0:
                 self.last_seen = time.monotonic()
@@ -119,6 +125,14 @@ class Turns:
             self._began = None
             self.last_seen = time.monotonic()
 
+    def _take_over_jobs(self, chip: str) -> None:
+        """Lets the jobs wait again that a chip without a worker was at."""
+        left = (
+            job.provenance.get("chip") for job in self._unfinished.values() if job.state is JobState.RUNNING
+        )
+        if self._take_over and chip in set(left):
+            self._take_over(chip)
+
     def last_active(self) -> float:
         """When a turn last did something; now, while one is under way that has not taken impossibly long."""
         now, began = time.monotonic(), self._began
@@ -142,7 +156,8 @@ class Turns:
         waiting = []
         for name, (crops, _, oldest_at) in look.waiting.items():
             lane = Lane.parse(name)
-            waiting.append(WaitingCrops(f"{lane.model}@{lane.version}", lane.user, crops, oldest_at))
+            if self._batches.may_read(lane):
+                waiting.append(WaitingCrops(lane.reference, lane.user, crops, oldest_at))
         charged = {user: Charge(seconds, at) for user, (seconds, at) in look.charged.items()}
         jobs = [job for job in self._unfinished.values() if self._long_work.may_run(job, look.drain)]
         for user in {job.user for job in jobs}:

@@ -97,6 +97,7 @@ def answer_read_crops(
     key: str | None = None,
 ) -> str | Pending:
     """The same for a request whose parts have been read; `crops` are (n, 784) bytes."""
+    manner = f"{name}@{version} x {query.repeats}" + (" anywhere" if query.allow_transfer else "")
     answer = app.classifications.classify(
         Request(
             user=user,
@@ -106,7 +107,8 @@ def answer_read_crops(
             wait_s=query.wait,
             deadline_s=query.deadline,
             repeats=query.repeats,
-            idempotency=bind_key(user, key, f"{name}@{version} x {query.repeats}".encode() + crops),
+            allow_transfer=query.allow_transfer,
+            idempotency=bind_key(user, key, manner.encode() + crops),
         )
     )
     return answer if isinstance(answer, Pending) else _to_json(answer)

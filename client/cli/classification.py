@@ -31,6 +31,9 @@ _LEAST_SURE: Final = 5
     help="Readings of each crop; their mean counts.",
 )
 @click.option(
+    "--allow-transfer", is_flag=True, help="Also on another chip than the one in whose loop it learnt."
+)
+@click.option(
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
@@ -39,7 +42,14 @@ _LEAST_SURE: Final = 5
 @common_options
 @click.pass_obj
 def classify(
-    options: Options, files: tuple[str, ...], model: str, version: str, repeats: int, wait: float | None
+    options: Options,
+    /,
+    files: tuple[str, ...],
+    model: str,
+    version: str,
+    repeats: int,
+    allow_transfer: bool,
+    wait: float | None,
 ) -> None:
     """Read the digits in image files.
 
@@ -51,6 +61,7 @@ def classify(
             model,
             version,
             repeats=repeats,
+            allow_transfer=allow_transfer,
             wait_s=10.0 if wait is None else wait,
             timeout_s=wait,
             on_progress=progress.update,

@@ -74,6 +74,12 @@ def train(options: Options, /, model: str, no_wait: bool, **given: Any) -> None:
 @click.option(
     "--repeats", type=click.IntRange(min=1), help="Readings of each crop; their mean counts.  [default: 1]"
 )
+@click.option(
+    "--allow-transfer",
+    is_flag=True,
+    default=None,
+    help="On any chip, also when it learnt in the loop of another one.",
+)
 @_DATASET
 @_SEED
 @_NO_WAIT

@@ -130,6 +130,22 @@ class ChipStore:
             chips: Any = self._connection.client.smembers("hx:chips")
             return [self.record(chip.decode()) for chip in sorted(chips)]
 
+    def absent(self) -> list[str]:
+        """Chips that had a worker and have none now."""
+        with translated_errors():
+            known: Any = self._connection.client.smembers("hx:chips")
+            with self._connection.client.pipeline(transaction=False) as pipeline:
+                for chip in known:
+                    pipeline.exists(f"hx:chip:{chip.decode()}:lease")
+                present = pipeline.execute()
+        return sorted(chip.decode() for chip, here in zip(known, present, strict=True) if not here)
+
+    def identifiers(self) -> set[str]:
+        """The hardware's names of all chips, also of those that have no worker now, as they were last."""
+        with translated_errors():
+            stored: Any = self._connection.client.hvals("hx:chips:identifiers")
+        return {identifier.decode() for identifier in stored}
+
     def record(self, chip: str) -> ChipRecord:
         """One chip."""
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:

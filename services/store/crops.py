@@ -28,22 +28,31 @@ NO_KEY: Final = Idempotency()
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Where crops of one sender wait for one version of a model."""
+    """Where crops of one sender wait for one version of a model.
+
+    `home` is the hardware's name of the only chip that may read them; any may when it is empty.
+    """
 
     model: str
     version: str
     user: str
+    home: str = ""
 
     def __str__(self) -> str:
         """The lane's name in Redis; the parts hold neither separator."""
-        return f"{self.model}@{self.version}:{self.user}"
+        return f"{self.reference}:{self.user}"
+
+    @property
+    def reference(self) -> str:
+        """What tells those crops apart that may share a batch."""
+        return f"{self.model}@{self.version}" + (f"@{self.home}" if self.home else "")
 
     @classmethod
     def parse(cls, name: str) -> "Lane":
         """The inverse of `str`."""
         reference, user = name.rsplit(":", 1)
-        model, version = reference.split("@")
-        return cls(model, version, user)
+        model, version, *home = reference.split("@")
+        return cls(model, version, user, *home)
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,8 @@ class JobStore:
                 return
             case b"missing":
                 raise job_not_found(job.id)
+            case b"elsewhere":
+                raise InvalidTransitionError(f"job {job.id} runs on another chip")
             case state:
                 raise InvalidTransitionError(f"job {job.id} is {json.loads(state)}")
 
@@ -301,6 +303,7 @@ def record_fields(job: Job, **more: Any) -> dict[str, str]:
             "model": job.model,
             "params": job.params,
             "state": job.state,
+            **({"home": job.home} if job.home else {}),
             **more,
         }
     )

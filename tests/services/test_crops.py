@@ -57,8 +57,9 @@ def test_an_accepted_part_is_claimed_with_its_own_bytes(crops: CropStore, lease:
     ]
 
 
-def test_a_lane_is_named_after_version_and_user_and_back() -> None:
-    lane = Lane("my.model-2_x", "17", "ada-l")
+@pytest.mark.parametrize("home", ["", "hxcube7fpga0chip67_1"])
+def test_a_lane_is_named_after_version_user_and_home_and_back(home: str) -> None:
+    lane = Lane("my.model-2_x", "17", "ada-l", home)
 
     assert Lane.parse(str(lane)) == lane
 

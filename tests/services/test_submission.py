@@ -10,6 +10,7 @@ from services.errors import (
     NotFoundError,
     QueueFullError,
 )
+from services.homes import Homes
 from services.jobs import JobKind, JobState
 from services.models import ModelStore
 from services.params import JobRequest
@@ -33,7 +34,9 @@ def woken() -> list[str]:
 
 @pytest.fixture
 def submissions(jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]) -> Submissions:
-    return Submissions(jobs, Registry(models), chips, woken.append, max_queued_jobs=PLENTY)
+    return Submissions(
+        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=PLENTY
+    )
 
 
 def test_a_submitted_training_is_queued_with_all_its_options(
@@ -104,7 +107,9 @@ def test_requests_without_key_are_never_the_same(submissions: Submissions, jobs:
 def test_a_repeated_request_is_answered_even_when_the_queue_is_full(
     jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
 ) -> None:
-    submissions = Submissions(jobs, Registry(models), chips, woken.append, max_queued_jobs=1)
+    submissions = Submissions(
+        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=1
+    )
     first = submissions.submit(TRAINING, ADMIN, "k")
 
     assert submissions.submit(TRAINING, ADMIN, "k") == first
@@ -113,7 +118,9 @@ def test_a_repeated_request_is_answered_even_when_the_queue_is_full(
 def test_a_job_beyond_the_limit_is_refused_and_says_when_to_come_back(
     jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
 ) -> None:
-    submissions = Submissions(jobs, Registry(models), chips, woken.append, max_queued_jobs=1)
+    submissions = Submissions(
+        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=1
+    )
     submissions.submit(TRAINING, ADMIN)
 
     with pytest.raises(QueueFullError, match="limit of 1 waiting jobs") as refusal:
@@ -126,7 +133,9 @@ def test_a_job_beyond_the_limit_is_refused_and_says_when_to_come_back(
 def test_a_finished_job_makes_room(
     jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
 ) -> None:
-    submissions = Submissions(jobs, Registry(models), chips, woken.append, max_queued_jobs=1)
+    submissions = Submissions(
+        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=1
+    )
     submissions.cancel(submissions.submit(TRAINING, ADMIN).id, ADMIN)
 
     job = submissions.submit(OTHER, ADMIN)

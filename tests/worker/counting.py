@@ -11,6 +11,7 @@ class Counting:
         self._steps = steps
         self._on_step = on_step
         self._done = start
+        self.learns_on_chip = False
         self.saved: list[int] = []
         self.refusals: list[Exception] = []
         """Raised, one after the other, by what writes to the disk."""
@@ -34,6 +35,11 @@ class Counting:
     def execution(self) -> str:
         """Mock arithmetic, as good as any."""
         return "mock"
+
+    @property
+    def in_the_loop(self) -> bool:
+        """As the test sets it."""
+        return self.learns_on_chip
 
     def step(self) -> None:
         """Counts one."""

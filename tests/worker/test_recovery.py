@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from services.jobs import Job, JobState
-from services.store.chips import Lease
+from services.store.chips import ChipStore, Lease
 from services.store.jobs import Idempotency, JobStore
-from tests.services.samples import CHIP, PLENTY, a_job
+from tests.services.samples import CHIP, PLENTY, a_holder, a_job
 from worker.checkpoints import Saves
 from worker.executing import ExecutingMark
 from worker.learning.training_state import TrainerState
-from worker.recovery import recover_jobs
+from worker.recovery import mark_of, recover_jobs, take_over_jobs
 
 
 def _running(jobs: JobStore, lease: Lease, chip: str = CHIP, **fields: Any) -> Job:
@@ -165,3 +165,34 @@ def test_a_mark_that_cannot_be_written_does_not_stop_the_work(tmp_path: Path) ->
 
     with mark.executing("job"):
         assert mark.read() == ""
+
+
+def test_the_jobs_of_a_chip_without_a_worker_wait_again_and_its_own_mark_tells_whom_to_blame(
+    jobs: JobStore, lease: Lease, chips: ChipStore, saves: Saves
+) -> None:
+    gone = chips.take("chip-2", a_holder("gone"))
+    suspect, other = (_running(jobs, gone, chip="chip-2") for _ in range(2))
+    ours = _running(jobs, lease)
+    _die_in(mark_of(saves, "chip-2"), suspect)
+    chips.release(gone)
+
+    for _ in range(2):
+        take_over_jobs(lease, jobs, saves, "chip-2")
+
+    found = {job.id: jobs.get(job.id) for job in (suspect, other, ours)}
+    assert {job_id: job.state for job_id, job in found.items()} == {
+        suspect.id: JobState.QUEUED,
+        other.id: JobState.QUEUED,
+        ours.id: JobState.RUNNING,
+    }
+    assert (found[suspect.id].deaths, found[other.id].deaths) == (1, 0)
+
+
+def test_the_jobs_of_a_chip_whose_worker_came_back_are_left_to_it(
+    jobs: JobStore, lease: Lease, chips: ChipStore, saves: Saves
+) -> None:
+    job = _running(jobs, chips.take("chip-2", a_holder("back")), chip="chip-2")
+
+    take_over_jobs(lease, jobs, saves, "chip-2")
+
+    assert jobs.get(job.id).state is JobState.RUNNING

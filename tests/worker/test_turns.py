@@ -1,5 +1,6 @@
 """Turns, end to end in one process: crops and long work on one chip over a real Redis."""
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -277,3 +278,53 @@ def test_work_whose_save_the_disk_refuses_stands_still_in_maintenance(
     turns.run()
 
     assert (jobs.get(job.id).state, activity.steps_done) == (JobState.RUNNING, 6)
+
+
+def test_crops_bound_to_another_chip_are_left_to_it(turns: Turns, jobs: JobStore, crops: CropStore) -> None:
+    here, _ = accept(crops, [some_crops(1)], lane=Lane("digits", "1", "ada", "mock"))
+    elsewhere, _ = accept(crops, [some_crops(1)], lane=Lane("digits", "1", "ada", "hxother"))
+
+    turns.run()
+
+    assert jobs.get(here.id).state is JobState.SUCCEEDED
+    assert jobs.get(elsewhere.id).state is JobState.QUEUED
+
+
+def test_a_job_bound_to_another_chip_is_left_to_it(
+    turns: Turns, jobs: JobStore, activities: dict[str, Counting]
+) -> None:
+    job = replace(a_job(), home="hxother")
+    jobs.submit(job, Idempotency(), most=PLENTY)
+    activities[job.id] = Counting(steps=1)
+
+    turns.run()
+
+    assert jobs.get(job.id).state is JobState.QUEUED
+
+
+def test_a_training_with_the_chip_in_its_loop_is_bound_to_it_from_then_on(
+    turns: Turns, jobs: JobStore, activities: dict[str, Counting]
+) -> None:
+    activity = Counting(steps=1)
+    activity.learns_on_chip = True
+    bound, free = (_submit(jobs, activities, a) for a in (activity, Counting(steps=1)))
+
+    turns.run()
+
+    assert (jobs.get(bound.id).home, jobs.get(free.id).home) == ("mock", "")
+
+
+def test_crops_that_a_chip_without_a_worker_had_claimed_are_taken_over(
+    turns: Turns, chips: ChipStore, jobs: JobStore, crops: CropStore
+) -> None:
+    turns.run()
+    gone = chips.take("chip-9", a_holder("gone"))
+    job, _ = accept(crops, [some_crops(1)])
+    crops.claim(gone, {"digits@1:ada": 1})
+    turns.run()
+    before = jobs.get(job.id).state
+    chips.release(gone)
+
+    turns.run()
+
+    assert (before, jobs.get(job.id).state) == (JobState.RUNNING, JobState.SUCCEEDED)

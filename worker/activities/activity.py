@@ -25,6 +25,10 @@ class Activity(Protocol):
     def execution(self) -> str:
         """Where the next mini-batch is computed."""
 
+    @property
+    def in_the_loop(self) -> bool:
+        """Whether it learns from what this very chip computes, so that no other may go on with it."""
+
     def step(self) -> None:
         """Runs one mini-batch."""
 

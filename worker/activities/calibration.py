@@ -37,6 +37,11 @@ class CalibrationActivity:
         """The chip."""
         return "chip"
 
+    @property
+    def in_the_loop(self) -> bool:
+        """It learns nothing."""
+        return False
+
     def step(self) -> None:
         """Calibrates the chip."""
         self._outcome = self._session.calibrate()

@@ -24,6 +24,8 @@ class EvaluationActivity:
         self._dataset = datasets.get(params.dataset)
         need_chip(session, params.execution)
         version = read_version(models, job.model, params.version)
+        identifier = session.identifier
+        self._transferred = params.execution == "chip" and version.manifest.is_transferred_to(identifier)
         self._evaluator = Evaluator(
             spec_of(version.manifest.network),
             version.weights,
@@ -57,6 +59,11 @@ class EvaluationActivity:
         """As it was asked for."""
         return self._params.execution
 
+    @property
+    def in_the_loop(self) -> bool:
+        """It learns nothing."""
+        return False
+
     def step(self) -> None:
         """Reads one mini-batch."""
         with self._session.guarded():
@@ -80,6 +87,7 @@ class EvaluationActivity:
             **asdict(self._evaluator.report()),
             "version": self._params.version,
             "backend": self._session.backend if self._params.execution == "chip" else "mock",
+            "transferred": self._transferred,
             "dataset": self._dataset.name,
         }
 

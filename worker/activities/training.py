@@ -81,6 +81,11 @@ class TrainingActivity:
         plan = self._trainer.plan
         return plan.phases[plan.place_of(self._trainer.step_count).phase].execution
 
+    @property
+    def in_the_loop(self) -> bool:
+        """Whether one of its phases has the chip in the loop."""
+        return "chip" in self._trainer.execution
+
     def step(self) -> None:
         """Runs one mini-batch of training or test."""
         with self._session.guarded():

@@ -7,6 +7,7 @@ local CHANGES = 'hx:changes'                 -- stream: id of each job that chan
 local WAITING = 'hx:crops:waiting'           -- hash: '<lane>' -> 'crops entries oldest_ms'
 local LANES = 'hx:crops:lanes'               -- set: lanes whose stream exists
 local CHIPS = 'hx:chips'                     -- set: chips that have or had a worker
+local IDENTIFIERS = 'hx:chips:identifiers'   -- hash: chip -> its hardware's name, as it was last
 local CHARGED = 'hx:charged'                 -- hash: user -> 'seconds at', a decaying sum
 local GROUP = 'chips'                        -- consumer group of every lane
 local WAKEUP_MS = 5000

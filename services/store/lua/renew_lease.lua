@@ -5,6 +5,9 @@ local key = chip_key(chip, 'lease')
 local had_lapsed = redis.call('HSETNX', key, 'since', NOW_JSON) == 1
 redis.call('HSET', key, 'holder', holder, 'status', status)
 redis.call('PEXPIRE', key, lease_ms)
-local work = redis.call('HLEN', WAITING) > 0 or redis.call('SCARD', LONG) > 0
+local identifier = cjson.decode(status).identifier
+if identifier then redis.call('HSET', IDENTIFIERS, chip, identifier) end
+-- A lane without waiting crops has claimed ones, perhaps of a chip whose worker died.
+local work = redis.call('SCARD', LANES) > 0 or redis.call('SCARD', LONG) > 0
 if had_lapsed and work then ring_bell(chip) end -- what came meanwhile did not
 return work and 1 or 0
