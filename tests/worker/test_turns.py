@@ -1,5 +1,6 @@
 """Turns, end to end in one process: crops and long work on one chip over a real Redis."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -193,6 +194,15 @@ def test_a_finished_turn_shows_when_the_worker_last_did_something(turns: Turns) 
     assert turns.last_seen > before
 
 
+def _take_turns(turns: Turns, until: Callable[[], bool]) -> None:
+    """Takes turns until something is so, which one turn need not bring about on a busy machine."""
+    for _ in range(200):
+        if until():
+            return
+        turns.run()
+    raise AssertionError("all these turns did not bring it about")
+
+
 def _maintenance(running: Literal["pause", "finish"] = "pause") -> Drain:
     return Drain("new cables", running, "admin", since=1e9)
 
@@ -207,7 +217,7 @@ def test_in_maintenance_running_work_is_kept_and_waits_until_it_may_go_on(
     activity = Counting(steps=20, on_step=on_step)
     job = _submit(jobs, activities, activity)
 
-    turns.run()
+    _take_turns(turns, lambda: activity.steps_done > 5 and jobs.get(job.id).state is JobState.QUEUED)
     paused, events = jobs.get(job.id), jobs.events(job.id)
     chips.set_drain(CHIP, None)
     while turns.run():
@@ -230,9 +240,9 @@ def test_in_maintenance_running_work_may_finish_and_new_work_waits(
 
     job = _submit(jobs, activities, Counting(steps=20, on_step=on_step))
 
+    _take_turns(turns, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
     turns.run()
 
-    assert jobs.get(job.id).state is JobState.SUCCEEDED
     assert jobs.get(new[0].id).state is JobState.QUEUED
 
 
@@ -242,9 +252,7 @@ def test_in_maintenance_crops_are_read(
     chips.set_drain(CHIP, _maintenance())
     job, _ = accept(crops, [some_crops(2)])
 
-    turns.run()
-
-    assert jobs.get(job.id).state is JobState.SUCCEEDED
+    _take_turns(turns, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
 
 
 def test_in_maintenance_what_is_cancelled_ends(
@@ -254,11 +262,12 @@ def test_in_maintenance_what_is_cancelled_ends(
         if number == 5:
             chips.set_drain(CHIP, _maintenance())
 
-    job = _submit(jobs, activities, Counting(steps=20, on_step=on_step))
-    turns.run()
+    activity = Counting(steps=20, on_step=on_step)
+    job = _submit(jobs, activities, activity)
+    _take_turns(turns, lambda: activity.steps_done > 5 and jobs.get(job.id).state is JobState.QUEUED)
     jobs.cancel(job.id)
 
-    turns.run()
+    _take_turns(turns, lambda: jobs.get(job.id).state.is_final)
 
     ended = jobs.get(job.id)
     assert (ended.state, ended.result) == (JobState.CANCELLED, {"counted": 6, "partial": True})
@@ -275,6 +284,7 @@ def test_work_whose_save_the_disk_refuses_stands_still_in_maintenance(
     activity = Counting(steps=20, on_step=on_step)
     job = _submit(jobs, activities, activity)
 
+    _take_turns(turns, lambda: activity.steps_done > 5)
     turns.run()
 
     assert (jobs.get(job.id).state, activity.steps_done) == (JobState.RUNNING, 6)
@@ -284,9 +294,8 @@ def test_crops_bound_to_another_chip_are_left_to_it(turns: Turns, jobs: JobStore
     here, _ = accept(crops, [some_crops(1)], lane=Lane("digits", "1", "ada", "mock"))
     elsewhere, _ = accept(crops, [some_crops(1)], lane=Lane("digits", "1", "ada", "hxother"))
 
-    turns.run()
+    _take_turns(turns, lambda: jobs.get(here.id).state is JobState.SUCCEEDED)
 
-    assert jobs.get(here.id).state is JobState.SUCCEEDED
     assert jobs.get(elsewhere.id).state is JobState.QUEUED
 
 
@@ -309,7 +318,7 @@ def test_a_training_with_the_chip_in_its_loop_is_bound_to_it_from_then_on(
     activity.learns_on_chip = True
     bound, free = (_submit(jobs, activities, a) for a in (activity, Counting(steps=1)))
 
-    turns.run()
+    _take_turns(turns, lambda: jobs.get(bound.id).state.is_final and jobs.get(free.id).state.is_final)
 
     assert (jobs.get(bound.id).home, jobs.get(free.id).home) == ("mock", "")
 
@@ -325,6 +334,6 @@ def test_crops_that_a_chip_without_a_worker_had_claimed_are_taken_over(
     before = jobs.get(job.id).state
     chips.release(gone)
 
-    turns.run()
+    _take_turns(turns, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
 
-    assert (before, jobs.get(job.id).state) == (JobState.RUNNING, JobState.SUCCEEDED)
+    assert before is JobState.RUNNING
