@@ -23,7 +23,7 @@ class Service:
 
     def __init__(self, url: str, token: str, process: Started) -> None:
         self._url = url
-        self._token = token
+        self.token = token
         self.served = Served(int(url.rpartition(":")[2]), (process,))
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Service:
             self._url + path,
             data=content,
             method=method,
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": kind},
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": kind},
         )
         try:
             with urllib.request.urlopen(request, timeout=90) as response:  # noqa: S310  # our own address
@@ -91,7 +91,7 @@ class Service:
 
     def classify_request(self, model: str, crops: bytes) -> bytes:
         """The bytes of a request for the load generator."""
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self.token}"}
         return build_request(f"/v1/models/{model}/classify?wait=30", crops, headers=headers)
 
 
