@@ -29,6 +29,7 @@ from services.store.users import UserStore
 from services.submission import Submissions
 from services.waiting import Waiting
 from services.wakeups import WakeUp
+from services.watching import Watches
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Application:
     inspections: Inspections
     maintenance: Maintenance
     waiting: Waiting
+    watches: Watches
 
 
 @contextmanager
@@ -79,7 +81,9 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     )
     policy = Policy(quantum_s=settings.quantum_s, long_work_share=settings.long_work_share)
     waiting = Waiting(jobs, chips, CostStore(connection), policy)
+    watches = Watches(jobs, listener)
     listener.start()
+    watches.start()
     sender.start()
     try:
         yield Application(
@@ -99,12 +103,14 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             ),
             classifications=classifications,
             maintenance=Maintenance(chips, wake_up),
-            inspections=Inspections(jobs, classifications, listener, waiting),
+            inspections=Inspections(jobs, classifications, listener, waiting, watches),
             waiting=waiting,
+            watches=watches,
         )
     finally:
         sender.stop()
         listener.close()
+        watches.stop()
         connection.close()
 
 

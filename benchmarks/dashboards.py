@@ -42,7 +42,9 @@ class Dashboards:
         assert self._process.stdout is not None
         self._process.stdin.write(plan.to_json() + "\n")
         self._process.stdin.flush()
-        self._process.stdout.readline()
+        if not self._process.stdout.readline():
+            self._process.kill()
+            raise MeasurementError(f"the dashboards do not come up: {self._process.communicate()[1][-500:]}")
 
     def wait(self) -> Heard:
         """What they heard, when their time is over.

@@ -54,7 +54,7 @@ class Service:
 
     def probe(self, model: str, crop: bytes) -> Probe:
         """A user who sends one crop now and then."""
-        return Probe(self.served.port, f"/v1/models/{model}/classify?wait=30", crop, self._token)
+        return Probe(self.served.port, f"/v1/models/{model}/classify?wait=30", crop, self.token)
 
     def job(self, job_id: str) -> dict[str, Any]:
         """The record of a job as it is now."""

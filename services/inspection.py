@@ -16,6 +16,7 @@ from services.store.listener import Listener
 from services.submission import job_for
 from services.users import User
 from services.waiting import Outlook, Waiting
+from services.watching import Watches
 
 _SCAN: Final = 200
 
@@ -63,11 +64,13 @@ class Inspections:
         classifications: Classifications,
         listener: Listener,
         waiting: Waiting,
+        watches: Watches,
     ) -> None:
         self._jobs = jobs
         self._classifications = classifications
         self._listener = listener
         self._waiting = waiting
+        self._watches = watches
 
     def job(self, job_id: str, viewer: User) -> Job:
         """One job.
@@ -86,24 +89,28 @@ class Inspections:
 
     def position(self, job: Job) -> int | None:
         """The place in the queue of a job that has one."""
+        if job.state is not JobState.QUEUED:
+            return None
         return self._waiting.outlook(job).position
 
-    def wait_for_change(self, job_id: str, seen: int | None, wait_s: float) -> Job:
-        """The job as soon as its revision is not `seen` (or not what it is now), at most `wait_s` later.
+    def wait_for_change(self, known: Job, wait_s: float) -> Job:
+        """The job as soon as it is not what is known of it, at most `wait_s` later.
+
+        Of mere progress many who wait are told one after the other, so it may take longer; see `services/watching.py`.
 
         Raises:
             JobNotFoundError: there is no such job.
         """
         until = time.monotonic() + wait_s
-        with self._listener.watching(job_id) as changed:
+        with self._watches.watching(known.id) as watch:
             while True:
-                changed.clear()
-                job = self._jobs.get(job_id)
-                seen = job.revision if seen is None else seen
+                job = watch.job
                 left_s = until - time.monotonic()
-                if job.revision != seen or job.state.is_final or left_s <= 0 or self._listener.is_stopping:
+                if job.revision > known.revision or watch.is_gone:
                     return job
-                changed.wait(left_s)
+                if known.state.is_final or left_s <= 0 or self._listener.is_stopping:
+                    return known
+                watch.wait(left_s)
 
     def page(self, wanted: Filter, limit: int, cursor: str | None, viewer: User) -> Page:
         """The newest jobs that the filter admits and the viewer may see, from a cursor on.

@@ -1,5 +1,6 @@
 """What is ahead of long jobs: their places, and when they will begin and end; for one not submitted yet too."""
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,9 +21,9 @@ _FRESH_S: Final = 0.5
 _LEAST_SPEED: Final = 0.01
 _BUSY_CHANGES: Final = 0.4
 """How much of the load by crops may come or go."""
-_LONGEST_SHARE: Final = 4.0
-_CHEAP_S: Final = 0.02
-"""A forecast that takes longer is made less often: then at most a fifth of the process's time goes into it."""
+_MANY: Final = 100
+_PAUSES: Final = 4.0
+"""The forecast of a queue with more jobs is made at most a fifth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Waiting:
         self._costs = costs
         self._policy = policy
         self._forecast: Forecast | None = None
+        self._making = threading.Lock()
         self._workloads: dict[str, Workload] = {}
 
     def outlook(self, job: Job) -> Outlook:
@@ -122,16 +124,20 @@ class Waiting:
 
         A queue so long that its forecast takes long is foreseen less often; a new job may be missing from it.
         """
-        known, revision = self._forecast, self._jobs.long_revision()
-        if known is not None:
-            age_s = time.monotonic() - known.made_at
-            is_new = job_id is not None and job_id not in known.unfinished
-            if known.took_s > _CHEAP_S and age_s < _LONGEST_SHARE * known.took_s:
-                return known
-            if known.revision == revision and age_s < _FRESH_S and not is_new:
-                return known
-        self._forecast = made = self._make(revision)
-        return made
+        revision = self._jobs.long_revision()
+        # Who asks while one is being made gets that one.
+        with self._making:
+            known = self._forecast
+            if known is None or not self._serves(known, revision, job_id):
+                known = self._forecast = self._make(revision)
+            return known
+
+    def _serves(self, known: Forecast, revision: int, job_id: str | None) -> bool:
+        age_s = time.monotonic() - known.made_at
+        if len(known.unfinished) > _MANY and age_s < _PAUSES * known.took_s:
+            return True
+        is_new = job_id is not None and job_id not in known.unfinished
+        return known.revision >= revision and age_s < _FRESH_S and not is_new
 
     def _make(self, revision: int) -> Forecast:
         began, now = time.monotonic(), time.time()

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-from flask import Blueprint, Response, json, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 
 from api.application import Application, application
 from api.authentication import current_user
@@ -54,11 +54,14 @@ def show_job(job_id: str, query: WaitQuery) -> Response:
 
     With `wait`, the answer comes when the job differs from what `If-None-Match` names, or from what it is now.
     """
-    app = application()
-    job = app.inspections.job(job_id, current_user())
+    app, viewer = application(), current_user()
     etags = request.if_none_match
+    # Who polls again knows what this process read last: then it need not be read for each of them.
+    job = app.watches.peek(job_id) if query.wait and etags else None
+    if job is None or not viewer.may_see(job.user) or not etags.contains(_etag(app, job).strip('"')):
+        job = app.inspections.job(job_id, viewer)
     if query.wait and (not etags or etags.contains(_etag(app, job).strip('"'))):
-        job = app.inspections.wait_for_change(job_id, job.revision, query.wait)
+        job = app.inspections.wait_for_change(job, query.wait)
     etag = _etag(app, job) if etags else ""
     if etags.contains(etag.strip('"')):
         return Response(status=304, headers={"ETag": etag})
@@ -114,20 +117,22 @@ def _etag(app: Application, job: Job) -> str:
     return etag_of(job, app.inspections.position(job))
 
 
-def _events(app: Application, job_id: str, after: str) -> Iterator[str]:
-    with app.listener.watching(job_id) as changed:
+def _events(app: Application, job_id: str, after: str) -> Iterator[bytes]:
+    with app.watches.watching(job_id) as watch:
         while True:
-            changed.clear()
-            job = app.jobs.get(job_id)
-            while events := app.jobs.events(job_id, after=after):
-                for event_id, at, event in events:
-                    after = event_id
-                    yield _event(event_id, {"at": at, **event})
-            if job.state.is_final or app.listener.is_stopping:
+            # The job first: if it has ended, the event of that is among those asked for next.
+            job = watch.job
+            happenings = watch.happenings(after)
+            if happenings is None:
+                happenings = app.watches.history(job_id, after)
+            for happening in happenings:
+                after = happening.id
+                yield b"id: %b\nevent: %b\ndata: %b\n\n" % (
+                    happening.id.encode(),
+                    happening.type.encode(),
+                    happening.data,
+                )
+            if job.state.is_final or watch.is_gone or app.listener.is_stopping:
                 return
-            if not changed.wait(_HEARTBEAT_S):
-                yield ": still here\n\n"
-
-
-def _event(event_id: str, content: dict[str, Any]) -> str:
-    return f"id: {event_id}\nevent: {content['type']}\ndata: {json.dumps(content)}\n\n"
+            if not watch.wait(_HEARTBEAT_S):
+                yield b": still here\n\n"

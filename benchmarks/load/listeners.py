@@ -9,6 +9,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Final, Self, cast
@@ -20,6 +21,7 @@ _ETAG: Final = re.compile(rb"\r\netag:\s*(\S+)", re.IGNORECASE)
 _REVISION: Final = re.compile(rb'"revision":\s*(\d+)')
 _EVENT: Final = re.compile(rb"^id: (\d+)-(\d+)$", re.MULTILINE)
 _CONNECTING: Final = 50
+_CONNECTING_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class ListenersPlan:
 
 @dataclass(slots=True)
 class Heard:
-    """What dashboards were told, and what went wrong; `silent` heard nothing at all.
+    """What dashboards were told once all knew of the job, and what went wrong; `silent` were told nothing.
 
     `backward` counts answers and events that were older than what the same dashboard knew.
     """
@@ -69,8 +71,14 @@ class _Poller(asyncio.Protocol):
     heard: Heard
     known: int = 0
     etag: str = ""
+    told: int = 0
     received: bytearray = field(default_factory=bytearray)
     transport: asyncio.Transport | None = None
+
+    @property
+    def knows(self) -> bool:
+        """Whether it has heard of the job."""
+        return self.known > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -100,6 +108,7 @@ class _Poller(asyncio.Protocol):
             self.heard.first_error = self.heard.first_error or f"{status} {body[:200]!r}"
             return
         self.heard.polls += 1
+        self.told += 1
         if found := _ETAG.search(head + b"\r\n"):
             self.etag = found[1].decode()
         if status == 304:
@@ -113,7 +122,7 @@ class _Poller(asyncio.Protocol):
         if self.etag:
             headers["If-None-Match"] = self.etag
         if self.transport is not None:
-            path = f"/v1/jobs/{self.plan.job_id}?wait=30"
+            path = f"/v1/jobs/{self.plan.job_id}" + ("?wait=30" if self.knows else "")
             self.transport.write(build_request(path, method="GET", headers=headers))
 
 
@@ -124,8 +133,14 @@ class _Stream(asyncio.Protocol):
     plan: ListenersPlan
     heard: Heard
     known: tuple[int, int] = (0, 0)
+    told: int = 0
     rest: bytes = b""
     transport: asyncio.Transport | None = None
+
+    @property
+    def knows(self) -> bool:
+        """Whether it has heard of the job."""
+        return self.known > (0, 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -141,12 +156,18 @@ class _Stream(asyncio.Protocol):
         for milliseconds, number in _EVENT.findall(lines):
             place = int(milliseconds), int(number)
             self.heard.events += 1
+            self.told += 1
             self.heard.backward += place <= self.known
             self.known = place
 
     def connection_lost(self, error: Exception | None) -> None:
         del error
         self.transport = None
+
+
+async def _all_know(everyone: Sequence[_Poller | _Stream]) -> None:
+    while not all(each.knows for each in everyone):
+        await asyncio.sleep(0.05)
 
 
 def _itself(each: _Poller | _Stream) -> _Poller | _Stream:
@@ -164,15 +185,18 @@ async def listen(plan: ListenersPlan) -> Heard:
         await asyncio.gather(
             *(loop.create_connection(partial(_itself, each), "127.0.0.1", plan.port) for each in some)
         )
+    await asyncio.wait_for(_all_know(everyone), _CONNECTING_S)
     print("connected", flush=True)
     polls, events = heard.polls, heard.events
+    for each in everyone:
+        each.told = 0
     began, cpu = time.monotonic(), time.process_time()
     await asyncio.sleep(plan.seconds)
     heard.seconds = time.monotonic() - began
     heard.client_cpu = (time.process_time() - cpu) / heard.seconds
     heard.polls, heard.events = heard.polls - polls, heard.events - events
     for each in everyone:
-        heard.silent += not any((each.known,) if isinstance(each, _Poller) else each.known)
+        heard.silent += each.told == 0
         if each.transport is None:
             heard.errors += 1
             heard.first_error = heard.first_error or "the service hung up"

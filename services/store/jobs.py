@@ -134,6 +134,34 @@ class JobStore:
             raise job_not_found(job_id)
         return found[0]
 
+    def get_with_place(self, job_id: str) -> tuple[Job, str]:
+        """One job, and the id of an event of it before which nothing is missing in it; "0" when it has none.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            pipeline.xrevrange(f"hx:job:{job_id}:events", count=1)
+            pipeline.hgetall(f"hx:job:{job_id}")
+            newest, stored = pipeline.execute() if _is_id(job_id) else ([], {})
+        return _existing(job_id, stored), newest[0][0].decode() if newest else "0"
+
+    def get_with_events(self, job_id: str, *, after: str) -> tuple[Job, list[tuple[str, bytes, bytes]]]:
+        """One job, and its events after the one named as they are stored: id, time and JSON object.
+
+        All events that made the job what it is are there, perhaps later ones too.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(f"hx:job:{job_id}")
+            pipeline.xrange(f"hx:job:{job_id}:events", min=f"({after}")
+            stored, events = pipeline.execute()
+        return _existing(job_id, stored), [
+            (event_id.decode(), entry[b"at"], entry[b"event"]) for event_id, entry in events
+        ]
+
     def get_many(self, job_ids: Iterable[str]) -> list[Job]:
         """Those of the jobs that exist, in the order asked for."""
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
@@ -281,6 +309,12 @@ class JobStore:
 
 def _list_of(user: str | None) -> str:
     return "hx:jobs" if user is None else f"hx:user:{user}:jobs"
+
+
+def _existing(job_id: str, stored: Mapping[bytes, bytes]) -> Job:
+    if b"kind" not in stored:
+        raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
+    return Job.from_hash(stored)
 
 
 def _is_id(text: str) -> bool:

@@ -9,7 +9,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgpack
 
@@ -59,6 +59,13 @@ class Reply:
         return [answer for _, answer in sorted(self._answers.items())]
 
 
+class Watcher(Protocol):
+    """What is told of a change: a `threading.Event`, or what acts like one."""
+
+    def set(self) -> None:
+        """Takes notice; must not wait for anything."""
+
+
 class Listener:
     """The one place where a process hears answers and changes; `start` it, `stop` the waits, `close` it."""
 
@@ -66,7 +73,7 @@ class Listener:
         self._connection = connection
         self.reply_to: Final = f"hx:replies:{secrets.token_hex(8)}"
         self._replies: dict[str, Reply] = {}
-        self._watchers: dict[str, set[threading.Event]] = {}
+        self._watchers: dict[str, set[Watcher]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._closing = threading.Event()
@@ -114,16 +121,24 @@ class Listener:
     def watching(self, job_id: str) -> Iterator[threading.Event]:
         """An event that is set whenever the job changes; clear it before reading the job again."""
         changed = threading.Event()
-        with self._lock:
-            self._watchers.setdefault(job_id, set()).add(changed)
+        self.add_watcher(job_id, changed)
         try:
             yield changed
         finally:
-            with self._lock:
-                watchers = self._watchers[job_id]
-                watchers.discard(changed)
-                if not watchers:
-                    del self._watchers[job_id]
+            self.drop_watcher(job_id, changed)
+
+    def add_watcher(self, job_id: str, watcher: Watcher) -> None:
+        """Tells somebody whenever the job changes."""
+        with self._lock:
+            self._watchers.setdefault(job_id, set()).add(watcher)
+
+    def drop_watcher(self, job_id: str, watcher: Watcher) -> None:
+        """Tells them no longer."""
+        with self._lock:
+            watchers = self._watchers.get(job_id, set())
+            watchers.discard(watcher)
+            if not watchers:
+                self._watchers.pop(job_id, None)
 
     def _listen(self) -> None:
         places: dict[Any, Any] = {self.reply_to.encode(): b"0"}
