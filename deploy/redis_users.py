@@ -25,8 +25,8 @@ _ALWAYS: Final = """
     auth client|setinfo client|setname discard eval evalsha exec hello info multi ping script|exists script|load select
 """
 _STORE: Final = """
-    del exists expire get hdel hget hgetall hlen hmget hrandfield hset hvals smembers ttl xadd xlen xrange xread xrevrange
-    zadd zcard zrange zrem
+    del exists expire get hdel hget hgetall hlen hmget hrandfield hset hvals smembers ttl xadd xlen xrange xread
+    xrevrange zadd zcard zrange zrem
 """
 """What the store's Python sends itself; the scripts' commands are read from their sources."""
 _SENDING: Final = "lpush sadd sismember smembers"
