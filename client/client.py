@@ -17,6 +17,7 @@ from client.jobs import Job
 from client.polling import fetch_job, wait_for_job
 from client.predictions import Predictions
 from client.transport import Transport, json_object, segment
+from client.users import Users
 
 if TYPE_CHECKING:
     from client.images import Images
@@ -62,6 +63,8 @@ class Client:
             maxsize=maxsize,
         )
         self._patience_s = patience_s
+        self.users = Users(self._transport)
+        """For admins: adding users, disabling them, giving them tokens and quotas."""
 
     @property
     def url(self) -> str:
@@ -241,7 +244,7 @@ class Client:
         return self._job_of(self._transport.call("POST", path, headers=fresh_key()))
 
     def models(self) -> list[dict[str, Any]]:
-        """Name, version numbers and aliases of every model."""
+        """Name, owner, version numbers and aliases of every model one may use, and whether it is shared."""
         models: list[dict[str, Any]] = self._transport.call_json("GET", "/v1/models")["models"]
         return models
 
@@ -273,6 +276,14 @@ class Client:
     def delete_version(self, name: str, version: str | int) -> None:
         """Removes a version and its weights for good."""
         self._transport.delete(f"/v1/models/{segment(name)}/versions/{segment(str(version))}")
+
+    def share(self, name: str, version: str | int | None = None) -> dict[str, Any]:
+        """The model, which everyone may use now: all its versions, also those to come, or this one."""
+        return self._transport.call_json("PUT", _share_path(name, version))
+
+    def unshare(self, name: str, version: str | int | None = None) -> dict[str, Any]:
+        """The model, or this version of it, private again; who downloaded it has it."""
+        return self._transport.call_json("DELETE", _share_path(name, version))
 
     def chip(self) -> dict[str, Any]:
         """The chips, who holds them, their calibration and last self-test."""
@@ -311,8 +322,12 @@ class Client:
         return self._transport.call_json("GET", "/v1/queue")
 
     def usage(self) -> dict[str, Any]:
-        """Chip time per user and kind of work."""
+        """One's own chip time by kind of work, and that of all users together; admins see each."""
         return self._transport.call_json("GET", "/v1/usage")
+
+    def me(self) -> dict[str, Any]:
+        """Who the token stands for, their quotas, and what is left of them."""
+        return self._transport.call_json("GET", "/v1/me")
 
     def is_ready(self) -> bool:
         """Whether the service takes work now; asked once, without repeating."""
@@ -338,3 +353,8 @@ class Client:
 
 def _id_of(job: Job | str) -> str:
     return job if isinstance(job, str) else job.id
+
+
+def _share_path(name: str, version: str | int | None) -> str:
+    of_version = "" if version is None else f"/versions/{segment(str(version))}"
+    return f"/v1/models/{segment(name)}{of_version}/share"

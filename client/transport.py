@@ -1,10 +1,12 @@
 """HTTP as hxserve speaks it: one pool of connections, retries, and problem documents made exceptions."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
 import urllib3
+from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import (
     HTTPError,
     MaxRetryError,
@@ -37,6 +39,29 @@ def segment(name: str) -> str:
     return quote(name, safe="")
 
 
+class _Patience(urllib3.Retry):
+    """Does not try again what the service said would take longer than is worth waiting for."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: urllib3.BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """What is left of the attempts after one that failed.
+
+        Raises:
+            MaxRetryError: none is left, or the service asked for a longer pause than is waited for.
+        """
+        asked = response.headers.get("Retry-After", "") if response else ""
+        if asked.isdecimal() and int(asked) > LONGEST_RETRY_AFTER_S and _pool is not None:
+            raise MaxRetryError(_pool, url)
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
 class Transport:
     """Requests to one service; safe to share between threads.
 
@@ -55,7 +80,7 @@ class Transport:
         self._pool = urllib3.PoolManager(
             maxsize=maxsize,
             headers=headers,
-            retries=urllib3.Retry(
+            retries=_Patience(
                 total=retries,
                 redirect=False,
                 allowed_methods=None,

@@ -12,6 +12,7 @@ from client.cli.staircase import staircase
 from client.cli.status import queue, usage
 from client.cli.submission import calibrate, evaluate, train
 from client.cli.up import up
+from client.cli.users import me, users
 
 
 @click.group(cls=CommandGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +26,10 @@ def cli() -> None:
     """
 
 
-for _command in (up, train, evaluate, classify, calibrate, staircase, jobs, models, chip, queue, usage):
+for _command in (
+    *(up, train, evaluate, classify, calibrate, staircase, jobs, models),
+    *(chip, queue, usage, me, users),
+):
     cli.add_command(_command)
 
 

@@ -33,8 +33,8 @@ def list_models(options: Options) -> None:
         show_line("There are no models yet; `hxserve train` makes one.")
     else:
         show_table(
-            ["model", "versions", "aliases"],
-            [[m["name"], len(m["versions"]), _aliases(m["aliases"])] for m in found],
+            ["model", "versions", "aliases", "for"],
+            [[m["name"], len(m["versions"]), _aliases(m["aliases"]), _audience(m)] for m in found],
             right=["versions"],
         )
 
@@ -94,6 +94,24 @@ def set_alias(options: Options, name: str, alias: str, version: str | None, dele
         show_line(f"{name}: {_aliases(aliases) or 'no aliases'}")
 
 
+@models.command("share")
+@click.argument("model", metavar="NAME[@VERSION]")
+@common_options
+@click.pass_obj
+def share(options: Options, model: str) -> None:
+    """Let everyone use a model of yours: all its versions, also those to come, or one."""
+    _show_audience(options, options.client().share(*_parse_model(model)))
+
+
+@models.command("unshare")
+@click.argument("model", metavar="NAME[@VERSION]")
+@common_options
+@click.pass_obj
+def unshare(options: Options, model: str) -> None:
+    """Keep a model of yours, or one version, to yourself again."""
+    _show_audience(options, options.client().unshare(*_parse_model(model)))
+
+
 @models.command("delete")
 @click.argument("name")
 @click.argument("version")
@@ -111,6 +129,29 @@ def delete_version(options: Options, name: str, version: str, yes: bool) -> None
         show_json({"name": name, "deleted": version})
     else:
         show_line(f"Version {version} of {name} is deleted.")
+
+
+def _parse_model(text: str) -> tuple[str, str | None]:
+    name, at, version = text.partition("@")
+    if at and not version:
+        raise click.UsageError(f"{text!r} names no version; give NAME or NAME@VERSION")
+    return name, version or None
+
+
+def _show_audience(options: Options, model: dict[str, Any]) -> None:
+    if options.as_json:
+        show_json(model)
+    else:
+        show_line(f"{model['name']} is for {_audience(model)}.")
+
+
+def _audience(model: dict[str, Any]) -> str:
+    """Who may use a model."""
+    if model["shared"]:
+        return "everyone"
+    if model["shared_versions"]:
+        return f"everyone in version {', '.join(model['shared_versions'])}"
+    return f"{model['owner']} alone"
 
 
 def _show_versions(model: dict[str, Any]) -> None:

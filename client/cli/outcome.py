@@ -33,6 +33,7 @@ _HINTS: Final = {
     "model_not_found": "see `hxserve models`",
     "job_not_found": "see `hxserve jobs`",
     "queue_full": "see `hxserve queue`",
+    "quota_exceeded": "see `hxserve me`",
 }
 
 

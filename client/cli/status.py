@@ -34,14 +34,14 @@ def queue(options: Options) -> None:
 @common_options
 @click.pass_obj
 def usage(options: Options) -> None:
-    """Show the chip time each user was charged."""
+    """Show the chip time you were charged, and all users together; admins see each."""
     found = options.client().usage()
     if options.as_json:
         show_json(found)
         return
-    users = found["users"]
-    kinds = sorted({kind for user in users for kind in user["chip_time_s"]})
-    if not users:
+    users = sorted(found["users"], key=lambda user: -user["total_s"])
+    kinds = sorted(found["all"]["chip_time_s"])
+    if not kinds:
         show_line("No chip time was used yet.")
         return
     show_table(
@@ -52,7 +52,7 @@ def usage(options: Options) -> None:
                 *(_spent(user["chip_time_s"].get(kind)) for kind in kinds),
                 _spent(user["total_s"]),
             ]
-            for user in sorted(users, key=lambda user: -user["total_s"])
+            for user in [*users, {"user": "all together", **found["all"]}]
         ],
         right=[*kinds, "total"],
     )

@@ -134,3 +134,37 @@ def a_chip(*, maintained: bool = False) -> dict[str, Any]:
         "self_test": {"passed": True},
         "maintenance": maintenance if maintained else None,
     }
+
+
+def a_user(**changes: Any) -> dict[str, Any]:
+    """A user as an admin sees them."""
+    return {
+        "name": "ada",
+        "role": "user",
+        "disabled": False,
+        "created_at": "2026-03-01T10:00:00Z",
+        "quotas": {
+            "max_queued_jobs": 20,
+            "max_waiting_crops": None,
+            "chip_seconds_per_day": 14400.0,
+            "requests_per_second": 0.5,
+        },
+        "tokens": [{"id": "0123456789ab", "created_at": "2026-03-01T10:00:00Z", "expires_at": None}],
+    } | changes
+
+
+def a_new_token() -> dict[str, Any]:
+    """A token as it is shown once."""
+    return {"token": "hxserve_secret", "token_id": "0123456789ab", "expires_at": "2026-04-01T10:00:00Z"}
+
+
+def a_model(**changes: Any) -> dict[str, Any]:
+    """A model in the list."""
+    return {
+        "name": "digits",
+        "owner": None,
+        "versions": ["1"],
+        "aliases": {"latest": "1"},
+        "shared": True,
+        "shared_versions": [],
+    } | changes

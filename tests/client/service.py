@@ -10,7 +10,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.client.records import JOB_ID, WEIGHTS, a_chip, job_record, manifest, predictions_document, trained
+from tests.client.records import (
+    JOB_ID,
+    WEIGHTS,
+    a_chip,
+    a_model,
+    a_new_token,
+    a_user,
+    job_record,
+    manifest,
+    predictions_document,
+    trained,
+)
 
 TOKEN = "a-token-of-the-tests"  # noqa: S105 - opens nothing but the tests' own server
 
@@ -72,10 +83,10 @@ MODEL = "/v1/models/digits"
 ANSWERS: dict[tuple[str, str], Reply] = {
     ("GET", "/readyz"): Reply(document={"ready": True}),
     ("GET", "/v1/models"): Reply(
-        document={"models": [{"name": "digits", "versions": ["1"], "aliases": {"latest": "1"}}]}
+        document={"models": [a_model(), a_model(name="ada~letters", owner="ada", shared=False)]}
     ),
     ("GET", MODEL): Reply(
-        document={"name": "digits", "aliases": {"latest": "1"}, "versions": [manifest()]},
+        document=a_model(versions=[manifest()]),
     ),
     ("GET", f"{MODEL}/versions/latest"): Reply(document=manifest()),
     ("GET", f"{MODEL}/versions/1"): Reply(document=manifest()),
@@ -95,7 +106,36 @@ ANSWERS: dict[tuple[str, str], Reply] = {
         }
     ),
     ("GET", "/v1/usage"): Reply(
-        document={"users": [{"user": "admin", "chip_time_s": {"training": 61.5}, "total_s": 61.5}]}
+        document={
+            "users": [{"user": "admin", "chip_time_s": {"training": 61.5}, "total_s": 61.5}],
+            "all": {"chip_time_s": {"classification": 2.0, "training": 91.5}, "total_s": 93.5},
+        }
+    ),
+    ("GET", "/v1/me"): Reply(
+        document={
+            "name": "ada",
+            "role": "user",
+            "quotas": {
+                "max_queued_jobs": {"limit": 20, "used": 3, "remaining": 17},
+                "max_waiting_crops": {"limit": None, "used": 0, "remaining": None},
+                "chip_seconds_per_day": {"limit": 14400.0, "used": 3600.0, "remaining": 10800.0},
+                "requests_per_second": {"limit": 1000.0, "used": None, "remaining": None},
+            },
+        }
+    ),
+    ("GET", "/v1/users"): Reply(document={"users": [a_user(), a_user(name="grace", disabled=True)]}),
+    ("GET", "/v1/users/ada"): Reply(document=a_user()),
+    ("POST", "/v1/users"): Reply(201, document=a_user() | a_new_token()),
+    ("PATCH", "/v1/users/ada"): Reply(document=a_user(disabled=True)),
+    ("POST", "/v1/users/ada/tokens"): Reply(201, document=a_new_token()),
+    ("DELETE", "/v1/users/ada/tokens"): Reply(document={"revoked": 2}),
+    ("DELETE", "/v1/users/ada/tokens/0123456789ab"): Reply(document={"revoked": 1}),
+    ("PUT", "/v1/models/letters/share"): Reply(document=a_model(name="ada~letters", owner="ada")),
+    ("DELETE", "/v1/models/letters/share"): Reply(
+        document=a_model(name="ada~letters", owner="ada", shared=False)
+    ),
+    ("PUT", "/v1/models/letters/versions/2/share"): Reply(
+        document=a_model(name="ada~letters", owner="ada", shared=False, shared_versions=["2"])
     ),
 }
 
@@ -185,7 +225,7 @@ def _handler_of(service: Service) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(reply.content)
             self.close_connection = self.close_connection or reply.cut
 
-        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
             """Says nothing."""

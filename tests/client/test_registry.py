@@ -11,7 +11,7 @@ from tests.client.service import Reply, Service
 
 
 def test_models_and_versions_can_be_looked_up(client: Client) -> None:
-    assert [model["name"] for model in client.models()] == ["digits"]
+    assert [model["name"] for model in client.models()] == ["digits", "ada~letters"]
     assert client.model("digits")["aliases"] == {"latest": "1"}
     assert client.model("digits", "latest")["version"] == "1"
 
