@@ -13,7 +13,20 @@ from api.pages import register_pages
 from api.problems import register_problems
 from api.protection import protect
 from api.requests import FlaskRequest
-from api.routes import chip, classification, crops, health, jobs, login, me, models, page, users
+from api.routes import (
+    chip,
+    classification,
+    crops,
+    health,
+    inference,
+    jobs,
+    login,
+    me,
+    models,
+    page,
+    repository,
+    users,
+)
 from services.users import Tokens
 
 
@@ -43,7 +56,20 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     register_authentication(app, door)
     register_pages(app)
     register_problems(app)
-    for module in (page, login, jobs, classification, crops, models, chip, users, me, health):
+    for module in (
+        page,
+        login,
+        jobs,
+        classification,
+        crops,
+        models,
+        chip,
+        users,
+        me,
+        health,
+        inference,
+        repository,
+    ):
         app.register_blueprint(module.routes)
     register_documentation(app)
     app.after_request(protect)

@@ -15,6 +15,7 @@ from services.models import ModelStore
 from services.registry import Registry
 from services.scheduling import Policy
 from services.settings import Settings
+from services.statistics import Statistics
 from services.store.chips import ChipStore
 from services.store.connection import Connection
 from services.store.costs import CostStore
@@ -49,6 +50,7 @@ class Application:
     listener: Listener
     submissions: Submissions
     classifications: Classifications
+    statistics: Statistics
     inspections: Inspections
     maintenance: Maintenance
     waiting: Waiting
@@ -69,6 +71,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
         connection, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
     )
     sender = CropSender(crops, listener.reply_to, wake_up)
+    statistics = Statistics()
     classifications = Classifications(
         crops,
         jobs,
@@ -77,6 +80,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
         sender,
         wake_up,
         homes,
+        statistics,
         max_crops=settings.max_crops_per_request,
     )
     policy = Policy(quantum_s=settings.quantum_s, long_work_share=settings.long_work_share)
@@ -102,6 +106,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
                 jobs, registry, chips, homes, wake_up, max_queued_jobs=settings.max_queued_jobs
             ),
             classifications=classifications,
+            statistics=statistics,
             maintenance=Maintenance(chips, wake_up),
             inspections=Inspections(jobs, classifications, listener, waiting, watches),
             waiting=waiting,

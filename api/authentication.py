@@ -17,7 +17,18 @@ from services.rates import RequestRates
 from services.store.sessions import SessionStore
 from services.users import Tokens, User
 
-_PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/login", "/logout"})
+_PUBLIC: Final = frozenset(
+    {
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/login",
+        "/logout",
+        "/v2/health/live",
+        "/v2/health/ready",
+    }
+)
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

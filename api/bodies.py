@@ -48,11 +48,12 @@ def read_crops(request: Request, most: int) -> bytes:
             )
         crops = reader(request, most)
     if len(crops) > most * CROP_BYTES:
-        raise _too_many(len(crops) // CROP_BYTES, most)
+        raise too_many(len(crops) // CROP_BYTES, most)
     return crops
 
 
-def _too_many(count: int, most: int) -> TooLargeError:
+def too_many(count: int, most: int) -> TooLargeError:
+    """The refusal of more crops than a request may have."""
     return TooLargeError(f"{count} images are too many; send at most {most} per request")
 
 
@@ -78,11 +79,11 @@ def _npy(request: Request, most: int) -> bytes:
             f"the array has shape {array.shape}; expected (n, 28, 28) or (n, 784) with n at least 1"
         )
     if len(array) > most:
-        raise _too_many(len(array), most)
+        raise too_many(len(array), most)
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array).tobytes()
     if array.dtype.kind == "f":
-        return _from_unit(array, "the array")
+        return bytes_of_unit(array, "the array")
     raise InvalidImagesError(f"the array is of type {array.dtype}; expected uint8 (0..255) or float (0..1)")
 
 
@@ -109,7 +110,7 @@ def _json(request: Request, most: int) -> bytes:
     if not images:
         raise InvalidImagesError("there are no images; send at least one")
     if len(images) > most:
-        raise _too_many(len(images), most)
+        raise too_many(len(images), most)
     return b"".join(_json_image(image, number) for number, image in enumerate(images))
 
 
@@ -121,11 +122,15 @@ def _json_image(image: Any, number: int) -> bytes:
     if array.dtype.kind not in "iuf" or array.shape != (SIDE, SIDE):
         found = f"{array.size} values" if array.dtype.kind in "iuf" and array.size else "something else"
         raise InvalidImagesError(f"image {number} holds {found}; expected 28 rows of 28 numbers 0..1")
-    return _from_unit(array.astype(np.float64), f"image {number}")
+    return bytes_of_unit(array.astype(np.float64), f"image {number}")
 
 
-def _from_unit(values: NDArray[Any], name: str) -> bytes:
-    """Numbers 0..1 as bytes 0..255; one half is dark, as it is when rounded half to even."""
+def bytes_of_unit(values: NDArray[Any], name: str) -> bytes:
+    """Numbers 0..1 as bytes 0..255; one half is dark, as it is when rounded half to even.
+
+    Raises:
+        InvalidImagesError: some are outside; it calls them by `name`.
+    """
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
         raise InvalidImagesError(
             f"{name} holds values from {values.min():g} to {values.max():g}; expected numbers from 0 to 1"
@@ -143,7 +148,7 @@ def _multipart(request: Request, most: int) -> bytes:
     if not files:
         raise InvalidImagesError("the form has no files; send each picture as a file part")
     if len(files) > most:
-        raise _too_many(len(files), most)
+        raise too_many(len(files), most)
     pictures = (
         (file.read(), f"image {number} ({file.filename or 'unnamed'})") for number, file in enumerate(files)
     )

@@ -7,6 +7,7 @@ own error handlers.
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from flask import Flask
@@ -18,6 +19,7 @@ from api.bodies import RAW_CROPS
 from api.protection import protect
 from api.requests import WholeRequest
 from api.routes.classification import answer_crops
+from api.routes.inference import answer_infer
 from api.routes.jobs import job_response
 from services.classification import Pending
 from services.models import LATEST
@@ -25,19 +27,26 @@ from services.models import LATEST
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_PATH: Final = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/classify")
+_CLASSIFY: Final = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+))?/classify")
+_INFER: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 
 
 def place_of(environ: "WSGIEnvironment") -> tuple[str, str] | None:
     """The model and its version that a request has raw crops for, or None when it is another request."""
     if environ["REQUEST_METHOD"] != "POST" or environ.get("CONTENT_TYPE") != RAW_CROPS:
         return None
-    place = _PATH.fullmatch(environ["PATH_INFO"])
+    place = _CLASSIFY.fullmatch(environ["PATH_INFO"])
+    return (place[1], place[2] or LATEST) if place else None
+
+
+def _place_of_inference(environ: "WSGIEnvironment") -> tuple[str, str] | None:
+    """The same for an infer request."""
+    place = _INFER.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
     return (place[1], place[2] or LATEST) if place else None
 
 
 class CropLane:
-    """WSGI: answers raw crops itself and leaves all else to Flask."""
+    """WSGI: answers raw crops and infer requests itself and leaves all else to Flask."""
 
     def __init__(self, flask: Flask, application: Application, door: Door) -> None:
         self._flask = flask
@@ -47,24 +56,34 @@ class CropLane:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answers one request."""
+        answer: Callable[[WholeRequest, str, str], str | Response | Pending] = self._classify
         place = place_of(environ)
+        if place is None:
+            answer, place = self._infer, _place_of_inference(environ)
         if place is None:
             return self._flask_wsgi(environ, start_response)
         request = WholeRequest(environ)
         request.max_content_length = self.application.settings.max_body_bytes
-        outcome = self.outcome(
-            environ,
-            lambda: answer_crops(self.application, self.door.user_of(request), *place, request),
-        )
+        outcome = self.outcome(environ, partial(answer, request, *place))
         if isinstance(outcome, str):
             outcome = protect(Response(outcome, content_type="application/json"))
         return outcome(environ, start_response)
 
-    def outcome(self, environ: "WSGIEnvironment", answer: Callable[[], str | Pending]) -> str | Response:
-        """The JSON that `answer` gives, or the response that says what became of the request instead."""
+    def _classify(self, request: WholeRequest, name: str, version: str) -> str | Pending:
+        user = self.door.user_of(request)
+        return answer_crops(self.application, user, name, version, request)
+
+    def _infer(self, request: WholeRequest, name: str, version: str) -> Response:
+        user = self.door.user_of(request)
+        return protect(answer_infer(self.application, user, name, version, request))
+
+    def outcome(
+        self, environ: "WSGIEnvironment", answer: Callable[[], str | Response | Pending]
+    ) -> str | Response:
+        """What `answer` gives, or the response that says what became of the request instead."""
         try:
             answered = answer()
-            if isinstance(answered, str):
+            if not isinstance(answered, Pending):
                 return answered
             with self._flask.request_context(environ):
                 job = self.application.jobs.get(answered.job_id)

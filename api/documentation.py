@@ -16,6 +16,7 @@ from spectree.models import SecureType, SecuritySchemeData
 from spectree.plugins.flask_plugin import FlaskPlugin
 
 from api.bodies import BINARY_FORMS
+from api.inference.schemas import InferenceError
 from api.schemas import (
     AliasBody,
     ChangedUserBody,
@@ -126,6 +127,13 @@ def answers(status: int, model: type[BaseModel] | None, *others: int) -> Answers
     return Answers(**described)
 
 
+def inference_answers(status: int, model: type[BaseModel], *others: int) -> Answers:
+    """The answers of a route of the inference protocol, whose errors have its form."""
+    described: dict[str, Any] = {f"HTTP_{code}": InferenceError for code in {400, 401, 503, *others}}
+    described[f"HTTP_{status}"] = model
+    return Answers(**described)
+
+
 def register_documentation(app: Flask) -> None:
     """Serves `/openapi.json` and `/docs`, from this machine alone."""
     SPEC.register(app)
@@ -161,7 +169,7 @@ def _finished(spec: Mapping[str, Any]) -> dict[str, Any]:
         for operation in operations.values():
             body = operation.get("requestBody", {}).get("content", {})
             if body:
-                refusal = operation["responses"]["422"]
+                refusal = operation["responses"].get("422") or operation["responses"]["400"]
                 for status in _REFUSALS_OF_BODIES:
                     described = {**refusal, "description": status.phrase, "content": {**refusal["content"]}}
                     operation["responses"].setdefault(str(int(status)), described)

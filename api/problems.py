@@ -1,4 +1,7 @@
-"""What an error becomes over HTTP: RFC 9457 problem documents, and the only table of statuses."""
+"""What an error becomes over HTTP: RFC 9457 problem documents, and the only table of statuses.
+
+Under `/v2` an error is what the Open Inference Protocol says: an object whose only member is `error`.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -8,6 +11,7 @@ from typing import Final
 from flask import Flask, Response, json, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
+from api.inference.paths import absence, is_inference
 from services import errors
 from services.errors import HxserveError
 
@@ -37,6 +41,12 @@ STATUS_OF: Final[Mapping[type[HxserveError], HTTPStatus]] = {
 }
 """The status of a class, and of its subclasses that have no line of their own."""
 
+_OF_INFERENCE: Final[Mapping[HTTPStatus, HTTPStatus]] = {
+    HTTPStatus.UNPROCESSABLE_ENTITY: HTTPStatus.BAD_REQUEST,
+    HTTPStatus.GATEWAY_TIMEOUT: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""Statuses that clients of the inference protocol know by another number, as Triton sends it."""
+
 _DEFAULT_RETRY_AFTER_S: Final = 1
 _log = logging.getLogger(__name__)
 
@@ -59,10 +69,21 @@ def problem(error: HxserveError) -> Response:
 
 def register_problems(app: Flask) -> None:
     """Lets every error of the application end as a problem document."""
-    app.register_error_handler(HxserveError, _ours)
-    app.register_error_handler(HTTPException, _of_http)
-    app.register_error_handler(TimeoutError, _silent_client)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(HxserveError, lambda error: _as_asked(_ours(error)))
+    app.register_error_handler(HTTPException, lambda error: _as_asked(_of_http(error)))
+    app.register_error_handler(TimeoutError, lambda error: _as_asked(_silent_client(error)))
+    app.register_error_handler(Exception, lambda error: _as_asked(_unexpected(error)))
+
+
+def _as_asked(document: Response) -> Response:
+    """A problem document, in the inference protocol's form where that is spoken."""
+    if is_inference(request.path):
+        document.data = json.dumps({"error": json.loads(document.get_data())["error"]})
+        document.content_type = "application/json"
+        document.status_code = _OF_INFERENCE.get(HTTPStatus(document.status_code), document.status_code)
+        if document.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            document.headers.setdefault("Retry-After", str(_DEFAULT_RETRY_AFTER_S))
+    return document
 
 
 def _ours(error: HxserveError) -> Response:
@@ -80,7 +101,7 @@ def _of_http(error: HTTPException) -> Response:
     code = status.phrase.lower().replace(" ", "_")
     detail = error.description or status.description
     if status is HTTPStatus.NOT_FOUND:
-        detail = f"there is no {request.path}; /openapi.json lists what there is"
+        detail = absence(request.path) or f"there is no {request.path}; /openapi.json lists what there is"
     response = _document(status, code, detail, retryable=False)
     for name, value in error.get_headers():
         if name.lower() == "allow":

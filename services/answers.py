@@ -1,6 +1,6 @@
 """What the chip answers to crops: the wire form between worker and API, and what the user reads."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
@@ -70,6 +70,11 @@ class Answer:
         provenance = Provenance(**origin) if origin else None
         return cls(digits, scores, confidences, slot, waiting_s, provenance, problem)
 
+    @property
+    def count(self) -> int:
+        """The number of crops that were read."""
+        return len(self.digits)
+
     def predictions(self) -> list[dict[str, Any]]:
         """One dictionary per crop, in the order sent."""
         assert self.provenance is not None
@@ -101,12 +106,16 @@ def read(answers: Iterable[Answer], total_s: float | None) -> dict[str, Any]:
         total_s: time from acceptance to now, if known.
     """
     parts = list(answers)
+    predictions = [prediction for part in parts for prediction in part.predictions()]
+    return {**read_origin(parts, total_s), "predictions": predictions}
+
+
+def read_origin(parts: Sequence[Answer], total_s: float | None) -> dict[str, Any]:
+    """How the result of a whole request came about: all that `read` says but the predictions."""
     last = parts[-1].provenance
     assert last is not None
     chip_s = sum(
-        part.provenance.chip_s * (len(part.confidences) // 4) / part.provenance.batch_crops
-        for part in parts
-        if part.provenance
+        part.provenance.chip_s * part.count / part.provenance.batch_crops for part in parts if part.provenance
     )
     timing = {
         "waiting_ms": round(1000 * max(part.waiting_s for part in parts), 3),
@@ -122,5 +131,4 @@ def read(answers: Iterable[Answer], total_s: float | None) -> dict[str, Any]:
         "calibration": last.calibration,
         "transferred": last.transferred,
         "timing": timing,
-        "predictions": [prediction for part in parts for prediction in part.predictions()],
     }

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from services.answers import CROP_BYTES, Answer, read
 from services.errors import (
+    HxserveError,
     JobCancelledError,
     JobNotFoundError,
     RedisUnavailableError,
@@ -15,7 +16,8 @@ from services.errors import (
 )
 from services.homes import Homes
 from services.jobs import Job, JobKind, JobState
-from services.registry import Registry
+from services.registry import Reference, Registry
+from services.statistics import Statistics
 from services.store.crops import NO_KEY, CropStore, Lane, Parcel
 from services.store.jobs import Idempotency, JobStore
 from services.store.listener import Listener, Reply
@@ -61,6 +63,14 @@ class Pending:
     job_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answers to a request's parts, in order, none of them a problem, and the seconds it took, if known."""
+
+    answers: list[Answer]
+    total_s: float | None
+
+
 class Classifications:
     """The way to the chip for crops."""
 
@@ -73,6 +83,7 @@ class Classifications:
         sender: CropSender,
         wake_up: WakeUp,
         homes: Homes,
+        statistics: Statistics,
         *,
         max_crops: int,
     ) -> None:
@@ -82,11 +93,21 @@ class Classifications:
         self._listener = listener
         self._sender = sender
         self._wake_up = wake_up
+        self._statistics = statistics
         self._max_crops = max_crops
         self._homes = homes
 
     def classify(self, request: Request) -> dict[str, Any] | Pending:
-        """The predictions of a request's crops, or the job that will have them.
+        """The predictions of a request's crops as the user reads them, or the job that will have them.
+
+        Raises:
+            HxserveError: see `answer`.
+        """
+        answered = self.answer(request)
+        return answered if isinstance(answered, Pending) else read(answered.answers, answered.total_s)
+
+    def answer(self, request: Request) -> Answered | Pending:
+        """The answers to a request's crops, or the job that will have them.
 
         Raises:
             ModelNotFoundError: there is no such model or version.
@@ -103,6 +124,18 @@ class Classifications:
                 f"{request.count} crops are too many; send at most {self._max_crops} per request"
             )
         found = self._registry.find(request.user, request.model, request.version)
+        started = time.monotonic()
+        try:
+            answered = self._answer(request, found)
+        except HxserveError:
+            self._statistics.note_failure(found.model, found.version, time.monotonic() - started)
+            raise
+        if isinstance(answered, Answered):
+            total_s = time.monotonic() - started
+            self._statistics.note_answers(found.model, found.version, answered.answers, total_s)
+        return answered
+
+    def _answer(self, request: Request, found: Reference) -> Answered | Pending:
         job = new_job(
             JobKind.CLASSIFICATION,
             request.user,
@@ -141,7 +174,7 @@ class Classifications:
                     answers = self._record_late(job, lane, reply)
         if answers is None:
             return Pending(job.id)
-        return _result(answers, time.monotonic() - started)
+        return _without_problems(answers, time.monotonic() - started)
 
     def _record_late(self, job: Job, lane: Lane, reply: Reply) -> list[Answer] | None:
         """Makes a record of a request that was sent without, now that its client will not wait any longer.
@@ -165,15 +198,17 @@ class Classifications:
 
     def result_of(self, job: Job) -> dict[str, Any] | None:
         """The predictions of a finished classification, or None when it has none (any more)."""
-        if job.state is not JobState.SUCCEEDED:
+        stored = self._stored(job)
+        return read(stored.answers, stored.total_s) if stored else None
+
+    def _stored(self, job: Job) -> Answered | None:
+        if job.state is not JobState.SUCCEEDED or job.finished_at is None:
             return None
         stored = self._jobs.results(job.id)
         answers = [Answer.unpack(stored[part]) for part in sorted(stored)]
-        if not answers or job.finished_at is None:
-            return None
-        return read(answers, job.finished_at - job.created_at)
+        return Answered(answers, job.finished_at - job.created_at) if answers else None
 
-    def _answer_again(self, job_id: str, wait_s: float) -> dict[str, Any] | Pending:
+    def _answer_again(self, job_id: str, wait_s: float) -> Answered | Pending:
         until = time.monotonic() + wait_s
         with self._listener.watching(job_id) as changed:
             while True:
@@ -189,10 +224,10 @@ class Classifications:
             raise JobCancelledError
         if job.error:
             raise error_of(job.error)
-        result = self.result_of(job)
-        if result is None:
+        stored = self._stored(job)
+        if stored is None:
             raise JobNotFoundError(f"the results of job {job_id} have expired; send the crops again")
-        return result
+        return stored
 
 
 def _divide(crops: bytes) -> Iterator[tuple[int, bytes]]:
@@ -205,8 +240,8 @@ def _divide(crops: bytes) -> Iterator[tuple[int, bytes]]:
         yield len(part) // CROP_BYTES, part
 
 
-def _result(answers: list[Answer], total_s: float) -> dict[str, Any]:
+def _without_problems(answers: list[Answer], total_s: float) -> Answered:
     for answer in answers:
         if answer.problem:
             raise error_of(answer.problem)
-    return read(answers, total_s)
+    return Answered(answers, total_s)

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, jsonify
 
-from api.application import application
+from api.application import Application, application
 from api.documentation import SPEC, answers
 from api.schemas import HealthAnswer
 from services.errors import RedisUnavailableError
@@ -28,16 +28,22 @@ def ready() -> Response:
 
     Chips that have drifted or are in maintenance serve, and are named.
     """
+    lacks, remarks = readiness(application())
+    response = jsonify({"status": "not ready" if lacks else "ok", "reasons": [*lacks, *remarks]})
+    response.status_code = 503 if lacks else 200
+    return response
+
+
+def readiness(app: Application) -> tuple[list[str], list[str]]:
+    """What the service lacks to be ready, and what else is to be said of its chips."""
     try:
-        serving = [record for record in application().chips.records() if record.is_serving]
+        serving = [record for record in app.chips.records() if record.is_serving]
         lacks = [] if serving else ["no worker holds a chip"]
         remarks = [f"chip {record.chip} has drifted" for record in serving if record.state == "drifted"]
         remarks += [_maintenance(record.chip, record.drain) for record in serving if record.drain]
     except RedisUnavailableError as error:
         lacks, remarks = [error.message], []
-    response = jsonify({"status": "not ready" if lacks else "ok", "reasons": [*lacks, *remarks]})
-    response.status_code = 503 if lacks else 200
-    return response
+    return lacks, remarks
 
 
 def _maintenance(chip: str, drain: Drain) -> str:

@@ -62,7 +62,17 @@ def test_health_and_documentation_are_for_everybody(stranger: FlaskClient, path:
 
 
 def test_every_route_but_the_public_ones_asks_for_a_token(app: Flask, stranger: FlaskClient) -> None:
-    public = {"/healthz", "/readyz", "/openapi.json", "/docs", "/login", "/logout", "/static/<path:filename>"}
+    public = {
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/login",
+        "/logout",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/static/<path:filename>",
+    }
     pages = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("page.")}
     private = {rule.rule for rule in app.url_map.iter_rules()} - public - pages
 

@@ -148,15 +148,18 @@ def test_a_calibration_goes_before_everybodys_work_and_is_for_admins(enter: Ente
 
 
 NO_BODY: dict[str, Any] = {}
+INFER = {"data": some_crops(1), "headers": {"Inference-Header-Content-Length": "0"}}
 BODY_OF: dict[str, dict[str, Any]] = {
     "/v1/jobs": {"json": {"kind": "evaluation", "model": "ada~letters"}},
     "/v1/models/<name>/classify": {"data": some_crops(1), "content_type": RAW},
     "/v1/models/<name>/versions/<version>/classify": {"data": some_crops(1), "content_type": RAW},
+    "/v2/models/<name>/infer": INFER,
+    "/v2/models/<name>/versions/<version>/infer": INFER,
     "/v1/models/<name>/aliases/<alias>": {"json": {"version": "1"}},
     "/v1/users/<name>": {"json": {"disabled": True}},
     "/v1/users/<name>/tokens": {"json": {}},
 }
-OF_EVERYBODY = {"chip", "series"}
+OF_EVERYBODY = {"chip", "series", "filename"}
 """Parts of paths that name nothing of a user's."""
 
 
@@ -224,10 +227,10 @@ def test_the_same_routes_let_the_owner_in(app: Flask, enter: Enter) -> None:
             (rule, path)
             for method, rule, path in _with_ids(app, _ids(job_id, name))
             if (method == "GET" and not path.startswith("/v1/users") and not path.endswith("/events"))
-            or path.endswith("/classify")
+            or path.endswith(("/classify", "/infer"))
         ]
         for rule, path in reading:
-            method = "POST" if path.endswith("/classify") else "GET"
+            method = "POST" if path.endswith(("/classify", "/infer")) else "GET"
             with ada.open(path, method=method, **BODY_OF.get(rule, NO_BODY)) as response:
                 assert response.status_code == 200, path
 

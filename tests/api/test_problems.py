@@ -46,7 +46,7 @@ def test_who_has_no_token_learns_the_scheme(app: Flask) -> None:
         assert problem(NotAuthenticatedError()).headers["WWW-Authenticate"] == 'Bearer realm="hxserve"'
 
 
-@pytest.mark.parametrize("path", ["/v1/nothing", "/v2", "/v1/models/digits/nothing", "/static/x"])
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v3", "/v1/models/digits/nothing", "/static/x"])
 def test_an_unknown_path_is_a_problem_that_names_it(client: FlaskClient, path: str) -> None:
     assert path in refused(client.get(path), 404, "not_found")
 

@@ -1,0 +1,239 @@
+"""What requests and answers of the Open Inference Protocol look like.
+
+Members that a request has and these models do not are left alone, as the protocol asks; those that would ask for
+something this service cannot do are named here, so that they can be refused.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+Microseconds = Annotated[int, Field(ge=0, le=86_400_000_000, description="Microseconds; 0 for no limit.")]
+Extent = Annotated[int, Field(ge=0, le=2**31)]
+
+
+class Asked(BaseModel):
+    """A part of a request."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class Said(BaseModel):
+    """An answer or a part of one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SharedMemory(Asked):
+    """What refers to memory of another process."""
+
+    shared_memory_region: str | None = None
+
+
+class InputParameters(SharedMemory):
+    """How the data of a tensor come: so many bytes after the JSON, or in it."""
+
+    binary_data_size: Annotated[int, Field(ge=0)] | None = None
+
+
+class InputTensor(Asked):
+    """A tensor of a request; `data` are its numbers, flat or nested, unless they come as bytes."""
+
+    name: str
+    datatype: str
+    shape: Annotated[list[Extent], Field(max_length=8)]
+    parameters: InputParameters = InputParameters()
+    data: list[Any] | None = None
+
+
+class OutputParameters(SharedMemory):
+    """How a tensor is wanted."""
+
+    binary_data: bool | None = None
+    classification: int = 0
+
+
+class RequestedOutput(Asked):
+    """A tensor that is wanted."""
+
+    name: str
+    parameters: OutputParameters = OutputParameters()
+
+
+class InferParameters(Asked):
+    """Parameters of a request.
+
+    `timeout` bounds the time in the queue. `priority` is accepted and has no effect: who shares a chip shares it
+    evenly. `repeats` is how often each crop is read. Sequences are for models with a state, which none here has.
+    """
+
+    binary_data_output: bool = False
+    priority: Annotated[int, Field(ge=0)] = 0
+    timeout: Microseconds = 0
+    repeats: Annotated[int, Field(ge=1, le=64)] = 1
+    sequence_id: int | str = 0
+
+
+class InferBody(Asked):
+    """The JSON of a request."""
+
+    id: Annotated[str, Field(max_length=200)] = ""
+    inputs: list[InputTensor]
+    outputs: list[RequestedOutput] = []
+    parameters: InferParameters = InferParameters()
+
+
+class InferenceError(Said):
+    """What went wrong, in the protocol's form."""
+
+    error: str
+
+
+class LiveAnswer(Said):
+    """Whether the server answers."""
+
+    live: bool
+
+
+class ServerReadyAnswer(Said):
+    """Whether a chip serves."""
+
+    ready: bool
+
+
+class ModelReadyAnswer(Said):
+    """Whether a model can be asked."""
+
+    name: str
+    ready: bool
+
+
+class ServerMetadata(Said):
+    """What this server is."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(Said):
+    """A tensor that a model takes or gives; -1 is any extent."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(Said):
+    """What a model takes and gives."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class TensorConfig(Said):
+    """A tensor of one crop."""
+
+    name: str
+    data_type: str
+    dims: list[int]
+
+
+class ModelConfig(Said):
+    """A model as Triton's model configuration extension has it."""
+
+    name: str
+    platform: str
+    backend: str
+    max_batch_size: int
+    input: list[TensorConfig]
+    output: list[TensorConfig]
+
+
+class OutputTensor(Said):
+    """A tensor of an answer; its numbers are in `data`, or come as bytes after the JSON."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, int] | None = None
+    data: list[float] | None = None
+
+
+class InferAnswer(Said):
+    """The JSON of an answer; `parameters` say how it came about."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    parameters: dict[str, str | float | bool]
+    outputs: list[OutputTensor]
+
+
+class IndexedModel(Said):
+    """A version in the repository."""
+
+    name: str
+    version: str
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: str
+
+
+class RepositoryIndex(RootModel[list[IndexedModel]]):
+    """All versions of all models."""
+
+
+class IndexBody(Asked):
+    """Which versions to list."""
+
+    ready: bool = False
+
+
+class DurationStatistics(Said):
+    """How often, and nanoseconds in all."""
+
+    count: int
+    ns: int
+
+
+class InferenceStatistics(Said):
+    """Where the time of requests went."""
+
+    success: DurationStatistics
+    fail: DurationStatistics
+    queue: DurationStatistics
+    compute_input: DurationStatistics
+    compute_infer: DurationStatistics
+    compute_output: DurationStatistics
+    cache_hit: DurationStatistics
+    cache_miss: DurationStatistics
+
+
+class BatchStatistics(Said):
+    """Chip calls with so many crops."""
+
+    batch_size: int
+    compute_input: DurationStatistics
+    compute_infer: DurationStatistics
+    compute_output: DurationStatistics
+
+
+class VersionStatistics(Said):
+    """A version's statistics; `last_inference` in Unix milliseconds."""
+
+    name: str
+    version: str
+    last_inference: int
+    inference_count: int
+    execution_count: int
+    inference_stats: InferenceStatistics
+    batch_stats: list[BatchStatistics]
+
+
+class StatisticsAnswer(Said):
+    """Statistics of versions that were asked since this process started."""
+
+    model_stats: list[VersionStatistics]

@@ -1,0 +1,231 @@
+"""Tensors of the Open Inference Protocol, as JSON and as bytes."""
+
+from dataclasses import dataclass
+from json import JSONEncoder
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from api.bodies import bytes_of_unit, too_many
+from api.images import SIDE
+from api.inference.schemas import InferBody, InputTensor, RequestedOutput
+from services.answers import CROP_BYTES, Answer, read_origin
+from services.errors import InvalidImagesError, InvalidInputError
+from services.params import explain
+
+HEADER_LENGTH: Final = "Inference-Header-Content-Length"
+"""The header that says how many bytes of a body are JSON; the others are tensors."""
+
+INPUT: Final = "crops"
+SCORES: Final = 10
+_EXPECTED: Final = (
+    f"{INPUT!r} of UINT8 (0..255) or FP32 (0..1), shape [n, {SIDE}, {SIDE}] or [n, {CROP_BYTES}]"
+)
+_ITEM_BYTES: Final = {"UINT8": 1, "FP32": 4}
+
+_to_json = JSONEncoder(separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A tensor that a model gives; `shape` is that of one crop."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...] = ()
+
+
+OUTPUTS: Final = (
+    Output("digits", "INT64"),
+    Output("scores", "INT8", (SCORES,)),
+    Output("confidences", "FP32"),
+)
+"""What is read in a crop, the chip's ten raw scores (LSB), and how sure the network is, 0..1."""
+
+_KNOWN: Final = {output.name: output for output in OUTPUTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An infer request: its JSON, and its crops, (n, 784) bytes."""
+
+    body: InferBody
+    crops: bytes
+
+
+def read_question(body: bytes, header_length: int | None, most: int) -> Question:
+    """The infer request that a body holds.
+
+    Args:
+        body: JSON, and after it the bytes of tensors, if any.
+        header_length: how much of it is JSON; None when all is. With 0 the body is one UINT8 tensor and no JSON.
+        most: crops that a request may have.
+
+    Raises:
+        InvalidInputError: the JSON is not an infer request, or asks for what there is not.
+        InvalidImagesError: the tensor has another name, type, shape or size than expected.
+        TooLargeError: there are more than `most` crops.
+    """
+    if header_length == 0:
+        count, rest = divmod(len(body), CROP_BYTES)
+        tensor = InputTensor(name=INPUT, datatype="UINT8", shape=[count + bool(rest), CROP_BYTES])
+        return Question(InferBody(inputs=[tensor]), _from_bytes(tensor, body, most))
+    if header_length is not None and header_length > len(body):
+        raise InvalidInputError(
+            f"{HEADER_LENGTH} says {header_length} bytes, but the whole body has {len(body)}; "
+            "send the length of the JSON"
+        )
+    try:
+        asked = InferBody.model_validate_json(body if header_length is None else body[:header_length])
+    except ValidationError as error:
+        raise InvalidInputError(_explain(error, body, header_length)) from None
+    _check(asked)
+    [tensor] = asked.inputs
+    if tensor.parameters.binary_data_size is None:
+        if header_length is not None and header_length < len(body):
+            raise InvalidInputError(
+                f"{len(body) - header_length} bytes follow the JSON, which no tensor claims with binary_data_size"
+            )
+        return Question(asked, _from_numbers(tensor, most))
+    return Question(asked, _from_bytes(tensor, body[header_length:] if header_length else b"", most))
+
+
+def _explain(error: ValidationError, body: bytes, header_length: int | None) -> str:
+    if error.errors(include_url=False)[0]["type"] != "json_invalid":
+        return explain(error, InferBody)
+    if header_length is None and b"binary_data_size" in body:
+        return f"the body is not JSON; with tensors as bytes after it, say its length with {HEADER_LENGTH}"
+    return f"the request is not JSON ({error.errors(include_url=False)[0]['msg']})"
+
+
+def _check(asked: InferBody) -> None:
+    """Refuses what would be answered with something else than was asked for."""
+    names = [tensor.name for tensor in asked.inputs]
+    if names != [INPUT]:
+        raise InvalidImagesError(f"the inputs are {names}; send exactly one, {_EXPECTED}")
+    if asked.parameters.sequence_id not in {0, ""}:
+        raise InvalidInputError("models here have no state; leave out sequence_id")
+    parts: tuple[InputTensor | RequestedOutput, ...] = (*asked.inputs, *asked.outputs)
+    for part in parts:
+        if part.parameters.shared_memory_region is not None:
+            raise InvalidInputError(
+                f"{part.name!r} refers to shared memory, which is not there; send its data"
+            )
+    for output in asked.outputs:
+        if output.name not in _KNOWN:
+            raise InvalidInputError(f"there is no output {output.name!r}; there are: {', '.join(_KNOWN)}")
+        if output.parameters.classification:
+            raise InvalidInputError(
+                "the classification extension is not offered; 'digits' is the best class and 'scores' are all"
+            )
+
+
+def _count(tensor: InputTensor, most: int) -> int:
+    """The number of crops in a tensor whose type and shape are those expected."""
+    if tensor.datatype not in _ITEM_BYTES:
+        raise InvalidImagesError(f"{tensor.name!r} is of type {tensor.datatype!r}; send {_EXPECTED}")
+    if len(tensor.shape) < 2 or tensor.shape[1:] not in ([SIDE, SIDE], [CROP_BYTES]) or not tensor.shape[0]:
+        raise InvalidImagesError(f"{tensor.name!r} has shape {tensor.shape}; send {_EXPECTED}, n at least 1")
+    if tensor.shape[0] > most:
+        raise too_many(tensor.shape[0], most)
+    return tensor.shape[0]
+
+
+def _from_bytes(tensor: InputTensor, tail: bytes, most: int) -> bytes:
+    expected = _count(tensor, most) * CROP_BYTES * _ITEM_BYTES[tensor.datatype]
+    said = tensor.parameters.binary_data_size
+    if said is not None and said != expected:
+        raise InvalidImagesError(
+            f"{tensor.name!r} has binary_data_size {said}; its type and shape make {expected} bytes"
+        )
+    if len(tail) != expected:
+        raise InvalidImagesError(f"{len(tail)} bytes came for {tensor.name!r}; expected {expected}")
+    if tensor.data is not None:
+        raise InvalidImagesError(f"{tensor.name!r} has both data and binary_data_size; send one of them")
+    if tensor.datatype == "UINT8":
+        return tail
+    return bytes_of_unit(np.frombuffer(tail, "<f4"), repr(tensor.name))
+
+
+def _from_numbers(tensor: InputTensor, most: int) -> bytes:
+    expected = _count(tensor, most) * CROP_BYTES
+    if tensor.data is None:
+        raise InvalidImagesError(
+            f"{tensor.name!r} has no data; send numbers in data, or binary_data_size bytes"
+        )
+    values = _numbers(tensor.data)
+    if values is None:
+        raise InvalidImagesError(f"the data of {tensor.name!r} are not all numbers, or are nested unevenly")
+    if values.size != expected or (values.ndim > 1 and list(values.shape) != tensor.shape):
+        raise InvalidImagesError(
+            f"the data of {tensor.name!r} have shape {list(values.shape)}; expected {tensor.shape}, "
+            f"or {expected} numbers in a row"
+        )
+    if tensor.datatype == "FP32":
+        return bytes_of_unit(values.astype(np.float64), repr(tensor.name))
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 255:
+        raise InvalidImagesError(f"the data of {tensor.name!r} are not all whole numbers from 0 to 255")
+    return values.astype(np.uint8).tobytes()
+
+
+def _numbers(data: list[Any]) -> NDArray[Any] | None:
+    try:
+        values = np.array(data)
+    except (ValueError, OverflowError):
+        return None
+    return values if values.dtype.kind in "iuf" and values.size else None
+
+
+def write_answer(asked: InferBody, answers: list[Answer], total_s: float | None) -> tuple[bytes, int | None]:
+    """The body of the answer, and how much of it is JSON if that is not all.
+
+    Args:
+        asked: the request.
+        answers: of its parts in order, none of them a problem.
+        total_s: the time it took, if known.
+    """
+    origin = read_origin(answers, total_s)
+    outputs: list[dict[str, Any]] = []
+    tails: list[bytes] = []
+    for wanted in asked.outputs or [RequestedOutput(name=output.name) for output in OUTPUTS]:
+        values = _values(wanted.name, answers)
+        tensor = {"name": wanted.name, "datatype": _KNOWN[wanted.name].datatype, "shape": list(values.shape)}
+        is_binary = wanted.parameters.binary_data
+        if is_binary if is_binary is not None else asked.parameters.binary_data_output:
+            tails.append(values.tobytes())
+            outputs.append(tensor | {"parameters": {"binary_data_size": len(tails[-1])}})
+        else:
+            outputs.append(tensor | {"data": values.ravel().tolist()})
+    head = {
+        "model_name": origin["model"],
+        "model_version": origin["version"],
+        **({"id": asked.id} if asked.id else {}),
+        "parameters": _flat(origin),
+        "outputs": outputs,
+    }
+    written = _to_json(head).encode()
+    return b"".join((written, *tails)), len(written) if tails else None
+
+
+def _values(name: str, answers: list[Answer]) -> NDArray[Any]:
+    match name:
+        case "digits":
+            return np.frombuffer(b"".join(answer.digits for answer in answers), np.uint8).astype("<i8")
+        case "scores":
+            return np.frombuffer(b"".join(answer.scores for answer in answers), np.int8).reshape(-1, SCORES)
+        case _:
+            return np.frombuffer(b"".join(answer.confidences for answer in answers), "<f4")
+
+
+def _flat(origin: dict[str, Any]) -> dict[str, str | float | bool]:
+    """How an answer came about, as the protocol's parameters: plain values only."""
+    calibration = origin["calibration"] or {}
+    return {
+        "chip": origin["chip"],
+        "backend": origin["backend"],
+        "transferred": origin["transferred"],
+        **({"calibration_sha256": calibration["sha256"]} if calibration.get("sha256") else {}),
+        **origin["timing"],
+    }

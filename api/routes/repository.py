@@ -1,0 +1,110 @@
+"""Routes of the Open Inference Protocol's extensions: which models there are, and what became of requests."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from pydantic import ValidationError
+
+from api.application import Application, application
+from api.authentication import current_user
+from api.documentation import SPEC, inference_answers
+from api.inference.schemas import IndexBody, RepositoryIndex, StatisticsAnswer
+from services.errors import CheckpointDamagedError, InvalidInputError, ModelNotFoundError
+from services.params import explain
+from services.registry import Reference
+from services.statistics import Duration
+
+routes = Blueprint("repository", __name__, url_prefix="/v2")
+
+
+@routes.post("/repository/index")
+@SPEC.validate(resp=inference_answers(200, RepositoryIndex), tags=["inference"])
+def show_index() -> Response:
+    """List all versions of all models; with the body `{"ready": true}` only those that can be asked."""
+    body = request.get_data(cache=False)
+    try:
+        ready_only = bool(body) and IndexBody.model_validate_json(body).ready
+    except ValidationError as error:
+        raise InvalidInputError(explain(error, IndexBody)) from None
+    app = application()
+    listed = [_indexed(app, reference) for reference in _visible(app)]
+    return jsonify([entry for entry in listed if not ready_only or entry["state"] == "READY"])
+
+
+@routes.get("/models/stats")
+@SPEC.validate(resp=inference_answers(200, StatisticsAnswer), tags=["inference"])
+def show_statistics() -> Response:
+    """Show what became of requests since this process started."""
+    app = application()
+    return _statistics(app, _visible(app))
+
+
+@routes.get("/models/<name>/stats")
+@SPEC.validate(resp=inference_answers(200, StatisticsAnswer, 404), tags=["inference"])
+def show_model_statistics(name: str) -> Response:
+    """Show what became of requests for a model."""
+    app = application()
+    view = app.registry.look(current_user(), name)
+    return _statistics(app, [Reference(view.name, version) for version in view.versions])
+
+
+@routes.get("/models/<name>/versions/<version>/stats")
+@SPEC.validate(resp=inference_answers(200, StatisticsAnswer, 404), tags=["inference"])
+def show_version_statistics(name: str, version: str) -> Response:
+    """Show what became of requests for a version or alias."""
+    app = application()
+    return _statistics(app, [app.registry.find(current_user(), name, version)])
+
+
+def _visible(app: Application) -> list[Reference]:
+    """All versions that who asks may see."""
+    registry, user = app.registry, current_user()
+    views = [registry.look(user, name) for name in registry.names(user)]
+    return [Reference(view.name, version) for view in views for version in view.versions]
+
+
+def _indexed(app: Application, reference: Reference) -> dict[str, str]:
+    state, reason = "READY", ""
+    try:
+        app.models.manifest(reference.model, reference.version)
+    except (CheckpointDamagedError, ModelNotFoundError) as error:
+        state, reason = "UNAVAILABLE", error.message
+    return {"name": reference.model, "version": reference.version, "state": state, "reason": reason}
+
+
+def _statistics(app: Application, versions: list[Reference]) -> Response:
+    return jsonify({"model_stats": [_of_version(app, reference) for reference in versions]})
+
+
+def _of_version(app: Application, reference: Reference) -> dict[str, Any]:
+    counted = app.statistics.of(reference.model, reference.version)
+    nothing = _duration(Duration())
+    return {
+        "name": reference.model,
+        "version": reference.version,
+        "last_inference": round(counted.last_at * 1000),
+        "inference_count": counted.crops,
+        "execution_count": round(counted.calls),
+        "inference_stats": {
+            "success": _duration(counted.succeeded),
+            "fail": _duration(counted.failed),
+            "queue": _duration(counted.waited),
+            **_compute(counted.computed),
+            "cache_hit": nothing,
+            "cache_miss": nothing,
+        },
+        "batch_stats": [
+            {"batch_size": size, **_compute(calls)} for size, calls in sorted(counted.batches.items())
+        ],
+    }
+
+
+def _compute(duration: Duration) -> dict[str, dict[str, int]]:
+    """Time on the chip as the protocol has it: what comes before and after it is not measured apart."""
+    computed = _duration(duration)
+    nothing = computed | {"ns": 0}
+    return {"compute_input": nothing, "compute_infer": computed, "compute_output": nothing}
+
+
+def _duration(duration: Duration) -> dict[str, int]:
+    return {"count": round(duration.count), "ns": round(duration.seconds * 1e9)}

@@ -1,0 +1,106 @@
+"""What became of requests for crops since this process started, version by version."""
+
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.answers import Answer
+
+BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the classes that times are counted in, seconds."""
+
+
+class Distribution:
+    """How many values lay up to each of some bounds, and their sum."""
+
+    def __init__(self, bounds: Sequence[float] = BOUNDS_S) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        """Values by class; the last class has no bound."""
+        self.sum = 0.0
+
+    def note(self, value: float) -> None:
+        """Counts a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
+@dataclass(slots=True)
+class Duration:
+    """How often something took time, and the seconds in all."""
+
+    count: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, seconds: float, count: float = 1.0) -> None:
+        """Counts it once more, or in part: `seconds` is the time of one."""
+        self.count += count
+        self.seconds += count * seconds
+
+
+@dataclass(slots=True)
+class VersionStatistics:
+    """Requests, crops and chip calls of one version.
+
+    Several requests share a chip call, and each counts its share of it: the sum is the number of `calls`. `batches`
+    are they by number of crops. `computed` is the time of the calls that each request was part of. `last_at` is in
+    Unix seconds.
+    """
+
+    crops: int = 0
+    calls: float = 0.0
+    last_at: float = 0.0
+    succeeded: Duration = field(default_factory=Duration)
+    failed: Duration = field(default_factory=Duration)
+    waited: Duration = field(default_factory=Duration)
+    computed: Duration = field(default_factory=Duration)
+    batches: dict[int, Duration] = field(default_factory=dict)
+
+
+class Statistics:
+    """Counts requests; any thread may. Times of requests that were answered are distributions, in seconds."""
+
+    def __init__(self) -> None:
+        self.waiting = Distribution()
+        self.chip = Distribution()
+        self.total = Distribution()
+        self._versions: dict[tuple[str, str], VersionStatistics] = {}
+        self._lock = threading.Lock()
+
+    def note_answers(self, model: str, version: str, answers: list[Answer], total_s: float) -> None:
+        """Counts a request that was answered."""
+        with self._lock:
+            counted = self._versions.setdefault((model, version), VersionStatistics())
+            counted.last_at = time.time()
+            counted.succeeded.add(total_s)
+            waiting_s, chip_s = max(answer.waiting_s for answer in answers), 0.0
+            counted.waited.add(waiting_s)
+            for answer in answers:
+                origin = answer.provenance
+                if origin is not None:
+                    share = answer.count / origin.batch_crops
+                    chip_s += origin.chip_s
+                    counted.crops += answer.count
+                    counted.calls += share
+                    counted.batches.setdefault(origin.batch_crops, Duration()).add(origin.chip_s, share)
+            counted.computed.add(chip_s)
+            self.waiting.note(waiting_s)
+            self.chip.note(chip_s)
+            self.total.note(total_s)
+
+    def note_failure(self, model: str, version: str, total_s: float) -> None:
+        """Counts a request that was refused or failed."""
+        with self._lock:
+            self._versions.setdefault((model, version), VersionStatistics()).failed.add(total_s)
+
+    def of(self, model: str, version: str) -> VersionStatistics:
+        """What was counted of a version."""
+        return self._versions.get((model, version), VersionStatistics())
+
+    def versions(self) -> Mapping[tuple[str, str], VersionStatistics]:
+        """What was counted, by model and version, in the order in which they were first asked."""
+        with self._lock:
+            return dict(self._versions)
