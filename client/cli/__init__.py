@@ -5,6 +5,7 @@ import click
 from client.cli.chips import chip
 from client.cli.classification import classify
 from client.cli.jobs import jobs
+from client.cli.letters import letters
 from client.cli.models import models
 from client.cli.options import common_options
 from client.cli.outcome import EXIT_CODES, CommandGroup
@@ -27,7 +28,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(up, train, evaluate, classify, calibrate, staircase, jobs, models),
+    *(up, train, evaluate, classify, calibrate, staircase, letters, jobs, models),
     *(chip, queue, usage, me, users),
 ):
     cli.add_command(_command)

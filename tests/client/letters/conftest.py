@@ -1,0 +1,48 @@
+"""Letters written with the digits inside scikit-learn, which are everywhere."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from client.letters.digits import Digits, load_digits
+from client.letters.directory import Directory, invent_directory
+from client.letters.envelopes import Letter, Writer
+
+MNIST = Path(__file__).parents[4] / "shared" / "mnist"
+
+
+@pytest.fixture(scope="session")
+def small_digits() -> Digits:
+    return load_digits()
+
+
+@pytest.fixture(scope="session")
+def directory() -> Directory:
+    return invent_directory()
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Path:
+    """The folder of MNIST; without it a test skips at a desk and fails where everything must be."""
+    if not MNIST.is_dir():
+        message = "../shared/mnist is not here"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return MNIST
+
+
+@pytest.fixture(scope="session")
+def letters(mnist: Path, directory: Directory) -> list[Letter]:
+    """A hundred letters in hands of MNIST."""
+    writer = Writer(load_digits(mnist), directory, seed=3)
+    return [writer.draw(number) for number in range(100)]
+
+
+def points_in_picture(mask: NDArray[np.uint8], to_picture: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where the points of a mask are in the picture, (n, 2)."""
+    y, x = np.nonzero(mask)
+    return np.asarray(np.stack([x, y], 1) @ to_picture[:, :2].T + to_picture[:, 2])
