@@ -16,7 +16,7 @@ _CLIENTS: Final = 6
 _CROPS: Final = 16
 _MODEL: Final = "digits"
 _LONGEST_WAIT_S: Final = 5.0
-_SECONDS: Final = 40.0
+_SECONDS: Final = 30.0
 
 
 def measure_utilisation(context: Context, folder: Path) -> Ratio:
