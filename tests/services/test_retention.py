@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from services.errors import JobNotFoundError
-from services.jobs import Job, JobKind, JobState
+from services.jobs import Job, JobState
 from services.models import ModelStore
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
