@@ -24,6 +24,7 @@ from api.routes import (
     me,
     models,
     page,
+    queue,
     repository,
     users,
 )
@@ -64,6 +65,7 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
         crops,
         models,
         chip,
+        queue,
         users,
         me,
         health,

@@ -24,6 +24,7 @@ from api.schemas import (
     NewTokenBody,
     NewUserBody,
     Problem,
+    QueueQuery,
     SeriesQuery,
     WaitQuery,
 )
@@ -39,6 +40,7 @@ _MODELS: Final = {
         JobsQuery,
         NewTokenBody,
         NewUserBody,
+        QueueQuery,
         SeriesQuery,
         WaitQuery,
     )

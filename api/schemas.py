@@ -1,8 +1,8 @@
 """What the API's answers look like, for its documentation and for those who build against it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.manifest import Manifest
 from services.names import Name
@@ -313,11 +313,49 @@ class WaitingCropsAnswer(Schema):
 
 
 class WaitingJobsAnswer(Schema):
-    """Long jobs that are not finished; the expected wait is until a new user's first slice."""
+    """Long jobs that are not finished; the expected wait is until the first slice of one submitted now."""
 
     running: int
     queued: int
     expected_wait_s: float | None
+
+
+class ChipTimeRange(Schema):
+    """Chip time that a job will take, in seconds: the 10th, 50th and 90th percentile."""
+
+    low: float
+    median: float
+    high: float
+
+
+class ProspectAnswer(Schema):
+    """Long jobs of one kind, and what one of yours would meet if submitted now; null while no chip takes long work."""
+
+    running: int
+    queued: int
+    position: int | None
+    chip_time_s: ChipTimeRange | None
+    start: Eta | None
+    eta: Eta | None
+
+
+class QueueQuery(Schema):
+    """A job that may be submitted; what is left out is as when it is left out of a job's params."""
+
+    kind: Literal["training", "evaluation", "calibration"] | None = None
+    recipe: Literal["notebook", "strong"] | None = None
+    epochs: Annotated[int | None, Field(ge=1, le=200)] = None
+    chip_epochs: Annotated[int | None, Field(ge=1, le=50)] = None
+    batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
+    execution: Annotated[str | None, Field(max_length=20)] = None
+    dataset: Literal["auto", "mnist", "digits"] | None = None
+    repeats: Annotated[int | None, Field(ge=1, le=64)] = None
+
+    @model_validator(mode="after")
+    def _params_are_of_a_kind(self) -> Self:
+        if self.kind is None and self.model_dump(exclude_none=True):
+            raise ValueError("params need a kind beside them: training, evaluation or calibration")
+        return self
 
 
 class QueueAnswer(Schema):
@@ -325,6 +363,7 @@ class QueueAnswer(Schema):
 
     crops: WaitingCropsAnswer
     jobs: WaitingJobsAnswer
+    kinds: dict[Literal["training", "evaluation", "calibration"], ProspectAnswer]
 
 
 class ChipTime(Schema):

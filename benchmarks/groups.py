@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks import emulation, peers, serving, sharing, training
+from benchmarks import emulation, peers, serving, sharing, training, waiting
 from benchmarks.running import Group
 
 GROUPS: Final[Mapping[str, Group]] = {
     "serving": Group(serving.TARGETS, serving.measure),
     "training": Group(training.TARGETS, training.measure),
-    "sharing": Group(sharing.TARGETS, sharing.measure),
+    "sharing": Group(
+        {**sharing.TARGETS, **waiting.TARGETS},
+        lambda context: {**sharing.measure(context), **waiting.measure(context)},
+    ),
     "emulator": Group(emulation.TARGETS, emulation.measure),
     "peers": Group(peers.TARGETS, peers.measure, by_default=False),
 }

@@ -22,7 +22,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     "serving.with_training.p99_ms": Target(100.0, "lower"),
 }
 
-_MODEL: Final = "digits"
+MODEL: Final = "digits"
 _TRAINING_CLIENTS: Final = 8
 _ROUNDS: Final = 2
 
@@ -41,10 +41,10 @@ class TrainedService:
 
     def probe(self) -> Probe:
         """A user who sends one crop now and then."""
-        return self.service.probe(_MODEL, self.crops[0].crop)
+        return self.service.probe(MODEL, self.crops[0].crop)
 
     def _request(self, crops: bytes) -> bytes:
-        return self.service.classify_request(_MODEL, crops)
+        return self.service.classify_request(MODEL, crops)
 
 
 @contextmanager
@@ -53,9 +53,9 @@ def trained_service(folder: Path) -> Iterator[TrainedService]:
     data_dir = folder / "data"
     with running_service(data_dir) as service:
         say("training a model on the embedded digits")
-        job = service.await_end(service.start_training(_MODEL, recipe="strong", dataset="digits", epochs=1))
-        version = data_dir / "models" / _MODEL / str(job["result"]["version"])
-        crops = clear_crops(lambda images: service.digits_of(_MODEL, images))
+        job = service.await_end(service.start_training(MODEL, recipe="strong", dataset="digits", epochs=1))
+        version = data_dir / "models" / MODEL / str(job["result"]["version"])
+        crops = clear_crops(lambda images: service.digits_of(MODEL, images))
         yield TrainedService(service, version, crops)
 
 

@@ -11,7 +11,7 @@ from services.errors import InvalidInputError
 from services.forecast import Ahead, Expectation, Span, Supply, foresee
 from services.jobs import Job, JobKind, JobState
 from services.params import Params
-from services.scheduling import Charge, LongJob, Policy, queue_order
+from services.scheduling import CREDIT_S, Charge, LongJob, Policy, queue_order
 from services.store.chips import ChipRecord, ChipStore
 from services.store.costs import CostStore
 from services.store.jobs import JobStore
@@ -108,7 +108,8 @@ class Waiting:
         """What a job of this user would meet if it were submitted now."""
         forecast, now = self.forecast(), time.time()
         job = LongJob("\uffff", user, now, kind.is_care)
-        positions = self._positions([*(each.job for each in forecast.ahead), job], forecast.charged, now)
+        charged = self._let_in(job, forecast, now)
+        positions = self._positions([*(each.job for each in forecast.ahead), job], charged, now)
         outlook = Outlook(positions[job.id], len(positions))
         conditions = forecast.conditions
         if conditions is None:
@@ -116,7 +117,7 @@ class Waiting:
         workload = plan_work(kind, params, "", conditions.backend, conditions.dataset)
         cost = cost_of(workload, forecast.paces)
         ahead = [*forecast.ahead, Ahead(job, cost)]
-        expected = foresee(ahead, forecast.charged, now, self._policy, conditions.supply)[job.id]
+        expected = foresee(ahead, charged, now, self._policy, conditions.supply)[job.id]
         return Prospect(cost, replace(outlook, start=expected.start, finish=expected.finish))
 
     def forecast(self, job_id: str | None = None) -> Forecast:
@@ -138,6 +139,18 @@ class Waiting:
             return True
         is_new = job_id is not None and job_id not in known.unfinished
         return known.revision >= revision and age_s < _FRESH_S and not is_new
+
+    def _let_in(self, job: LongJob, forecast: Forecast, now: float) -> dict[str, Charge]:
+        """The charges as they would be once this job is accepted. Source: `let_in` in lua/prelude.lua, decision 10."""
+        charged = dict(forecast.charged)
+        others = {each.job.user for each in forecast.ahead if not each.job.is_care}
+        if not others or job.user in others or job.is_care:
+            return charged
+        half_life_s, nothing = self._policy.half_life_s, Charge(0.0, now)
+        least_s = min(charged.get(user, nothing).now(now, half_life_s) for user in others) - CREDIT_S
+        if charged.get(job.user, nothing).now(now, half_life_s) < least_s:
+            charged[job.user] = Charge(least_s, now)
+        return charged
 
     def _make(self, revision: int) -> Forecast:
         began, now = time.monotonic(), time.time()

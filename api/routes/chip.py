@@ -1,4 +1,4 @@
-"""Routes of the chip, the queue and the use of both."""
+"""Routes of the chip and its use."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,14 +14,13 @@ from api.representation import iso
 from api.schemas import (
     ChipsAnswer,
     DrainBody,
-    QueueAnswer,
     ResumeBody,
     SeriesAnswer,
     SeriesQuery,
     UsageAnswer,
 )
 from services.errors import NotFoundError
-from services.jobs import JobKind, JobState
+from services.jobs import JobKind
 from services.store.chips import ChipRecord
 from services.store.series import SeriesName
 
@@ -79,35 +78,6 @@ def show_series(chip: str, series: str, query: SeriesQuery) -> Response:
         raise NotFoundError(f"there is no series {series!r} of a chip {chip!r}; there are canary and shadow")
     name: SeriesName = "canary" if series == "canary" else "shadow"
     return jsonify({"chip": chip, "series": series, "points": app.series.newest(chip, name, query.limit)})
-
-
-@routes.get("/queue")
-@SPEC.validate(resp=answers(200, QueueAnswer), tags=["chip"])
-def show_queue() -> Response:
-    """Show what waits, before submitting."""
-    app = application()
-    waiting = app.chips.waiting_crops()
-    unfinished = app.jobs.unfinished()
-    states = [job.state for job in unfinished]
-    served = [record for record in app.chips.records() if record.is_serving]
-    paces = [record.status["crop_s"] for record in served if record.status.get("crop_s")]
-    return jsonify(
-        {
-            "crops": {
-                "waiting": waiting,
-                "expected_wait_s": round(waiting * min(paces) / len(served), 4) if paces else None,
-            },
-            "jobs": {
-                "running": states.count(JobState.RUNNING),
-                "queued": states.count(JobState.QUEUED),
-                "expected_wait_s": round(
-                    len({job.user for job in unfinished}) * app.settings.quantum_s / len(served), 3
-                )
-                if served
-                else None,
-            },
-        }
-    )
 
 
 @routes.get("/usage")

@@ -28,6 +28,17 @@ def queue(options: Options) -> None:
         ],
         right=["running", "waiting", "expected wait"],
     )
+    kinds = found.get("kinds") or {}
+    if kinds:
+        show_line("A job of yours, submitted now:")
+        show_table(
+            ["kind", "running", "queued", "begins in", "done in"],
+            [
+                [kind, each["running"], each["queued"], _range(each["start"]), _range(each["eta"])]
+                for kind, each in kinds.items()
+            ],
+            right=["running", "queued", "begins in", "done in"],
+        )
 
 
 @click.command()
@@ -62,6 +73,13 @@ def _expected(seconds: float | None) -> str:
     if seconds is None:
         return "not known yet"
     return duration(seconds) if seconds > 0.001 else "none"
+
+
+def _range(span: dict[str, float] | None) -> str:
+    if span is None:
+        return "not known"
+    earliest, latest = duration(span["earliest_s"]), duration(span["latest_s"])
+    return earliest if earliest == latest else f"{earliest} to {latest}"
 
 
 def _spent(seconds: float | None) -> str:

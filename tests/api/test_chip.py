@@ -207,3 +207,56 @@ def test_only_an_admin_may_drain(chips: ChipStore, lease: Lease) -> None:
         maintenance.drain(User("ada"), None, "", "pause")
 
     assert chips.record(CHIP).drain is None
+
+
+def test_what_a_job_would_meet_is_known_before_it_is_submitted(client: FlaskClient, idle_chip: Chip) -> None:
+    del idle_chip
+    client.post("/v1/jobs", json={"kind": "training", "model": "digits", "params": {"epochs": 100}})
+
+    kinds = client.get("/v1/queue").get_json()["kinds"]
+
+    assert set(kinds) == {"training", "evaluation", "calibration"}
+    assert (kinds["training"]["queued"], kinds["evaluation"]["queued"]) == (1, 0)
+    # Mine behind my own; care before all.
+    assert (kinds["training"]["position"], kinds["calibration"]["position"]) == (2, 1)
+    assert kinds["training"]["start"]["latest_s"] > kinds["calibration"]["start"]["latest_s"]
+
+
+def test_longer_work_is_said_to_take_longer(client: FlaskClient, idle_chip: Chip) -> None:
+    del idle_chip
+    short, long = (
+        client.get(f"/v1/queue?kind=training&epochs={epochs}").get_json()["kinds"]["training"]
+        for epochs in (1, 50)
+    )
+
+    assert long["chip_time_s"]["median"] > 30 * short["chip_time_s"]["median"]
+    assert long["eta"]["latest_s"] > short["eta"]["latest_s"]
+
+
+def test_without_a_chip_nobody_is_told_when_a_job_would_be_done(client: FlaskClient) -> None:
+    training = client.get("/v1/queue?kind=training").get_json()["kinds"]["training"]
+
+    assert (training["position"], training["start"], training["eta"]) == (1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [("epochs=3", "kind"), ("kind=evaluation&epochs=3", "epochs"), ("kind=training&epochs=0", "epochs")],
+)
+def test_a_job_that_could_not_be_submitted_is_not_foreseen(
+    client: FlaskClient, query: str, word: str
+) -> None:
+    assert word in refused(client.get(f"/v1/queue?{query}"), 422, "invalid_input")
+
+
+def test_a_queued_job_says_when_it_begins_and_ends(client: FlaskClient, idle_chip: Chip) -> None:
+    del idle_chip
+    first, second = (
+        client.post("/v1/jobs", json={"kind": "training", "model": "digits"}).get_json() for _ in range(2)
+    )
+
+    again = client.get(f"/v1/jobs/{second['id']}").get_json()
+
+    assert again["eta"]["latest_s"] > first["eta"]["latest_s"]
+    assert again["start"]["earliest_s"] >= 0
+    assert again["eta"]["earliest_s"] > again["start"]["earliest_s"]
