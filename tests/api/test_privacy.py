@@ -159,15 +159,15 @@ BODY_OF: dict[str, dict[str, Any]] = {
     "/v1/users/<name>": {"json": {"disabled": True}},
     "/v1/users/<name>/tokens": {"json": {}},
 }
-OF_EVERYBODY = {"chip", "series", "filename"}
-"""Parts of paths that name nothing of a user's."""
+OF_EVERYBODY = ("/v1/chip", "/v1/samples", "/static")
+"""Paths whose parts name nothing of a user's."""
 
 
 def _with_ids(app: Flask, ids: dict[str, str]) -> list[tuple[str, str, str]]:
     """Every method and route whose path names something of a user's: method, rule, and path with these ids."""
     found = []
     for rule in app.url_map.iter_rules():
-        if set(rule.arguments) - OF_EVERYBODY:
+        if rule.arguments and not rule.rule.startswith(OF_EVERYBODY):
             kind = rule.rule.split("/")[2]
             path = re.sub(r"<(\w+)>", lambda m: ids.get(f"{kind}.{m[1]}", ids.get(m[1], "?")), rule.rule)  # noqa: B023
             methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
