@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks import emulation, peers, serving, sharing, training, waiting
+from benchmarks import emulation, letters, peers, serving, sharing, training, waiting
 from benchmarks.running import Group
 
 GROUPS: Final[Mapping[str, Group]] = {
@@ -14,5 +14,6 @@ GROUPS: Final[Mapping[str, Group]] = {
         lambda context: {**sharing.measure(context), **waiting.measure(context)},
     ),
     "emulator": Group(emulation.TARGETS, emulation.measure),
+    "letters": Group(letters.TARGETS, letters.measure),
     "peers": Group(peers.TARGETS, peers.measure, by_default=False),
 }

@@ -22,7 +22,7 @@ class Service:
     """A running hxserve."""
 
     def __init__(self, url: str, token: str, process: Started) -> None:
-        self._url = url
+        self.url = url
         self.token = token
         self.served = Served(int(url.rpartition(":")[2]), (process,))
 
@@ -37,7 +37,7 @@ class Service:
         content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         request = urllib.request.Request(  # noqa: S310  # our own address
-            self._url + path,
+            self.url + path,
             data=content,
             method=method,
             headers={"Authorization": f"Bearer {token or self.token}", "Content-Type": kind},

@@ -22,9 +22,14 @@ from client import Client
 from client.cli.progress import JobProgress
 from client.errors import ClientError
 from client.jobs import Job
+from client.letters.belts import Pace
+from client.letters.centre import Centre, Effort
+from client.letters.directory import invent_directory
+from client.letters.eyes import Post
+from client.letters.report import summarise
 from deploy.local import running
 from services.errors import HxserveError
-from services.settings import load_settings
+from services.settings import Settings, load_settings
 from worker.datasets import Datasets
 from worker.learning.datasets import Dataset
 
@@ -32,6 +37,9 @@ MODEL: Final = "digits"
 _NEARBY_MNIST: Final = Path("../shared/mnist")
 _CROPS_PER_REQUEST: Final = 50
 _THREADS: Final = 8
+_LETTERS: Final = 1000
+_BELTS: Final = Pace(machines=10, rate=40_000, deadline_s=2.0, buffer=20)
+_MOST_ERROR: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ def _demonstrate(data_dir: Path, mnist: Path | None, chip: str | None) -> dict[s
         training, train_s = _train(client)
         _say(f"Reading the {len(dataset.test_labels):,} test digits through the API ...")
         reading = _read(client, dataset)
+        _say(f"Sorting {_LETTERS:,} letters on {_BELTS.machines} belts by their handwritten postcodes ...")
+        letters = _sort(local.url, local.token, _folder_of(dataset, settings))
     accuracy = float((reading.digits == dataset.test_labels.numpy()).mean())
     summary = {
         "dataset": dataset.name,
@@ -83,6 +93,7 @@ def _demonstrate(data_dir: Path, mnist: Path | None, chip: str | None) -> dict[s
         "train_s": round(train_s, 2),
         "classified": len(reading.digits),
         "digits_per_s": round(len(reading.digits) / reading.elapsed_s, 1),
+        "letters": letters,
     }
     _say("")
     _say(f"  data set        {dataset.name}, {len(dataset.train_labels):,} digits to learn from")
@@ -91,6 +102,10 @@ def _demonstrate(data_dir: Path, mnist: Path | None, chip: str | None) -> dict[s
     )
     _say(f"  read correctly  {accuracy:.2%} of {len(reading.digits):,} test digits, through the API")
     _say(f"  speed           {summary['digits_per_s']:,.0f} digits/s, from {_THREADS} clients")
+    _say(
+        f"  letters         {letters['read_rate']:.1%} routed, {letters['error_rate']:.2%} of these by a wrong "
+        f"postcode, {letters['letters_per_s']:,.0f} letters/s, {letters['missed_deadlines']} too late"
+    )
     _say(f"  backend         {reading.backend}")
     _say("")
     return summary
@@ -120,6 +135,29 @@ def _read(client: Client, dataset: Dataset) -> Reading:
     elapsed_s = time.monotonic() - started
     digits = np.concatenate([np.array(part, np.int64) for part, _ in parts])
     return Reading(digits, elapsed_s, parts[0][1])
+
+
+def _sort(url: str, token: str, mnist: Path | None) -> dict[str, Any]:
+    """What came of a letter centre, in the terms of `hxserve letters`."""
+    post = Post(seed=0, directory=invent_directory(), mnist=mnist)
+    # The centre itself sees to repetitions, so that it knows how often the service had no room.
+    with (
+        Client(url, token, retries=0) as client,
+        tqdm(desc="sorting", total=2 * _LETTERS, unit="letter", file=sys.stderr) as bar,
+    ):
+        centre = Centre(client, MODEL, "latest", Effort())
+        threshold = centre.find_threshold(post, _LETTERS, _MOST_ERROR, lambda _: bar.update())
+        run = centre.sort(post, _LETTERS, _BELTS, threshold=threshold, on_decision=lambda _: bar.update())
+    report = summarise(run, _BELTS)
+    kept = ("count", "read_rate", "error_rate", "letters_per_s", "missed_deadlines", "threshold")
+    return {name: report[name] for name in kept}
+
+
+def _folder_of(dataset: Dataset, settings: Settings) -> Path | None:
+    """Where MNIST is, if it is what was learnt from."""
+    if dataset.name != "mnist":
+        return None
+    return settings.mnist or settings.data_dir / "datasets"
 
 
 def _find_mnist(given: Path | None) -> Path | None:

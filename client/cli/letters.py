@@ -116,7 +116,8 @@ def letters(options: Options, /, **given: Any) -> None:
             )
         view.begin("flat out" if given["flat_out"] else "sorting", given["letters"], pace.machines)
         if given["flat_out"]:
-            run = centre.sort_flat_out(post, given["letters"], threshold=threshold, on_decision=view.update)
+            sights = centre.prepare(post, given["letters"])
+            run = centre.sort_flat_out(sights, post.directory, threshold=threshold, on_decision=view.update)
         else:
             run = centre.sort(post, given["letters"], pace, threshold=threshold, on_decision=view.update)
     report = summarise(run, pace) | {"directory": post.directory.name, "seed": post.seed}

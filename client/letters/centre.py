@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -73,7 +73,7 @@ class Centre:
         post: Post,
         letters: int,
         most_error: float,
-        on_decision: Callable[[Decision], None] | None = None,
+        on_decision: Callable[[Decision], object] | None = None,
     ) -> float:
         """A threshold for this model, chosen on letters of another seed and of other digit images.
 
@@ -92,25 +92,23 @@ class Centre:
 
     def sort_flat_out(
         self,
-        post: Post,
-        letters: int,
+        sights: Sequence[Sight],
+        directory: Directory,
         *,
         threshold: float,
-        on_decision: Callable[[Decision], None] | None = None,
+        on_decision: Callable[[Decision], object] | None = None,
     ) -> Run:
-        """Prepares all crops first, then sends them as fast as the service takes them.
+        """Sends the crops of prepared letters as fast as the service takes them.
 
         Only the sending is timed: this is what the service can do, not what the cameras can.
 
         Raises:
-            ClientError: the service or a camera failed.
+            ClientError: the service failed.
         """
-        all_seen = [Seen(sight) for sight in self._prepare(post, letters)]
+        all_seen = [Seen(sight) for sight in sights]
         sender = Sender(self._client, self._model, self._version)
-        elapsed_s = self._send_all(sender, all_seen, post.directory)
-        elapsed_s += self._send_all(
-            sender, [seen for seen in all_seen if seen.wants_second_look], post.directory
-        )
+        elapsed_s = self._send_all(sender, all_seen, directory)
+        elapsed_s += self._send_all(sender, [seen for seen in all_seen if seen.wants_second_look], directory)
         decisions = [seen.decide(threshold) for seen in all_seen]
         for decision in decisions if on_decision else ():
             assert on_decision
@@ -143,8 +141,12 @@ class Centre:
             seen.understand(part, sender.scale, directory)
         return elapsed_s
 
-    def _prepare(self, post: Post, letters: int) -> list[Sight]:
-        """What the cameras see of all letters, in order."""
+    def prepare(self, post: Post, letters: int) -> list[Sight]:
+        """What the cameras see of all letters, in order.
+
+        Raises:
+            ClientError: a camera failed.
+        """
         sights: list[Sight] = []
         failures: list[ClientError] = []
         finished = threading.Event()
@@ -181,7 +183,7 @@ class Centre:
         pace: Pace,
         *,
         threshold: float,
-        on_decision: Callable[[Decision], None] | None = None,
+        on_decision: Callable[[Decision], object] | None = None,
     ) -> Run:
         """Draws letters and sorts them at the belts' pace.
 

@@ -1,0 +1,41 @@
+"""Group `letters`: a letter centre's crops, flat out through the client."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from benchmarks.context import Context, say
+from benchmarks.ratio import Ratio, Target
+from benchmarks.service import running_service
+from client.client import Client
+from client.letters.belts import Pace
+from client.letters.centre import Centre, Effort
+from client.letters.directory import invent_directory
+from client.letters.eyes import Post
+from client.letters.report import summarise
+
+TARGETS: Final[Mapping[str, Target]] = {"letters.digits_per_s": Target(12_000.0, "higher")}
+
+_MODEL: Final = "digits"
+_LETTERS: Final = 3000
+_WAYS: Final = ((4, 64), (4, 256), (8, 256), (4, 512))
+"""Connections, and crops per request."""
+
+
+def measure(context: Context) -> dict[str, Ratio]:
+    """Crops per second in the best of several ways to send them; the others stand in the detail."""
+    with context.folder() as folder, running_service(folder / "data", context.mnist) as service:
+        say(f"training a model on {context.dataset}")
+        service.await_end(service.start_training(_MODEL, recipe="strong", dataset=context.dataset))
+        post = Post(seed=0, directory=invent_directory(), mnist=context.mnist)
+        found = {}
+        say(f"preparing {_LETTERS:,} letters")
+        with Client(service.url, service.token, retries=0, maxsize=16) as client:
+            sights = Centre(client, _MODEL, "latest", Effort()).prepare(post, _LETTERS)
+            for connections, crops in _WAYS:
+                say(f"flat out over {connections} connections, {crops} crops per request")
+                centre = Centre(client, _MODEL, "latest", Effort(2, connections, crops))
+                run = centre.sort_flat_out(sights, post.directory, threshold=0.5)
+                report = summarise(run, Pace(1, None, None, 1))
+                found[f"{connections}x{crops}"] = report["digits_per_s"]
+    best = max(found.values())
+    return {"letters.digits_per_s": Ratio(best, {"dataset": context.dataset, **found})}
