@@ -2,7 +2,7 @@
 
 A mini-batch has a reference time (`services/workloads.py`). What a chip really takes is the reference times a *pace*,
 which is learned per kind of work (backend, execution, recipe, data set, batch, network) and, for work of a kind not
-seen yet, per backend and execution. See docs/decisions/0012-honest-waiting.md.
+seen yet, per backend and execution. See docs/decisions/0016-honest-waiting.md.
 """
 
 import math

@@ -21,6 +21,9 @@ _FRESH_S: Final = 0.5
 _LEAST_SPEED: Final = 0.01
 _BUSY_CHANGES: Final = 0.4
 """How much of the load by crops may come or go."""
+_LATELY_S: Final = 120.0
+_MORE_TO_COME: Final = 0.5
+"""How much more work is to be expected, at the most, where so much came lately."""
 _MANY: Final = 100
 _PAUSES: Final = 4.0
 """The forecast of a queue with more jobs is made at most a fifth of the time."""
@@ -164,7 +167,12 @@ class Waiting:
             )
             for job in unfinished
         ]
+        if conditions:
+            supply = replace(conditions.supply, newcomer_s=_more_to_come_s(ahead, now))
+            conditions = replace(conditions, supply=supply)
         self._workloads = {job.id: self._workloads[job.id] for job in unfinished if job.id in self._workloads}
+        positions = self._positions([each.job for each in ahead], charged, now)
+        expectations = foresee(ahead, charged, now, self._policy, conditions.supply) if conditions else {}
         return Forecast(
             made_at=began,
             took_s=time.monotonic() - began,
@@ -174,8 +182,8 @@ class Waiting:
             charged=charged,
             paces=paces,
             conditions=conditions,
-            positions=self._positions([each.job for each in ahead], charged, now),
-            expectations=foresee(ahead, charged, now, self._policy, conditions.supply) if conditions else {},
+            positions=positions,
+            expectations=expectations,
         )
 
     def _positions(self, jobs: list[LongJob], charged: Mapping[str, Charge], now: float) -> dict[str, int]:
@@ -191,6 +199,15 @@ class Waiting:
                 workload = Workload((), "", 0.0)
             self._workloads[job.id] = workload
         return cost_of(workload.after(round(job.progress * workload.steps)), paces)
+
+
+def _more_to_come_s(ahead: Sequence[Ahead], now: float) -> float:
+    """Chip time of work that may still come, in seconds: where much came lately, more will."""
+    return _MORE_TO_COME * sum(
+        each.cost.median_s * max(0.0, 1 - (now - each.job.created_at) / _LATELY_S)
+        for each in ahead
+        if not each.job.is_care
+    )
 
 
 def _as_long(job: Job) -> LongJob:

@@ -173,7 +173,7 @@ def _products(hidden: tuple[int, ...]) -> int:
 
 
 def _learning_s(crops: float, hidden: tuple[int, ...]) -> float:
-    """Reference of learning from a mini-batch. Source: measured on one core, docs/decisions/0012-honest-waiting.md."""
+    """Reference of learning from a mini-batch. Source: measured on one core, docs/decisions/0016-honest-waiting.md."""
     return 1.5e-3 + crops * (6e-6 + 75e-12 * _products(hidden))
 
 

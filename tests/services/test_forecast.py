@@ -171,3 +171,13 @@ def test_a_forecast_for_weeks_stays_finite() -> None:
     times = run_ahead(work, {}, NOW, POLICY)
 
     assert max(ended for _, ended in times.values()) == pytest.approx(2e7)
+
+
+def test_work_that_may_still_come_makes_the_late_end_later_and_not_the_early_one() -> None:
+    ahead = [Ahead(_job("mine"), Cost(8.0, 10.0, 12.0))]
+
+    alone = foresee(ahead, {}, NOW, POLICY, Supply())["mine"].finish
+    expecting = foresee(ahead, {}, NOW, POLICY, Supply(newcomer_s=5.0))["mine"].finish
+
+    assert expecting.earliest_s == alone.earliest_s
+    assert expecting.latest_s == pytest.approx(alone.latest_s + 5.0, abs=POLICY.quantum_s)
