@@ -19,7 +19,7 @@ from typing import Final
 HALF_LIFE_S: Final = 600.0
 """A charge of chip time counts half as much after this time."""
 
-CREDIT_S: Final = 1.0
+CREDIT_S: Final = 0.25
 """A user who comes to long work counts as charged so much less, at most, than the others who want it."""
 
 

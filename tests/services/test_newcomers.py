@@ -36,6 +36,7 @@ def test_a_newcomer_is_charged_a_little_less_than_the_least_of_those_who_wait(
 
     assert _charged(jobs, "joan") == pytest.approx(90.0 - CREDIT_S, abs=0.5)
     assert _charged(jobs, "grace") == pytest.approx(90.0 - 2 * CREDIT_S, abs=0.5)
+    assert (_charged(jobs, "grace") or 0.0) < (_charged(jobs, "joan") or 0.0) < 90.0
     assert _charged(jobs, "idle") == 7.0
 
 
