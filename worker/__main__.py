@@ -94,12 +94,14 @@ def _run(settings: Settings, *, standby: bool) -> int:
             else take_lease(chips, settings.chip_id, lease_s=settings.lease_s)
         )
         stack.callback(_release, chips, lease)
-        session = _open_chip(settings, chips, lease, stack)
-        return _serve(settings, connection, chips, lease, session, datasets, stack)
+        opening = _keep_while_opening(settings, chips, lease)
+        stack.callback(opening.stop)
+        session = _open_chip(settings, stack)
+        return _serve(settings, connection, chips, lease, opening, session, datasets, stack)
 
 
-def _open_chip(settings: Settings, chips: ChipStore, lease: Lease, stack: ExitStack) -> ChipSession:
-    """The chip, which only the holder of its lease touches; the lease is kept however long opening takes."""
+def _keep_while_opening(settings: Settings, chips: ChipStore, lease: Lease) -> Presence:
+    """Keeps the lease from now on, however long it takes until the chip is open and turns begin."""
     presence = Presence(
         lease,
         chips,
@@ -110,24 +112,26 @@ def _open_chip(settings: Settings, chips: ChipStore, lease: Lease, stack: ExitSt
         lease_s=settings.lease_s,
     )
     presence.start()
-    try:
-        return stack.enter_context(
-            open_chip(
-                settings.chip,
-                settings.chip_id,
-                settings.calibration,
-                calibrations=settings.calibrations_dir,
-                virtual=VirtualChoice(
-                    settings.virtual_chip,
-                    settings.emulator_realtime,
-                    settings.virtual_chip_parameters,
-                    settings.virtual_chip_temperature_c,
-                ),
-                canary_limit=settings.canary_limit,
-            )
+    return presence
+
+
+def _open_chip(settings: Settings, stack: ExitStack) -> ChipSession:
+    """The chip, which only the holder of its lease touches."""
+    return stack.enter_context(
+        open_chip(
+            settings.chip,
+            settings.chip_id,
+            settings.calibration,
+            calibrations=settings.calibrations_dir,
+            virtual=VirtualChoice(
+                settings.virtual_chip,
+                settings.emulator_realtime,
+                settings.virtual_chip_parameters,
+                settings.virtual_chip_temperature_c,
+            ),
+            canary_limit=settings.canary_limit,
         )
-    finally:
-        presence.stop()
+    )
 
 
 def _serve(
@@ -135,6 +139,7 @@ def _serve(
     connection: Connection,
     chips: ChipStore,
     lease: Lease,
+    opening: Presence,
     session: ChipSession,
     datasets: Datasets,
     stack: ExitStack,
@@ -232,6 +237,7 @@ def _serve(
         care_is_due=lambda: care.is_due,
         lease_s=settings.lease_s,
     )
+    opening.stop()
     presence.start()
     stack.callback(presence.stop)
     wake_up(lease.chip)
