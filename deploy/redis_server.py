@@ -42,6 +42,9 @@ def find_redis_server() -> Path:
 def redis_server(folder: Path, log: Path) -> Iterator[tuple[str, Supervised]]:
     """A Redis with its data in `folder`, every change in its append-only file: its URL and its process.
 
+    With `everysec` Redis answers before it has written what comes while the disk is still busy with the second before:
+    a kill then costs what was accepted.
+
     Raises:
         UnavailableError: it does not start; its log says why.
     """
@@ -55,7 +58,7 @@ def redis_server(folder: Path, log: Path) -> Iterator[tuple[str, Supervised]]:
     command = [
         str(find_redis_server()),
         *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
-        *("--dir", str(folder.resolve()), "--appendonly", "yes", "--appendfsync", "everysec"),
+        *("--dir", str(folder.resolve()), "--appendonly", "yes", "--appendfsync", "always"),
         *("--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no"),
     ]
     process = Supervised("redis", command, log, environment=os.environ)
