@@ -6,9 +6,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MNIST ?=
 ONLY ?=
+MINUTES ?= 10
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve test check bench clean
+.PHONY: help env demo serve test chaos soak check bench clean
 
 help: ## what one can make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +32,12 @@ serve: $(READY) ## the service on this machine, until Ctrl-C (MNIST=folder)
 
 test: $(READY) ## all tests
 	$(BIN)/python -m pytest -q
+
+chaos: $(READY) ## the long chaos suite: real processes, disturbed twenty times each (SEED=number)
+	CHAOS=long $(if $(SEED),CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -q tests/system/chaos -p no:randomly
+
+soak: $(READY) ## mixed load with random kills; loses nothing, grows nowhere (MINUTES=10)
+	$(BIN)/python -m tests.system.soak --minutes $(MINUTES)
 
 check: $(READY) ## lint, format, types, import contracts and the fast tests
 	$(BIN)/ruff check
