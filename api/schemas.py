@@ -278,6 +278,7 @@ class ChipAnswer(Schema):
     noise_std: float | None
     self_test: dict[str, float] | None
     canary: dict[str, Any] | None
+    temperature_c: Annotated[float | None, Field(description="Degrees C; null where nobody can tell.")]
     time_s: Annotated[
         dict[str, float] | None,
         Field(description="Seconds of its worker by what it did; `chip` is work for users."),
@@ -303,6 +304,45 @@ class SeriesAnswer(Schema):
     chip: str
     series: Literal["canary", "shadow"]
     points: list[dict[str, float]]
+
+
+Neurons = Annotated[list[float], Field(min_length=512, max_length=512, description="LSB, neuron by neuron.")]
+
+
+class PatternAnswer(Schema):
+    """How far each neuron of a chip is off on average, as its calibration found and left it."""
+
+    chip: str
+    calibrated_at: Moment | None
+    before_lsb: Neurons | None
+    after_lsb: Neurons | None
+
+
+class MinutesQuery(Schema):
+    """How many minutes."""
+
+    minutes: Annotated[int, Field(ge=1, le=120)] = 60
+
+
+class MinuteUse(Schema):
+    """Chip time of one user and kind of work; the user is null for others than oneself."""
+
+    user: str | None
+    kind: Literal["training", "evaluation", "calibration", "classification"]
+    seconds: float
+
+
+class Minute(Schema):
+    """The chip time charged in one minute."""
+
+    at: Moment
+    used: list[MinuteUse]
+
+
+class MinutesAnswer(Schema):
+    """The last minutes, oldest first; the last is not over yet."""
+
+    minutes: list[Minute]
 
 
 class WaitingCropsAnswer(Schema):

@@ -157,6 +157,7 @@ def _serve(
     series = SeriesStore(connection)
     schedule = CareSchedule(settings.canary_every_s, settings.calibrate_at, settings.recalibrate_on_drift)
     care = Care(lease, session, series, jobs, schedule)
+    care.show_pattern()
     shadow = Shadow(lease, series, share=settings.shadow_share)
 
     def take_up(job: Job) -> Activity:

@@ -98,7 +98,9 @@ class Care:
         score_lsb = self._session.canary()
         limit_lsb = self._session.canary_limit_lsb
         canary = Canary(time.time(), score_lsb, limit_lsb)
-        self._series.add(self._lease, "canary", asdict(canary))
+        warmth = self._session.temperature_c
+        known = {} if warmth is None else {"temperature_c": warmth}
+        self._series.add(self._lease, "canary", {**asdict(canary), **known})
         if canary.is_drifted and not self.is_drifted:
             _log.warning(
                 "chip %s has drifted: canary %.2f LSB, limit %.2f", self._lease.chip, score_lsb, limit_lsb
@@ -115,13 +117,29 @@ class Care:
             self._asked_at = time.monotonic()
 
     def after_calibration(self) -> None:
-        """Lets the canary be measured anew, as soon as may be."""
+        """Lets the canary be measured anew, as soon as may be, and the new pattern be seen."""
         self._canary_at = 0.0
+        self.show_pattern()
+
+    def show_pattern(self) -> None:
+        """Records the chip's fixed pattern, where it is known.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        pattern = self._session.pattern
+        if pattern is not None:
+            made_at = (self._session.calibration or {}).get("made_at")
+            self._series.keep_pattern(self._lease, {"calibrated_at": made_at, **asdict(pattern)})
 
     def describe(self) -> dict[str, Any]:
         """What the chip's record says of it."""
         canary = {**asdict(self.last), "is_drifted": self.is_drifted} if self.last else None
-        return {"drifted": self.is_drifted, "canary": canary}
+        return {
+            "drifted": self.is_drifted,
+            "canary": canary,
+            "temperature_c": self._session.temperature_c,
+        }
 
     def _ask_for_calibration(self, occasion: str) -> None:
         job = new_job(JobKind.CALIBRATION, SYSTEM, "", {"chip": self._lease.chip})

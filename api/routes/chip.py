@@ -14,6 +14,9 @@ from api.representation import iso
 from api.schemas import (
     ChipsAnswer,
     DrainBody,
+    MinutesAnswer,
+    MinutesQuery,
+    PatternAnswer,
     ResumeBody,
     SeriesAnswer,
     SeriesQuery,
@@ -32,6 +35,7 @@ _STATUS: Final = (
     "noise_std",
     "self_test",
     "canary",
+    "temperature_c",
     "time_s",
 )
 
@@ -42,7 +46,7 @@ routes = Blueprint("chip", __name__, url_prefix="/v1")
 @SPEC.validate(resp=answers(200, ChipsAnswer), tags=["chip"])
 def show_chips() -> Response:
     """Show the chips: what they are, who holds them, how their self-test went."""
-    return jsonify({"chips": [_chip(record) for record in application().chips.records()]})
+    return jsonify({"chips": [chip_json(record) for record in application().chips.records()]})
 
 
 @routes.post("/chip/drain")
@@ -55,7 +59,7 @@ def drain_chip(json: DrainBody) -> Response:
     """
     maintenance = application().maintenance
     records = maintenance.drain(current_user(), json.chip, json.message, json.running)
-    return jsonify({"chips": [_chip(record) for record in records]})
+    return jsonify({"chips": [chip_json(record) for record in records]})
 
 
 @routes.post("/chip/resume")
@@ -63,7 +67,7 @@ def drain_chip(json: DrainBody) -> Response:
 def resume_chip(json: ResumeBody) -> Response:
     """End a chip's maintenance, as an admin."""
     records = application().maintenance.resume(current_user(), json.chip)
-    return jsonify({"chips": [_chip(record) for record in records]})
+    return jsonify({"chips": [chip_json(record) for record in records]})
 
 
 @routes.get("/chip/<chip>/series/<series>")
@@ -78,6 +82,35 @@ def show_series(chip: str, series: str, query: SeriesQuery) -> Response:
         raise NotFoundError(f"there is no series {series!r} of a chip {chip!r}; there are canary and shadow")
     name: SeriesName = "canary" if series == "canary" else "shadow"
     return jsonify({"chip": chip, "series": series, "points": app.series.newest(chip, name, query.limit)})
+
+
+@routes.get("/chip/<chip>/pattern")
+@SPEC.validate(resp=answers(200, PatternAnswer, 404), tags=["chip"])
+def show_pattern(chip: str) -> Response:
+    """Show how far each of a chip's 512 neurons is off, before its calibration and after it.
+
+    All is null when nobody measured it: that is done by a calibration made here.
+    """
+    app = application()
+    if chip not in {record.chip for record in app.chips.records()}:
+        raise NotFoundError(f"there is no chip {chip!r}")
+    pattern = app.series.pattern(chip) or {"calibrated_at": None, "before_lsb": None, "after_lsb": None}
+    return jsonify({"chip": chip, **pattern, "calibrated_at": iso(pattern["calibrated_at"])})
+
+
+@routes.get("/usage/minutes")
+@SPEC.validate(query=MinutesQuery, resp=answers(200, MinutesAnswer), tags=["chip"])
+def show_minutes(query: MinutesQuery) -> Response:
+    """Show the chip time of each of the last minutes by user and kind; of others than you only admins see the names."""
+    viewer = current_user()
+    minutes = []
+    for number, used in application().jobs.usage_by_minute(query.minutes).items():
+        seen: Counter[tuple[str | None, str]] = Counter()
+        for (user, kind), seconds in used.items():
+            seen[user if viewer.may_see(user) else None, kind] += seconds  # type: ignore[assignment] # a Counter may hold floats
+        parts = [{"user": user, "kind": kind, "seconds": round(s, 4)} for (user, kind), s in seen.items()]
+        minutes.append({"at": iso(60.0 * number), "used": parts})
+    return jsonify({"minutes": minutes})
 
 
 @routes.get("/usage")
@@ -105,7 +138,8 @@ def _chip_time(kinds: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def _chip(record: ChipRecord) -> dict[str, Any]:
+def chip_json(record: ChipRecord) -> dict[str, Any]:
+    """A chip as clients see it."""
     status, drain = record.status, record.drain
     return {
         "id": record.chip,

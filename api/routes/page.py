@@ -4,8 +4,12 @@ from typing import Any
 
 from flask import Blueprint, request
 
+from api.application import application
+from api.authentication import current_user
 from api.pages import render_page
+from api.problems import status_of
 from api.routes.login import open_session
+from services.errors import HxserveError
 
 routes = Blueprint("page", __name__)
 
@@ -16,3 +20,41 @@ def draw() -> Any:
     if "token" in request.args:
         return open_session(request.args["token"], "/")
     return render_page("draw.html", "draw")
+
+
+@routes.errorhandler(HxserveError)
+def show_problem(error: HxserveError) -> Any:
+    """An error in words, on a page."""
+    status = status_of(type(error))
+    return render_page("problem.html", problem=error.message, status=int(status)), status
+
+
+@routes.get("/train")
+def train() -> str:
+    """A form for a training."""
+    return render_page("train.html", "train")
+
+
+@routes.get("/jobs")
+def list_jobs() -> str:
+    """Jobs: one's own, or everybody's for admins."""
+    return render_page("jobs.html", "job", "jobs")
+
+
+@routes.get("/jobs/<job_id>")
+def show_job(job_id: str) -> Any:
+    """One job: how it goes, what came of it, its events."""
+    application().inspections.job(job_id, current_user())
+    return render_page("job.html", "job", job_id=job_id)
+
+
+@routes.get("/chip")
+def watch_chip() -> str:
+    """The chip: how it is, and who uses it."""
+    return render_page("chip.html", "chip", "job")
+
+
+@routes.get("/letters")
+def watch_letters() -> str:
+    """The running letter centre, if there is one."""
+    return render_page("letters.html", "letters")

@@ -35,7 +35,7 @@ def show_queue(query: QueueQuery) -> Response:
     span = start.outlook.start
     return jsonify(
         {
-            "crops": _crops_json(app),
+            "crops": crops_json(app),
             "jobs": {
                 "running": states[JobState.RUNNING],
                 "queued": states[JobState.QUEUED],
@@ -46,7 +46,8 @@ def show_queue(query: QueueQuery) -> Response:
     )
 
 
-def _crops_json(app: Application) -> dict[str, Any]:
+def crops_json(app: Application) -> dict[str, Any]:
+    """The crops that wait, as clients see them."""
     waiting = app.chips.waiting_crops()
     serving = [record for record in app.chips.records() if record.is_serving]
     paces = [record.status["crop_s"] for record in serving if record.status.get("crop_s")]

@@ -1,6 +1,7 @@
 """Job records in Redis."""
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -296,6 +297,28 @@ class JobStore:
             stored: Any = self._connection.client.hgetall("hx:charged")
         return {user.decode(): read_charge(text) for user, text in stored.items()}
 
+    def usage_by_minute(self, minutes: int) -> dict[int, dict[tuple[str, str], float]]:
+        """Chip time in seconds by (user, kind), for each of the last minutes: by its number since 1970.
+
+        The present minute is the last; charges older than two hours are forgotten.
+        """
+        last = int(time.time() // 60)
+        numbers = range(last - minutes + 1, last + 1)
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            for number in numbers:
+                pipeline.hgetall(f"hx:minute:{number}")
+            found: list[dict[bytes, bytes]] = pipeline.execute()
+        return {
+            number: {_user_and_kind(name): float(seconds) for name, seconds in stored.items()}
+            for number, stored in zip(numbers, found, strict=True)
+        }
+
+    def newest_change(self) -> str:
+        """The place of the newest change of any job; another one when something has changed."""
+        with translated_errors():
+            newest: Any = self._connection.client.xrevrange("hx:changes", count=1)
+        return newest[0][0].decode() if newest else ""
+
     def usage(self, kinds: Iterable[str]) -> dict[str, dict[str, float]]:
         """Chip time in seconds by user and kind."""
         used: dict[str, dict[str, float]] = {}
@@ -315,6 +338,11 @@ def _existing(job_id: str, stored: Mapping[bytes, bytes]) -> Job:
     if b"kind" not in stored:
         raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
     return Job.from_hash(stored)
+
+
+def _user_and_kind(name: bytes) -> tuple[str, str]:
+    kind, _, user = name.decode().partition(":")
+    return user, kind
 
 
 def _is_id(text: str) -> bool:

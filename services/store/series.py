@@ -1,5 +1,6 @@
-"""Series of measurements of a chip: its canary, and its shadow."""
+"""Series of measurements of a chip: its canary, and its shadow; and its fixed pattern."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -24,6 +25,20 @@ class SeriesStore:
         """
         flat = [text for name, number in point.items() for text in (name, repr(float(number)))]
         self._connection.run("add_point", lease.chip, lease.fence, series, _KEPT, *flat)
+
+    def keep_pattern(self, lease: Lease, pattern: Mapping[str, Any]) -> None:
+        """Keeps a chip's fixed pattern, in the place of the one before.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        self._connection.run("keep_pattern", lease.chip, lease.fence, json.dumps(pattern))
+
+    def pattern(self, chip: str) -> dict[str, Any] | None:
+        """A chip's fixed pattern as it was kept last; None when none was."""
+        with translated_errors():
+            stored: Any = self._connection.client.get(f"hx:chip:{chip}:pattern")
+        return json.loads(stored) if stored else None
 
     def newest(self, chip: str, series: SeriesName, count: int) -> list[dict[str, float]]:
         """The newest points of a chip's series, oldest of them first."""

@@ -19,7 +19,8 @@ from tests.services.chip import Chip
 from tests.services.samples import an_origin, some_crops
 
 PUBLIC = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
-UNDOCUMENTED = {"/openapi.json", "/docs", "/", "/login", "/logout", "/static/<path:filename>"}
+PAGES = {"/", "/train", "/jobs", "/jobs/<job_id>", "/chip", "/letters", "/login", "/logout"}
+UNDOCUMENTED = {"/openapi.json", "/docs", "/static/<path:filename>", *PAGES}
 TRAINING = {"kind": "training", "model": "digits"}
 INFER = {"inputs": [{"name": "crops", "datatype": "UINT8", "shape": [1, 784], "data": [0] * 784}]}
 
@@ -191,6 +192,11 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("DELETE", "/v1/users/ada/tokens/0123456789ab", {}),
         ("DELETE", "/v1/users/ada/tokens", {}),
         ("DELETE", "/v1/users/nobody/tokens", {}),
+        ("GET", "/v1/usage/minutes", {}),
+        ("GET", "/v1/usage/minutes?minutes=0", {}),
+        ("GET", "/v1/chip/chip-1/pattern", {}),
+        ("GET", "/v1/chip/chip-9/pattern", {}),
+        ("GET", "/v1/pulse", {}),
         ("GET", "/v1/samples/3", {}),
         ("GET", "/v1/samples/4", {}),
         ("POST", "/v1/crops", {"data": some_crops(2)}),

@@ -11,6 +11,7 @@ from worker.checkpoints import read_version, spec_of
 from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.learning.evaluation import Evaluator
+from worker.pictures import picture_mistakes
 
 
 class EvaluationActivity:
@@ -82,9 +83,10 @@ class EvaluationActivity:
         """Keeps nothing: an evaluation starts again."""
 
     def complete(self) -> dict[str, Any]:
-        """Accuracy, loss and confusion matrix (rows: true digit, columns: read digit)."""
+        """Accuracy, loss, confusion matrix (rows: true digit, columns: read digit) and the worst mistakes."""
         return {
             **asdict(self._evaluator.report()),
+            "mistakes": picture_mistakes(self._evaluator.mistakes, self._dataset.test_images),
             "version": self._params.version,
             "backend": self._session.backend if self._params.execution == "chip" else "mock",
             "transferred": self._transferred,

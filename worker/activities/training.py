@@ -15,6 +15,7 @@ from worker.learning.errors import LearningError, StateMismatchError
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import Recipe, resolve
 from worker.learning.training import Trainer
+from worker.pictures import picture_mistakes
 
 
 class TrainingActivity:
@@ -126,6 +127,7 @@ class TrainingActivity:
         epochs = self._epochs()
         accuracy = epochs[-1]["test_accuracy"] if epochs else None
         confusion = trainer.confusion.tolist()
+        mistakes = picture_mistakes(trainer.mistakes, self._dataset.test_images)
         session = self._session.describe()
         manifest = self._models.publish(
             Origin(
@@ -134,7 +136,12 @@ class TrainingActivity:
                 job=self._job.id,
                 network=shape_of(trainer.spec),
                 recipe=trainer.recipe.model_dump(mode="json"),
-                metrics={"accuracy": accuracy, "epochs": epochs, "confusion": confusion},
+                metrics={
+                    "accuracy": accuracy,
+                    "epochs": epochs,
+                    "confusion": confusion,
+                    "mistakes": mistakes,
+                },
                 dataset={"name": self._dataset.name, "sha256": self._dataset.sha256},
                 execution=trainer.execution,
                 backend=session["backend"] if "chip" in trainer.execution else "mock",

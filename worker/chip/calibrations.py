@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ KEPT: Final = 100
 """Calibrations kept of each chip, the newest: three months of nightly ones."""
 
 _CANARY_NAME: Final = "canary.json"
+_PATTERN_NAME: Final = "pattern.json"
 _EXPECTED: Final = (
     "give a file, a folder with one file hagen_cocolist.*, or one laid out like "
     "<chip>/stable/<date>/hagen_cocolist.* with a link `latest`"
@@ -134,6 +136,21 @@ def read_reference(path: Path) -> CanaryReference | None:
         return (
             None  # a calibration from outside has none; then the canary starts from the session's first score
         )
+
+
+def keep_pattern(path: Path, before_lsb: Sequence[float], after_lsb: Sequence[float]) -> None:
+    """Keeps the fixed pattern before and after a calibration beside its file; it can be done without."""
+    with suppress(OSError):
+        write_durably(path.parent / _PATTERN_NAME, json.dumps([before_lsb, after_lsb]).encode())
+
+
+def read_pattern(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """The fixed pattern before and after the calibration in this file, if it was kept beside it."""
+    try:
+        before_lsb, after_lsb = json.loads((path.parent / _PATTERN_NAME).read_bytes())
+        return tuple(map(float, before_lsb)), tuple(map(float, after_lsb))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _file_of(path: Path) -> Path:

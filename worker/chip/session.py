@@ -16,10 +16,19 @@ Backend = Literal["hxtorch", "emulator", "mock"]
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """How far each neuron is off on average, in LSB, (512,) each: before a calibration and after it."""
+
+    before_lsb: tuple[float, ...]
+    after_lsb: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """What is known of a chip since its calibration was loaded.
 
-    `identifier` is the hardware's own name; `self_test` is what the test measured.
+    `identifier` is the hardware's own name; `self_test` is what the test measured; `pattern` is known of
+    calibrations made here.
     """
 
     identifier: str
@@ -27,6 +36,7 @@ class Loaded:
     self_test: Mapping[str, float]
     reference: CanaryReference
     calibration: CalibrationRecord | None
+    pattern: Pattern | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,16 @@ class ChipSession(ABC):
         """The calibration that is loaded: its path, link, sha256, time and age; None where there is none."""
         record = self._loaded.calibration
         return record.describe() if record else None
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """The fixed pattern as the calibration found it and left it; None where nobody measured."""
+        return self._loaded.pattern
+
+    @property
+    def temperature_c(self) -> float | None:
+        """How warm the chip is, in degrees C; None where nobody can tell."""
+        return None
 
     @property
     def canary_reference_lsb(self) -> float:

@@ -7,17 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from services.errors import ChipUnavailableError, HxserveError
 from worker import emulator
 from worker.chip.calibrations import (
     LATEST,
     CalibrationRecord,
     find_calibration,
+    keep_pattern,
     publish_calibration,
+    read_pattern,
     read_reference,
 )
 from worker.chip.canary import measure_deviations, spread_of
-from worker.chip.session import CalibrationOutcome, ChipSession, Loaded, measure_chip
+from worker.chip.session import CalibrationOutcome, ChipSession, Loaded, Pattern, measure_chip
 from worker.emulator import connection
 from worker.emulator.chip import Calibration, VirtualChip, calibrate
 
@@ -43,6 +47,11 @@ class VirtualSession(ChipSession):
         super().__init__(chip, _perceptron, loaded, canary_limit=canary_limit)
         self._virtual_chip = virtual_chip
         self._calibrations = calibrations
+
+    @property
+    def temperature_c(self) -> float:
+        """How warm the virtual chip is, in degrees C."""
+        return self._virtual_chip.temperature_c
 
     def calibrate(self) -> CalibrationOutcome:
         """Measures every neuron, trims it, keeps the trims and loads them; takes less than a second."""
@@ -94,7 +103,9 @@ def open_virtual(
 def _load(virtual_chip: VirtualChip, given: Path) -> Loaded:
     found = find_calibration(given, virtual_chip.chip_id)
     record = _open_with(virtual_chip, found)
-    return measure_chip(_perceptron, virtual_chip.chip_id, record, read_reference(record.path))
+    loaded = measure_chip(_perceptron, virtual_chip.chip_id, record, read_reference(record.path))
+    kept = read_pattern(record.path)
+    return replace(loaded, pattern=Pattern(*kept)) if kept else loaded
 
 
 def _open_with(virtual_chip: VirtualChip, found: CalibrationRecord) -> CalibrationRecord:
@@ -118,7 +129,7 @@ def _calibrate(
 ) -> tuple[Loaded, CalibrationOutcome]:
     before: Calibration | None = virtual_chip.calibration
     parameter_before = _perceptron.get_mock_parameter()
-    spread_before_lsb = spread_of(measure_deviations(_perceptron, gain_before, mock=False))
+    deviations_before = measure_deviations(_perceptron, gain_before, mock=False)
     try:
         calibration = calibrate(virtual_chip)
         measured = measure_chip(_perceptron, virtual_chip.chip_id, None, None)
@@ -128,15 +139,22 @@ def _calibrate(
         virtual_chip.apply(before)
         _perceptron.set_mock_parameter(parameter_before)
         raise
-    loaded = replace(measured, calibration=record)
-    parameter = loaded.mock_parameter
-    after = measure_deviations(_perceptron, parameter.gain, mock=False)
+    parameter = measured.mock_parameter
+    deviations_after = measure_deviations(_perceptron, parameter.gain, mock=False)
+    pattern = Pattern(_offsets(deviations_before), _offsets(deviations_after))
+    keep_pattern(record.path, pattern.before_lsb, pattern.after_lsb)
+    loaded = replace(measured, calibration=record, pattern=pattern)
     return loaded, CalibrationOutcome(
         path=str(record.path),
         sha256=record.sha256,
         gain=parameter.gain,
         noise_std_lsb=parameter.noise_std,
-        spread_before_lsb=spread_before_lsb,
-        spread_after_lsb=spread_of(after),
+        spread_before_lsb=spread_of(deviations_before),
+        spread_after_lsb=spread_of(deviations_after),
         canary_lsb=loaded.reference.score_lsb,
     )
+
+
+def _offsets(deviations: Tensor) -> tuple[float, ...]:
+    """The mean deviation of each neuron, (512,) LSB, of `(8, 512)`."""
+    return tuple(round(offset, 1) for offset in deviations.mean(0).tolist())

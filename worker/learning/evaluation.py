@@ -11,6 +11,7 @@ from worker.learning.arithmetic import Execution, MockParameter, Perceptron
 from worker.learning.confidence import confidences, expected_calibration_error
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.measures import RunningMean, StepMetrics, count_answers
+from worker.learning.mistakes import Mistake, add_mistakes, no_mistakes, read_mistakes
 from worker.learning.network import build_network, encode, load_weights
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.randomness import OwnRandomness
@@ -102,6 +103,7 @@ class Evaluator:
         load_weights(self._network, weights)
         self._sums = RunningMean()
         self._confusion = torch.zeros(10, 10, dtype=torch.int64)
+        self._mistakes = no_mistakes()
         self._confidences = [torch.empty(0)]
         self._correct = [torch.empty(0, dtype=torch.bool)]
 
@@ -128,11 +130,17 @@ class Evaluator:
             self._confidences.append(confidences(scores, self._logit_scale))
             self._correct.append(scores.argmax(1) == labels)
         self._confusion += answers
+        self._mistakes = add_mistakes(self._mistakes, scores, labels, self.step_count * BATCH_SIZE)
         correct = int(answers.trace())
         self._sums.add(loss, correct, len(labels))
         self.step_count += 1
         accuracy = correct / len(labels)
         return StepMetrics("testing", 0, self.step_count, self.steps_total, len(labels), loss, accuracy)
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """The worst mistakes among the crops seen so far."""
+        return read_mistakes(self._mistakes)
 
     def report(self) -> EvaluationReport:
         """Say how well the network reads the crops seen so far."""

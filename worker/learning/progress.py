@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from worker.learning.measures import EpochMetrics, RunningMean
+from worker.learning.mistakes import no_mistakes
 from worker.learning.training_state import TrainerState
 
-_TENSORS = ("order", "confusion", "scaling_scores")
+_TENSORS = ("order", "confusion", "mistakes", "scaling_scores")
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class Progress:
         testing: Likewise, over test crops.
         order: The crops of the epoch under way, `(crops,)` int32.
         confusion: Of the last test, `(10, 10)` int64, rows are digits, columns answers.
+        mistakes: The worst of the last test, see `worker.learning.mistakes`.
         scaling_scores: Read so far to fit the scale on, `(crops, 10)`, -128..127.
     """
 
@@ -34,6 +36,7 @@ class Progress:
     testing: RunningMean = field(default_factory=RunningMean)
     order: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int32))
     confusion: Tensor = field(default_factory=lambda: torch.zeros(10, 10, dtype=torch.int64))
+    mistakes: Tensor = field(default_factory=no_mistakes)
     scaling_scores: Tensor = field(default_factory=lambda: torch.empty(0, 10))
 
     def tensors(self) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from worker.learning.datasets import Dataset
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.held_out import split_held_out
 from worker.learning.measures import EpochMetrics, RunningMean, StepMetrics, count_answers
+from worker.learning.mistakes import Mistake, add_mistakes, no_mistakes, read_mistakes
 from worker.learning.network import build_network, encode, load_weights, resolve_spec, weights_of
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.plan import Place, Plan, TrainingExecution, plan_phases
@@ -132,6 +133,11 @@ class Trainer:
         `(10, 10)` int64, rows are digits, columns answers.
         """
         return self._progress.confusion
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """The worst mistakes of the last test, which may be under way."""
+        return read_mistakes(self._progress.mistakes)
 
     @property
     def score_scale(self) -> float:
@@ -262,7 +268,9 @@ class Trainer:
             loss = self._loss(scores, labels)
             if place.index == 0:
                 progress.confusion = torch.zeros(10, 10, dtype=torch.int64)
+                progress.mistakes = no_mistakes()
             progress.confusion += count_answers(scores, labels)
+            progress.mistakes = add_mistakes(progress.mistakes, scores, labels, place.index * TEST_BATCH_SIZE)
         metrics = self._count(progress.testing, place, scores, labels, loss)
         if place.index == self.plan.test_steps - 1:
             progress.epoch_metrics.append(

@@ -191,6 +191,9 @@ local function charge(user, kind, seconds, half_life_s)
   redis.call('HINCRBYFLOAT', 'hx:usage:' .. kind, user, string.format('%.6f', seconds))
   redis.call('HINCRBYFLOAT', used_key(), user, string.format('%.6f', seconds))
   redis.call('EXPIRE', used_key(), 172800)
+  local minute = 'hx:minute:' .. math.floor(NOW / 60)
+  redis.call('HINCRBYFLOAT', minute, kind .. ':' .. user, string.format('%.6f', seconds))
+  redis.call('EXPIRE', minute, 7200)
 end
 
 local function used_today(user) return redis.call('HGET', used_key(), user) or '0' end

@@ -1,0 +1,189 @@
+// One job: its progress as it happens, what came of it, and its events.
+
+import { LineChart } from "./chart.js";
+import { $, call, el, number, percent, showProblem, t } from "./common.js";
+import { confusionTable, mistakeList } from "./outcome.js";
+import { listen } from "./stream.js";
+import { clock, date, duration, outlook, progressBar, stateBadge } from "./words.js";
+
+const id = $("#job").dataset.job;
+const batches = new Map();
+let job = null, accuracyChart = null, lossChart = null, epochs = [], compared = null, stop = null;
+
+function showJob() {
+  const name = [t(`job.${job.kind}`), job.model].filter(Boolean).join(" ");
+  $("#heading").textContent = name;
+  $("#state").replaceChildren(stateBadge(job.state));
+  $("#bar").replaceChildren(progressBar(job.progress, name));
+  $("#part").textContent = percent(job.progress);
+  $("#outlook").textContent = outlook(job);
+  $("#cancel").hidden = isFinal();
+  $("#cancel").disabled = job.cancel_requested;
+  showProblem($("#problem"), job.error);
+  showFacts();
+  $("#params").textContent = JSON.stringify({ id, params: job.params, provenance: job.provenance }, null, 2);
+  if (job.kind === "training") showCurves(job.metrics);
+}
+
+const isFinal = () => !["queued", "running"].includes(job.state);
+
+function showFacts() {
+  const { metrics, result } = job;
+  const facts = {
+    user: job.user,
+    created: date(job.created_at),
+    took: job.started_at ? duration((new Date(job.finished_at ?? Date.now()) - new Date(job.started_at)) / 1000) : "–",
+    chip_time: duration(job.chip_time_s),
+    epoch: metrics.epochs_total && `${metrics.epoch} / ${metrics.epochs_total}`,
+    dataset: result?.dataset ?? metrics.dataset,
+    accuracy: typeof result?.accuracy === "number" && percent(result.accuracy, 2),
+    version: result?.version,
+    gain: result?.gain && `${number(result.gain, 5)} LSB`,
+    spread: result?.spread_before_lsb &&
+      `${number(result.spread_before_lsb, 1)} → ${number(result.spread_after_lsb, 1)} LSB`,
+  };
+  $("#facts").replaceChildren(...Object.entries(facts).filter(([, value]) => value).map(([name, value]) =>
+    el("div", {}, el("dt", {}, t(`job.${name}`)), el("dd", {}, value))));
+}
+
+function showCurves(metrics) {
+  if (!metrics.epochs_total) return;
+  $("#curves").hidden = false;
+  const x = { label: t("job.epoch"), format: (n) => number(n, n % 1 ? 1 : 0), exact: (n) => number(n, 2), min: 0,
+    max: metrics.epochs_total };
+  accuracyChart ??= new LineChart($("#accuracy-curve"), { title: t("job.accuracy_curve"), x,
+    y: { label: t("job.accuracy_axis"), min: 0, max: 1, format: (y) => percent(y, 0) } });
+  lossChart ??= new LineChart($("#loss-curve"), { title: t("job.loss_curve"), x,
+    y: { label: t("job.loss_axis"), min: 0, format: (y) => number(y, y < 0.1 ? 3 : 2) } });
+  if (metrics.step) {
+    batches.set((metrics.step / metrics.steps_total) * metrics.epochs_total, metrics);
+  }
+  epochs = metrics.epochs ?? epochs;
+  drawCurves();
+}
+
+function drawCurves() {
+  const xs = [...batches.keys()].sort((a, b) => a - b);
+  const fine = (y) => percent(y, 2);
+  const series = (what, format) => [
+    { name: t("job.batch"), color: "grey", points: xs.map((x) => [x, batches.get(x)[what]]), format },
+    { name: t("job.learnt"), color: "orange", dash: "5 3", dots: true, points: epochs.map((e) => [e.epoch, e[`train_${what}`]]), format },
+    { name: t("job.tested"), color: "blue", dots: true, points: epochs.map((e) => [e.epoch, e[`test_${what}`]]), format },
+    ...(compared ? [{ name: t("job.tested_other", { name: compared.label }), color: "green", dash: "2 3", dots: true,
+      points: compared.epochs.map((e) => [e.epoch, e[`test_${what}`]]), format }] : []),
+  ];
+  accuracyChart.draw(series("accuracy", fine));
+  lossChart.draw(series("loss", (y) => number(y, 4)));
+}
+
+function log(event, at) {
+  const text = event.type === "state" ? t(`job.${event.state}`)
+    : event.type === "progress" ? t("job.progressed", { percent: percent(event.progress) })
+      : `${event.type}${event.problem ? `: ${event.problem.message}` : ""}`;
+  const body = $("#log tbody");
+  const row = el("tr", { className: event.type }, el("td", { className: "mono" }, clock(at * 1000)), el("td", {}, text));
+  if (event.type === "progress" && body.firstChild?.className === "progress") body.firstChild.remove();
+  body.prepend(row);
+}
+
+async function hear(event) {
+  log(event, event.at);
+  if (event.type === "progress") {
+    job = { ...job, progress: event.progress, metrics: event.metrics ?? job.metrics };
+    if (job.kind === "training" && event.metrics) showCurves(event.metrics);
+    refreshSoon();
+  } else {
+    await refresh();
+  }
+}
+
+let timer = null;
+function refreshSoon() {
+  timer ??= setTimeout(async () => {
+    timer = null;
+    if (!isFinal()) await refresh();
+  }, 500);
+}
+
+async function refresh() {
+  try {
+    job = await call(`/v1/jobs/${id}`);
+  } catch (problem) {
+    if (problem.status) showProblem($("#problem"), problem);
+    return;
+  }
+  showJob();
+  if (isFinal()) {
+    stop?.();
+    await showOutcome();
+  }
+}
+
+async function showOutcome() {
+  const { result } = job;
+  if (!result?.confusion) return;
+  let { mistakes } = result;
+  if (job.kind === "training") {
+    const manifest = await call(`/v1/models/${result.model}/versions/${result.version}`);
+    mistakes = manifest.metrics.mistakes;
+    showActions(result);
+    await offerComparison(result);
+  }
+  $("#outcome").hidden = false;
+  $("#confusion").replaceChildren(confusionTable(result.confusion));
+  $("#mistakes").replaceChildren(...mistakeList(mistakes ?? []));
+  $("#mistakes-panel").hidden = !mistakes?.length;
+}
+
+function showActions({ model, version }) {
+  $("#actions").replaceChildren(
+    el("a", { className: "button main", href: `/?model=${encodeURIComponent(`${model}@${version}`)}` }, t("job.draw")),
+    el("a", { className: "button", href: `/v1/models/${model}/versions/${version}/weights` }, t("job.download")));
+}
+
+async function offerComparison({ model, version }) {
+  if ($("#other").options.length > 1) return;
+  const { models } = await call("/v1/models");
+  for (const { name, versions } of models) {
+    for (const other of [...versions].reverse()) {
+      if (name === "untrained" || (name === model && other === version)) continue;
+      $("#other").append(new Option(`${name} ${other}`, `${name}@${other}`));
+    }
+  }
+  $("#comparison").hidden = $("#other").options.length < 2;
+}
+
+async function compare() {
+  const [model, version] = $("#other").value.split("@");
+  $("#compared-with").replaceChildren();
+  compared = null;
+  if (model) {
+    const { metrics, recipe, user } = await call(`/v1/models/${model}/versions/${version}`);
+    compared = { label: `${model} ${version}`, epochs: metrics.epochs ?? [] };
+    const mine = job.result.accuracy, theirs = metrics.accuracy;
+    const points = (mine - theirs) * 100;
+    $("#compared-with").append(
+      el("p", {}, t("job.difference", { mine: percent(mine, 2), theirs: percent(theirs, 2), name: compared.label,
+        points: `${points > 0 ? "+" : ""}${number(points, 2)}` })),
+      el("p", { className: "hint" }, t("job.made_with", { recipe: recipe.name ?? "–", epochs: recipe.epochs ?? "–", user })),
+      el("div", { className: "scroll" }, confusionTable(metrics.confusion, compared.label)));
+  }
+  drawCurves();
+}
+
+$("#other").addEventListener("change", () => compare().catch((problem) => showProblem($("#problem"), problem)));
+$("#cancel").addEventListener("click", async () => {
+  $("#cancel").disabled = true;
+  try {
+    job = await call(`/v1/jobs/${id}/cancel`, { method: "POST" });
+    showJob();
+  } catch (problem) {
+    showProblem($("#problem"), problem);
+    $("#cancel").disabled = false;
+  }
+});
+
+await refresh();
+const handlers = Object.fromEntries(["state", "progress", "storage_failed", "chip_failed", "cancel_requested",
+  "requeued"].map((type) => [type, hear]));
+stop = listen(`/v1/jobs/${id}/events`, handlers);

@@ -1,0 +1,30 @@
+// What came of a training or an evaluation: the confusion matrix, and the worst mistakes.
+
+import { el, number, percent, t } from "./common.js";
+
+/** How many crops of each digit got each answer, as a table whose cells are tinted. */
+export function confusionTable(confusion, name = "") {
+  const head = el("tr", {}, el("th", { scope: "col" }, t("job.shown_read")),
+    ...confusion.map((_, answer) => el("th", { scope: "col" }, String(answer))));
+  const rows = confusion.map((counts, digit) => {
+    const total = counts.reduce((a, b) => a + b, 0) || 1;
+    return el("tr", {}, el("th", { scope: "row" }, String(digit)), ...counts.map((count, answer) => {
+      const cell = el("td", { className: answer === digit ? "right" : count ? "wrong" : "",
+        title: t("job.cell", { count: number(count), digit, answer, percent: percent(count / total, 1) }) },
+      count ? number(count) : "·");
+      cell.style.setProperty("--part", answer === digit ? count / total : Math.min(1, (8 * count) / total));
+      return cell;
+    }));
+  });
+  return el("table", { className: "confusion" }, el("caption", { className: name ? "" : "unseen" }, name || t("job.confusion")),
+    el("thead", {}, head), el("tbody", {}, ...rows));
+}
+
+/** The crops that were misread most surely, as pictures. */
+export function mistakeList(mistakes) {
+  return mistakes.map(({ png, digit, answer, margin }) => {
+    const words = t("job.mistake", { digit, answer });
+    return el("li", {}, el("img", { src: `data:image/png;base64,${png}`, alt: words, width: 84, height: 84 }),
+      el("span", {}, words), el("span", { className: "hint" }, t("job.margin", { margin: number(margin) })));
+  });
+}

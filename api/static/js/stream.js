@@ -1,0 +1,55 @@
+// Server-sent events that come back by themselves after a lost connection.
+
+import { showConnection } from "./common.js";
+
+const PAUSE_MS = 1000;
+
+/** Listens to a stream: `handlers` by event type get the event's object. Returns what ends it. */
+export function listen(path, handlers) {
+  let source = null, timer = null, ended = false, last = "";
+
+  function open() {
+    source = new EventSource(path);
+    source.onopen = () => showConnection(true);
+    for (const [type, handle] of Object.entries(handlers)) {
+      source.addEventListener(type, (event) => {
+        // A stream that is opened anew begins from its start: what was heard before is passed over.
+        if (event.lastEventId && compare(event.lastEventId, last) <= 0) return;
+        last = event.lastEventId || last;
+        handle(JSON.parse(event.data), event.lastEventId);
+      });
+    }
+    source.onerror = () => {
+      if (ended) return;
+      source.close();
+      clearTimeout(timer);
+      timer = setTimeout(retry, PAUSE_MS);
+    };
+  }
+
+  async function retry() {
+    // Whether the stream has just reached its end, or the service is away, a plain request tells.
+    try {
+      await fetch("/healthz");
+    } catch {
+      showConnection(false);
+      timer = setTimeout(retry, PAUSE_MS);
+      return;
+    }
+    open();
+  }
+
+  open();
+  window.addEventListener("pagehide", close);
+  function close() {
+    ended = true;
+    clearTimeout(timer);
+    source.close();
+  }
+  return close;
+}
+
+function compare(a, b) {
+  const [a1, a2] = a.split("-").map(Number), [b1 = 0, b2 = 0] = b.split("-").map(Number);
+  return a1 - b1 || a2 - b2;
+}

@@ -1,0 +1,44 @@
+// The form for a training.
+
+import { $, call, showProblem, t } from "./common.js";
+
+const RECIPES = {
+  strong: { epochs: 8, learning_rate: 1, batch_size: 200 },
+  notebook: { epochs: 4, learning_rate: 0.25, batch_size: 200 },
+};
+const form = $("#training");
+
+function showRecipe() {
+  for (const [name, value] of Object.entries(RECIPES[form.elements.recipe.value])) {
+    form.elements[name].placeholder = `${value} (${t("train.recipe_value")})`;
+  }
+}
+
+/** The parameters that were filled in; the recipe knows the rest. */
+function params() {
+  const { recipe, seed, dataset, execution, hidden } = form.elements;
+  const given = { recipe: recipe.value, dataset: dataset.value, seed: Number(seed.value || 0) };
+  for (const name of ["epochs", "learning_rate", "batch_size"]) {
+    if (form.elements[name].value) given[name] = Number(form.elements[name].value);
+  }
+  if (execution.value) given.execution = execution.value;
+  if (hidden.value.trim()) given.network = { hidden: hidden.value.split(",").map(Number) };
+  return given;
+}
+
+form.elements.recipe.addEventListener("change", showRecipe);
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const button = $("button", form);
+  button.disabled = true;
+  showProblem($("#problem"), null);
+  try {
+    const body = { kind: "training", model: form.elements.model.value, params: params() };
+    const job = await call("/v1/jobs", { method: "POST", body });
+    location.assign(`/jobs/${job.id}`);
+  } catch (problem) {
+    showProblem($("#problem"), problem);
+    button.disabled = false;
+  }
+});
+showRecipe();

@@ -1,0 +1,47 @@
+// How jobs and times are said.
+
+import { el, lang, number, t } from "./common.js";
+
+const UNITS = [[60, "second"], [3600, "minute"], [86400, "hour"], [Infinity, "day"]];
+const SIZE = { second: 1, minute: 60, hour: 3600, day: 86400 };
+
+/** A time ago, as people say it. */
+export function ago(iso) {
+  const seconds = (Date.now() - new Date(iso)) / 1000;
+  const unit = UNITS.find(([limit]) => Math.abs(seconds) < limit)[1];
+  return new Intl.RelativeTimeFormat(lang, { numeric: "auto", style: "short" })
+    .format(-Math.round(seconds / SIZE[unit]), unit);
+}
+
+export const clock = (at) =>
+  new Date(at).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit",
+    hourCycle: "h23" });
+export const date = (at) => new Date(at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+
+/** A length of time. */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds === 0) return "0 s";
+  if (seconds < 0.0995) return `${number(seconds * 1000, 1)} ms`;
+  if (seconds < 60) return `${number(seconds, seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  return `${number(seconds / 86400, 1)} d`;
+}
+
+const SIGNS = { queued: "◷", running: "▶", succeeded: "✓", failed: "✕", cancelled: "⊘", expired: "⌛" };
+
+/** A job's state: a sign and a word. */
+export const stateBadge = (state) =>
+  el("span", { className: `state ${state}` }, el("span", { "aria-hidden": "true" }, `${SIGNS[state]} `), t(`job.${state}`));
+
+/** Where a job is: its place in the queue and when it will be done, as far as that can be told. */
+export function outlook(job) {
+  const parts = [];
+  if (job.queue) parts.push(t("job.position", { position: job.queue.position, of: job.queue.of }));
+  if (job.eta) parts.push(t("job.eta", { from: duration(job.eta.earliest_s), to: duration(job.eta.latest_s) }));
+  return parts.join(" · ");
+}
+
+export const progressBar = (part, label) =>
+  el("progress", { max: 1, value: part, "aria-label": label });
