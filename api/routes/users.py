@@ -39,7 +39,8 @@ def list_users() -> Response:
 def add_user(json: NewUserBody) -> Response:
     """Add a user.
 
-    The answer holds their token, which is shown this once and kept only as a digest.
+    The answer holds their token, which is shown this once and kept only as a digest. So an `Idempotency-Key` cannot be
+    honoured: the same request again is a conflict.
     """
     app = application()
     own, _ = _own_quotas(json.quotas)

@@ -129,16 +129,23 @@ def test_usage_names_only_oneself_and_sums_up_the_rest(client: FlaskClient, ente
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/chip", "/v1/queue", "/v1/usage", "/v1/jobs", "/v1/me", "/v1/models", "/"]
+    "path",
+    [
+        *("/v1/chip", "/v1/queue", "/v1/usage", "/v1/jobs", "/v1/me", "/v1/models", "/"),
+        *("/v2", "/v2/models/stats", "/v2/repository/index", "/v1/models/nothing", "/readyz"),
+    ],
 )
-def test_what_everybody_sees_names_nobody_else(enter: Enter, idle_chip: Chip, path: str) -> None:
-    del idle_chip
+def test_what_everybody_sees_names_nobody_else(
+    enter: Enter, idle_chip: Chip, models: ModelStore, path: str
+) -> None:
     ada, grace = enter("adalovelace"), enter("grace")
+    models.publish(an_origin(name="adalovelace~letters"), b"weights")
     theirs = _jobs_of(ada)
+    idle_chip.work_once()
 
-    text = grace.get(path).get_data(as_text=True)
+    text = grace.open(path, method="POST" if path.endswith("index") else "GET").get_data(as_text=True)
 
-    assert not [name for name in ("adalovelace", *theirs) if name in text]
+    assert not [name for name in ("adalovelace", "~letters", *theirs) if name in text]
 
 
 def test_a_calibration_goes_before_everybodys_work_and_is_for_admins(enter: Enter) -> None:
