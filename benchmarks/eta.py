@@ -72,7 +72,11 @@ def measure_eta(trained: TrainedService) -> Ratio:
             waiting.update(new)
         else:
             new = []
-            time.sleep(_ASK_EVERY_S if not waves else 0.5)
+            # Equally far apart, so that no part of the time counts more than another.
+            wave_in_s = began + waves[0][0] - time.monotonic() if waves else _ASK_EVERY_S
+            time.sleep(max(0.0, min(_ASK_EVERY_S, wave_in_s)))
+            if wave_in_s <= _ASK_EVERY_S and waves:
+                continue
         for job_id in sorted(waiting):
             asked_at, job = time.time(), service.job(job_id)
             if job["finished_at"]:
