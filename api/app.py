@@ -22,6 +22,7 @@ from api.routes import (
     jobs,
     login,
     me,
+    metrics,
     models,
     page,
     pulse,
@@ -54,6 +55,7 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
     app.json = _Json(app)
     app.extensions["hxserve"] = application
+    metrics.measure_requests(app, application.request_times)
     door = Door(tokens, application.sessions)
     register_authentication(app, door)
     register_pages(app)
@@ -73,6 +75,7 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
         health,
         inference,
         repository,
+        metrics,
     ):
         app.register_blueprint(module.routes)
     register_documentation(app)

@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import current_app
 
+from api.request_times import RequestTimes
 from services.classification import Classifications
 from services.homes import Homes
 from services.inspection import Inspections
@@ -51,6 +52,7 @@ class Application:
     submissions: Submissions
     classifications: Classifications
     statistics: Statistics
+    request_times: RequestTimes
     inspections: Inspections
     maintenance: Maintenance
     waiting: Waiting
@@ -107,6 +109,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             ),
             classifications=classifications,
             statistics=statistics,
+            request_times=RequestTimes(),
             maintenance=Maintenance(chips, wake_up),
             inspections=Inspections(jobs, classifications, listener, waiting, watches),
             waiting=waiting,

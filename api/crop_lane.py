@@ -6,6 +6,7 @@ own error handlers.
 """
 
 import re
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -45,6 +46,12 @@ def _place_of_inference(environ: "WSGIEnvironment") -> tuple[str, str] | None:
     return (place[1], place[2] or LATEST) if place else None
 
 
+def _route_of(path: str) -> str:
+    """The rule of a path of crops, as Flask has it."""
+    rule = "/v1/models/<name>%s/classify" if path.startswith("/v1") else "/v2/models/<name>%s/infer"
+    return rule % ("/versions/<version>" if path.count("/") > 4 else "")
+
+
 class CropLane:
     """WSGI: answers raw crops and infer requests itself and leaves all else to Flask."""
 
@@ -81,6 +88,16 @@ class CropLane:
         self, environ: "WSGIEnvironment", answer: Callable[[], str | Response | Pending]
     ) -> str | Response:
         """What `answer` gives, or the response that says what became of the request instead."""
+        began = time.perf_counter()
+        outcome = self._outcome(environ, answer)
+        status = 200 if isinstance(outcome, str) else outcome.status_code
+        route = _route_of(environ["PATH_INFO"])
+        self.application.request_times.note("POST", route, status, time.perf_counter() - began)
+        return outcome
+
+    def _outcome(
+        self, environ: "WSGIEnvironment", answer: Callable[[], str | Response | Pending]
+    ) -> str | Response:
         try:
             answered = answer()
             if not isinstance(answered, Pending):

@@ -5,12 +5,16 @@ import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, Self
 
 from services.answers import Answer
 
 BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the classes that times are counted in, seconds."""
+
+
+BATCH_BOUNDS: Final = tuple(2**power for power in range(13))
+"""The same for numbers of crops in a chip call."""
 
 
 class Distribution:
@@ -26,6 +30,17 @@ class Distribution:
         """Counts a value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def as_json(self) -> dict[str, Any]:
+        """What `from_json` makes it from again."""
+        return {"counts": self.counts, "sum": self.sum}
+
+    @classmethod
+    def from_json(cls, bounds: Sequence[float], stored: Mapping[str, Any]) -> Self:
+        """A distribution over the same bounds as another process has counted it."""
+        distribution = cls(bounds)
+        distribution.counts, distribution.sum = list(stored["counts"]), stored["sum"]
+        return distribution
 
 
 @dataclass(slots=True)

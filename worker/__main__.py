@@ -230,6 +230,7 @@ def _serve(
             "busy_share": turns.busy_share,
             "dataset": datasets.get("auto").name,
             "time_s": sheet.spent_s(),
+            "tally": batches.tally.describe(),
             **session.describe(),
             **care.describe(),
         },

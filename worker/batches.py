@@ -18,6 +18,7 @@ from services.store.crops import CropStore, Entry, Finished, Lane
 from worker.chip import ChipSession
 from worker.serving import LoadedVersions
 from worker.shadow import Seen, Shadow
+from worker.tally import BatchTally
 from worker.timesheet import Timesheet
 
 _MOST_CLAIMS: Final = 3
@@ -48,6 +49,7 @@ class Batches:
         self._batch_crops = batch_crops
         self._sheet = sheet or Timesheet()
         self._chip_failures: dict[tuple[str, int], int] = {}
+        self.tally = BatchTally()
         self.on_chip: str | None = None
         """The version whose weights were used last."""
         self.crop_s: float | None = None
@@ -145,6 +147,7 @@ class Batches:
         with self._sheet.doing("chip"), self._session.guarded():
             reading = version.read(crops, repeats)
         chip_s = time.monotonic() - started
+        self.tally.note(lane.model, len(crops), chip_s)
         self.on_chip = lane.reference
         provenance = Provenance(
             model=lane.model,

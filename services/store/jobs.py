@@ -319,6 +319,16 @@ class JobStore:
             newest: Any = self._connection.client.xrevrange("hx:changes", count=1)
         return newest[0][0].decode() if newest else ""
 
+    def finished(self) -> dict[tuple[str, str], int]:
+        """How many jobs have ended since there are records, by kind and final state."""
+        with translated_errors():
+            stored: Any = self._connection.client.hgetall("hx:finished")
+        counted: dict[tuple[str, str], int] = {}
+        for name, count in stored.items():
+            kind, state = name.decode().split(":")
+            counted[kind, state] = int(count)
+        return counted
+
     def usage(self, kinds: Iterable[str]) -> dict[str, dict[str, float]]:
         """Chip time in seconds by user and kind."""
         used: dict[str, dict[str, float]] = {}

@@ -201,6 +201,7 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("GET", "/v1/samples/4", {}),
         ("POST", "/v1/crops", {"data": some_crops(2)}),
         ("POST", "/v1/crops", {"data": b"x"}),
+        ("GET", "/metrics", {}),
         ("GET", "/healthz", {}),
         ("GET", "/readyz", {}),
     ]

@@ -8,6 +8,7 @@ local WAITING = 'hx:crops:waiting'           -- hash: '<lane>' -> 'crops entries
 local LANES = 'hx:crops:lanes'               -- set: lanes whose stream exists
 local CHIPS = 'hx:chips'                     -- set: chips that have or had a worker
 local IDENTIFIERS = 'hx:chips:identifiers'   -- hash: chip -> its hardware's name, as it was last
+local FINISHED = 'hx:finished'               -- hash: '<kind>:<state>' -> how many jobs have ended so
 local CHARGED = 'hx:charged'                 -- hash: user -> 'seconds at', a decaying sum
 local GROUP = 'chips'                        -- consumer group of every lane
 local WAKEUP_MS = 5000
@@ -98,6 +99,7 @@ local function change(id, fields, event, keep_s)
       redis.call('EXPIRE', key .. suffix, keep_s)
     end
     redis.call('SREM', LONG, id)
+    redis.call('HINCRBY', FINISHED, name_in(redis.call('HGET', key, 'kind')) .. ':' .. name_in(state), 1)
     redis.call('SREM', long_of(name_in(redis.call('HGET', key, 'user'))), id)
   end
   for i = 1, #fields, 2 do
