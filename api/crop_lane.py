@@ -8,7 +8,7 @@ own error handlers.
 import re
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from flask import Flask
@@ -46,6 +46,7 @@ def _place_of_inference(environ: "WSGIEnvironment") -> tuple[str, str] | None:
     return (place[1], place[2] or LATEST) if place else None
 
 
+@lru_cache(256)
 def _route_of(path: str) -> str:
     """The rule of a path of crops, as Flask has it."""
     rule = "/v1/models/<name>%s/classify" if path.startswith("/v1") else "/v2/models/<name>%s/infer"

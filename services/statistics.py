@@ -50,10 +50,10 @@ class Duration:
     count: float = 0.0
     seconds: float = 0.0
 
-    def add(self, seconds: float, count: float = 1.0) -> None:
-        """Counts it once more, or in part: `seconds` is the time of one."""
-        self.count += count
-        self.seconds += count * seconds
+    def add(self, seconds: float) -> None:
+        """Counts it once more."""
+        self.count += 1.0
+        self.seconds += seconds
 
 
 @dataclass(slots=True)
@@ -88,19 +88,27 @@ class Statistics:
     def note_answers(self, model: str, version: str, answers: list[Answer], total_s: float) -> None:
         """Counts a request that was answered."""
         with self._lock:
-            counted = self._versions.setdefault((model, version), VersionStatistics())
-            counted.last_at = time.time()
-            counted.succeeded.add(total_s)
-            waiting_s, chip_s = max(answer.waiting_s for answer in answers), 0.0
-            counted.waited.add(waiting_s)
+            counted = self._versions.get((model, version))
+            if counted is None:
+                counted = self._versions[model, version] = VersionStatistics()
+            waiting_s, chip_s = 0.0, 0.0
             for answer in answers:
                 origin = answer.provenance
                 if origin is not None:
-                    share = answer.count / origin.batch_crops
-                    chip_s += origin.chip_s
-                    counted.crops += answer.count
+                    size, crops = origin.batch_crops, len(answer.digits)
+                    calls = counted.batches.get(size)
+                    if calls is None:
+                        calls = counted.batches[size] = Duration()
+                    share = crops / size
+                    calls.count += share
+                    calls.seconds += share * origin.chip_s
                     counted.calls += share
-                    counted.batches.setdefault(origin.batch_crops, Duration()).add(origin.chip_s, share)
+                    counted.crops += crops
+                    chip_s += origin.chip_s
+                waiting_s = max(waiting_s, answer.waiting_s)
+            counted.last_at = time.time()
+            counted.succeeded.add(total_s)
+            counted.waited.add(waiting_s)
             counted.computed.add(chip_s)
             self.waiting.note(waiting_s)
             self.chip.note(chip_s)
