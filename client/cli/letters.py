@@ -155,9 +155,9 @@ def show_report(report: dict[str, Any]) -> None:
     show_facts(
         {
             "letters": f"{report['count']:,}, {report['letters_per_h']:,.0f} per hour",
-            "read rate": f"{percent(report['read_rate'])} routed by their postcode",
-            "error rate": f"{percent(report['error_rate'])} of these by a wrong one, "
-            f"{percent(report['misroute_rate'])} to a wrong region",
+            "read rate": f"{percent(report['read_rate'])} routed by their postcodes",
+            "error rate": f"{percent(report['error_rate'])} of these to a wrong region; "
+            f"{percent(report['postcode_error_rate'])} with any of the five digits wrong",
             "reject rate": f"{percent(report['reject_rate'])}: "
             + ", ".join(f"{count} {reason}" for reason, count in report["rejects"].items()),
             "threshold": f"{report['threshold']:.4f}",

@@ -50,13 +50,13 @@ class Decision:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether the letter was routed by a postcode that is not its own."""
-        return self.route is not None and self.reading is not None and self.reading.postcode != self.written
+        """Whether the letter was routed to a region that is not its own."""
+        return self.route is not None and self.route.region != self.written[:2]
 
     @property
-    def is_misrouted(self) -> bool:
-        """Whether it even left for another region."""
-        return self.route is not None and self.route.region != self.written[:2]
+    def is_misread(self) -> bool:
+        """Whether the letter was routed, and any of its five digits was read wrong."""
+        return self.route is not None and self.reading is not None and self.reading.postcode != self.written
 
 
 def decide(

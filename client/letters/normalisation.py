@@ -15,6 +15,9 @@ _BOX: Final = 20
 _USUAL_SLANT: Final = 0.14
 """Tangent of the slant that digits of MNIST have on average: upright ones are read less well."""
 
+_LOOKS: Final = ((-0.14, 1.0), (0.14, 1.0), (0.0, 0.88), (0.0, 1.12))
+"""Tangent of the further slant, and the width over the usual one."""
+
 Reals = NDArray[np.float32]
 
 
@@ -43,10 +46,11 @@ def normalise(ink: Plane, mask: Plane) -> Plane:
 
 
 def other_looks(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same digits (n, 28, 28) leaning less and leaning more, for a second opinion, (looks, n, 28, 28)."""
+    """The same digits (n, 28, 28) for a second opinion: leaning less and more, narrower and wider, (4, n, 28, 28)."""
     looks = []
-    for lean in (-_USUAL_SLANT, _USUAL_SLANT):
-        matrix = np.array([[1.0, -lean, lean * SIDE / 2], [0.0, 1.0, 0.0]])
+    for lean, width in _LOOKS:
+        middle = SIDE / 2
+        matrix = np.array([[width, -lean, middle * (1 - width + lean)], [0.0, 1.0, 0.0]])
         looks.append(np.stack([cv2.warpAffine(crop, matrix, (SIDE, SIDE)) for crop in crops]))
     return np.stack(looks)
 

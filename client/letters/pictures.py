@@ -111,6 +111,8 @@ def _phrases(decision: Decision) -> tuple[str, str]:
         return said, f"manual coding: {decision.reason}"
     if decision.is_wrong:
         return said, f"WRONG, to region {decision.route.region}"
+    if decision.is_misread:
+        return said, f"to region {decision.route.region}, right, though misread"
     return said, f"to region {decision.route.region}, {decision.route.vehicle}"
 
 

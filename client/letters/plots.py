@@ -32,7 +32,7 @@ def draw_rates(decisions: Sequence[Decision], threshold: float, path: Path) -> N
     over_rejects.plot(100 * (1 - read_rates), 100 * error_rates)
     routed = [d for d in decisions if d.reading is not None and d.reading.confidence >= threshold]
     if routed:
-        wrong = sum(d.reading is not None and d.reading.postcode != d.written for d in routed)
+        wrong = sum(d.reading is not None and d.reading.postcode[:2] != d.written[:2] for d in routed)
         over_rejects.plot(
             100 * (1 - len(routed) / len(decisions)),
             100 * wrong / len(routed),
@@ -54,7 +54,9 @@ def rates_over_threshold(
     """Thresholds from 0 to 1, and read rate and error rate (0..1) that the letters would have at each."""
     thresholds = np.linspace(0, 1, 201)
     confidences = np.array([d.reading.confidence if d.reading else -1.0 for d in decisions])
-    are_wrong = np.array([d.reading is not None and d.reading.postcode != d.written for d in decisions])
+    are_wrong = np.array(
+        [d.reading is not None and d.reading.postcode[:2] != d.written[:2] for d in decisions]
+    )
     routed = confidences[None] >= thresholds[:, None]
     counts = routed.sum(1)
     return thresholds, counts / len(decisions), (routed & are_wrong).sum(1) / np.maximum(counts, 1)

@@ -30,14 +30,14 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A postcode, how sure the reader is of it (0..1), and the spans of the cuts that it was read from.
+    """A postcode, how sure the reader is of its way (0..1), and the spans of the cuts that it was read from.
 
-    `region_confidence` is how sure it is of the first two digits, which decide where the letter goes.
+    `confidence` is that of the first two digits, which decide where the letter goes; `postcode_confidence` that of all.
     """
 
     postcode: str
     confidence: float
-    region_confidence: float
+    postcode_confidence: float
     spans: tuple[int, ...]
 
 
@@ -96,7 +96,7 @@ def read_postcode(paths: list[Path], likelihoods: Numbers, directory: Directory)
     path = paths[int(table[:, number].argmax())]
     return Reading(
         directory.text(number),
-        float(weights[number]) / total,
         float(weights[same_region].sum()) / total,
+        float(weights[number]) / total,
         path.spans,
     )

@@ -1,7 +1,7 @@
 """What a run came to, in the terms of letter sorting.
 
-read rate = routed / all; error rate = routed by a wrong postcode / routed; misroute rate = routed to another region
-/ routed; reject rate = rejected to manual coding / all. A letter that was decided on too late is rejected.
+read rate = routed / all; error rate = routed to a wrong region / routed; postcode error rate = routed with any of the
+five digits wrong / routed; reject rate = rejected to manual coding / all. A letter decided on too late is rejected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def rates_of(decisions: Sequence[Decision]) -> dict[str, float]:
     return {
         "read_rate": _share(len(routed), count),
         "error_rate": _share(sum(decision.is_wrong for decision in routed), len(routed)),
-        "misroute_rate": _share(sum(decision.is_misrouted for decision in routed), len(routed)),
+        "postcode_error_rate": _share(sum(decision.is_misread for decision in routed), len(routed)),
         "reject_rate": _share(count - len(routed), count),
     }
 

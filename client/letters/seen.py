@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -20,7 +20,10 @@ SURE: Final = 0.99
 
 @dataclass(slots=True)
 class Seen:
-    """A letter on its way; `scores` (spans, 10) are the mean of its looks so far."""
+    """A letter on its way.
+
+    `scores` (spans, 10) are the mean of its looks so far; `doubtful` are the spans that a second look is for.
+    """
 
     sight: Sight
     machine: int = 0
@@ -28,6 +31,7 @@ class Seen:
     scores: Numbers | None = None
     reading: Reading | None = None
     looks: int = 0
+    doubtful: list[int] = field(default_factory=list)
 
     @property
     def wants_second_look(self) -> bool:
@@ -42,7 +46,7 @@ class Seen:
             return self.sight.cuts.crops
         from client.letters.normalisation import other_looks  # noqa: PLC0415 imports OpenCV
 
-        return other_looks(self.sight.cuts.crops).reshape(-1, 28, 28)
+        return other_looks(self.sight.cuts.crops[self.doubtful]).reshape(-1, 28, 28)
 
     def understand(self, scores: Numbers, scale: float, directory: Directory) -> None:
         """Takes the scores (n, 10) of the crops that were sent."""
@@ -52,11 +56,13 @@ class Seen:
         if self.scores is None:
             self.scores = scores
         else:
-            looks = scores.reshape(-1, *self.scores.shape)
-            self.scores = (self.scores + looks.sum(0)) / (1 + len(looks))
+            looks = scores.reshape(-1, len(self.doubtful), 10)
+            self.scores[self.doubtful] = (self.scores[self.doubtful] + looks.sum(0)) / (1 + len(looks))
         self.looks += 1
         likelihoods = log_likelihoods(self.scores, scale)
-        self.reading = read_postcode(likely_paths(cuts, likelihoods), likelihoods, directory)
+        paths = likely_paths(cuts, likelihoods)
+        self.doubtful = sorted({span for path in paths for span in path.spans})
+        self.reading = read_postcode(paths, likelihoods, directory)
 
     def decide(self, threshold: float, latency_s: float = 0.0, *, is_late: bool = False) -> Decision:
         """What becomes of it."""

@@ -195,8 +195,8 @@ def test_rates_are_those_of_the_trade() -> None:
     rates = rates_of(decisions)
 
     assert rates["read_rate"] == pytest.approx(3 / 5)
-    assert rates["error_rate"] == pytest.approx(2 / 3, abs=1e-6)
-    assert rates["misroute_rate"] == pytest.approx(1 / 3, abs=1e-6)
+    assert rates["postcode_error_rate"] == pytest.approx(2 / 3, abs=1e-6)
+    assert rates["error_rate"] == pytest.approx(1 / 3, abs=1e-6)
     assert rates["reject_rate"] == pytest.approx(2 / 5)
 
 
@@ -214,7 +214,7 @@ def test_the_report_counts_each_machine_and_what_was_late() -> None:
 
 
 def test_a_higher_threshold_never_routes_more() -> None:
-    decisions = [a_decision(number, number / 50, "10115" if number % 7 else "10117") for number in range(50)]
+    decisions = [a_decision(number, number / 50, "10115" if number % 7 else "80331") for number in range(50)]
 
     thresholds, read_rates, error_rates = rates_over_threshold(decisions)
 
