@@ -10,8 +10,9 @@ from benchmarks.context import Context, MeasurementError, say
 from benchmarks.load import start_load
 from benchmarks.people import People, people_of
 from benchmarks.ratio import Ratio, Target
+from benchmarks.service import Service
 from benchmarks.serving import TrainedService, trained_service
-from benchmarks.utilisation import measure_utilisation
+from benchmarks.utilisation import measure_utilisation, real_time_service
 
 TARGETS: Final[Mapping[str, Target]] = {
     "sharing.second_user_slowdown": Target(2.2, "lower"),
@@ -21,9 +22,15 @@ TARGETS: Final[Mapping[str, Target]] = {
     "sharing.utilisation": Target(0.95, "higher"),
 }
 
-_TRAINING: Final[dict[str, Any]] = {"recipe": "strong", "dataset": "digits", "epochs": 24}
+_TRAINING: Final[dict[str, Any]] = {
+    "recipe": "notebook",
+    "dataset": "digits",
+    "execution": "chip",
+    "epochs": 4,
+}
+_LONG: Final[dict[str, Any]] = {"recipe": "strong", "dataset": "digits", "epochs": 200}
+_PROBED_S: Final = 15.0
 _QUEUED_BY_FIRST: Final = 10
-_HEAD_START_S: Final = 3.0
 _FLOOD_CLIENTS: Final = 8
 _FLOOD_CROPS: Final = 64
 _WINDOW_S: Final = 4.0
@@ -43,63 +50,75 @@ class Run:
 
 
 def measure(context: Context) -> dict[str, Ratio]:
-    """All of it: two users and a third on one mock chip, a flood, and ten users on a chip in real time."""
+    """All of it: crops beside trainings on a mock chip, and trainings beside each other on one in real time."""
+    ratios: dict[str, Ratio] = {}
     with context.folder() as folder:
         with trained_service(folder) as trained, people_of(folder / "data") as people:
-            ratios = _two_users_and_a_third(trained, people)
+            ratios["sharing.interactive_p99_ms"] = _third_user(context, trained, people)
             ratios["sharing.long_work_share_under_flood"] = _under_flood(context, trained, people)
-        ratios["sharing.utilisation"] = measure_utilisation(context, folder)
+        with real_time_service(folder / "real-time") as (service, people):
+            ratios |= _two_users(service, people)
+            ratios["sharing.utilisation"] = measure_utilisation(context, service, people)
     return ratios
 
 
-def _two_users_and_a_third(trained: TrainedService, people: People) -> dict[str, Ratio]:
-    """One training alone, then the same beside somebody with ten; a third user sends crops all the while."""
+def _third_user(context: Context, trained: TrainedService, people: People) -> Ratio:
+    """A third user's crops while two others train, one of them with ten trainings queued."""
+    say(f"a third user's crops beside two who train, one of them with {_QUEUED_BY_FIRST} queued")
+    service = trained.service
+    jobs = [people.train("first", f"first-{n}", **_LONG, seed=n) for n in range(_QUEUED_BY_FIRST)]
+    jobs.append(people.train("second", "second", **_LONG))
+    for job_id in (jobs[0], jobs[-1]):
+        service.await_running(job_id)
     probe = trained.probe()
     probe.start()
-    say("one user's training alone")
-    alone = _train(trained, people, "alone")
-    alone_probe = probe.figures()
+    time.sleep(max(_PROBED_S, context.seconds))
     probe.stop()
+    for job_id in reversed(jobs):
+        service.cancel(job_id)
+    figures = probe.figures()
+    if figures["failures"]:
+        raise MeasurementError(f"crops of the third user were not answered: {figures}")
+    return Ratio(figures["p99_ms"], figures)
+
+
+def _two_users(service: Service, people: People) -> dict[str, Ratio]:
+    """One training alone, the same beside somebody with ten, and alone again."""
+    say("one user's training alone")
+    before = _train(service, people, "before")
     say(f"the same beside another user who queued {_QUEUED_BY_FIRST}")
     theirs = [
         people.train("first", f"first-{number}", **_TRAINING, seed=number)
         for number in range(_QUEUED_BY_FIRST)
     ]
-    trained.service.await_running(theirs[0])
-    time.sleep(_HEAD_START_S)
-    probe = trained.probe()
-    probe.start()
-    window = _Window(trained, theirs)
-    beside = _train(trained, people, "second")
+    service.await_running(theirs[0])
+    window = _Window(service, theirs)
+    beside = _train(service, people, "second")
     split = window.close(beside)
-    probe.stop()
     for job_id in reversed(theirs):
-        trained.service.cancel(job_id)
-    _check_same_work(alone, beside)
-    slowdown = beside.seconds / alone.seconds
+        service.cancel(job_id)
+    say("and alone again")
+    after = _train(service, people, "after")
+    alone_s = (before.seconds + after.seconds) / 2
     figures = {
-        "alone_s": round(alone.seconds, 3),
+        "alone_s": [round(run.seconds, 3) for run in (before, after)],
         "beside_s": round(beside.seconds, 3),
-        "alone_by_record_s": round(alone.seconds_by_record, 3),
+        "alone_by_record_s": [round(run.seconds_by_record, 3) for run in (before, after)],
         "beside_by_record_s": round(beside.seconds_by_record, 3),
-        "alone_chip_s": alone.job["chip_time_s"],
+        "alone_chip_s": [run.job["chip_time_s"] for run in (before, after)],
         "beside_chip_s": beside.job["chip_time_s"],
     }
-    third = {"alone": alone_probe, "beside": probe.figures()}
-    if third["beside"]["failures"] or third["alone"]["failures"]:
-        raise MeasurementError(f"crops of the third user were not answered: {third}")
     return {
-        "sharing.second_user_slowdown": Ratio(slowdown, figures),
+        "sharing.second_user_slowdown": Ratio(beside.seconds / alone_s, figures),
         "sharing.split_error_points": Ratio(split.pop("error_points"), split),
-        "sharing.interactive_p99_ms": Ratio(third["beside"]["p99_ms"], third),
     }
 
 
 class _Window:
     """The time in which two users both want the chip, and what each had of it."""
 
-    def __init__(self, trained: TrainedService, theirs: list[str]) -> None:
-        self._service = trained.service
+    def __init__(self, service: Service, theirs: list[str]) -> None:
+        self._service = service
         self._theirs = theirs
         self._before_s = self._chip_s()
         self._steps_before = self._steps()
@@ -194,18 +213,10 @@ class _Pace:
         return (later.steps - self.steps) / (later.at - self.at)
 
 
-def _train(trained: TrainedService, people: People, user: str) -> Run:
+def _train(service: Service, people: People, user: str) -> Run:
     started = time.monotonic()
-    job_id = people.train(user, user, **_TRAINING)
-    job = trained.service.await_end(job_id)
+    job = service.await_end(people.train(user, user, **_TRAINING))
     return Run(job, time.monotonic() - started)
-
-
-def _check_same_work(alone: Run, beside: Run) -> None:
-    """Refuses a comparison of trainings that did not end with the same bits."""
-    one, other = (run.job["result"]["weights_sha256"] for run in (alone, beside))
-    if one != other:
-        raise MeasurementError(f"the same training alone and beside another gave {one} and {other}")
 
 
 def _chip_time_by_kind(trained: TrainedService) -> dict[str, float]:

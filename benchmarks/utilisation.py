@@ -1,13 +1,14 @@
 """What the seconds of a worker go to while ten users keep a chip in real time busy."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.context import Context, MeasurementError, say
 from benchmarks.load import LoadPlan, start_load
-from benchmarks.people import people_of
+from benchmarks.people import People, people_of
 from benchmarks.ratio import Ratio
 from benchmarks.service import Service, running_service
 
@@ -19,12 +20,9 @@ _LONGEST_WAIT_S: Final = 5.0
 _SECONDS: Final = 30.0
 
 
-def measure_utilisation(context: Context, folder: Path) -> Ratio:
-    """The share of its time that the chip works for users, and what the rest was.
-
-    The worker's own timesheet says what each second went to; its sum is held against the clock outside.
-    """
-    data_dir = folder / "busy"
+@contextmanager
+def real_time_service(data_dir: Path) -> Iterator[tuple[Service, People]]:
+    """A service on a virtual chip that takes the time of a real one, with a model to read with, and its users."""
     environment = {"HXSERVE_EMULATOR_REALTIME": "1"}
     with (
         running_service(data_dir, chip="emulator", env=environment) as service,
@@ -34,31 +32,39 @@ def measure_utilisation(context: Context, folder: Path) -> Ratio:
         service.await_end(
             service.start_training(_MODEL, recipe="strong", dataset="digits", epochs=1, execution="mock")
         )
-        say(f"{_USERS} users with a training each in the chip's loop, and {_CLIENTS} clients with crops")
-        jobs = [
-            people.train(f"user-{n}", f"model-{n}", dataset="digits", execution="chip", epochs=50, seed=n)
-            for n in range(_USERS)
-        ]
-        plan = LoadPlan(
-            port=service.served.port,
-            requests=(service.classify_request(_MODEL, bytes(784 * _CROPS)),),
-            clients=_CLIENTS,
-            seconds=_SECONDS + 2 * _LONGEST_WAIT_S,
-            stalled_after_s=60.0,
-        )
-        for job_id in jobs:
-            service.await_running(job_id)
-        load = start_load(plan)
-        time.sleep(_LONGEST_WAIT_S)
-        before, began = _times_of(service), time.monotonic()
-        charged_before = _charged_s(service)
-        time.sleep(max(_SECONDS, context.seconds))
-        after, elapsed_s = _times_of(service), time.monotonic() - began
-        charged_s = _charged_s(service) - charged_before
-        report = load.wait()
-        shares = {job_id: service.job(job_id)["chip_time_s"] for job_id in jobs}
-        for job_id in jobs:
-            service.cancel(job_id)
+        yield service, people
+
+
+def measure_utilisation(context: Context, service: Service, people: People) -> Ratio:
+    """The share of its time that the chip works for users, and what the rest was.
+
+    The worker's own timesheet says what each second went to; its sum is held against the clock outside.
+    """
+    say(f"{_USERS} users with a training each in the chip's loop, and {_CLIENTS} clients with crops")
+    jobs = [
+        people.train(f"user-{n}", f"model-{n}", dataset="digits", execution="chip", epochs=50, seed=n)
+        for n in range(_USERS)
+    ]
+    plan = LoadPlan(
+        port=service.served.port,
+        requests=(service.classify_request(_MODEL, bytes(784 * _CROPS)),),
+        clients=_CLIENTS,
+        seconds=max(_SECONDS, context.seconds) + 2 * _LONGEST_WAIT_S,
+        stalled_after_s=60.0,
+    )
+    for job_id in jobs:
+        service.await_running(job_id)
+    load = start_load(plan)
+    time.sleep(_LONGEST_WAIT_S)
+    before, began = _times_of(service), time.monotonic()
+    charged_before = _charged_s(service)
+    time.sleep(max(_SECONDS, context.seconds))
+    after, elapsed_s = _times_of(service), time.monotonic() - began
+    charged_s = _charged_s(service) - charged_before
+    report = load.wait()
+    shares = {job_id: service.job(job_id)["chip_time_s"] for job_id in jobs}
+    for job_id in jobs:
+        service.cancel(job_id)
     spent = {name: after[name] - before.get(name, 0.0) for name in after}
     accounted_s = sum(spent.values())
     if not 0.9 < accounted_s / elapsed_s < 1.1:
