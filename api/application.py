@@ -22,6 +22,7 @@ from services.store.connection import Connection
 from services.store.costs import CostStore
 from services.store.crops import CropStore
 from services.store.jobs import JobStore
+from services.store.letters import LettersStore
 from services.store.listener import Listener
 from services.store.samples import SampleStore
 from services.store.sender import CropSender
@@ -48,6 +49,7 @@ class Application:
     users: UserStore
     sessions: SessionStore
     samples: SampleStore
+    letters: LettersStore
     listener: Listener
     submissions: Submissions
     classifications: Classifications
@@ -103,6 +105,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             users=UserStore(connection),
             sessions=SessionStore(connection),
             samples=SampleStore(connection),
+            letters=LettersStore(connection),
             listener=listener,
             submissions=Submissions(
                 jobs, registry, chips, homes, wake_up, max_queued_jobs=settings.max_queued_jobs

@@ -306,6 +306,49 @@ class SeriesAnswer(Schema):
     points: list[dict[str, float]]
 
 
+Picture = Annotated[str, Field(max_length=60_000, pattern=r"^[A-Za-z0-9+/=]*$", description="Base64.")]
+
+
+class LetterCard(Schema):
+    """A letter that was sorted lately; the envelope is a JPEG, the crops are PNG pictures."""
+
+    number: int
+    written: Annotated[str, Field(max_length=10)]
+    read: Annotated[str, Field(max_length=10)] | None
+    confidence: Annotated[float, Field(ge=0, le=1)] | None
+    outcome: Literal["routed", "wrong", "rejected"]
+    reason: Annotated[str, Field(max_length=100)] | None
+    town: Annotated[str, Field(max_length=100)] | None
+    envelope: Picture
+    crops: Annotated[list[Picture], Field(max_length=16)]
+
+
+class LettersStatus(Schema):
+    """How a letter centre is."""
+
+    title: Annotated[str, Field(max_length=100)]
+    letters: Annotated[int, Field(ge=0)]
+    machines: Annotated[int, Field(ge=0)]
+    done: Annotated[int, Field(ge=0)]
+    routed: Annotated[int, Field(ge=0)]
+    wrong: Annotated[int, Field(ge=0)]
+    rejects: dict[Annotated[str, Field(max_length=100)], int]
+    letters_per_h: Annotated[float, Field(ge=0)]
+    recent: Annotated[list[LetterCard], Field(max_length=12)]
+
+
+class LetterCentre(LettersStatus):
+    """How the letter centre of a user is."""
+
+    user: Name
+
+
+class LettersAnswer(Schema):
+    """The letter centres that sort now."""
+
+    centres: list[LetterCentre]
+
+
 Neurons = Annotated[list[float], Field(min_length=512, max_length=512, description="LSB, neuron by neuron.")]
 
 

@@ -77,6 +77,14 @@ class Client:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def tell_letters(self, status: dict[str, Any]) -> None:
+        """Tells the service how a letter centre is, for its page; see `client.letters.showing`.
+
+        Raises:
+            ServiceError: the service refused.
+        """
+        self._transport.call("PUT", "/v1/letters", json=status)
+
     def close(self) -> None:
         """Closes idle connections; the client can still be used."""
         self._transport.close()

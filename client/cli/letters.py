@@ -14,10 +14,12 @@ from client.cli.phrases import duration, percent
 from client.client import Client
 from client.letters.belts import Pace
 from client.letters.centre import Centre, Effort, Run
+from client.letters.decisions import Decision
 from client.letters.directory import every_number, invent_directory, load_directory
 from client.letters.errors import LettersMissingError
 from client.letters.eyes import Post
 from client.letters.report import summarise
+from client.letters.showing import Showing
 from client.plots import require_plots
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -106,7 +108,13 @@ def letters(options: Options, /, **given: Any) -> None:
     with (
         Client(options.url, options.token, data_dir=options.data_dir, retries=0) as client,
         LettersView() as view,
+        Showing(client, post) as showing,
     ):
+
+        def decided(decision: Decision) -> None:
+            view.update(decision)
+            showing.update(decision)
+
         centre = Centre(client, given["model"], given["version"], effort)
         threshold = given["threshold"]
         if threshold is None:
@@ -114,12 +122,13 @@ def letters(options: Options, /, **given: Any) -> None:
             threshold = centre.find_threshold(
                 post, given["threshold_letters"], given["most_error"], view.update
             )
+        showing.begin("flat out" if given["flat_out"] else "sorting", given["letters"], pace.machines)
         view.begin("flat out" if given["flat_out"] else "sorting", given["letters"], pace.machines)
         if given["flat_out"]:
             sights = centre.prepare(post, given["letters"])
-            run = centre.sort_flat_out(sights, post.directory, threshold=threshold, on_decision=view.update)
+            run = centre.sort_flat_out(sights, post.directory, threshold=threshold, on_decision=decided)
         else:
-            run = centre.sort(post, given["letters"], pace, threshold=threshold, on_decision=view.update)
+            run = centre.sort(post, given["letters"], pace, threshold=threshold, on_decision=decided)
     report = summarise(run, pace) | {"directory": post.directory.name, "seed": post.seed}
     report |= {"mode": "flat out" if given["flat_out"] else "paced"}
     report |= _draw(post, run, given["plot"], given["picture"])

@@ -21,6 +21,17 @@ from tests.services.samples import an_origin, some_crops
 PUBLIC = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 PAGES = {"/", "/train", "/jobs", "/jobs/<job_id>", "/chip", "/letters", "/login", "/logout"}
 UNDOCUMENTED = {"/openapi.json", "/docs", "/static/<path:filename>", *PAGES}
+LETTERS = {
+    "title": "sorting",
+    "letters": 9,
+    "machines": 1,
+    "done": 3,
+    "routed": 2,
+    "wrong": 0,
+    "rejects": {"not sure": 1},
+    "letters_per_h": 36000,
+    "recent": [],
+}
 TRAINING = {"kind": "training", "model": "digits"}
 INFER = {"inputs": [{"name": "crops", "datatype": "UINT8", "shape": [1, 784], "data": [0] * 784}]}
 
@@ -197,6 +208,9 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("GET", "/v1/chip/chip-1/pattern", {}),
         ("GET", "/v1/chip/chip-9/pattern", {}),
         ("GET", "/v1/pulse", {}),
+        ("PUT", "/v1/letters", {"json": LETTERS}),
+        ("PUT", "/v1/letters", {"json": {}}),
+        ("GET", "/v1/letters", {}),
         ("GET", "/v1/samples/3", {}),
         ("GET", "/v1/samples/4", {}),
         ("POST", "/v1/crops", {"data": some_crops(2)}),

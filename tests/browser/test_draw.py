@@ -135,7 +135,7 @@ def test_live_recognition_stops_and_starts(open_page: OpenPage) -> None:
     page.get_by_role("button", name="Start live").click()
     expect(page.get_by_role("button", name="Stop live")).to_be_visible()
     draw_by_mouse(page, ZERO)
-    page.wait_for_function("document.querySelector('#digit').textContent !== '1'")
+    page.wait_for_function("() => document.querySelector('#digit').textContent !== '1'")
 
     assert (quiet, asked_once) == (0, 1)
     assert len(sent) > 1

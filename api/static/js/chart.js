@@ -144,7 +144,7 @@ export class LineChart extends Chart {
   render() {
     const all = (this.series ?? []).flatMap(({ points }) => points);
     const xs = all.map(([x]) => x), ys = all.map(([, y]) => y);
-    const low = this.y.min ?? Math.min(0, ...ys), high = this.y.max ?? Math.max(...ys, low + 1e-9) * 1.05;
+    const low = this.y.min ?? (ys.length && this.y.low ? this.y.low(Math.min(...ys)) : Math.min(0, ...ys)), high = this.y.max ?? Math.max(...ys, low + 1e-9) * 1.05;
     const left = this.x.min ?? Math.min(...xs, Infinity), right = this.x.max ?? Math.max(...xs, -Infinity);
     const parts = this.frame(all.length || this.x.min !== undefined ? [left, right] : [0, 1], [low, high]);
     for (const { points, color, dash, dots } of this.series ?? []) {

@@ -49,12 +49,14 @@ function showFacts() {
 function showCurves(metrics) {
   if (!metrics.epochs_total) return;
   $("#curves").hidden = false;
+  const most = Math.max(metrics.epochs_total, ...(compared?.epochs ?? []).map(({ epoch }) => epoch));
   const x = { label: t("job.epoch"), format: (n) => number(n, n % 1 ? 1 : 0), exact: (n) => number(n, 2), min: 0,
-    max: metrics.epochs_total };
+    max: most };
   accuracyChart ??= new LineChart($("#accuracy-curve"), { title: t("job.accuracy_curve"), x,
-    y: { label: t("job.accuracy_axis"), min: 0, max: 1, format: (y) => percent(y, 0) } });
+    y: { label: t("job.accuracy_axis"), low: (y) => Math.max(0, Math.floor(10 * y - 0.001) / 10), max: 1, format: (y) => percent(y, 0) } });
   lossChart ??= new LineChart($("#loss-curve"), { title: t("job.loss_curve"), x,
-    y: { label: t("job.loss_axis"), min: 0, format: (y) => number(y, y < 0.1 ? 3 : 2) } });
+    y: { label: t("job.loss_axis"), min: 0, format: (y) => number(y, y && y < 0.1 ? 3 : 2) } });
+  accuracyChart.x.max = lossChart.x.max = most;
   if (metrics.step) {
     batches.set((metrics.step / metrics.steps_total) * metrics.epochs_total, metrics);
   }
@@ -79,7 +81,7 @@ function drawCurves() {
 function log(event, at) {
   const text = event.type === "state" ? t(`job.${event.state}`)
     : event.type === "progress" ? t("job.progressed", { percent: percent(event.progress) })
-      : `${event.type}${event.problem ? `: ${event.problem.message}` : ""}`;
+      : `${t(`job.${event.type}`)}${event.problem ? `: ${event.problem.message}` : ""}`;
   const body = $("#log tbody");
   const row = el("tr", { className: event.type }, el("td", { className: "mono" }, clock(at * 1000)), el("td", {}, text));
   if (event.type === "progress" && body.firstChild?.className === "progress") body.firstChild.remove();
@@ -168,7 +170,7 @@ async function compare() {
       el("p", { className: "hint" }, t("job.made_with", { recipe: recipe.name ?? "–", epochs: recipe.epochs ?? "–", user })),
       el("div", { className: "scroll" }, confusionTable(metrics.confusion, compared.label)));
   }
-  drawCurves();
+  showCurves(job.metrics);
 }
 
 $("#other").addEventListener("change", () => compare().catch((problem) => showProblem($("#problem"), problem)));
@@ -184,6 +186,6 @@ $("#cancel").addEventListener("click", async () => {
 });
 
 await refresh();
-const handlers = Object.fromEntries(["state", "progress", "storage_failed", "chip_failed", "cancel_requested",
-  "requeued"].map((type) => [type, hear]));
+const handlers = Object.fromEntries(["state", "progress", "storage_failed", "chip_failed", "cancel_requested"]
+  .map((type) => [type, hear]));
 stop = listen(`/v1/jobs/${id}/events`, handlers);

@@ -1,0 +1,101 @@
+"""What the page watches: the pulse, the use minute by minute, the fixed pattern, the letter centres."""
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api.application import Application
+from services.store.connection import Connection
+from services.store.series import SeriesStore
+from tests.api.requests import CLASSIFY, refused
+from tests.api.test_openapi import LETTERS
+from tests.services.chip import Chip
+from tests.services.samples import CHIP, some_crops
+
+
+@pytest.fixture
+def ada(app: Flask, application: Application) -> FlaskClient:
+    """A client of a user who is no admin."""
+    _, issued = application.users.add("ada")
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {issued.secret}"
+    return client
+
+
+def _first_beat(client: FlaskClient) -> dict[str, Any]:
+    with client.get("/v1/pulse", buffered=False) as response:
+        assert response.mimetype == "text/event-stream"
+        texts = (chunk.decode() for chunk in response.iter_encoded())
+        beat = next(text for text in texts if text.startswith("event: pulse"))
+    state: dict[str, Any] = json.loads(beat.partition("data: ")[2])
+    return state
+
+
+@pytest.mark.usefixtures("chip")
+def test_the_pulse_tells_of_chips_and_queue(client: FlaskClient) -> None:
+    client.post("/v1/jobs", json={"kind": "training", "model": "digits"})
+
+    state = _first_beat(client)
+
+    assert [chip["id"] for chip in state["chips"]] == [CHIP]
+    assert state["queue"]["jobs"] == {"running": 0, "queued": 1}
+    assert state["changes"]
+
+
+@pytest.mark.usefixtures("chip")
+def test_the_last_minutes_say_who_used_the_chip_for_what(client: FlaskClient, ada: FlaskClient) -> None:
+    client.post(CLASSIFY, data=some_crops(1))
+
+    minutes = client.get("/v1/usage/minutes?minutes=3").get_json()["minutes"]
+    of_ada = ada.get("/v1/usage/minutes?minutes=3").get_json()["minutes"]
+
+    assert len(minutes) == 3
+    assert [part for minute in minutes for part in minute["used"]] == [
+        {"user": "admin", "kind": "classification", "seconds": 0.001}
+    ]
+    assert [part["user"] for minute in of_ada for part in minute["used"]] == [None]
+
+
+def test_the_fixed_pattern_is_shown_as_the_worker_kept_it(
+    client: FlaskClient, idle_chip: Chip, connection: Connection
+) -> None:
+    before = client.get(f"/v1/chip/{CHIP}/pattern").get_json()
+    pattern = {"calibrated_at": 1e9, "before_lsb": [3.5] * 512, "after_lsb": [-0.5] * 512}
+
+    SeriesStore(connection).keep_pattern(idle_chip.lease, pattern)
+    after = client.get(f"/v1/chip/{CHIP}/pattern").get_json()
+
+    assert before == {"chip": CHIP, "calibrated_at": None, "before_lsb": None, "after_lsb": None}
+    assert after == {"chip": CHIP, **pattern, "calibrated_at": "2001-09-09T01:46:40.000Z"}
+    refused(client.get("/v1/chip/chip-9/pattern"), 404, "not_found")
+
+
+def test_a_letter_centre_is_seen_by_its_user_and_by_admins(client: FlaskClient, ada: FlaskClient) -> None:
+    assert ada.put("/v1/letters", json=LETTERS).status_code == 204
+    assert client.put("/v1/letters", json=LETTERS | {"done": 4}).status_code == 204
+
+    of_ada = ada.get("/v1/letters").get_json()["centres"]
+    of_all = client.get("/v1/letters").get_json()["centres"]
+
+    assert of_ada == [{"user": "ada", **LETTERS}]
+    assert [(centre["user"], centre["done"]) for centre in of_all] == [("ada", 3), ("admin", 4)]
+
+
+def test_a_silent_letter_centre_is_forgotten(client: FlaskClient, connection: Connection) -> None:
+    client.put("/v1/letters", json=LETTERS)
+
+    left_s: Any = connection.client.ttl("hx:letters:admin")
+    connection.client.delete("hx:letters:admin")  # as if its ten seconds were over
+
+    assert 0 < left_s <= 10
+    assert client.get("/v1/letters").get_json() == {"centres": []}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"done": -1}, {"recent": [{}]}, {"title": "x" * 101}, {"surprise": 1}, {"rejects": {"a": "b"}}]
+)
+def test_a_status_that_is_none_is_refused(client: FlaskClient, wrong: dict[str, Any]) -> None:
+    refused(client.put("/v1/letters", json=LETTERS | wrong), 422, "invalid_input")

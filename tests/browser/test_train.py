@@ -1,0 +1,76 @@
+"""Training at the page: from the form to a model that reads."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from client import Client
+from client.jobs import Job
+from tests.browser.conftest import OpenPage
+
+
+def _fill(page: Page, **values: str) -> None:
+    page.locator("#dataset").select_option("digits")
+    for name, value in values.items():
+        page.locator(f"#{name}").fill(value)
+    page.get_by_role("button", name="Start the training").click()
+    page.wait_for_url("**/jobs/*")
+
+
+def _points(page: Page, chart: str, series: str) -> int:
+    """How many places a line of a chart goes through."""
+    path = page.locator(f"#{chart} svg[role=img] path.line.{series}").get_attribute("d") or ""
+    return len(re.findall("[ML]", path))
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_form_leads_to_a_finished_model_while_the_curves_move(open_page: OpenPage) -> None:
+    page = open_page("/train")
+
+    _fill(page, model="from-the-page", epochs="20")
+    expect(page.locator("#state")).to_contain_text("running", timeout=20_000)
+    page.wait_for_function("() => document.querySelectorAll('#loss-curve circle').length > 2", timeout=60_000)
+    early = _points(page, "loss-curve", "blue")
+    expect(page.locator("#state")).to_contain_text("succeeded", timeout=90_000)
+    late = _points(page, "loss-curve", "blue")
+
+    assert 0 < early < late == 20
+    expect(page.locator("#confusion td")).to_have_count(100)
+    expect(page.locator("#mistakes img").first).to_be_visible()
+    expect(page.locator("#facts")).to_contain_text("Accuracy on the test set")
+    page.locator("#other").select_option("digits@1")
+    expect(page.locator("#compared-with")).to_contain_text("percentage points")
+    page.get_by_role("link", name="Draw with it").click()
+    expect(page.locator("#model")).to_have_value("from-the-page@1")
+
+
+def test_the_checkpoint_can_be_downloaded(open_page: OpenPage, trained: Job) -> None:
+    page = open_page(f"/jobs/{trained.id}")
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the checkpoint").click()
+
+    assert download.value.suggested_filename == "digits-1.safetensors"
+
+
+def test_a_training_is_cancelled_at_the_page(open_page: OpenPage, client: Client) -> None:
+    page = open_page("/train")
+
+    _fill(page, model="too-long", epochs="200")
+    page.get_by_role("button", name="Cancel").click()
+
+    expect(page.locator("#state")).to_contain_text("cancelled", timeout=20_000)
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    assert client.job(page.url.rpartition("/")[2]).state == "cancelled"
+
+
+def test_what_the_service_refuses_is_said_beside_the_form(open_page: OpenPage, tolerated: list[str]) -> None:
+    tolerated.append("Failed to load resource: the server responded with a status of 422")
+    page = open_page("/train")
+
+    page.locator("#hidden").fill("5000")
+    page.get_by_role("button", name="Start the training").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("network.hidden")
+    assert page.url.endswith("/train")

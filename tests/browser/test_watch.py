@@ -1,0 +1,113 @@
+"""Watching jobs and the chip."""
+
+import os
+import signal
+
+import pytest
+from playwright.sync_api import expect
+
+from client import Client
+from client.jobs import Job
+from deploy.local import Local
+from tests.browser.conftest import OpenPage
+
+
+def test_the_list_shows_a_new_job_by_itself_and_filters(
+    open_page: OpenPage, client: Client, trained: Job
+) -> None:
+    page = open_page("/jobs")
+    expect(page.locator(f"a[href='/jobs/{trained.id}']")).to_be_visible()
+
+    evaluation = client.evaluate("digits", wait=True, dataset="digits")
+    expect(page.locator(f"a[href='/jobs/{evaluation.id}']")).to_be_visible()
+    page.get_by_label("Kind").select_option("evaluation")
+
+    expect(page.locator(f"a[href='/jobs/{trained.id}']")).to_have_count(0)
+    page.locator(f"a[href='/jobs/{evaluation.id}']").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Evaluation digits")
+    expect(page.locator("#log")).to_contain_text("succeeded")
+    expect(page.locator("#mistakes img").first).to_be_visible()
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_chip_page_says_how_the_chip_is_and_who_used_it(open_page: OpenPage) -> None:
+    page = open_page("/chip")
+
+    expect(page.locator(".chip")).to_contain_text("ready")
+    expect(page.locator(".chip")).to_contain_text("mock")
+    expect(page.locator("#usage")).to_contain_text("admin")
+    page.wait_for_function("() => document.querySelectorAll('#utilisation rect.column').length > 4")
+    expect(page.locator("#queue")).to_contain_text("Pictures waiting")
+    page.locator("#utilisation svg[role=img]").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#utilisation .tip")).to_contain_text("Training")
+    page.get_by_text("By user").click()
+    expect(page.locator("#utilisation .legend")).to_contain_text("admin")
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_lost_connection_is_shown_and_repaired(
+    open_page: OpenPage, local: Local, tolerated: list[str]
+) -> None:
+    tolerated += ["Failed to load resource: net::ERR_"]
+    page = open_page("/jobs")
+    banner = page.locator("#connection")
+    expect(page.locator("#jobs tbody tr").first).to_be_visible()
+
+    os.kill(local.processes["api"].pid, signal.SIGKILL)
+    expect(banner).to_contain_text("does not answer", timeout=15_000)
+    local.processes["api"].revive()
+    expect(banner).to_contain_text("is back", timeout=30_000)
+
+    expect(banner).to_be_hidden(timeout=15_000)
+
+
+def test_another_users_job_cannot_be_reached(
+    open_page: OpenPage, client: Client, trained: Job, tolerated: list[str]
+) -> None:
+    tolerated.append("Failed to load resource: the server responded with a status of 404")
+    token = client.users.add("ada")["token"]
+
+    page = open_page("/jobs", token=token)
+    expect(page.locator("#none")).to_be_visible()
+    answer = page.goto(f"/jobs/{trained.id}")
+
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.get_by_role("alert")).to_contain_text("there is no job")
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_running_letter_centre_is_shown_as_a_belt(open_page: OpenPage, client: Client) -> None:
+    page = open_page("/letters")
+    expect(page.locator("#none")).to_be_visible()
+
+    picture = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+    letter = {
+        "number": 7,
+        "written": "69120",
+        "read": "69120",
+        "confidence": 0.98,
+        "outcome": "routed",
+        "reason": None,
+        "town": "Heidelberg",
+        "envelope": picture,
+        "crops": [picture] * 5,
+    }
+    client.tell_letters(
+        {
+            "title": "sorting",
+            "letters": 200,
+            "machines": 2,
+            "done": 100,
+            "routed": 80,
+            "wrong": 1,
+            "rejects": {"not sure": 20},
+            "letters_per_h": 36000,
+            "recent": [letter],
+        }
+    )
+
+    expect(page.locator(".centre")).to_contain_text("to Heidelberg")
+    expect(page.locator(".centre")).to_contain_text("80.0%")
+    expect(page.locator(".reasons")).to_contain_text("not sure")
