@@ -38,6 +38,7 @@ _NEARBY_MNIST: Final = Path("../shared/mnist")
 _CROPS_PER_REQUEST: Final = 50
 _THREADS: Final = 8
 _LETTERS: Final = 600
+_THRESHOLD_LETTERS: Final = 1000
 _BELTS: Final = Pace(machines=10, rate=40_000, deadline_s=2.0, buffer=20)
 _MOST_ERROR: Final = 0.01
 
@@ -143,10 +144,10 @@ def _sort(url: str, token: str, mnist: Path | None) -> dict[str, Any]:
     # The centre itself sees to repetitions, so that it knows how often the service had no room.
     with (
         Client(url, token, retries=0) as client,
-        tqdm(desc="sorting", total=2 * _LETTERS, unit="letter", file=sys.stderr) as bar,
+        tqdm(desc="sorting", total=_THRESHOLD_LETTERS + _LETTERS, unit="letter", file=sys.stderr) as bar,
     ):
         centre = Centre(client, MODEL, "latest", Effort())
-        threshold = centre.find_threshold(post, _LETTERS, _MOST_ERROR, lambda _: bar.update())
+        threshold = centre.find_threshold(post, _THRESHOLD_LETTERS, _MOST_ERROR, lambda _: bar.update())
         run = centre.sort(post, _LETTERS, _BELTS, threshold=threshold, on_decision=lambda _: bar.update())
     report = summarise(run, _BELTS)
     kept = (

@@ -78,7 +78,7 @@ def decide(
 def choose_threshold(confidences: Sequence[float], are_right: Sequence[bool], most_error: float) -> float:
     """The least threshold that keeps the error rate of the letters above it below a limit.
 
-    One standard deviation of the number of errors is left as a margin, as other letters will make other errors.
+    Two standard deviations of the number of errors are left as a margin, as other letters will make other errors.
 
     Args:
         confidences: of letters that were read, 0..1.
@@ -100,6 +100,6 @@ def choose_threshold(confidences: Sequence[float], are_right: Sequence[bool], mo
         sorted(zip(confidences, are_right, strict=True), reverse=True), 1
     ):
         errors += not is_right
-        if errors + math.sqrt(errors) <= most_error * routed:
+        if errors + 2 * math.sqrt(errors) <= most_error * routed:
             threshold = confidence
     return threshold
