@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify
 from offapi import OpenAPITemplate
 from pydantic import BaseModel, ValidationError
 from spectree import Response as Answers
@@ -66,14 +66,8 @@ def _refuse_invalid(
     request_: Any, response: Any, error: Exception | None, instance: Any, adapter: Any
 ) -> None:
     del request_, response, instance, adapter
-    if not isinstance(error, ValidationError):
-        return
-    if request.method in {"POST", "PUT", "PATCH"} and request.content_length:
-        if not request.is_json:
-            raise UnsupportedMediaError(f"the body is of type {request.mimetype!r}; send application/json")
-        if request.get_json(silent=True) is None:
-            raise InvalidInputError("the body is not JSON; send one JSON object")
-    raise InvalidInputError(explain(error, _MODELS.get(error.title, BaseModel)))
+    if isinstance(error, ValidationError):
+        raise InvalidInputError(explain(error, _MODELS.get(error.title, BaseModel)))
 
 
 class _RequestsOnly(FlaskPlugin):
@@ -89,8 +83,14 @@ class _RequestsOnly(FlaskPlugin):
     def request_validation(
         self, request: Any, query: Any, json: Any, form: Any, headers: Any, cookies: Any
     ) -> None:
-        if json and request.mimetype in self.FORM_MIMETYPE:
-            raise UnsupportedMediaError(f"the body is of type {request.mimetype!r}; send application/json")
+        # spectree itself takes whatever is no JSON object for an empty one.
+        if json and request.get_data():
+            if not request.is_json:
+                raise UnsupportedMediaError(
+                    f"the body is of type {request.mimetype!r}; send application/json"
+                )
+            if not isinstance(request.get_json(silent=True), dict):
+                raise InvalidInputError("the body is not JSON; send one JSON object")
         super().request_validation(  # type: ignore[no-untyped-call] # spectree leaves it untyped
             request, query, json, form, headers, cookies
         )
@@ -165,12 +165,18 @@ def _policy_of(page: str) -> str:
 
 
 def _finished(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The document with problems under their own media type, and with every form of a body of crops."""
+    """The document with problems under their own media type, and with every form of a body of crops.
+
+    A body of which every field may be left out may be left out itself.
+    """
     document = dict(spec)
+    schemas = document["components"]["schemas"]
     for operations in document["paths"].values():
         for operation in operations.values():
             body = operation.get("requestBody", {}).get("content", {})
             if body:
+                schema = body["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                operation["requestBody"]["required"] = bool(schemas[schema].get("required"))
                 refusal = operation["responses"].get("422") or operation["responses"]["400"]
                 for status in _REFUSALS_OF_BODIES:
                     described = {**refusal, "description": status.phrase, "content": {**refusal["content"]}}

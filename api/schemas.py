@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from services.manifest import Manifest
 from services.names import Name
@@ -309,7 +309,13 @@ class SeriesAnswer(Schema):
 Picture = Annotated[str, Field(max_length=60_000, pattern=r"^[A-Za-z0-9+/=]*$", description="Base64.")]
 
 
-class LetterCard(Schema):
+class StrictSchema(Schema):
+    """What is sent to be kept: a number is no text and no truth value."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class LetterCard(StrictSchema):
     """A letter that was sorted lately; the envelope is a JPEG, the crops are PNG pictures."""
 
     number: int
@@ -323,7 +329,7 @@ class LetterCard(Schema):
     crops: Annotated[list[Picture], Field(max_length=16)]
 
 
-class LettersStatus(Schema):
+class LettersStatus(StrictSchema):
     """How a letter centre is."""
 
     title: Annotated[str, Field(max_length=100)]
@@ -480,7 +486,8 @@ Count = Annotated[int, Field(ge=0, strict=True)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Lifetime = Annotated[
-    float | None, Field(gt=0, le=3_153_600_000, description="Seconds until the token expires; never if null.")
+    float | None,
+    Field(gt=0, le=3_153_600_000, strict=True, description="Seconds until the token expires; never if null."),
 ]
 
 
@@ -506,7 +513,7 @@ class ChangedUserBody(Schema):
     """What is to change of a user."""
 
     role: Literal["user", "admin"] | None = None
-    disabled: bool | None = None
+    disabled: StrictBool | None = None
     quotas: QuotasBody = QuotasBody()
 
 
@@ -514,7 +521,7 @@ class NewTokenBody(Schema):
     """How long a new token lives, and whether the others end."""
 
     expires_in: Lifetime = None
-    revoke: bool = False
+    revoke: StrictBool = False
 
 
 class QuotasAnswer(Schema):

@@ -20,7 +20,7 @@ class Chip:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="chip")
         self.lease: Lease = self._chips.take(CHIP, a_holder())
-        self._chips.renew(self.lease, {"ready": True, "backend": "mock", "identifier": "mock"})
+        self._renew()
 
     def work_once(self) -> int:
         """Answers what waits now; says how many parts that were."""
@@ -40,9 +40,13 @@ class Chip:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def _renew(self) -> None:
+        self._chips.renew(self.lease, {"ready": True, "backend": "mock", "identifier": "mock"})
+
     def _serve(self) -> None:
         while not self._stopping.is_set():
             try:
+                self._renew()
                 self.work_once()
                 self._chips.wait_for_bell(CHIP, 0.05)
             except HxserveError:
