@@ -78,6 +78,7 @@ class RepeatedCalls:
             or environ["SERVER_PROTOCOL"] != "HTTP/1.1"
             or environ.get("HTTP_CONNECTION", "keep-alive").lower() != "keep-alive"
             or any(name in environ for name in _UNUSUAL)
+            or "HTTP_AUTHORIZATION" not in environ  # a browser's session is looked up with its whole request
         ):
             return
         request = Request(environ)

@@ -78,6 +78,15 @@ def test_a_head_that_asks_for_more_is_read_each_time(calls: RepeatedCalls, chang
     assert calls.find(HEAD) is None
 
 
+def test_the_head_of_a_session_is_read_each_time(calls: RepeatedCalls) -> None:
+    environ = _environ(HTTP_COOKIE="hxserve-session-web=a-session")
+    del environ["HTTP_AUTHORIZATION"]
+
+    calls.learn(HEAD, environ)
+
+    assert calls.find(HEAD) is None
+
+
 def test_the_oldest_head_makes_room(calls: RepeatedCalls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repeated, "_MOST_HEADS", 2)
 
