@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from client.letters.writing import Plane
 
 _EVERY_S: Final = 1.0
-_SHOWN: Final = 6
+_SHOWN: Final = 8
 _DRAWN_AT_A_TIME: Final = 2
 _ENVELOPE_PX: Final = (352, 176)
 _JPEG_QUALITY: Final = 70

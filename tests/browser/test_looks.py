@@ -1,11 +1,13 @@
 """What every page holds to: languages, colours, narrow screens, and readers who do not see it."""
 
 import json
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from api.texts import LANGUAGES, catalogue
 from client.jobs import Job
 from tests.browser.conftest import OpenPage
 
@@ -64,3 +66,13 @@ def test_the_colours_follow_the_system_or_the_readers_choice(open_page: OpenPage
 
     assert of_light != of_dark
     assert _background(light) == of_dark
+
+
+def test_no_text_is_missing_in_any_language(open_page: OpenPage, trained: Job) -> None:
+    sections = "|".join(sorted({name.partition(".")[0] for name in catalogue()}))
+    for language in LANGUAGES:
+        for page in _open_all(open_page, trained, locale=language):
+            page.wait_for_timeout(1000)
+
+            shown = page.locator("body").inner_text()
+            assert re.findall(rf"\b(?:{sections})\.[a-z]\w+", shown) == [], page.url

@@ -19,7 +19,7 @@ const time = { format: (at) => new Date(at).toLocaleTimeString(document.document
 /** Full minutes, tens of minutes, hours: at most so many. */
 function timeTicks(low, high, most) {
   const step = [1, 5, 10, 30, 60, 180, 360, 720, 1440].map((n) => n * MINUTE).find((n) => (high - low) / n <= most);
-  if (!step) return ticks(low, high, most);
+  if (!step || high - low < 2 * MINUTE) return [low, high];
   const first = Math.ceil(low / step);
   return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
 }

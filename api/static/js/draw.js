@@ -5,6 +5,8 @@ import { $, Problem, call, el, milliseconds, number, percent, showProblem, sleep
 
 const UNTRAINED = "untrained";
 const LEADING = 5;
+const AGAIN = new Set([0, 429, 503]);
+const REST_MS = 25; // a user's share of requests is limited, and nobody sees more pictures a second
 const RAW = "application/octet-stream";
 
 let isLive = true;
@@ -36,7 +38,7 @@ async function recognise() {
     while (isDirty) {
       isDirty = false;
       if (drawing.isEmpty) forget();
-      else await recogniseOnce();
+      else await Promise.all([recogniseOnce(), sleep(REST_MS)]);
       if (!isLive) break;
     }
   } finally {
@@ -56,7 +58,7 @@ async function recogniseOnce() {
     showProblem($("#problem"), null);
   } catch (problem) {
     showProblem($("#problem"), problem);
-    if (problem.status === 0) {
+    if (AGAIN.has(problem.status)) {
       isDirty = true;
       await sleep(1000);
     }
@@ -110,6 +112,7 @@ async function listModels() {
   if (untrained) options.push(new Option(t("draw.untrained"), `${UNTRAINED}@${untrained.versions.at(-1)}`));
   select.replaceChildren(...options);
   if (chosen && options.some(({ value }) => value === chosen)) select.value = chosen;
+  $("#only-untrained").hidden = options.length !== (untrained ? 1 : 0);
   if (!options.length) throw new Problem(t("draw.no_model"));
 }
 

@@ -4,6 +4,12 @@ import { $, call, el, number, percent, showProblem, t } from "./common.js";
 
 const EVERY_MS = 1000;
 
+/** What a centre says of itself in English, in the reader's language where it is one of the usual phrases. */
+function phrase(words) {
+  const name = `letters.said_${words.replaceAll(" ", "_")}`;
+  return t(name) === name ? words : t(name);
+}
+
 function card(letter) {
   const { number: n, written, read, confidence, outcome, reason, town, envelope, crops } = letter;
   const fate = { routed: "succeeded", wrong: "failed", rejected: "queued" }[outcome];
@@ -15,7 +21,7 @@ function card(letter) {
     el("span", { className: "hint" }, t("letters.written", { written })),
     el("span", {}, read ? t("letters.read", { read, percent: percent(confidence) }) : t("letters.unread")),
     el("span", { className: `state ${fate}` }, el("span", { "aria-hidden": "true" }, `${sign} `),
-      t(`letters.${outcome}`, { town, reason })));
+      t(`letters.${outcome}`, { town, reason: phrase(reason ?? "") })));
 }
 
 function centre(status) {
@@ -29,7 +35,7 @@ function centre(status) {
   };
   const reasons = Object.entries(rejects).sort((a, b) => b[1] - a[1]);
   return el("section", { className: "panel centre", "aria-label": user },
-    el("h2", {}, t("letters.of_user", { user, title })),
+    el("h2", {}, t("letters.of_user", { user, title: phrase(title) })),
     el("progress", { max: letters || 1, value: done, "aria-label": t("letters.done") }),
     el("dl", { className: "figures" }, ...Object.entries(facts).map(([name, value]) =>
       el("div", {}, el("dt", {}, t(`letters.${name}`)), el("dd", {}, value)))),
@@ -37,7 +43,7 @@ function centre(status) {
     el("ol", { className: "belt" }, ...[...recent].reverse().map(card)),
     reasons.length ? el("table", { className: "reasons" }, el("caption", {}, t("letters.rejects")),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("letters.reason")), el("th", { scope: "col" }, t("letters.count")))),
-      el("tbody", {}, ...reasons.map(([reason, count]) => el("tr", {}, el("td", {}, reason), el("td", {}, number(count)))))) : null);
+      el("tbody", {}, ...reasons.map(([reason, count]) => el("tr", {}, el("td", {}, phrase(reason)), el("td", {}, number(count)))))) : null);
 }
 
 async function refresh() {
