@@ -27,6 +27,7 @@ _SINGLE = {
     "hx:chips",
     "hx:chips:identifiers",
     "hx:charged",
+    "hx:finished",
 }
 
 

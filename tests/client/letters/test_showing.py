@@ -33,7 +33,7 @@ def decisions() -> list[Decision]:
     routed = Decision(0, 0, "69120", reading, route_of("69120"), None, 0.1, 1)
     return [
         routed,
-        replace(routed, number=1, written="69121"),
+        replace(routed, number=1, written="79120"),
         replace(routed, number=2, reading=None, route=None, reason=Reason.NOT_FOUND),
     ]
 

@@ -154,16 +154,16 @@ def test_a_step_leaves_the_generator_and_the_mock_parameter_as_they_were(
     assert perceptron.get_mock_parameter() == perceptron.MockParameter(noise_std=0.5, gain=0.004)
 
 
-def test_one_and_two_threads_give_the_same_bits(build: Build) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_number_of_threads_gives_the_same_bits(build: Build, threads: int) -> None:
     wide = NetworkSpec(hidden_sizes=(256, 256))
-    one = build(spec=wide, batch_size=200)
-    two = build(spec=wide, batch_size=200)
+    one, again = (build(spec=wide, batch_size=200) for _ in range(2))
+    torch.set_num_threads(threads)
 
     finish(one)
-    torch.set_num_threads(2)
-    finish(two)
+    finish(again)
 
-    assert same_weights(one, two)
+    assert same_weights(one, again)
 
 
 def test_another_seed_gives_other_weights(build: Build) -> None:
