@@ -94,7 +94,7 @@ def _letters(local: Local, mnist: Path | None) -> Iterator[None]:
     command = [sys.executable, "-m", "client", "letters", "--machines", "2", "--letters", "2000"]
     command += ["--rate", "3000", "--threshold", "0.9", *(("--mnist", str(mnist)) if mnist else ())]
     environment = {**os.environ, "HXSERVE_URL": local.url, "HXSERVE_TOKEN": local.token}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield
     finally:

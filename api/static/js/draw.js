@@ -169,4 +169,5 @@ $("#live").addEventListener("click", ({ target }) => {
   $("#once").hidden = isLive;
   if (isLive) changed();
 });
+$("#width-shown").textContent = number(drawing.width, 1);
 attempt(listModels);
