@@ -121,11 +121,11 @@ def next_unit(situation: Situation, policy: Policy) -> Unit | None:
 
 
 def next_job(situation: Situation, policy: Policy) -> LongJob | None:
-    """The long job that goes next: care first, then of the user charged least, and of theirs the oldest."""
+    """The long job that goes next: the oldest care, else of the user charged least the oldest."""
     charged = situation.charged or {}
 
     def rank(job: LongJob) -> tuple[bool, float, float, str]:
-        charge = charged.get(job.user)
+        charge = None if job.is_care else charged.get(job.user)
         return (
             not job.is_care,
             charge.now(situation.now, policy.half_life_s) if charge else 0.0,
@@ -173,26 +173,18 @@ def queue_order(
 
     Each slice charges its user one quantum, so that users take turns as they will on the chip.
     """
-    waiting = list(jobs)
-    care = [job for job in waiting if job.is_care]
-    others = [job for job in waiting if not job.is_care]
-    return [id_ for kind in (care, others) for id_ in _in_turns(kind, charged, now, policy)]
-
-
-def _in_turns(
-    jobs: Iterable[LongJob], charged: Mapping[str, Charge], now: float, policy: Policy
-) -> list[str]:
-    """Ids in the order in which the least charged user goes next, each with the oldest of theirs."""
+    in_time = sorted(jobs, key=lambda job: (job.created_at, job.id))
+    order = [job.id for job in in_time if job.is_care]
     of_user: dict[str, list[LongJob]] = {}
-    for job in sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True):
-        of_user.setdefault(job.user, []).append(job)
+    for job in reversed(in_time):
+        if not job.is_care:
+            of_user.setdefault(job.user, []).append(job)
     users = []
     for user, theirs in of_user.items():
         charge = charged.get(user)
         seconds = charge.now(now, policy.half_life_s) if charge else 0.0
         users.append((seconds, theirs[-1].created_at, theirs[-1].id, user))
     heapq.heapify(users)
-    order = []
     while users:
         seconds, _, _, user = heapq.heappop(users)
         theirs = of_user[user]
