@@ -62,6 +62,9 @@ def test_a_short_queue_is_foreseen_as_the_policy_will_work_it_off(
     queue: tuple[list[tuple[LongJob, float]], dict[str, Charge]],
 ) -> None:
     work, charged = queue
+    # Care is the chip's own, so foreseeing charges it to none of those who take turns.
+    work = [(job, seconds) for job, seconds in work if not job.is_care]
+
     foreseen, done = run_ahead(work, charged, NOW, POLICY), _run_by_policy(work, charged)
 
     # Slices that are equal to the last bit in one way of counting may change places in the other.
