@@ -3,7 +3,7 @@
 import { el, t } from "./common.js";
 
 const NS = "http://www.w3.org/2000/svg";
-const MARGIN = { top: 10, right: 14, bottom: 40, left: 58 };
+const MARGIN = { top: 10, right: 22, bottom: 40, left: 58 };
 
 /** An SVG element. */
 export function svg(tag, attributes = {}, ...children) {

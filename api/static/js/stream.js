@@ -1,6 +1,6 @@
 // Server-sent events that come back by themselves after a lost connection.
 
-import { showConnection } from "./common.js";
+import { call, showConnection } from "./common.js";
 
 const PAUSE_MS = 1000;
 
@@ -28,15 +28,14 @@ export function listen(path, handlers) {
   }
 
   async function retry() {
-    // Whether the stream has just reached its end, or the service is away, a plain request tells.
+    // Whether the stream has just reached its end, the service is away or one is signed out, a plain request tells.
     try {
-      await fetch("/healthz");
-    } catch {
-      showConnection(false);
-      timer = setTimeout(retry, PAUSE_MS);
-      return;
+      await call("/v1/me");
+    } catch (problem) {
+      if (problem.status === 0) timer = setTimeout(retry, PAUSE_MS);
+      if (problem.status === 0 || problem.status === 401) return;
     }
-    open();
+    if (!ended) open();
   }
 
   open();
