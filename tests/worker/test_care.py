@@ -15,6 +15,7 @@ from tests.services.samples import CHIP, a_holder
 from tests.worker.scripted import ScriptedSession
 from worker.care import Care, CareSchedule
 from worker.chip import ChipSession
+from worker.chip.session import Pattern
 
 LONG_S, AT_ONCE_S = 3600.0, 0.0
 MIDNIGHT, LAST_MOMENT = time(0, 0), time(23, 59, 59, 999_999)
@@ -225,3 +226,21 @@ def test_care_is_never_refused_for_a_full_queue(
     new_care(night=MIDNIGHT).see_to_calibration()
 
     assert [job.state for job in _asked_for(jobs)] == [JobState.QUEUED]
+
+
+def test_the_pattern_of_a_chip_is_shown_after_its_calibration(
+    new_care: _Cares, chip: ScriptedSession, series: SeriesStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    care = new_care()
+    care.show_pattern()
+    unknown = series.pattern(CHIP)
+    pattern = Pattern((1.0,) * 512, (0.5,) * 512)
+    monkeypatch.setattr(ScriptedSession, "pattern", pattern)
+
+    care.after_calibration()
+
+    shown = series.pattern(CHIP)
+    assert unknown is None
+    assert shown is not None
+    assert (shown["before_lsb"], shown["after_lsb"]) == ([1.0] * 512, [0.5] * 512)
+    assert shown["calibrated_at"] == (chip.calibration or {}).get("made_at")

@@ -164,3 +164,33 @@ def test_a_latest_that_leads_nowhere_is_refused_instead_of_replaced(tmp_path: Pa
 
     with pytest.raises(ChipUnavailableError, match="cannot be read"), _open(tmp_path):
         pass
+
+
+def test_the_fixed_pattern_before_and_after_outlives_the_session(tmp_path: Path) -> None:
+    with _open(tmp_path) as session:
+        first = session.pattern
+
+    with _open(tmp_path) as session:
+        again = session.pattern
+
+    assert first is not None
+    assert (len(first.before_lsb), len(first.after_lsb)) == (512, 512)
+    assert sum(map(abs, first.after_lsb)) < 0.5 * sum(map(abs, first.before_lsb))
+    assert again == first
+
+
+def test_without_the_file_beside_the_calibration_the_pattern_is_not_known(tmp_path: Path) -> None:
+    with _open(tmp_path) as session:
+        assert session.calibration is not None
+        (Path(session.calibration["path"]).parent / "pattern.json").write_text("[1]")
+
+    with _open(tmp_path) as session:
+        assert session.pattern is None
+
+
+def test_a_virtual_chip_tells_how_warm_it_is(tmp_path: Path) -> None:
+    chip = VirtualChip(VIRTUAL_CHIP)
+    with _open(tmp_path, chip) as session:
+        chip.temperature_c = 71.5
+
+        assert session.temperature_c == 71.5
