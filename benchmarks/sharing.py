@@ -157,7 +157,7 @@ def _under_flood(context: Context, trained: TrainedService, people: People) -> R
     calm = _Pace.of(service.job(job_id))
     time.sleep(_WINDOW_S)
     alone_steps_per_s = calm.steps_per_s_until(service.job(job_id))
-    seconds = max(3 * _WINDOW_S, context.seconds)
+    seconds = max(6 * _WINDOW_S, context.seconds)
     flood = start_load(trained.alternative(_FLOOD_CROPS).plan(_FLOOD_CLIENTS, seconds + 2))
     time.sleep(2.0)
     before = _Pace.of(service.job(job_id))
