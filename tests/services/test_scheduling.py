@@ -67,7 +67,7 @@ def test_long_work_below_its_share_gets_a_short_slice_that_does_not_give_way() -
 
 
 def test_long_work_at_its_share_lets_crops_go() -> None:
-    situation = Situation(NOW, [_waiting()], [_job()], long_share=0.22)
+    situation = Situation(NOW, [_waiting()], [_job()], long_share=POLICY.long_share_aimed_at)
 
     assert isinstance(next_unit(situation, POLICY), ClassifyBatch)
 
