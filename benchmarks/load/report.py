@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 class LoadReport:
     """The outcome of one run; latencies in milliseconds, over the requests answered after the warm-up.
 
-    `errors` counts responses of another status, lost connections and stalled requests, `wrong` counts
-    checked answers that were not the expected ones; neither is part of `requests` or the latencies, except
-    that a wrong answer was still an answer. `answered` counts the warm-up too. `client_cpu` is the
-    generator's own use of one core.
+    `errors` counts responses of another status, lost connections and stalled requests, `wrong` counts the parts
+    of checked answers (a request with 64 crops is answered with 64 digits) that were not the expected ones;
+    neither is part of `requests` or the latencies, except that a wrong answer was still an answer. `answered`
+    counts the warm-up too. `client_cpu` is the generator's own use of one core.
     """
 
     requests: int
@@ -31,7 +31,7 @@ class LoadReport:
 
     @property
     def wrong_share(self) -> float:
-        """The share of checked answers that were wrong, 0 when none was checked."""
+        """The share of checked parts of answers that were wrong, 0 when none was checked."""
         return self.wrong / self.checked if self.checked else 0.0
 
     def to_json(self) -> str:

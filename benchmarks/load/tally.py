@@ -59,9 +59,12 @@ class Examiner:
         return f"status {response.status}, not {self._status}: {response.body[:200]!r}"
 
     def check(self, response: Response, *, place: int, count: int, tally: Tally) -> None:
-        """Looks at every so-manieth answer and counts the wrong ones."""
+        """Looks at every so-manieth answer and counts its wrong parts; all are if there are too few or too many."""
         if self._pattern is None or count % self._check_every:
             return
-        tally.checked += 1
-        if self._pattern.findall(response.body) != self._answers[place]:
-            tally.wrong += 1
+        right, found = self._answers[place], self._pattern.findall(response.body)
+        tally.checked += len(right)
+        if len(found) == len(right):
+            tally.wrong += sum(one != other for one, other in zip(found, right, strict=True))
+        else:
+            tally.wrong += len(right)

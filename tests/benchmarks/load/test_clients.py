@@ -76,6 +76,17 @@ def test_answers_for_each_other_are_found() -> None:
     assert report.wrong == report.checked > 0
 
 
+def test_one_wrong_digit_of_many_is_one_wrong_part_and_a_missing_one_spoils_the_whole_answer() -> None:
+    def of_four(digits: bytes) -> LoadReport:
+        with serving(lambda *_: (200, b" ".join(b'{"digit": %d}' % one for one in digits))) as port:
+            return run_plan(a_plan(port, answers=(("1", "2", "3", "4"),) * 3))
+
+    one_wrong, one_missing = of_four(bytes([1, 2, 3, 0])), of_four(bytes([1, 2, 3]))
+
+    assert one_wrong.wrong_share == 0.25
+    assert one_missing.wrong_share == 1.0
+
+
 def test_only_every_so_manieth_answer_is_checked_when_asked_for() -> None:
     with serving(digit) as port:
         report = run_plan(a_plan(port, check_every=10, warmup_s=0.0, clients=1))
