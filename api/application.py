@@ -74,7 +74,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     crops = CropStore(
         connection, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
     )
-    sender = CropSender(crops, listener.reply_to, wake_up)
+    sender = CropSender(crops, listener, wake_up)
     statistics = Statistics()
     classifications = Classifications(
         crops,

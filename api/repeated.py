@@ -23,7 +23,7 @@ from api.protection import protect
 from api.routes.classification import answer_read_crops, read_query
 from api.schemas import ClassifyQuery
 from services.answers import CROP_BYTES
-from services.classification import PART_CROPS
+from services.store.crops import PART_CROPS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

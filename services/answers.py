@@ -75,6 +75,20 @@ class Answer:
         """The number of crops that were read."""
         return len(self.digits)
 
+    def cut(self, first: int, count: int) -> "Answer":
+        """The answer to `count` crops from the `first` on; to each of them, if they were not run."""
+        if self.problem:
+            return self
+        end = first + count
+        return Answer(
+            self.digits[first:end],
+            self.scores[10 * first : 10 * end],
+            self.confidences[4 * first : 4 * end],
+            self.slot + first,
+            self.waiting_s,
+            self.provenance,
+        )
+
     def predictions(self) -> list[dict[str, Any]]:
         """One dictionary per crop, in the order sent."""
         assert self.provenance is not None

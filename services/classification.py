@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from services.answers import CROP_BYTES, Answer, read
@@ -18,16 +19,13 @@ from services.homes import Homes
 from services.jobs import Job, JobKind, JobState
 from services.registry import Reference, Registry
 from services.statistics import Statistics
-from services.store.crops import NO_KEY, CropStore, Lane, Parcel
+from services.store.crops import NO_KEY, PART_CROPS, CropStore, Lane, Parcel
 from services.store.jobs import Idempotency, JobStore
 from services.store.listener import Listener, Reply
 from services.store.sender import CropSender
-from services.submission import new_job
+from services.submission import new_job, new_job_id
 from services.users import User
 from services.wakeups import WakeUp, wake_all
-
-PART_CROPS: Final = 64
-"""A request is divided into parts of so many crops, so that batches can be shared."""
 
 _LISTENING_DELAY_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.02
@@ -61,6 +59,17 @@ class Pending:
     """The answer is not there yet; the job will have it."""
 
     job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request on its way to the chip without a record; `started` is monotonic time."""
+
+    request: Request
+    found: Reference
+    lane: Lane
+    id: str
+    started: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,64 +128,101 @@ class Classifications:
             JobCancelledError: somebody cancelled its job meanwhile.
             HxserveError: the crops could not be run; the class says why.
         """
+        if request.wait_s > 0 and request.count <= PART_CROPS and not request.idempotency.key:
+            reply = Reply(1)
+            return self.conclude(self.send(request, reply), reply, request.wait_s)
+        found = self._find(request)
+        started = time.monotonic()
+        with self._failures_noted(found, started):
+            return self._noted(found, self._answer_recorded(request, found), started)
+
+    def send(self, request: Request, reply: Reply) -> Sent:
+        """Sends a request of one part, which needs no record while its client waits; `conclude` tells what came of it.
+
+        Raises:
+            HxserveError: it is refused, as `answer` says.
+        """
+        found = self._find(request)
+        started = time.monotonic()
+        with self._failures_noted(found, started):
+            lane = self._lane_of(request, found)
+        deadline_at = time.time() + request.deadline_s if request.deadline_s else None
+        sent = Sent(request, found, lane, new_job_id(), started)
+        self._sender.send(
+            Parcel(
+                sent.id,
+                lane,
+                request.count,
+                request.crops,
+                deadline_at,
+                request.repeats,
+                request.user.quotas,
+            ),
+            reply,
+        )
+        return sent
+
+    def conclude(self, sent: Sent, reply: Reply, wait_s: float = 0.0) -> Answered | Pending:
+        """The answers to what was sent, or, when its client waits no longer, the job that will have them.
+
+        Raises:
+            HxserveError: it was refused or could not be run, as `answer` says.
+        """
+        with self._failures_noted(sent.found, sent.started):
+            answers = reply.wait(wait_s)
+            if answers is None:
+                answers = self._record_late(sent, reply)
+            outcome = Pending(sent.id) if answers is None else _without_problems(answers, sent.started)
+            return self._noted(sent.found, outcome, sent.started)
+
+    def _find(self, request: Request) -> Reference:
         if request.count > self._max_crops:
             raise TooLargeError(
                 f"{request.count} crops are too many; send at most {self._max_crops} per request"
             )
-        found = self._registry.find(request.user, request.model, request.version)
-        started = time.monotonic()
+        return self._registry.find(request.user, request.model, request.version)
+
+    def _lane_of(self, request: Request, found: Reference) -> Lane:
+        home = self._homes.of(found.model, found.version, allow_transfer=request.allow_transfer)
+        return Lane(found.model, found.version, request.user.name, home)
+
+    @contextmanager
+    def _failures_noted(self, found: Reference, started: float) -> Iterator[None]:
         try:
-            answered = self._answer(request, found)
+            yield
         except HxserveError:
             self._statistics.note_failure(found.model, found.version, time.monotonic() - started)
             raise
-        if isinstance(answered, Answered):
+
+    def _noted(self, found: Reference, outcome: Answered | Pending, started: float) -> Answered | Pending:
+        if isinstance(outcome, Answered):
             total_s = time.monotonic() - started
-            self._statistics.note_answers(found.model, found.version, answered.answers, total_s)
-        return answered
+            self._statistics.note_answers(found.model, found.version, outcome.answers, total_s)
+        return outcome
 
-    def _answer(self, request: Request, found: Reference) -> Answered | Pending:
-        job = new_job(
-            JobKind.CLASSIFICATION,
-            request.user,
-            found.model,
-            {"version": found.version, "crops": request.count, "repeats": request.repeats},
-        )
-        home = self._homes.of(found.model, found.version, allow_transfer=request.allow_transfer)
-        lane = Lane(found.model, found.version, request.user.name, home)
+    def _answer_recorded(self, request: Request, found: Reference) -> Answered | Pending:
+        """The same for a request that needs a record from the start."""
+        job, started = _job_of(request, found, new_job_id()), time.monotonic()
         parts = list(_divide(request.crops))
-        recorded = len(parts) > 1 or request.wait_s <= 0 or bool(request.idempotency.key)
-        deadline_at = time.time() + request.deadline_s if request.deadline_s else None
-        started = time.monotonic()
         with self._listener.expecting(job.id, len(parts)) as reply:
-            if recorded:
-                accepted = self._crops.accept(
-                    lane,
-                    job.id,
-                    parts,
-                    reply_to=self._listener.reply_to if request.wait_s > 0 else "",
-                    deadline_at=deadline_at,
-                    record=job,
-                    repeats=request.repeats,
-                    idempotency=request.idempotency,
-                    quotas=request.user.quotas,
-                )
-                wake_all(self._wake_up, accepted.asleep)
-                if accepted.repeated:
-                    return self._answer_again(accepted.id, request.wait_s)
-                answers = reply.wait(request.wait_s) if request.wait_s > 0 else None
-            else:
-                self._sender.send(
-                    Parcel(job.id, lane, *parts[0], deadline_at, request.repeats, request.user.quotas), reply
-                )
-                answers = reply.wait(request.wait_s)
-                if answers is None:
-                    answers = self._record_late(job, lane, reply)
-        if answers is None:
-            return Pending(job.id)
-        return _without_problems(answers, time.monotonic() - started)
+            accepted = self._crops.accept(
+                self._lane_of(request, found),
+                job.id,
+                parts,
+                reply_to=self._listener.reply_to if request.wait_s > 0 else "",
+                deadline_at=time.time() + request.deadline_s if request.deadline_s else None,
+                record=job,
+                repeats=request.repeats,
+                idempotency=request.idempotency,
+                quotas=request.user.quotas,
+            )
+            wake_all(self._wake_up, accepted.asleep)
+            if accepted.repeated:
+                return self._answer_again(accepted.id, request.wait_s)
+            answers = reply.wait(request.wait_s) if request.wait_s > 0 else None
+        return Pending(job.id) if answers is None else _without_problems(answers, started)
 
-    def _record_late(self, job: Job, lane: Lane, reply: Reply) -> list[Answer] | None:
+    def _record_late(self, sent: Sent, reply: Reply) -> list[Answer] | None:
         """Makes a record of a request that was sent without, now that its client will not wait any longer.
 
         Returns:
@@ -186,15 +232,18 @@ class Classifications:
             HxserveError: the request was refused after all.
         """
         until = time.monotonic() + _LISTENING_DELAY_S
-        while not reply.entry:
+        while reply.place is None:
             answers = reply.wait(_LOOK_EVERY_S)
             if answers is not None:
                 return answers
             if time.monotonic() > until:
                 raise RedisUnavailableError
-        if self._crops.promote(lane, reply.entry, job):
-            return None
-        return reply.wait(_LISTENING_DELAY_S)
+        place, record = reply.place, _job_of(sent.request, sent.found, sent.id)
+        if not self._crops.promote(sent.lane, place.entry, record, place.span):
+            return reply.wait(_LISTENING_DELAY_S)
+        if place.span is None:
+            self._listener.forget(place.parcel)
+        return None
 
     def result_of(self, job: Job) -> dict[str, Any] | None:
         """The predictions of a finished classification, or None when it has none (any more)."""
@@ -240,8 +289,13 @@ def _divide(crops: bytes) -> Iterator[tuple[int, bytes]]:
         yield len(part) // CROP_BYTES, part
 
 
-def _without_problems(answers: list[Answer], total_s: float) -> Answered:
+def _without_problems(answers: list[Answer], started: float) -> Answered:
     for answer in answers:
         if answer.problem:
             raise error_of(answer.problem)
-    return Answered(answers, total_s)
+    return Answered(answers, time.monotonic() - started)
+
+
+def _job_of(request: Request, found: Reference, job_id: str) -> Job:
+    params = {"version": found.version, "crops": request.count, "repeats": request.repeats}
+    return replace(new_job(JobKind.CLASSIFICATION, request.user, found.model, params), id=job_id)

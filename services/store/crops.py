@@ -6,12 +6,13 @@ from typing import Any, Final
 
 import msgpack
 
+from services.answers import Answer
 from services.errors import HxserveError
 from services.jobs import Job
 from services.quotas import UNLIMITED, Quotas
 from services.scheduling import HALF_LIFE_S
 from services.store.chips import Lease
-from services.store.connection import Connection
+from services.store.connection import Connection, pairs
 from services.store.jobs import (
     KEEP_KEYS_S,
     Accepted,
@@ -24,6 +25,9 @@ from services.store.jobs import (
 )
 
 NO_KEY: Final = Idempotency()
+
+PART_CROPS: Final = 64
+"""No entry of a lane has more crops, so that batches can be shared; `prelude.lua` knows it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,10 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A request of one part that needs no record yet; `deadline_at` in Unix seconds."""
+    """Crops that need no record yet, of one request or of several that travel together.
+
+    `count` crops in all, `crops` are (count, 784) bytes; `deadline_at` in Unix seconds.
+    """
 
     id: str
     lane: Lane
@@ -66,6 +73,14 @@ class Parcel:
     deadline_at: float | None
     repeats: int = 1
     quotas: Quotas = UNLIMITED
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the crops of one request are in a parcel of several: `count` from the `first` on."""
+
+    first: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +183,14 @@ class CropStore:
     def accept_group(
         self, reply_to: str, parcels: Sequence[Parcel]
     ) -> tuple[list[str], list[str | HxserveError]]:
-        """Takes several requests in one step; they are durable when this returns.
+        """Takes several parcels in one step, each whole or not at all; they are durable when this returns.
 
         Args:
             reply_to: the stream that all their answers go to.
-            parcels: the requests.
+            parcels: what is to be read.
 
         Returns:
-            The chips to wake, and of each request its place, or why it has none.
+            The chips to wake, and of each parcel its place, or why it has none.
         """
         flat = [
             value
@@ -199,10 +214,18 @@ class CropStore:
             for place, parcel in zip(places, parcels, strict=True)
         ]
 
-    def promote(self, lane: Lane, entry: str, record: Job) -> bool:
-        """Records the job of a one-part request whose client stopped waiting; false if it is done already."""
+    def promote(self, lane: Lane, entry: str, record: Job, span: Span | None = None) -> bool:
+        """Records the job of a request whose client stopped waiting; false if it is done already.
+
+        Args:
+            lane: where its crops wait.
+            entry: their parcel's place there.
+            record: the job.
+            span: which of the parcel's crops they are, if it holds several requests.
+        """
         fields = flat_fields(record_fields(record, parts=1))
-        return bool(self._connection.run("promote_crops", record.id, str(lane), entry, *fields))
+        part = f"{span.first} {span.count}" if span else ""
+        return bool(self._connection.run("promote_crops", record.id, str(lane), entry, part, *fields))
 
     def claim(self, lease: Lease, grants: Mapping[str, int]) -> list[Entry]:
         """Claims up to so many crops of each lane (a few more where a part is not divided).
@@ -229,7 +252,7 @@ class CropStore:
     def finish(
         self,
         lease: Lease,
-        finished: Iterable[Finished],
+        finished: Sequence[Finished],
         replies: Mapping[str, bytes],
         charges: Mapping[str, float],
     ) -> None:
@@ -245,16 +268,41 @@ class CropStore:
             LeaseLostError: the worker no longer holds the chip; nothing was written.
         """
         batch = {
-            "entries": [
-                [str(f.entry.lane), f.entry.entry, f.entry.id, f.entry.part, f.answer, f.ended, f.problem]
-                for f in finished
-            ],
+            "entries": [[*_place(f), f.answer, f.ended, f.problem, {}] for f in finished],
             "replies": list(replies.items()),
             "charges": list(charges.items()),
         }
+        late = self._store(lease, batch)
+        while late:
+            by_place = {(str(f.entry.lane), f.entry.entry): f for f in finished}
+            entries = [
+                _with_late(by_place[lane.decode(), entry.decode()], jobs) for lane, entry, jobs in late
+            ]
+            late = self._store(lease, {"entries": entries, "replies": [], "charges": []})
+
+    def _store(self, lease: Lease, batch: Mapping[str, Any]) -> list[Any]:
+        """Stores answers; those stay where they are that became a job meanwhile of whose part nothing was said."""
         # Redis' own MessagePack knows the format without a type for bytes.
         packed = msgpack.packb(batch, use_bin_type=False)
-        self._connection.run("finish_crops", lease.chip, lease.fence, HALF_LIFE_S, self._keep_s, packed)
+        late: list[Any] = self._connection.run(
+            "finish_crops", lease.chip, lease.fence, HALF_LIFE_S, self._keep_s, packed
+        )
+        return late
+
+
+def _place(finished: Finished) -> tuple[str, str, str, int]:
+    entry = finished.entry
+    return str(entry.lane), entry.entry, entry.id, entry.part
+
+
+def _with_late(finished: Finished, jobs: Sequence[bytes]) -> list[Any]:
+    """An entry as `finish_crops` takes it, with the answers to those of its requests that have a job by now."""
+    whole = Answer.unpack(finished.answer) if finished.answer else None
+    answers = {}
+    for job_id, span in pairs(jobs).items():
+        first, count = (int(number) for number in span.split())
+        answers[job_id.decode()] = whole.cut(first, count).pack() if whole else b""
+    return [*_place(finished), finished.answer, finished.ended, finished.problem, answers]
 
 
 def _deadline_ms(deadline_at: float | None) -> int:

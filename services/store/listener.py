@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import msgpack
@@ -16,11 +17,37 @@ import msgpack
 from services.answers import Answer
 from services.errors import HxserveError, RedisUnavailableError
 from services.store.connection import Connection, translated_errors
+from services.store.crops import Span
 
 CHANGES: Final = b"hx:changes"
 _BLOCK_MS: Final = 5000
 _PAUSE_S: Final = 0.2
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request's crops wait: in the entry of a parcel, and which of its crops if it holds several requests."""
+
+    parcel: str
+    entry: str
+    span: Span | None
+
+
+class Receiver(Protocol):
+    """What takes answers; must not wait for anything."""
+
+    def put(self, part: int, answer: Answer) -> None:
+        """Takes the answer of one part."""
+
+
+class Awaited(Receiver, Protocol):
+    """A request whose answer somebody waits for."""
+
+    place: Place | None
+
+    def refuse(self, refusal: HxserveError) -> None:
+        """Ends the wait for what was not accepted."""
 
 
 class Reply:
@@ -31,7 +58,7 @@ class Reply:
         self._answers: dict[int, Answer] = {}
         self._complete = threading.Event()
         self.refusal: HxserveError | None = None
-        self.entry = ""
+        self.place: Place | None = None
 
     def put(self, part: int, answer: Answer) -> None:
         """Takes the answer of one part; once one could not be run, the others are not waited for."""
@@ -72,7 +99,7 @@ class Listener:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.reply_to: Final = f"hx:replies:{secrets.token_hex(8)}"
-        self._replies: dict[str, Reply] = {}
+        self._receivers: dict[str, Receiver] = {}
         self._watchers: dict[str, set[Watcher]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -111,11 +138,20 @@ class Listener:
     @contextmanager
     def expecting(self, request_id: str, parts: int) -> Iterator[Reply]:
         """Where the answers of a request come in; enter before the request is sent."""
-        reply = self._replies[request_id] = Reply(parts)
+        reply = Reply(parts)
+        self.expect(request_id, reply)
         try:
             yield reply
         finally:
-            self._replies.pop(request_id, None)
+            self.forget(request_id)
+
+    def expect(self, sent_id: str, receiver: Receiver) -> None:
+        """Gives `receiver` what is answered to a request or parcel of this id; call before it is sent."""
+        self._receivers[sent_id] = receiver
+
+    def forget(self, sent_id: str) -> None:
+        """Nobody waits for that answer any more."""
+        self._receivers.pop(sent_id, None)
 
     @contextmanager
     def watching(self, job_id: str) -> Iterator[threading.Event]:
@@ -163,10 +199,10 @@ class Listener:
                         self._heard_answers(entry[b"batch"])
 
     def _heard_answers(self, batch: bytes) -> None:
-        for request_id, part, answer in msgpack.unpackb(batch):
-            reply = self._replies.get(request_id)
-            if reply is not None:
-                reply.put(part, Answer.unpack(answer))
+        for sent_id, part, answer in msgpack.unpackb(batch):
+            receiver = self._receivers.get(sent_id)
+            if receiver is not None:
+                receiver.put(part, Answer.unpack(answer))
 
     def _look_again(self) -> None:
         """Wakes who began to watch before this could hear changes; one may have been missed."""

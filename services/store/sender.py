@@ -1,32 +1,80 @@
 """Sending crops to Redis in groups: what concurrent requests bring while one group is under way is the next.
 
-Many requests come in a burst, when the answers of one batch have freed their clients. The burst is sent in several
-groups, each by the request that completes it, so that the chip works on the first while the last are still read.
+Requests of a group that go to the same lane travel as one parcel, so that Redis and the worker handle one entry
+for all of them.
 """
 
 import logging
 import threading
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Final
 
+from services.answers import Answer
 from services.errors import HxserveError
-from services.store.crops import CropStore, Parcel
-from services.store.listener import Reply
+from services.store.crops import PART_CROPS, CropStore, Parcel, Span
+from services.store.listener import Awaited, Listener, Place
 from services.wakeups import WakeUp, wake_all
 
-_GROUP: Final = 8
+_GROUP: Final = 64
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request's crops, and who waits for their answer."""
+
+    parcel: Parcel
+    reply: Awaited
+
+
+class _Bundle:
+    """Requests that travel as one parcel; with one request it is that request's."""
+
+    def __init__(self, requests: list[_Request], listener: Listener) -> None:
+        self.requests = requests
+        self._listener = listener
+        self.parcel = requests[0].parcel
+        self._spans: list[Span | None] = [None]
+        if len(requests) > 1:
+            counts = [request.parcel.count for request in requests]
+            ends = accumulate(counts)
+            self._spans = [Span(end - count, count) for count, end in zip(counts, ends, strict=True)]
+            self.parcel = replace(
+                self.parcel,
+                id=f"{self.parcel.id}+{len(requests)}",
+                count=sum(counts),
+                crops=b"".join(request.parcel.crops for request in requests),
+            )
+
+    def put(self, part: int, answer: Answer) -> None:
+        """Gives each request its part of the answer; a parcel is answered once."""
+        self._listener.forget(self.parcel.id)
+        for request, span in zip(self.requests, self._spans, strict=True):
+            request.reply.put(part, answer.cut(span.first, span.count) if span else answer)
+
+    def place_at(self, entry: str) -> None:
+        """Tells each request where it waits."""
+        for request, span in zip(self.requests, self._spans, strict=True):
+            request.reply.place = Place(self.parcel.id, entry, span)
+
+    def refuse(self, refusal: HxserveError) -> None:
+        """Ends the wait of all."""
+        self._listener.forget(self.parcel.id)
+        for request in self.requests:
+            request.reply.refuse(refusal)
 
 
 class CropSender:
     """The one place where a process sends requests of one part; `start` it, and `stop` it."""
 
-    def __init__(self, crops: CropStore, reply_to: str, wake_up: WakeUp) -> None:
+    def __init__(self, crops: CropStore, listener: Listener, wake_up: WakeUp) -> None:
         self._crops = crops
-        self._reply_to = reply_to
+        self._listener = listener
         self._wake_up = wake_up
-        self._waiting: deque[tuple[Parcel, Reply]] = deque()
+        self._waiting: deque[_Request] = deque()
         self._something_waits = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._send_all, name="sender", daemon=True)
@@ -40,43 +88,61 @@ class CropSender:
         self._stopping.set()
         self._something_waits.set()
 
-    def send(self, parcel: Parcel, reply: Reply) -> None:
-        """Sends a request soon; `reply` learns where it was put, or why not."""
-        self._waiting.append((parcel, reply))
-        if len(self._waiting) >= _GROUP:
-            self._send_next_group()
-        else:
-            self._something_waits.set()
+    def send(self, parcel: Parcel, reply: Awaited) -> None:
+        """Sends a request soon; `reply` learns where it was put, or why not, and its answer."""
+        self._waiting.append(_Request(parcel, reply))
+        self._something_waits.set()
 
     def _send_all(self) -> None:
         while self._waiting or not self._stopping.is_set():
             self._something_waits.wait()
             self._something_waits.clear()
             while self._waiting:
-                self._send_next_group()
+                group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
+                refused = self._send_group(self._bundles(group))
+                # What does not fit as a whole may fit in parts.
+                parts = [request for bundle in refused for request in bundle.requests]
+                self._send_group([_Bundle([request], self._listener) for request in parts])
 
-    def _send_next_group(self) -> None:
-        group: list[tuple[Parcel, Reply]] = []
-        with suppress(IndexError):  # another thread may have taken the rest
-            while len(group) < _GROUP:
-                group.append(self._waiting.popleft())
-        if group:
-            self._send_group([parcel for parcel, _ in group], [reply for _, reply in group])
-
-    def _send_group(self, parcels: list[Parcel], replies: list[Reply]) -> None:
+    def _send_group(self, group: list[_Bundle]) -> list[_Bundle]:
+        """Sends bundles in one step; returns those of several requests that were refused as a whole."""
+        if not group:
+            return []
+        for bundle in group:
+            self._listener.expect(bundle.parcel.id, bundle)
         try:
-            asleep, entries = self._crops.accept_group(self._reply_to, parcels)
+            asleep, places = self._crops.accept_group(
+                self._listener.reply_to, [bundle.parcel for bundle in group]
+            )
         except HxserveError as error:
-            for reply in replies:
-                reply.refuse(error)
-            return
-        for entry, reply in zip(entries, replies, strict=True):
-            if isinstance(entry, HxserveError):
-                reply.refuse(entry)
+            for bundle in group:
+                bundle.refuse(error)
+            return []
+        refused = []
+        for bundle, place in zip(group, places, strict=True):
+            if isinstance(place, str):
+                bundle.place_at(place)
+            elif len(bundle.requests) > 1:
+                self._listener.forget(bundle.parcel.id)
+                refused.append(bundle)
             else:
-                reply.entry = entry
+                bundle.refuse(place)
         try:
             wake_all(self._wake_up, asleep)
         except HxserveError as error:
             # The worker's presence thread finds work without a wake-up by itself.
             _log.warning("a chip was not woken: %s", error.message)
+        return refused
+
+    def _bundles(self, group: Iterable[_Request]) -> list[_Bundle]:
+        """The requests of a group, together where they may be: crops of one lane, read equally often, at any time."""
+        alike: dict[object, list[list[_Request]]] = {}
+        for request in group:
+            parcel = request.parcel
+            key = parcel.id if parcel.deadline_at else (parcel.lane, parcel.repeats, parcel.quotas)
+            bundles = alike.setdefault(key, [[]])
+            if sum(other.parcel.count for other in bundles[-1]) + parcel.count > PART_CROPS:
+                bundles.append([])
+            bundles[-1].append(request)
+        found = [requests for bundles in alike.values() for requests in bundles if requests]
+        return [_Bundle(requests, self._listener) for requests in found]

@@ -14,12 +14,13 @@ from services.errors import IdempotencyConflictError, QueueFullError
 from services.jobs import Job, JobKind, JobState
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore, Entry, Finished, Lane
+from services.store.crops import CropStore, Entry, Finished, Lane, Parcel, Span
 from services.store.jobs import Accepted, Idempotency, JobStore
 from tests.services.samples import (
     CHIP,
     PLENTY,
     a_holder,
+    a_job,
     accept,
     finish,
     long_ago,
@@ -301,6 +302,68 @@ def test_promoting_after_the_answer_says_no_and_records_nothing(
     assert not promoted
     assert jobs.newest(before=None, count=9) == []
     assert [(i, part) for i, part, _ in _replies(connection)] == [(job.id, 0)]
+
+
+def _sent_together(crops: CropStore, counts: list[int]) -> tuple[str, list[bytes]]:
+    """The place of requests of so many crops each that travel as one parcel, and the crops of each."""
+    requests = [some_crops(count, seed) for seed, count in enumerate(counts)]
+    parcel = Parcel("together", ADA, sum(counts), b"".join(requests), None)
+    _, [entry] = crops.accept_group(REPLY, [parcel])
+    assert isinstance(entry, str)
+    return entry, requests
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+def test_of_requests_that_travel_together_those_promoted_complete_with_their_own_answers(
+    crops: CropStore, jobs: JobStore, lease: Lease, connection: Connection, is_claimed: bool
+) -> None:
+    entry, requests = _sent_together(crops, [2, 1, 3])
+    claimed = crops.claim(lease, {str(ADA): 6}) if is_claimed else []
+    second, third = a_job(JobKind.CLASSIFICATION), a_job(JobKind.CLASSIFICATION)
+
+    promoted = [
+        crops.promote(ADA, entry, second, Span(2, 1)),
+        crops.promote(ADA, entry, third, Span(3, 3)),
+    ]
+    waiting = [jobs.get(job.id).state for job in (second, third)]
+    finish(crops, lease, claimed or crops.claim(lease, {str(ADA): 6}))
+
+    assert promoted == [True, True]
+    assert waiting == [JobState.QUEUED] * 2
+    for job, part in ((second, requests[1]), (third, requests[2])):
+        assert jobs.get(job.id).state is JobState.SUCCEEDED
+        assert Answer.unpack(jobs.results(job.id)[0]).scores == scores_of(part).tobytes()
+    assert len(_replies(connection)) == 1
+    assert _crop_keys(connection) == []
+    assert connection.client.keys("hx:late:*") == []
+
+
+def test_a_request_cancelled_among_others_keeps_no_answer_and_the_others_get_theirs(
+    crops: CropStore, jobs: JobStore, lease: Lease
+) -> None:
+    entry, requests = _sent_together(crops, [1, 2])
+    gone, kept = a_job(JobKind.CLASSIFICATION), a_job(JobKind.CLASSIFICATION)
+    crops.promote(ADA, entry, gone, Span(0, 1))
+    crops.promote(ADA, entry, kept, Span(1, 2))
+
+    jobs.cancel(gone.id)
+    finish(crops, lease, crops.claim(lease, {str(ADA): 3}))
+
+    assert (jobs.get(gone.id).state, jobs.results(gone.id)) == (JobState.CANCELLED, {})
+    assert Answer.unpack(jobs.results(kept.id)[0]).scores == scores_of(requests[1]).tobytes()
+
+
+def test_requests_that_travel_together_and_cannot_be_run_have_failed_each(
+    crops: CropStore, jobs: JobStore, lease: Lease
+) -> None:
+    entry, _ = _sent_together(crops, [1, 2])
+    job = a_job(JobKind.CLASSIFICATION)
+    crops.promote(ADA, entry, job, Span(1, 2))
+    [claimed] = crops.claim(lease, {str(ADA): 3})
+
+    crops.finish(lease, [Finished(claimed, b"", JobState.FAILED, '{"code": "chip_failed"}')], {}, {})
+
+    assert jobs.get(job.id).state is JobState.FAILED
 
 
 def test_the_next_worker_gets_what_a_dead_one_had_claimed(

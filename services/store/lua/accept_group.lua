@@ -1,6 +1,6 @@
--- Takes in requests of one part each that came at the same time and need no record yet. ARGV: reply-to, most waiting
+-- Takes in parcels that came at the same time and need no record yet. ARGV: reply-to, most waiting
 -- crops, then id, lane, deadline_ms, repeats, most waiting crops of its user, most chip seconds of its user in a day
--- ('' for no limit), count and bytes of each. Returns the chips to wake, and of each request its entry, or why there is
+-- ('' for no limit), count and bytes of each. Returns the chips to wake, and of each parcel its entry, or why there is
 -- none: {'full'} or {'quota', name, used}.
 local reply_to, most = ARGV[1], tonumber(ARGV[2])
 local waiting, of = waiting_crops()

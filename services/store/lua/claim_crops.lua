@@ -1,6 +1,6 @@
 -- Claims waiting crops for one batch. ARGV: chip, fence, then lane and number of crops of each grant. Of each lane at
 -- most its last part goes beyond the grant: a part is known only when it is claimed, so no more are read at once than
--- fit if each is as large as the lane's largest can be, all others being of one crop.
+-- fit if each is as large as the lane's largest can be: the largest there is, or all others being of one crop.
 -- Returns entries {lane, entry, id, part, count, reply-to, crops, expired, accepted_ms, repeats}; cancelled ones are dropped.
 local chip, fence = ARGV[1], ARGV[2]
 if lost_lease(chip, fence) then return LOST end
@@ -11,7 +11,7 @@ for i = 3, #ARGV, 2 do
   local crops, entries, oldest = waiting_of(lane)
   local last = nil
   while grant > 0 and entries > 0 do
-    local at_once = math.max(1, math.floor(grant / (crops - entries + 1)))
+    local at_once = math.max(1, math.floor(grant / math.min(PART_CROPS, crops - entries + 1)))
     local read = redis.call('XREADGROUP', 'GROUP', GROUP, chip, 'COUNT', at_once, 'STREAMS', stream, '>')
     if not read then
       entries = 0

@@ -12,6 +12,7 @@ local FINISHED = 'hx:finished'               -- hash: '<kind>:<state>' -> how ma
 local CHARGED = 'hx:charged'                 -- hash: user -> 'seconds at', a decaying sum
 local GROUP = 'chips'                        -- consumer group of every lane
 local WAKEUP_MS = 5000
+local PART_CROPS = 64                        -- no entry of a lane has more: services/store/crops.py
 
 local function clock()
   local t = redis.call('TIME')
@@ -23,6 +24,7 @@ local NOW_MS = math.floor(NOW * 1000)
 
 local function job_key(id) return 'hx:job:' .. id end
 local function lane_key(lane) return 'hx:crops:' .. lane end
+local function late_key(lane, entry) return 'hx:late:' .. lane .. ':' .. entry end -- hash: job -> its crops of an entry
 local function chip_key(chip, what) return 'hx:chip:' .. chip .. ':' .. what end
 local function long_of(user) return 'hx:user:' .. user .. ':long' end  -- set: unfinished long jobs of a user
 local function jobs_of(user) return 'hx:user:' .. user .. ':jobs' end  -- sorted set: as JOBS, of a user
