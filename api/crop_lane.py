@@ -72,7 +72,7 @@ class CropLane:
             return self._flask_wsgi(environ, start_response)
         request = WholeRequest(environ)
         request.max_content_length = self.application.settings.max_body_bytes
-        outcome = self.outcome(environ, partial(answer, request, *place))
+        outcome = self.outcome(environ, partial(answer, request, *place), time.perf_counter())
         if isinstance(outcome, str):
             outcome = protect(Response(outcome, content_type="application/json"))
         return outcome(environ, start_response)
@@ -86,15 +86,20 @@ class CropLane:
         return protect(answer_infer(self.application, user, name, version, request))
 
     def outcome(
-        self, environ: "WSGIEnvironment", answer: Callable[[], str | Response | Pending]
+        self, environ: "WSGIEnvironment", answer: Callable[[], str | Response | Pending], began: float
     ) -> str | Response:
-        """What `answer` gives, or the response that says what became of the request instead."""
-        began = time.perf_counter()
+        """What `answer` gives, or the response that says what became of the request instead.
+
+        `began` is when it came, by `time.perf_counter`.
+        """
         outcome = self._outcome(environ, answer)
-        status = 200 if isinstance(outcome, str) else outcome.status_code
+        self.note(environ, 200 if isinstance(outcome, str) else outcome.status_code, began)
+        return outcome
+
+    def note(self, environ: "WSGIEnvironment", status: int, began: float) -> None:
+        """Counts a request that is answered now."""
         route = _route_of(environ["PATH_INFO"])
         self.application.request_times.note("POST", route, status, time.perf_counter() - began)
-        return outcome
 
     def _outcome(
         self, environ: "WSGIEnvironment", answer: Callable[[], str | Response | Pending]

@@ -8,10 +8,10 @@ asked anew for every request, by the functions that every request goes through.
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
-from io import BytesIO
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from werkzeug.wrappers import Request, Response
@@ -20,10 +20,13 @@ from api.authentication import bearer_token
 from api.bodies import check_raw
 from api.crop_lane import CropLane, place_of
 from api.protection import protect
-from api.routes.classification import answer_read_crops, read_query
+from api.routes.classification import read_query, request_for, to_json
 from api.schemas import ClassifyQuery
-from services.answers import CROP_BYTES
+from services.answers import CROP_BYTES, read
+from services.classification import Answered, Pending, Sent
+from services.errors import HxserveError
 from services.store.crops import PART_CROPS
+from services.store.listener import Reply
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -50,7 +53,29 @@ class Call:
     query: ClassifyQuery
     token: str | None
     length: int
-    environ: Mapping[str, object]
+    environ: "WSGIEnvironment"
+
+
+class Asked:
+    """A request under a known head: its crops, and what became of it."""
+
+    def __init__(self, call: Call, crops: bytes, on_complete: Callable[[], None]) -> None:
+        self.call = call
+        self.crops = crops
+        self.reply = Reply(1, on_complete)
+        self.sent: Sent | None = None
+        self.error: Exception | None = None
+        self.began = time.perf_counter()
+        self._waits_until = time.monotonic() + call.query.wait
+
+    def fail(self, error: Exception) -> None:
+        """Ends the wait for what could not be sent."""
+        self.error = error
+        self.reply.end()
+
+    def is_late(self, now: float) -> bool:
+        """Whether its client waits no longer; `now` is monotonic time."""
+        return now >= self._waits_until
 
 
 class RepeatedCalls:
@@ -89,31 +114,51 @@ class RepeatedCalls:
         if len(self._calls) > _MOST_HEADS:
             self._calls.popitem(last=False)
 
-    def answer(self, call: Call, body: bytes) -> bytes:
-        """The whole response, head and body, to a request whose head means `call`."""
-        lane = self._lane
-        answer = lane.outcome(
-            {**call.environ, "wsgi.input": BytesIO(body)},
-            lambda: answer_read_crops(
-                lane.application,
-                lane.door.user_with(call.token),
-                call.name,
-                call.version,
-                call.query,
-                check_raw(body),
-            ),
-        )
-        if isinstance(answer, str):
-            content = answer.encode()
-            return b"%s%sContent-Length: %d\r\n\r\n%s" % (
-                self._plain,
-                self._date_line(),
-                len(content),
-                content,
+    def ask(self, asked: "Asked") -> None:
+        """Sends crops on their way; whether they are sound and whose they are is looked at here."""
+        call, app = asked.call, self._lane.application
+        try:
+            user = self._lane.door.user_with(call.token)
+            asked.sent = app.classifications.send(
+                request_for(user, call.name, call.version, call.query, check_raw(asked.crops)), asked.reply
             )
-        content = answer.get_data()
-        answer.content_length = len(content)
-        return b"%s%s\r\n%s" % (_head_of(answer), self._date_line(), content)
+        except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
+            asked.fail(error)
+
+    def answer_at_once(self, asked: "Asked") -> bytes | None:
+        """The whole response, head and body, if the crops were read; what else may be said may take a while."""
+        if asked.sent is None or asked.error is not None:
+            return None
+        try:
+            answered = self._lane.application.classifications.conclude(asked.sent, asked.reply)
+        except HxserveError as error:
+            asked.error = error
+            return None
+        assert isinstance(answered, Answered)  # a reply that is complete needs no job
+        content = to_json(read(answered.answers, answered.total_s)).encode()
+        self._lane.note(asked.call.environ, 200, asked.began)
+        return b"%s%sContent-Length: %d\r\n\r\n%s" % (
+            self._plain,
+            self._date_line(),
+            len(content),
+            content,
+        )
+
+    def answer(self, asked: "Asked") -> bytes:
+        """The whole response, whatever became of the request; its client waits no longer."""
+        response = self._lane.outcome(asked.call.environ, partial(self._outcome, asked), asked.began)
+        if isinstance(response, str):
+            response = protect(Response(response, content_type="application/json"))
+        content = response.get_data()
+        response.content_length = len(content)
+        return b"%s%s\r\n%s" % (_head_of(response), self._date_line(), content)
+
+    def _outcome(self, asked: "Asked") -> str | Pending:
+        if asked.error is not None:
+            raise asked.error
+        assert asked.sent is not None
+        outcome = self._lane.application.classifications.conclude(asked.sent, asked.reply)
+        return outcome if isinstance(outcome, Pending) else to_json(read(outcome.answers, outcome.total_s))
 
     def _date_line(self) -> bytes:
         now = int(time.time())

@@ -4,9 +4,10 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from email.message import Message
 from http import HTTPStatus
+from io import BufferedReader, RawIOBase
 from typing import Any, Final
 
 import gevent
@@ -14,8 +15,9 @@ from gevent import pywsgi
 from gevent.event import Event
 from gevent.pool import Pool
 
+from api.express import Express
 from api.heads import BoundedLines, HeadTooLargeError, Lines, check_head, refusal
-from api.repeated import LONGEST_HEAD, Call, RepeatedCalls
+from api.repeated import LONGEST_HEAD, RepeatedCalls
 
 _FAREWELL_S: Final = 5.0
 _BACKLOG: Final = 1024
@@ -70,13 +72,36 @@ class _BoundedInput(pywsgi.Input):  # type: ignore[misc] # gevent ships no types
             raise
 
 
+class _Resumed(RawIOBase):
+    """What comes on a connection, after what was read of it and given back."""
+
+    def __init__(self, client: socket.socket, given_back: bytes) -> None:
+        self._client = client
+        self._given_back = given_back
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        if not self._given_back:
+            return self._client.recv_into(buffer)
+        count = min(len(buffer), len(self._given_back))
+        buffer[:count], self._given_back = self._given_back[:count], self._given_back[count:]
+        return count
+
+
 class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc] # gevent ships no types
     """Gives up on silent and slow clients, and refuses requests that can be understood in two ways."""
 
     ignored_socket_errors = _GONE
     wsgi_input: Any = None
+    rfile: Any
     _held: bytearray | None = None
     _failure: OSError | None = None
+    _was_left = False
+    """Whether the next request is one that could not be served together with others."""
 
     def handle(self) -> None:
         """Serves one connection; no read or write on it waits longer than the limit."""
@@ -146,14 +171,15 @@ class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc] # gevent ships n
         return environ
 
     def handle_one_request(self) -> Any:
-        """Serves one request, by the short way if its head is known.
+        """Serves one request; those with a head that is known are served together, with others.
 
         An address that is too long is refused like all that is malformed.
         """
-        head, more = self._peek_head()
-        call = self.server.repeated.find(head) if head else None
-        if call is not None and not self.server.stopping.is_set():
-            return self._answer_again(head, call, is_here=more >= call.length)
+        head = self._peek_head()
+        if head and not self._was_left and self.server.repeated.find(head):
+            self._ride_express()
+            return True
+        self._was_left = False
         outcome = super().handle_one_request()
         if head and outcome is True and self.code == HTTPStatus.OK:
             self.server.repeated.learn(head, self.environ)
@@ -161,42 +187,32 @@ class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc] # gevent ships n
             return _refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long; send at most 8 kB")
         return outcome
 
-    def _peek_head(self) -> tuple[bytes, int]:
-        """The head of the next request, left where it is, and how many bytes after it have come.
+    def _peek_head(self) -> bytes:
+        """The head of the next request, left where it is; empty if it is not plainly there.
 
-        The head is empty if it is not plainly there. This reads once, so the socket's own limit suffices.
+        This reads once, so the socket's own limit suffices.
         """
-        if self.server.repeated is None or self.server.stopping.is_set():
-            return b"", 0
+        if self.server.repeated is None or self.server.stopping.is_set() or self._failure is not None:
+            return b""
         self.server.idle[self.socket] = None
         try:
             seen: bytes = self.rfile.peek()
         except OSError as error:
             self._failure = error  # the ordinary way says so
-            return b"", 0
+            return b""
         finally:
             self.server.idle.pop(self.socket, None)
-        end = seen.find(b"\r\n\r\n", 0, LONGEST_HEAD) + 4
-        return (seen[:end], len(seen) - end) if end >= 4 else (b"", 0)
+        return seen[: seen.find(b"\r\n\r\n", 0, LONGEST_HEAD) + 4] if b"\r\n\r\n" in seen else b""
 
-    def _answer_again(self, head: bytes, call: Call, *, is_here: bool) -> Any:
-        """Serves a request whose head is known; gives what `handle_one_request` does."""
-        self.rfile.read(len(head))
-        time_s = self.server.silence_s + call.length / _LEAST_BYTES_PER_S
+    def _ride_express(self) -> None:
+        """Rests while others serve this connection, and goes on with what they could not make out."""
+        came = self.rfile.read(len(self.rfile.peek()))
+        self._was_left = True
         try:
-            with nullcontext() if is_here else _at_most(time_s):
-                body = self.rfile.read(call.length)
-        except TimeoutError:
-            return _refuse(
-                HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time; send it without a break"
-            )
-        if len(body) < call.length:
-            return None
-        answer = self.server.repeated.answer(call, body)
-        sent = self.socket.send(answer)
-        if sent < len(answer):
-            self._sendall(answer[sent:])
-        return True
+            came = self.server.express.serve(self.socket, came, self._sendall)
+        except TimeoutError as error:
+            self._failure, came = error, b""
+        self.rfile = BufferedReader(_Resumed(self.socket, came))
 
     def handle_one_response(self) -> None:
         """Answers one request; after a body that was not read to its end the connection is closed."""
@@ -247,7 +263,7 @@ class BoundedServer(pywsgi.WSGIServer):  # type: ignore[misc] # gevent ships no 
             port: 0 for any.
             connections: most at a time.
             silence_s: longest wait for a client that sends or takes nothing, and for the head of a request.
-            repeated: what answers requests whose heads are known; without it all heads are read.
+            repeated: what answers requests whose heads are known, together; without it each is served by itself.
 
         Raises:
             OSError: it cannot be had.
@@ -257,9 +273,12 @@ class BoundedServer(pywsgi.WSGIServer):  # type: ignore[misc] # gevent ships no 
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().__init__(listener, app, log=None, error_log=_log, spawn=Pool(connections))
         self.silence_s = silence_s
-        self.repeated = repeated
         self.idle: dict[socket.socket, None] = {}
         self.stopping = Event()
+        self.repeated = repeated
+        self.express = (
+            Express(repeated, self.idle, self.stopping, silence_s) if repeated is not None else None
+        )
         self._spare = max(1, connections // _SPARE)
 
     def handle(self, sock: socket.socket, address: Any) -> None:
@@ -274,6 +293,8 @@ class BoundedServer(pywsgi.WSGIServer):  # type: ignore[misc] # gevent ships no 
         for connection in self.idle:
             _hang_up(connection)
         super().stop(timeout)
+        if self.express is not None:
+            self.express.stop()
 
 
 def _hang_up(connection: socket.socket) -> None:

@@ -16,10 +16,11 @@ from services.classification import Pending, Request
 from services.errors import InvalidInputError
 from services.models import LATEST
 from services.params import explain
+from services.store.crops import NO_KEY
 from services.submission import bind_key
 from services.users import User
 
-_to_json = JSONEncoder(separators=(",", ":")).encode
+to_json = JSONEncoder(separators=(",", ":")).encode
 """Made once: the hot path."""
 
 routes = Blueprint("classification", __name__, url_prefix="/v1/models")
@@ -72,7 +73,9 @@ def answer_crops(
     """
     query = read_query(request)
     crops = read_crops(request, app.settings.max_crops_per_request)
-    return answer_read_crops(app, user, name, version, query, crops, request.headers.get("Idempotency-Key"))
+    key = request.headers.get("Idempotency-Key")
+    answer = app.classifications.classify(request_for(user, name, version, query, crops, key))
+    return answer if isinstance(answer, Pending) else to_json(answer)
 
 
 def read_query(request: werkzeug.Request) -> ClassifyQuery:
@@ -87,28 +90,31 @@ def read_query(request: werkzeug.Request) -> ClassifyQuery:
         raise InvalidInputError(explain(error, ClassifyQuery)) from None
 
 
-def answer_read_crops(
-    app: Application,
+def request_for(
     user: User,
     name: str,
     version: str,
     query: ClassifyQuery,
     crops: bytes,
     key: str | None = None,
-) -> str | Pending:
-    """The same for a request whose parts have been read; `crops` are (n, 784) bytes."""
-    manner = f"{name}@{version} x {query.repeats}" + (" anywhere" if query.allow_transfer else "")
-    answer = app.classifications.classify(
-        Request(
-            user=user,
-            model=name,
-            version=version,
-            crops=crops,
-            wait_s=query.wait,
-            deadline_s=query.deadline,
-            repeats=query.repeats,
-            allow_transfer=query.allow_transfer,
-            idempotency=bind_key(user, key, manner.encode() + crops),
-        )
+) -> Request:
+    """What is asked for by a request whose parts have been read; `crops` are (n, 784) bytes.
+
+    Raises:
+        InvalidInputError: the Idempotency-Key is too long.
+    """
+    return Request(
+        user=user,
+        model=name,
+        version=version,
+        crops=crops,
+        wait_s=query.wait,
+        deadline_s=query.deadline,
+        repeats=query.repeats,
+        allow_transfer=query.allow_transfer,
+        idempotency=bind_key(user, key, _manner(name, version, query) + crops) if key else NO_KEY,
     )
-    return answer if isinstance(answer, Pending) else _to_json(answer)
+
+
+def _manner(name: str, version: str, query: ClassifyQuery) -> bytes:
+    return f"{name}@{version} x {query.repeats}{' anywhere' if query.allow_transfer else ''}".encode()

@@ -7,7 +7,7 @@ is missed while Redis restarts.
 import logging
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -53,8 +53,10 @@ class Awaited(Receiver, Protocol):
 class Reply:
     """What becomes of one request: where it was put, or why not, and its answers as they come in."""
 
-    def __init__(self, parts: int) -> None:
+    def __init__(self, parts: int, on_complete: Callable[[], None] | None = None) -> None:
+        """Waits for so many parts; `on_complete` is called when nothing more will come, and must not wait."""
         self._parts = parts
+        self._on_complete = on_complete
         self._answers: dict[int, Answer] = {}
         self._complete = threading.Event()
         self.refusal: HxserveError | None = None
@@ -66,12 +68,18 @@ class Reply:
             return
         self._answers[part] = answer
         if answer.problem or len(self._answers) == self._parts:
-            self._complete.set()
+            self.end()
 
     def refuse(self, refusal: HxserveError) -> None:
         """Ends the wait for what was not accepted."""
         self.refusal = refusal
+        self.end()
+
+    def end(self) -> None:
+        """Ends the wait."""
         self._complete.set()
+        if self._on_complete is not None:
+            self._on_complete()
 
     def wait(self, timeout_s: float) -> list[Answer] | None:
         """The answers in the order of the parts, or None when they are not there in time.
