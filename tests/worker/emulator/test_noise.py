@@ -57,11 +57,8 @@ def test_noise_is_uncorrelated_between_crops_columns_and_calls() -> None:
 
 
 @pytest.mark.parametrize("noise_std", [1.0, 2.0, 5.4])
-@pytest.mark.parametrize("centre", [0, 100, 120, 150])
-def test_adding_tiles_at_once_has_the_law_of_adding_them_one_by_one(
-    noise_std: float, centre: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(readout, "MOST_LOUD", 3.0)  # all three tiles of a sum may be loud
+@pytest.mark.parametrize("centre", [0, 50, 89])
+def test_adding_tiles_at_once_has_the_law_of_adding_them_one_by_one(noise_std: float, centre: int) -> None:
     offsets = torch.tensor([0.0, 0.3, -0.4]).view(3, 1, 1)
     sums = torch.full((3, 500, 400), float(centre)) * torch.tensor([1.0, -0.5, 0.2]).view(3, 1, 1) + offsets
     at_once = torch.empty(500, 400)
@@ -76,34 +73,21 @@ def test_adding_tiles_at_once_has_the_law_of_adding_them_one_by_one(
     assert distance < 0.0055  # the Kolmogorov-Smirnov limit for two samples of 200,000 at p = 0.005
 
 
-def test_the_clamp_of_a_single_tile_is_felt_where_tiles_are_added_at_once() -> None:
-    sums = torch.zeros(2, 5, 1000)
-    sums[0, 0], sums[1, 0] = 300.0, -100.0  # tile by tile: 127 - 100
-    y = torch.empty(5, 1000)
+@pytest.mark.parametrize("charge", [300.0, -300.0, math.nan])
+def test_a_readout_that_may_be_clamped_is_not_added_at_once(charge: float) -> None:
+    sums = torch.zeros(2, 5, 10)
+    sums[1, 3, 7] = charge
 
-    assert readout._add_at_once(sums.unbind, 2, 1.0, 2.0, y)
-
-    assert y[0].mean().item() == pytest.approx(127 - 100.5, abs=0.5)
-    assert y[1:].mean().item() == pytest.approx(-1, abs=0.3)
+    assert not readout._add_at_once(sums.unbind, 2, 1.0, 2.0, torch.empty(5, 10))
 
 
-def test_loud_readouts_are_found_where_they_are() -> None:
-    charges = torch.randint(-30, 31, (40, 9), dtype=torch.int32)
-    charges[2:30] = 0
-
-    found = readout._find_beyond(25.5, charges)
-
-    assert torch.equal(found, (charges.abs() > 25).flatten().nonzero().squeeze(1))
-
-
-def test_where_many_readouts_are_loud_every_tile_is_read_out() -> None:
+def test_where_readouts_are_clamped_every_tile_is_read_out() -> None:
     inputs = torch.full((500, 384), 31.0)
     weights = torch.full((384, 7), 20.0)
     weights[128:] *= -0.5  # 159 and two times -79 LSB: 127 - 79.9 - 79.9
 
     y = mock.multiply(inputs, weights, num_sends=1, parameter=MockParameter())
 
-    assert not readout._add_at_once(lambda: [torch.full((3, 4), 999.0)], 2, 1.0, 2.0, torch.empty(3, 4))
     assert y.mean().item() == pytest.approx(127 - 2 * (128 * 31 * 10 * 0.002 + 0.5), abs=0.3)
     assert y.std().item() == pytest.approx(math.sqrt(2 * (4 + 1 / 12)), rel=0.05)
 
