@@ -1,6 +1,8 @@
 """Which heads are kept, and what is answered from memory."""
 
 import json
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -10,9 +12,12 @@ from werkzeug.test import EnvironBuilder
 
 from api import repeated
 from api.crop_lane import CropLane
-from api.repeated import RepeatedCalls
+from api.repeated import Asked, RepeatedCalls
 from tests.api.requests import CLASSIFY, RAW, TOKEN
 from tests.services.samples import scores_of, some_crops
+
+LONG_S = 30.0
+"""Nobody waits so long unless the test fails."""
 
 HEAD = b"POST ... HTTP/1.1\r\n\r\n"
 
@@ -30,31 +35,57 @@ def _environ(**changes: str) -> dict[str, Any]:
     return {**builder.get_environ(), **changes}
 
 
-@pytest.mark.usefixtures("chip")
-def test_a_head_that_was_learned_answers_other_crops(calls: RepeatedCalls) -> None:
-    calls.learn(HEAD, _environ())
+def _ask(calls: RepeatedCalls, crops: bytes, **changes: str) -> Asked:
+    """A request under a head that was learned, when there is something to say of it."""
+    calls.learn(HEAD, _environ(**changes))
     call = calls.find(HEAD)
     assert call is not None
+    ended = threading.Event()
+    asked = Asked(call, crops, ended.set)
+    calls.ask(asked)
+    assert ended.wait(LONG_S)
+    return asked
 
-    head, _, content = calls.answer(call, some_crops(1, seed=7)).partition(b"\r\n\r\n")
 
+@pytest.mark.usefixtures("chip")
+@pytest.mark.parametrize("count", [1, 64])
+def test_a_head_that_was_learned_answers_other_crops(calls: RepeatedCalls, count: int) -> None:
+    answered = calls.answer_at_once(_ask(calls, some_crops(count, seed=7)))
+
+    assert answered is not None
+    head, _, content = answered.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert f"Content-Length: {len(content)}".encode() in head
-    answer = json.loads(content)
-    assert [answer["predictions"][0]["scores"]] == scores_of(some_crops(1, seed=7)).tolist()
+    predictions = json.loads(content)["predictions"]
+    assert [one["scores"] for one in predictions] == scores_of(some_crops(count, seed=7)).tolist()
 
 
 @pytest.mark.usefixtures("models")
 def test_what_goes_wrong_is_a_problem_document_in_full(calls: RepeatedCalls) -> None:
-    calls.learn(HEAD, _environ(HTTP_AUTHORIZATION="Bearer of-somebody-who-left"))
-    call = calls.find(HEAD)
-    assert call is not None
+    asked = _ask(calls, bytes(784), HTTP_AUTHORIZATION="Bearer of-somebody-who-left")
 
-    head, _, content = calls.answer(call, bytes(784)).partition(b"\r\n\r\n")
+    at_once, answer = calls.answer_at_once(asked), calls.answer(asked)
 
+    assert at_once is None
+    head, _, content = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 401 ")
     assert f"Content-Length: {len(content)}".encode() in head
     assert json.loads(content)["code"] == "not_authenticated"
+
+
+@pytest.mark.usefixtures("models")
+def test_what_nobody_reads_in_time_is_answered_with_its_job(calls: RepeatedCalls) -> None:
+    calls.learn(HEAD, _environ(QUERY_STRING="wait=0.01"))
+    call = calls.find(HEAD)
+    assert call is not None
+    asked = Asked(call, some_crops(1), lambda: None)
+    calls.ask(asked)
+
+    head, _, content = calls.answer(asked).partition(b"\r\n\r\n")
+
+    assert asked.is_late(time.monotonic() + 0.02)
+    assert head.startswith(b"HTTP/1.1 202 ")
+    assert json.loads(content)["state"] == "queued"
 
 
 @pytest.mark.parametrize(
