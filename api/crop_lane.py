@@ -64,7 +64,7 @@ class CropLane:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answers one request."""
-        answer: Callable[[WholeRequest, str, str], str | Response | Pending] = self._classify
+        answer: Callable[[WholeRequest, str, str], bytes | Response | Pending] = self._classify
         place = place_of(environ)
         if place is None:
             answer, place = self._infer, _place_of_inference(environ)
@@ -73,11 +73,11 @@ class CropLane:
         request = WholeRequest(environ)
         request.max_content_length = self.application.settings.max_body_bytes
         outcome = self.outcome(environ, partial(answer, request, *place), time.perf_counter())
-        if isinstance(outcome, str):
+        if isinstance(outcome, bytes):
             outcome = protect(Response(outcome, content_type="application/json"))
         return outcome(environ, start_response)
 
-    def _classify(self, request: WholeRequest, name: str, version: str) -> str | Pending:
+    def _classify(self, request: WholeRequest, name: str, version: str) -> bytes | Pending:
         user = self.door.user_of(request)
         return answer_crops(self.application, user, name, version, request)
 
@@ -86,14 +86,14 @@ class CropLane:
         return protect(answer_infer(self.application, user, name, version, request))
 
     def outcome(
-        self, environ: "WSGIEnvironment", answer: Callable[[], str | Response | Pending], began: float
-    ) -> str | Response:
+        self, environ: "WSGIEnvironment", answer: Callable[[], bytes | Response | Pending], began: float
+    ) -> bytes | Response:
         """What `answer` gives, or the response that says what became of the request instead.
 
         `began` is when it came, by `time.perf_counter`.
         """
         outcome = self._outcome(environ, answer)
-        self.note(environ, 200 if isinstance(outcome, str) else outcome.status_code, began)
+        self.note(environ, 200 if isinstance(outcome, bytes) else outcome.status_code, began)
         return outcome
 
     def note(self, environ: "WSGIEnvironment", status: int, began: float) -> None:
@@ -102,8 +102,8 @@ class CropLane:
         self.application.request_times.note("POST", route, status, time.perf_counter() - began)
 
     def _outcome(
-        self, environ: "WSGIEnvironment", answer: Callable[[], str | Response | Pending]
-    ) -> str | Response:
+        self, environ: "WSGIEnvironment", answer: Callable[[], bytes | Response | Pending]
+    ) -> bytes | Response:
         try:
             answered = answer()
             if not isinstance(answered, Pending):

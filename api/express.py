@@ -98,17 +98,17 @@ class Express:
         while True:
             self._something_came.wait()
             self._something_came.clear()
-            for _ in range(min(_BURST, len(self._ready))):
-                self._take(self._ready.popleft())
+            taken = (self._take(self._ready.popleft()) for _ in range(min(_BURST, len(self._ready))))
+            self._calls.ask([asked for asked in taken if asked is not None])
             if self._ready:
                 self._something_came.set()
                 gevent.sleep(0)
 
-    def _take(self, connection: "_Connection") -> None:
-        """Reads what came on a connection, and sends the request on its way if it is whole."""
+    def _take(self, connection: "_Connection") -> Asked | None:
+        """Reads what came on a connection; what it asks, if that is whole."""
         connection.is_ready = False
         if connection.asked is not None or not connection.receive():
-            return
+            return None
         came = connection.came
         end = came.find(b"\r\n\r\n", 0, LONGEST_HEAD) + 4
         call = self._calls.find(came[:end]) if end >= 4 else None
@@ -117,10 +117,10 @@ class Express:
         elif len(came) == end + call.length:
             self._idle.pop(connection.client, None)
             connection.came = b""
-            connection.asked = asked = Asked(call, came[end:], partial(self._answer, connection))
-            self._calls.ask(asked)
+            connection.asked = Asked(call, came[end:], partial(self._answer, connection))
         else:
             connection.listen()
+        return connection.asked
 
     def _answer(self, connection: "_Connection") -> None:
         """Writes the answer to what a connection asked, or leaves it to the connection's greenlet to say why not."""

@@ -8,22 +8,23 @@ asked anew for every request, by the functions that every request goes through.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import orjson
 from werkzeug.wrappers import Request, Response
 
 from api.authentication import bearer_token
 from api.bodies import check_raw
 from api.crop_lane import CropLane, place_of
 from api.protection import protect
-from api.routes.classification import read_query, request_for, to_json
+from api.routes.classification import read_query, request_for
 from api.schemas import ClassifyQuery
 from services.answers import CROP_BYTES, read
-from services.classification import Answered, Pending, Sent
+from services.classification import Answered, Pending, Sent, Way
 from services.errors import HxserveError
 from services.store.crops import PART_CROPS
 from services.store.listener import Reply
@@ -44,7 +45,7 @@ _UNUSUAL: Final = (
 """Headers that ask for more than an answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
     """What a head means: crops of `length` bytes for a version of a model, from whoever has the token."""
 
@@ -114,16 +115,26 @@ class RepeatedCalls:
         if len(self._calls) > _MOST_HEADS:
             self._calls.popitem(last=False)
 
-    def ask(self, asked: "Asked") -> None:
-        """Sends crops on their way; whether they are sound and whose they are is looked at here."""
-        call, app = asked.call, self._lane.application
-        try:
-            user = self._lane.door.user_with(call.token)
-            asked.sent = app.classifications.send(
-                request_for(user, call.name, call.version, call.query, check_raw(asked.crops)), asked.reply
-            )
-        except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
-            asked.fail(error)
+    def ask(self, asked: Sequence["Asked"]) -> None:
+        """Sends what came in one go on its way; a head of several means the same version for all.
+
+        Whose the crops are, and whether they are sound, is looked at for each.
+        """
+        ways: dict[Call, Way] = {}
+        for one in asked:
+            try:
+                self._send(one, ways)
+            except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
+                one.fail(error)
+
+    def _send(self, asked: "Asked", ways: dict[Call, Way]) -> None:
+        call, classifications = asked.call, self._lane.application.classifications
+        user = self._lane.door.user_with(call.token)
+        request = request_for(user, call.name, call.version, call.query, check_raw(asked.crops))
+        way = ways.get(call)
+        if way is None:
+            way = ways[call] = classifications.way_of(request)
+        asked.sent = classifications.send(request, way, asked.reply)
 
     def answer_at_once(self, asked: "Asked") -> bytes | None:
         """The whole response, head and body, if the crops were read; what else may be said may take a while."""
@@ -135,7 +146,7 @@ class RepeatedCalls:
             asked.error = error
             return None
         assert isinstance(answered, Answered)  # a reply that is complete needs no job
-        content = to_json(read(answered.answers, answered.total_s)).encode()
+        content = orjson.dumps(read(answered.answers, answered.total_s))
         self._lane.note(asked.call.environ, 200, asked.began)
         return b"%s%sContent-Length: %d\r\n\r\n%s" % (
             self._plain,
@@ -147,18 +158,20 @@ class RepeatedCalls:
     def answer(self, asked: "Asked") -> bytes:
         """The whole response, whatever became of the request; its client waits no longer."""
         response = self._lane.outcome(asked.call.environ, partial(self._outcome, asked), asked.began)
-        if isinstance(response, str):
+        if isinstance(response, bytes):
             response = protect(Response(response, content_type="application/json"))
         content = response.get_data()
         response.content_length = len(content)
         return b"%s%s\r\n%s" % (_head_of(response), self._date_line(), content)
 
-    def _outcome(self, asked: "Asked") -> str | Pending:
+    def _outcome(self, asked: "Asked") -> bytes | Pending:
         if asked.error is not None:
             raise asked.error
         assert asked.sent is not None
         outcome = self._lane.application.classifications.conclude(asked.sent, asked.reply)
-        return outcome if isinstance(outcome, Pending) else to_json(read(outcome.answers, outcome.total_s))
+        return (
+            outcome if isinstance(outcome, Pending) else orjson.dumps(read(outcome.answers, outcome.total_s))
+        )
 
     def _date_line(self) -> bytes:
         now = int(time.time())

@@ -62,13 +62,19 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """The version that a request means, and where its crops wait for a chip."""
+
+    found: Reference
+    lane: Lane
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """A request on its way to the chip without a record; `started` is monotonic time."""
 
     request: Request
-    found: Reference
-    lane: Lane
-    id: str
+    way: Way
     started: float
 
 
@@ -130,37 +136,43 @@ class Classifications:
         """
         if request.wait_s > 0 and request.count <= PART_CROPS and not request.idempotency.key:
             reply = Reply(1)
-            return self.conclude(self.send(request, reply), reply, request.wait_s)
-        found = self._find(request)
-        started = time.monotonic()
-        with self._failures_noted(found, started):
-            return self._noted(found, self._answer_recorded(request, found), started)
+            return self.conclude(self.send(request, self.way_of(request), reply), reply, request.wait_s)
+        way, started = self.way_of(request), time.monotonic()
+        with self._failures_noted(way.found, started):
+            return self._noted(way.found, self._answer_recorded(request, way), started)
 
-    def send(self, request: Request, reply: Reply) -> Sent:
-        """Sends a request of one part, which needs no record while its client waits; `conclude` tells what came of it.
+    def way_of(self, request: Request) -> Way:
+        """Which version a request means, and where its crops are to wait.
 
         Raises:
-            HxserveError: it is refused, as `answer` says.
+            TooLargeError: too many crops for one request.
+            ModelNotFoundError: there is no such model or version.
+            ChipElsewhereError: the version learnt in the loop of a chip that is not here.
         """
-        found = self._find(request)
-        started = time.monotonic()
-        with self._failures_noted(found, started):
-            lane = self._lane_of(request, found)
-        deadline_at = time.time() + request.deadline_s if request.deadline_s else None
-        sent = Sent(request, found, lane, new_job_id(), started)
+        if request.count > self._max_crops:
+            raise TooLargeError(
+                f"{request.count} crops are too many; send at most {self._max_crops} per request"
+            )
+        found = self._registry.find(request.user, request.model, request.version)
+        with self._failures_noted(found, time.monotonic()):
+            home = self._homes.of(found.model, found.version, allow_transfer=request.allow_transfer)
+        return Way(found, Lane(found.model, found.version, request.user.name, home))
+
+    def send(self, request: Request, way: Way, reply: Reply) -> Sent:
+        """Sends a request of one part, which has no record while its client waits; `conclude` ends the wait."""
         self._sender.send(
             Parcel(
-                sent.id,
-                lane,
+                self._sender.new_id(),
+                way.lane,
                 request.count,
                 request.crops,
-                deadline_at,
+                time.time() + request.deadline_s if request.deadline_s else None,
                 request.repeats,
                 request.user.quotas,
             ),
             reply,
         )
-        return sent
+        return Sent(request, way, time.monotonic())
 
     def conclude(self, sent: Sent, reply: Reply, wait_s: float = 0.0) -> Answered | Pending:
         """The answers to what was sent, or, when its client waits no longer, the job that will have them.
@@ -168,23 +180,18 @@ class Classifications:
         Raises:
             HxserveError: it was refused or could not be run, as `answer` says.
         """
-        with self._failures_noted(sent.found, sent.started):
+        found = sent.way.found
+        try:
             answers = reply.wait(wait_s)
-            if answers is None:
-                answers = self._record_late(sent, reply)
-            outcome = Pending(sent.id) if answers is None else _without_problems(answers, sent.started)
-            return self._noted(sent.found, outcome, sent.started)
-
-    def _find(self, request: Request) -> Reference:
-        if request.count > self._max_crops:
-            raise TooLargeError(
-                f"{request.count} crops are too many; send at most {self._max_crops} per request"
+            outcome = (
+                self._record_late(sent, reply)
+                if answers is None
+                else _without_problems(answers, sent.started)
             )
-        return self._registry.find(request.user, request.model, request.version)
-
-    def _lane_of(self, request: Request, found: Reference) -> Lane:
-        home = self._homes.of(found.model, found.version, allow_transfer=request.allow_transfer)
-        return Lane(found.model, found.version, request.user.name, home)
+        except HxserveError:  # as `_failures_noted`, which costs more
+            self._statistics.note_failure(found.model, found.version, time.monotonic() - sent.started)
+            raise
+        return self._noted(found, outcome, sent.started)
 
     @contextmanager
     def _failures_noted(self, found: Reference, started: float) -> Iterator[None]:
@@ -200,13 +207,13 @@ class Classifications:
             self._statistics.note_answers(found.model, found.version, outcome.answers, total_s)
         return outcome
 
-    def _answer_recorded(self, request: Request, found: Reference) -> Answered | Pending:
+    def _answer_recorded(self, request: Request, way: Way) -> Answered | Pending:
         """The same for a request that needs a record from the start."""
-        job, started = _job_of(request, found, new_job_id()), time.monotonic()
+        job, started = _job_of(request, way.found, new_job_id()), time.monotonic()
         parts = list(_divide(request.crops))
         with self._listener.expecting(job.id, len(parts)) as reply:
             accepted = self._crops.accept(
-                self._lane_of(request, found),
+                way.lane,
                 job.id,
                 parts,
                 reply_to=self._listener.reply_to if request.wait_s > 0 else "",
@@ -222,28 +229,27 @@ class Classifications:
             answers = reply.wait(request.wait_s) if request.wait_s > 0 else None
         return Pending(job.id) if answers is None else _without_problems(answers, started)
 
-    def _record_late(self, sent: Sent, reply: Reply) -> list[Answer] | None:
+    def _record_late(self, sent: Sent, reply: Reply) -> Answered | Pending:
         """Makes a record of a request that was sent without, now that its client will not wait any longer.
 
         Returns:
-            The answers, if they were on their way to this process already.
+            The answers, if they were on their way to this process already, else the job.
 
         Raises:
             HxserveError: the request was refused after all.
         """
         until = time.monotonic() + _LISTENING_DELAY_S
-        while reply.place is None:
+        answers = None
+        while reply.place is None and answers is None and time.monotonic() < until:
             answers = reply.wait(_LOOK_EVERY_S)
-            if answers is not None:
-                return answers
-            if time.monotonic() > until:
-                raise RedisUnavailableError
-        place, record = reply.place, _job_of(sent.request, sent.found, sent.id)
-        if not self._crops.promote(sent.lane, place.entry, record, place.span):
-            return reply.wait(_LISTENING_DELAY_S)
-        if place.span is None:
-            self._listener.forget(place.parcel)
-        return None
+        if answers is None and reply.place is not None:
+            job, place = _job_of(sent.request, sent.way.found, new_job_id()), reply.place
+            if self._crops.promote(sent.way.lane, place.entry, job, place.span):
+                return Pending(job.id)
+            answers = reply.wait(_LISTENING_DELAY_S)
+        if answers is None:
+            raise RedisUnavailableError
+        return _without_problems(answers, sent.started)
 
     def result_of(self, job: Job) -> dict[str, Any] | None:
         """The predictions of a finished classification, or None when it has none (any more)."""

@@ -1,7 +1,6 @@
 """The route that crops take."""
 
-from json import JSONEncoder
-
+import orjson
 import werkzeug
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
@@ -19,9 +18,6 @@ from services.params import explain
 from services.store.crops import NO_KEY
 from services.submission import bind_key
 from services.users import User
-
-to_json = JSONEncoder(separators=(",", ":")).encode
-"""Made once: the hot path."""
 
 routes = Blueprint("classification", __name__, url_prefix="/v1/models")
 
@@ -65,7 +61,7 @@ def _classify(name: str, version: str) -> Response:
 
 def answer_crops(
     app: Application, user: User, name: str, version: str, request: werkzeug.Request
-) -> str | Pending:
+) -> bytes | Pending:
     """The JSON that answers a request with crops in any form, or the job that will.
 
     Raises:
@@ -75,7 +71,7 @@ def answer_crops(
     crops = read_crops(request, app.settings.max_crops_per_request)
     key = request.headers.get("Idempotency-Key")
     answer = app.classifications.classify(request_for(user, name, version, query, crops, key))
-    return answer if isinstance(answer, Pending) else to_json(answer)
+    return answer if isinstance(answer, Pending) else orjson.dumps(answer)
 
 
 def read_query(request: werkzeug.Request) -> ClassifyQuery:

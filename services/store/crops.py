@@ -77,7 +77,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where the crops of one request are in a parcel of several: `count` from the `first` on."""
+    """Which crops of a parcel are those of one request: `count` from the `first` on."""
 
     first: int
     count: int
@@ -214,18 +214,18 @@ class CropStore:
             for place, parcel in zip(places, parcels, strict=True)
         ]
 
-    def promote(self, lane: Lane, entry: str, record: Job, span: Span | None = None) -> bool:
+    def promote(self, lane: Lane, entry: str, record: Job, span: Span) -> bool:
         """Records the job of a request whose client stopped waiting; false if it is done already.
 
         Args:
             lane: where its crops wait.
             entry: their parcel's place there.
             record: the job.
-            span: which of the parcel's crops they are, if it holds several requests.
+            span: which of the parcel's crops they are.
         """
         fields = flat_fields(record_fields(record, parts=1))
-        part = f"{span.first} {span.count}" if span else ""
-        return bool(self._connection.run("promote_crops", record.id, str(lane), entry, part, *fields))
+        crops = f"{span.first} {span.count}"
+        return bool(self._connection.run("promote_crops", record.id, str(lane), entry, crops, *fields))
 
     def claim(self, lease: Lease, grants: Mapping[str, int]) -> list[Entry]:
         """Claims up to so many crops of each lane (a few more where a part is not divided).

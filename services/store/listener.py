@@ -27,11 +27,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a request's crops wait: in the entry of a parcel, and which of its crops if it holds several requests."""
+    """Where a request's crops wait: the entry of their parcel, and which of the parcel's crops they are."""
 
-    parcel: str
     entry: str
-    span: Span | None
+    span: Span
 
 
 class Receiver(Protocol):

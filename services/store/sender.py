@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import Final
 
 from services.answers import Answer
@@ -31,34 +31,29 @@ class _Request:
 
 
 class _Bundle:
-    """Requests that travel as one parcel; with one request it is that request's."""
+    """Requests that travel as one parcel, under the id of the first."""
 
     def __init__(self, requests: list[_Request], listener: Listener) -> None:
         self.requests = requests
         self._listener = listener
         self.parcel = requests[0].parcel
-        self._spans: list[Span | None] = [None]
+        counts = [request.parcel.count for request in requests]
+        ends = accumulate(counts)
+        self._spans = [Span(end - count, count) for count, end in zip(counts, ends, strict=True)]
         if len(requests) > 1:
-            counts = [request.parcel.count for request in requests]
-            ends = accumulate(counts)
-            self._spans = [Span(end - count, count) for count, end in zip(counts, ends, strict=True)]
-            self.parcel = replace(
-                self.parcel,
-                id=f"{self.parcel.id}+{len(requests)}",
-                count=sum(counts),
-                crops=b"".join(request.parcel.crops for request in requests),
-            )
+            crops = b"".join(request.parcel.crops for request in requests)
+            self.parcel = replace(self.parcel, count=sum(counts), crops=crops)
 
     def put(self, part: int, answer: Answer) -> None:
         """Gives each request its part of the answer; a parcel is answered once."""
         self._listener.forget(self.parcel.id)
         for request, span in zip(self.requests, self._spans, strict=True):
-            request.reply.put(part, answer.cut(span.first, span.count) if span else answer)
+            request.reply.put(part, answer.cut(span.first, span.count))
 
     def place_at(self, entry: str) -> None:
         """Tells each request where it waits."""
         for request, span in zip(self.requests, self._spans, strict=True):
-            request.reply.place = Place(self.parcel.id, entry, span)
+            request.reply.place = Place(entry, span)
 
     def refuse(self, refusal: HxserveError) -> None:
         """Ends the wait of all."""
@@ -74,6 +69,7 @@ class CropSender:
         self._crops = crops
         self._listener = listener
         self._wake_up = wake_up
+        self._numbers = count(1)
         self._waiting: deque[_Request] = deque()
         self._something_waits = threading.Event()
         self._stopping = threading.Event()
@@ -87,6 +83,10 @@ class CropSender:
         """Ends when everything is sent."""
         self._stopping.set()
         self._something_waits.set()
+
+    def new_id(self) -> str:
+        """An id for a parcel, as no other process gives."""
+        return f"{self._listener.reply_to}-{next(self._numbers)}"
 
     def send(self, parcel: Parcel, reply: Awaited) -> None:
         """Sends a request soon; `reply` learns where it was put, or why not, and its answer."""

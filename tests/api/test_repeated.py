@@ -42,7 +42,7 @@ def _ask(calls: RepeatedCalls, crops: bytes, **changes: str) -> Asked:
     assert call is not None
     ended = threading.Event()
     asked = Asked(call, crops, ended.set)
-    calls.ask(asked)
+    calls.ask([asked])
     assert ended.wait(LONG_S)
     return asked
 
@@ -79,7 +79,7 @@ def test_what_nobody_reads_in_time_is_answered_with_its_job(calls: RepeatedCalls
     call = calls.find(HEAD)
     assert call is not None
     asked = Asked(call, some_crops(1), lambda: None)
-    calls.ask(asked)
+    calls.ask([asked])
 
     head, _, content = calls.answer(asked).partition(b"\r\n\r\n")
 

@@ -270,7 +270,7 @@ def test_promoting_before_the_answer_makes_a_record_that_completes(
     job, accepted = accept(crops, [some_crops(2)], recorded=False, reply_to=REPLY)
     entries = crops.claim(lease, {str(ADA): 2})
 
-    promoted = crops.promote(ADA, accepted.entry, job)
+    promoted = crops.promote(ADA, accepted.entry, job, Span(0, 2))
     finish(crops, lease, entries)
 
     assert promoted
@@ -283,7 +283,7 @@ def test_promoting_what_still_waits_makes_a_record_that_completes(
 ) -> None:
     job, accepted = accept(crops, [some_crops(2)], recorded=False, reply_to=REPLY)
 
-    promoted = crops.promote(ADA, accepted.entry, job)
+    promoted = crops.promote(ADA, accepted.entry, job, Span(0, 2))
 
     assert promoted
     assert jobs.get(job.id).state is JobState.QUEUED
@@ -297,7 +297,7 @@ def test_promoting_after_the_answer_says_no_and_records_nothing(
     job, accepted = accept(crops, [some_crops(2)], recorded=False, reply_to=REPLY)
     finish(crops, lease, crops.claim(lease, {str(ADA): 2}))
 
-    promoted = crops.promote(ADA, accepted.entry, job)
+    promoted = crops.promote(ADA, accepted.entry, job, Span(0, 2))
 
     assert not promoted
     assert jobs.newest(before=None, count=9) == []
@@ -351,6 +351,20 @@ def test_a_request_cancelled_among_others_keeps_no_answer_and_the_others_get_the
 
     assert (jobs.get(gone.id).state, jobs.results(gone.id)) == (JobState.CANCELLED, {})
     assert Answer.unpack(jobs.results(kept.id)[0]).scores == scores_of(requests[1]).tobytes()
+
+
+def test_requests_of_which_all_are_cancelled_are_not_run_at_all(
+    crops: CropStore, jobs: JobStore, lease: Lease, connection: Connection
+) -> None:
+    entry, _ = _sent_together(crops, [1, 2])
+    for span in (Span(0, 1), Span(1, 2)):
+        job = a_job(JobKind.CLASSIFICATION)
+        crops.promote(ADA, entry, job, span)
+        jobs.cancel(job.id)
+
+    assert crops.claim(lease, {str(ADA): 3}) == []
+    assert _crop_keys(connection) == []
+    assert connection.client.keys("hx:late:*") == []
 
 
 def test_requests_that_travel_together_and_cannot_be_run_have_failed_each(

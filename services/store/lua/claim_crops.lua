@@ -22,7 +22,7 @@ for i = 3, #ARGV, 2 do
       local id, count, deadline = f[2], tonumber(f[6]), tonumber(f[10])
       local state = redis.call('HGET', job_key(id), 'state')
       last, crops, entries, grant = entry[1], crops - count, entries - 1, grant - count
-      if state and is_final(state) then
+      if (state and is_final(state)) or is_abandoned(lane, entry[1], count) then
         forget_entry(lane, entry[1])
       else
         local expired = deadline > 0 and deadline < NOW_MS

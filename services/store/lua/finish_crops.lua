@@ -37,7 +37,6 @@ for _, e in ipairs(batch.entries) do
   if is_complete then
     settle(id, part, answer, ended, problem)
     for i = 1, #late, 2 do settle(late[i], 0, answers[late[i]], ended, problem) end
-    if #late > 0 then redis.call('DEL', late_key(lane, entry)) end
     forget_entry(lane, entry)
   else
     left[#left + 1] = {lane, entry, late}

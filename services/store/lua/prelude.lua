@@ -167,11 +167,22 @@ local function add_part(lane, id, part, count, reply_to, deadline_ms, crops, rep
   return entry
 end
 
+-- Whether nobody wants any of an entry's `count` crops: all are of jobs that have ended, cancelled most likely.
+local function is_abandoned(lane, entry, count)
+  local late, ended = redis.call('HGETALL', late_key(lane, entry)), 0
+  for i = 1, #late, 2 do
+    local state = redis.call('HGET', job_key(late[i]), 'state')
+    if state and is_final(state) then ended = ended + tonumber(string.match(late[i + 1], '%d+$')) end
+  end
+  return ended >= count
+end
+
 -- Takes an entry out of its lane for good; an empty lane's stream goes too.
 local function forget_entry(lane, entry)
   local key = lane_key(lane)
   redis.call('XACK', key, GROUP, entry)
   redis.call('XDEL', key, entry)
+  redis.call('DEL', late_key(lane, entry))
   if redis.call('XLEN', key) == 0 then
     redis.call('DEL', key)
     redis.call('HDEL', WAITING, lane)

@@ -14,7 +14,7 @@ for _, lane in ipairs(redis.call('SMEMBERS', LANES)) do
         local f = entry[2]
         local id, deadline = f[2], tonumber(f[10])
         local state = redis.call('HGET', job_key(id), 'state')
-        if state and is_final(state) then
+        if (state and is_final(state)) or is_abandoned(lane, entry[1], tonumber(f[6])) then
           forget_entry(lane, entry[1])
         else
           local expired = deadline > 0 and deadline < NOW_MS and 1 or 0
