@@ -81,7 +81,7 @@ def running(
         redis_url = settings.redis_url
         if not use_redis:
             redis_url, processes["redis"] = stack.enter_context(
-                redis_server(data / "redis", logs / "redis.log")
+                redis_server(data / "redis", logs / "redis.log", sync=settings.redis_sync)
             )
         environment = _environment(settings, redis_url, port)
         parts = {

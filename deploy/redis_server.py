@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
 from deploy.supervision import Supervised
+from deploy.syncing import synced
 from services.errors import RedisUnavailableError, UnavailableError
+from services.settings import RedisSync
 from services.store.connection import OLDEST_REDIS, Connection
 
 _START_TIMEOUT_S: Final = 20.0
@@ -39,11 +41,14 @@ def find_redis_server() -> Path:
 
 
 @contextmanager
-def redis_server(folder: Path, log: Path) -> Iterator[tuple[str, Supervised]]:
+def redis_server(folder: Path, log: Path, *, sync: RedisSync = "second") -> Iterator[tuple[str, Supervised]]:
     """A Redis with its data in `folder`, every change in its append-only file: its URL and its process.
 
-    With `everysec` Redis answers before it has written what comes while the disk is still busy with the second before:
-    a kill then costs what was accepted.
+    Args:
+        folder: where it keeps them.
+        log: the file it writes its log to.
+        sync: when that file is forced to the disk. Redis writes to it before it answers in any case, so that only a
+            power cut can cost anything; see decision 17.
 
     Raises:
         UnavailableError: it does not start; its log says why.
@@ -58,16 +63,24 @@ def redis_server(folder: Path, log: Path) -> Iterator[tuple[str, Supervised]]:
     command = [
         str(find_redis_server()),
         *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
-        *("--dir", str(folder.resolve()), "--appendonly", "yes", "--appendfsync", "always"),
+        *(
+            "--dir",
+            str(folder.resolve()),
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always" if sync == "always" else "no",
+        ),
         *("--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no"),
     ]
-    process = Supervised("redis", command, log, environment=os.environ)
-    try:
-        url = f"unix://{socket}"
-        wait_until_it_answers(process, url)
-        yield url, process
-    finally:
-        process.stop()
+    with nullcontext() if sync == "always" else synced(folder):
+        process = Supervised("redis", command, log, environment=os.environ)
+        try:
+            url = f"unix://{socket}"
+            wait_until_it_answers(process, url)
+            yield url, process
+        finally:
+            process.stop()
 
 
 def wait_until_it_answers(process: Supervised, url: str) -> None:

@@ -21,6 +21,7 @@ CLIENT_VARIABLES: Final = frozenset({"HXSERVE_URL", "HXSERVE_TOKEN"})
 """Read by the client alone; known here so that a shell that has them can start a server too."""
 
 ChipChoice = Literal["auto", "emulator", "mock", "hxtorch"]
+RedisSync = Literal["second", "always"]
 
 
 def _in_utc(value: time | None) -> time | None:
@@ -54,6 +55,13 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="File that holds the password of that user, instead of in the address."),
     ] = None
+    redis_sync: Annotated[
+        RedisSync,
+        Field(
+            description="When the file of the Redis that `hxserve up` starts is forced to the disk: every `second`, "
+            "or `always` before an answer. A killed process costs nothing either way, a power cut up to a second."
+        ),
+    ] = "second"
     admin_token_file: Annotated[
         Path | None, Field(description="File that holds the admin's token; <data dir>/admin-token if unset.")
     ] = None
