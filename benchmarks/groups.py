@@ -15,5 +15,5 @@ GROUPS: Final[Mapping[str, Group]] = {
     ),
     "emulator": Group(emulation.TARGETS, emulation.measure),
     "letters": Group(letters.TARGETS, letters.measure),
-    "peers": Group(peers.TARGETS, peers.measure, by_default=False),
+    "peers": Group(peers.TARGETS, peers.measure),
 }

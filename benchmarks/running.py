@@ -12,11 +12,10 @@ from benchmarks.results import summarise
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Measurements that are made together, and their targets; `by_default` ones need not be asked for."""
+    """Measurements that are made together, and their targets."""
 
     targets: Mapping[str, Target]
     measure: Callable[[Context], Mapping[str, Ratio]]
-    by_default: bool = True
 
 
 @dataclass(frozen=True, slots=True)
