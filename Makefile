@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hxserve needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[api,worker,client,letters,plots,dev]'
+		--constraint constraints.txt --editable '.[api,worker,client,letters,plan,plots,dev]'
 	touch $@
 
 demo: $(READY) ## train, classify and sum up, on the emulated chip (MNIST=folder)

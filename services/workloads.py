@@ -6,7 +6,7 @@ takes is learned, see `services/costs.py`.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from services.jobs import Job, JobKind
@@ -46,12 +46,14 @@ class Phase:
         execution: Where they are computed.
         steps: How many.
         step_s: Reference time of one, on average.
+        step_crops: How many crops pass through the network in one, on average; 0 where none do.
     """
 
     kind: str
     execution: str
     steps: int
     step_s: float
+    step_crops: float = 0.0
 
     @property
     def wider_kind(self) -> str:
@@ -84,7 +86,7 @@ class Workload:
         for phase in self.phases:
             skipped = min(done, phase.steps)
             done -= skipped
-            left.append(Phase(phase.kind, phase.execution, phase.steps - skipped, phase.step_s))
+            left.append(replace(phase, steps=phase.steps - skipped))
         return Workload(tuple(left), self.fixed_kind, self.fixed_s)
 
 
@@ -113,7 +115,7 @@ def plan_work(kind: JobKind, params: Params, model: str, backend: str, auto_data
             steps = math.ceil(TEST_CROPS[dataset] / _READ_BATCH)
             crops = params.repeats * TEST_CROPS[dataset] / steps
             name = f"{backend}/{kind}/{params.execution}/{dataset}/{params.repeats}/{model}"
-            phase = Phase(name, params.execution, steps, _reading_s(crops, _DEFAULT_HIDDEN))
+            phase = Phase(name, params.execution, steps, _reading_s(crops, _DEFAULT_HIDDEN), crops)
             return Workload((phase,), fixed, 0.02)
         case CalibrationParams():
             return Workload((Phase(f"{backend}/{kind}/chip", "chip", 1, _CALIBRATION_S),), fixed, 0.02)
@@ -147,8 +149,9 @@ def _training(params: TrainingParams, model: str, backend: str, auto_dataset: st
         is_last = number == len(parts) - 1
         steps = epochs * (train_steps + test_steps) + (scaling_steps if is_last else 0)
         total_s = epochs * epoch_s + (scaling_s if is_last else 0.0)
+        crops = epochs * (repeats * learned + TEST_CROPS[dataset]) + (held_out if is_last else 0)
         kind = f"{backend}/training/{execution}/{params.recipe}/{dataset}/{batch_size}/{shape}"
-        phases.append(Phase(kind, execution, steps, total_s / steps))
+        phases.append(Phase(kind, execution, steps, total_s / steps, crops / steps))
     return tuple(phases)
 
 

@@ -9,7 +9,7 @@ NETWORK = [(784, 256, 150, 3), (256, 256, 120, 5), (256, 10, 120, 5)]
 """Rows, columns, events of one crop, and sends of each layer of 784-256-256-10."""
 
 
-def _network_s(batch: int) -> float:
+def network_s(batch: int) -> float:
     return sum(
         chip_time_s(rows, columns, batch=batch, events=batch * events, num_sends=sends, wait_between_events=5)
         for rows, columns, events, sends in NETWORK
@@ -39,7 +39,7 @@ def _chip(watch: Watch) -> PacedVirtualChip:
 
 
 def test_large_batches_pass_at_the_published_rate() -> None:
-    assert 380 < 5000 / _network_s(5000) < 1230
+    assert 380 < 5000 / network_s(5000) < 1230
 
 
 def test_a_whole_chip_multiplies_at_the_published_rate() -> None:
@@ -49,7 +49,7 @@ def test_a_whole_chip_multiplies_at_the_published_rate() -> None:
 
 
 def test_fixed_overhead_is_most_of_a_single_image() -> None:
-    one, two = _network_s(1), _network_s(2)
+    one, two = network_s(1), network_s(2)
 
     assert two - one < 0.2 * one
 

@@ -1,0 +1,53 @@
+"""What crops leave of the chips' time for long work, while they are not simulated one by one."""
+
+from collections.abc import Sequence
+from typing import Final
+
+_LEAST: Final = 0.01
+
+
+class Leisure:
+    """The part of its time that a chip has for a long job.
+
+    Where any chip reads any crops, they go to chips that are idle, and only those that find none call a chip away from
+    its long work: the overflow of a loss system. Source: Erlang's formula B.
+
+    Args:
+        busy: of each chip, the share of its time that was not for long work lately.
+        guaranteed: the share that long work keeps in any case.
+        any_chip: whether any chip reads any crops.
+    """
+
+    def __init__(self, busy: Sequence[float], guaranteed: float, *, any_chip: bool) -> None:
+        self._busy = busy
+        self._load = sum(busy)
+        self._least = max(guaranteed, _LEAST)
+        self._any_chip = any_chip
+        self._parts: dict[int, float] = {}
+
+    def part(self, chip: int, at_long_work: int) -> float:
+        """Of one chip, 0..1, while so many are at long work, it included."""
+        if not self._any_chip:
+            return self._bounded(1 - self._busy[chip])
+        part = self._parts.get(at_long_work)
+        if part is None:
+            others = len(self._busy) - at_long_work
+            overflow = self._load * blocking(others, self._load)
+            part = self._parts[at_long_work] = self._bounded(1 - overflow / at_long_work)
+        return part
+
+    def _bounded(self, part: float) -> float:
+        return min(1.0, max(part, self._least))
+
+
+def blocking(servers: int, load: float) -> float:
+    """The share of calls that find all servers busy: Erlang's formula B.
+
+    Args:
+        servers: how many.
+        load: calls per second times the seconds of each.
+    """
+    blocked = 1.0
+    for number in range(1, servers + 1):
+        blocked = load * blocked / (number + load * blocked)
+    return blocked

@@ -1,0 +1,29 @@
+"""The figures that a plan assumes of a real chip and of the service are those they have."""
+
+import pytest
+
+from services.planning.costs import PACES, PART_CROPS, costs_of
+from services.planning.question import Question
+from services.store import crops
+from tests.worker.chip.test_real_time import network_s
+
+
+@pytest.mark.parametrize("crops", [1, 17, 256])
+def test_a_planned_chip_call_takes_what_the_virtual_chip_takes_in_real_time(crops: int) -> None:
+    pace = PACES["hxtorch"]
+
+    assert pace.call_s + crops * pace.crop_s == pytest.approx(network_s(crops), rel=0.05)
+
+
+def test_requests_are_divided_into_the_same_parts() -> None:
+    assert PART_CROPS == crops.PART_CROPS
+
+
+def test_a_training_in_the_chips_loop_takes_a_real_chip_at_least_its_readings() -> None:
+    costs = costs_of(
+        Question(backend="hxtorch", recipe="notebook", dataset="digits", execution="chip", epochs=5)
+    )
+
+    crops = 5 * (1437 + 360)
+    assert costs.training_s > crops * costs.crop_s
+    assert costs.training_s < 1.5 * crops * costs.crop_s + 5 * 10 * costs.call_s
