@@ -329,6 +329,11 @@ class Client:
         """What waits, and how long something sent now would."""
         return self._transport.call_json("GET", "/v1/queue")
 
+    def statistics(self) -> list[dict[str, Any]]:
+        """What became of requests for crops since the service started, by version, with its chip calls by size."""
+        found: list[dict[str, Any]] = self._transport.call_json("GET", "/v2/models/stats")["model_stats"]
+        return found
+
     def usage(self) -> dict[str, Any]:
         """One's own chip time by kind of work, and that of all users together; admins see each."""
         return self._transport.call_json("GET", "/v1/usage")

@@ -9,6 +9,7 @@ from client.cli.letters import letters
 from client.cli.models import models
 from client.cli.options import common_options
 from client.cli.outcome import EXIT_CODES, CommandGroup
+from client.cli.plan import plan
 from client.cli.staircase import staircase
 from client.cli.status import queue, usage
 from client.cli.submission import calibrate, evaluate, train
@@ -29,7 +30,7 @@ def cli() -> None:
 
 for _command in (
     *(up, train, evaluate, classify, calibrate, staircase, letters, jobs, models),
-    *(chip, queue, usage, me, users),
+    *(chip, queue, usage, plan, me, users),
 ):
     cli.add_command(_command)
 

@@ -1,0 +1,1 @@
+"""Asking how much a number of chips can do: what a service measured, the simulation's process, plots of the answer."""
