@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks import emulation, letters, peers, serving, sharing, training, waiting
+from benchmarks import emulation, letters, peers, plan, serving, sharing, training, waiting
 from benchmarks.running import Group
 
 GROUPS: Final[Mapping[str, Group]] = {
@@ -15,5 +15,6 @@ GROUPS: Final[Mapping[str, Group]] = {
     ),
     "emulator": Group(emulation.TARGETS, emulation.measure),
     "letters": Group(letters.TARGETS, letters.measure),
+    "plan": Group(plan.TARGETS, plan.measure),
     "peers": Group(peers.TARGETS, peers.measure),
 }

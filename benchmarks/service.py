@@ -99,7 +99,12 @@ class Service:
 
 @contextmanager
 def running_service(
-    data_dir: Path, mnist: Path | None = None, *, chip: str = "mock", env: Mapping[str, str] | None = None
+    data_dir: Path,
+    mnist: Path | None = None,
+    *,
+    chip: str = "mock",
+    chips: int = 1,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
     """The whole service on a free port.
 
@@ -107,12 +112,15 @@ def running_service(
         data_dir: where it keeps everything.
         mnist: folder of MNIST, if there is one.
         chip: what executes.
+        chips: how many.
         env: settings besides.
 
     Raises:
         ProcessError: when it does not become ready; the message holds its last words.
     """
     command = python_module("deploy.local", "--data-dir", data_dir, "--port", "0", "--chip", chip)
+    if chips > 1:
+        command += ["--chips", str(chips)]
     if mnist is not None:
         command += ["--mnist", str(mnist)]
     with started(command, log=data_dir.with_name(data_dir.name + ".log"), env=env) as process:

@@ -1,0 +1,164 @@
+"""A minute's load, the same for a real service and for the simulation: requests and trainings at fixed times."""
+
+import random
+import time
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import simpy
+
+from benchmarks.people import People
+from benchmarks.service import Service
+from services.planning.costs import Costs
+from services.planning.crop_lanes import ANY, Request
+from services.planning.floor import Floor
+from services.planning.long_queue import Work
+from services.planning.tally import StretchTally, Tally
+from services.scheduling import LongJob, Policy
+
+MODEL: Final = "digits"
+TRAINING: Final[dict[str, Any]] = {
+    "recipe": "notebook",
+    "dataset": "digits",
+    "execution": "chip",
+    "epochs": 1,
+}
+_CONNECTIONS: Final = 24
+_SMALL_PER_S: Final = 6.0
+_LARGE_PER_S: Final = 0.8
+_LARGE: Final = 64
+_USERS: Final = 4
+_TRAINING_EVERY_S: Final = 5.0
+
+Steps = Generator[simpy.Event, Any, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """When what is sent: (seconds, crops) of requests, (seconds, user) of trainings."""
+
+    seconds: float
+    requests: Sequence[tuple[float, int]]
+    trainings: Sequence[tuple[float, str]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a trace, in seconds.
+
+    `busy` is the share of the chips' time until all was done, `step_s` what a mini-batch took, `steps` how many
+    each training had.
+    """
+
+    waiting: list[float] = field(default_factory=list)
+    begun: list[float] = field(default_factory=list)
+    completed: list[float] = field(default_factory=list)
+    busy: float = 0.0
+    step_s: float = 0.0
+    steps: list[int] = field(default_factory=list)
+
+
+def make_trace(seconds: float, chips: int, seed: int) -> Trace:
+    """Random arrivals that keep so many chips about two thirds busy."""
+    rng = random.Random(seed)
+    requests = [(at, 1) for at in _arrivals(rng, chips * _SMALL_PER_S, seconds)]
+    requests += [(at, _LARGE) for at in _arrivals(rng, chips * _LARGE_PER_S, seconds)]
+    trainings = [
+        (at, f"user-{rng.randrange(_USERS)}") for at in _arrivals(rng, chips / _TRAINING_EVERY_S, seconds)
+    ]
+    return Trace(seconds, sorted(requests), trainings)
+
+
+def _arrivals(rng: random.Random, per_s: float, seconds: float) -> list[float]:
+    times, now = [], rng.expovariate(per_s)
+    while now < seconds:
+        times.append(now)
+        now += rng.expovariate(per_s)
+    return times
+
+
+def run_measured(service: Service, people: People, trace: Trace, number: int) -> Outcome:
+    """Plays a trace to a running service, as the round of this number, and waits until all is done."""
+    outcome = Outcome()
+
+    def send(crops: int) -> float:
+        answer = service.call("POST", f"/v1/models/{MODEL}/classify?wait=30", bytes(784 * crops))
+        return float(answer["timing"]["waiting_ms"]) / 1000
+
+    before, began = chip_times(service), time.monotonic()
+    sends = sorted(
+        [(at, "crops", crops) for at, crops in trace.requests]
+        + [(at, "training", user) for at, user in trace.trainings]
+    )
+    jobs: list[str] = []
+    with ThreadPoolExecutor(_CONNECTIONS + 1) as pool:
+        answers: list[Future[float]] = []
+        submitted: list[Future[str]] = []
+        for at, kind, what in sends:
+            time.sleep(max(0.0, began + at - time.monotonic()))
+            if kind == "crops":
+                answers.append(pool.submit(send, int(what)))
+            else:
+                user = str(what)
+                submitted.append(
+                    pool.submit(people.train, user, f"{user}-{number}-{len(submitted)}", **TRAINING)
+                )
+        outcome.waiting = [answer.result() for answer in answers]
+        jobs = [job.result() for job in submitted]
+    records = [service.await_end(job_id) for job_id in jobs]
+    elapsed_s = time.monotonic() - began
+    time.sleep(2.5)  # the workers tell their times every second or so
+    after = chip_times(service)
+    spent_s = sum(after[chip]["chip"] - before[chip].get("chip", 0.0) for chip in after)
+    outcome.busy = spent_s / len(after) / elapsed_s
+    outcome.steps = [int(record["metrics"]["steps_total"]) for record in records]
+    outcome.step_s = sum(float(record["chip_time_s"]) for record in records) / sum(outcome.steps)
+    for record in records:
+        submitted_at = _moment(record["created_at"])
+        outcome.begun.append(_moment(record["started_at"]) - submitted_at)
+        outcome.completed.append(_moment(record["finished_at"]) - submitted_at)
+    return outcome
+
+
+def run_simulated(trace: Trace, chips: int, costs: Costs) -> Outcome:
+    """Plays a trace to the simulation."""
+    env, outcome, tally = simpy.Environment(), Outcome(), Tally()
+    floor = Floor(env, chips, costs, Policy(), tally, random.Random(0))
+    floor.stretch = StretchTally(0.0, trace.seconds)
+
+    def answered(request: Request) -> None:
+        outcome.waiting.append(request.begun_at - request.sent_at)
+
+    def send() -> Steps:
+        for at, crops in trace.requests:
+            yield env.timeout(at - env.now)
+            floor.send(Request("admin", f"{MODEL}@1", ANY, crops, env.now, answered))
+
+    def train() -> Steps:
+        for number, (at, user) in enumerate(trace.trainings):
+            yield env.timeout(at - env.now)
+            left = deque((float(s.steps), s.step_s) for s in costs.training)
+            floor.submit(Work(LongJob(f"{number:06}", user, env.now), left))
+
+    env.process(send())
+    env.process(train())
+    env.run()
+    ended_at = max([ended.ended_at for ended in tally.ended] + [trace.seconds])
+    spent = floor.stretch.spent_s
+    outcome.busy = (spent["crops"] + spent["long"]) / chips / ended_at
+    outcome.begun = [ended.began_at - ended.submitted_at for ended in tally.ended]
+    outcome.completed = [ended.ended_at - ended.submitted_at for ended in tally.ended]
+    return outcome
+
+
+def chip_times(service: Service) -> dict[str, dict[str, float]]:
+    """What each worker's seconds went to."""
+    return {chip["id"]: chip["time_s"] for chip in service.call("GET", "/v1/chip")["chips"]}
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
