@@ -152,7 +152,10 @@ def _next_batch(situation: Situation, policy: Policy) -> ClassifyBatch:
     on_chip = situation.on_chip
     if on_chip in oldest and situation.now - oldest[reference] < policy.switch_worth_s:
         reference = on_chip
-    wanted = {crops.user: crops.crops for crops in situation.waiting if crops.reference == reference}
+    of_version = (crops for crops in situation.waiting if crops.reference == reference)
+    longest_first = sorted(of_version, key=lambda crops: (crops.oldest_at, crops.user))
+    # Of more senders than fit, those who have waited longest: each of them gets one crop read at least.
+    wanted = {crops.user: crops.crops for crops in longest_first[: policy.batch_crops]}
     return ClassifyBatch(reference, divide_evenly(wanted, policy.batch_crops))
 
 

@@ -1,5 +1,6 @@
 """Nobody starves, however much others send: bounds on who goes when, as properties of the policy."""
 
+from dataclasses import replace
 from typing import Final
 
 from hypothesis import given, settings
@@ -43,3 +44,12 @@ def test_a_sender_of_few_crops_waits_for_no_flood_of_others(senders: int, flood:
     assert max(shares.values()) - min(share for user, share in shares.items() if user != "modest") <= max(
         1, _POLICY.batch_crops % senders
     )
+
+
+def test_of_more_senders_than_a_batch_has_room_for_those_who_wait_longest_are_read() -> None:
+    waiting = [WaitingCrops("digits@1", f"user-{n:03}", 1, oldest_at=1000.0 - n) for n in range(5)]
+
+    unit = next_unit(Situation(1000.0, waiting), replace(_POLICY, batch_crops=3))
+
+    assert isinstance(unit, ClassifyBatch)
+    assert unit.grants == {"user-004": 1, "user-003": 1, "user-002": 1}
