@@ -93,6 +93,16 @@ class Connection:
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
             raise RedisUnavailableError(f"Redis is {version}; hxserve needs 6.2 or newer")
 
+    def load_users(self) -> None:
+        """Lets Redis read its file of users again; it may close the connections of all users.
+
+        Raises:
+            HxserveError: Redis has no such file, or refuses what is in it.
+            RedisUnavailableError: if it does not answer.
+        """
+        with translated_errors():
+            self._client.acl_load()
+
     def close(self) -> None:
         """Closes all connections."""
         self._client.close()

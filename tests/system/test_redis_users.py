@@ -1,11 +1,14 @@
 """A Redis with users of least rights: the service works under them, and they can do nothing else."""
 
 import os
+import re
 import secrets
 import shlex
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,8 +18,8 @@ import redis
 
 from client import Client
 from deploy.local import free_port
-from deploy.redis_server import redis_server
-from deploy.redis_users import acl_lines
+from deploy.redis_server import find_redis_server, redis_server
+from deploy.redis_users import acl_lines, main
 from deploy.supervision import Supervised
 from services.passwords import with_password
 from services.store.connection import Connection
@@ -46,7 +49,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Redis]:
     with redis_server(folder, folder / "redis.log") as (url, _):
         with redis.Redis.from_url(url) as everybody:
             # The last line first would shut this connection out before the others are set.
-            for line in reversed(acl_lines(**_PASSWORDS)):
+            for line in reversed(acl_lines(*_PASSWORDS.values(), redis=_version())):
                 everybody.execute_command("ACL", "SETUSER", *shlex.split(line)[1:])
         yield _Redis(url)
 
@@ -124,7 +127,7 @@ def test_the_main_job_works_under_users_of_least_rights(service: Client, store: 
 def test_what_the_service_does_not_need_is_refused(store: _Redis, who: str, command: str) -> None:
     with (
         store.as_user(who) as client,
-        pytest.raises(redis.ResponseError, match=r"(?i)no permission|can't run|can't access"),
+        pytest.raises(redis.ResponseError, match=r"(?i)no permission|can't run|can't access|not allowed"),
     ):
         client.execute_command(*shlex.split(command))
 
@@ -144,3 +147,102 @@ def test_a_wrong_password_is_not_said_to_anybody(store: _Redis) -> None:
         Connection(url, retries=0).check()
 
     assert "the-wrong-password" not in f"{raised.value!r} {raised.value}"
+
+
+def test_what_was_written_is_read_again_by_a_redis_that_was_killed(short_folder: Path) -> None:
+    """Redis reads its append-only file as some user; one without rights would drop transactions."""
+    (short_folder / "users.acl").write_text(
+        "\n".join(acl_lines(*_PASSWORDS.values(), redis=_version())) + "\n"
+    )
+    written = {f"hx:{number}".encode() for number in range(3)}
+
+    with _redis_with_file(short_folder) as (process, client):
+        with client.pipeline(transaction=True) as transaction:
+            for key in written:
+                transaction.zadd(key, {"member": 1.0})
+            transaction.execute()
+        process.kill()
+        process.wait()
+    with _redis_with_file(short_folder) as (_, client):
+        found = {key for key in written if client.exists(key)}
+
+    assert found == written
+
+
+def test_users_written_anew_are_taken_over_by_a_redis_that_runs(
+    short_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for who, password in _PASSWORDS.items():
+        (short_folder / who).write_text(password)
+    address = f"unix://hxserve-admin@{short_folder / 'redis.sock'}"
+    arguments = [f"--{who}={short_folder / who}" for who in _PASSWORDS]
+    arguments += [f"--output={short_folder / 'users.acl'}", f"--load-into={address}"]
+    arguments += ["--for-redis=" + ".".join(map(str, _version()))]
+
+    assert main(arguments) == 0  # no Redis runs yet: it will read the file when it starts
+    assert "not loaded yet" in capsys.readouterr().err
+    with _redis_with_file(short_folder) as (_, before):
+        (short_folder / "api").write_text("another-password-of-the-api")
+        assert main(arguments) == 0
+        before.connection_pool.disconnect()
+        with pytest.raises(redis.AuthenticationError):
+            before.ping()
+        url = with_password(
+            f"unix://hxserve-api@{short_folder / 'redis.sock'}", "another-password-of-the-api"
+        )
+        with redis.Redis.from_url(url) as after:
+            assert after.ping()
+
+
+def test_a_redis_that_does_not_know_a_subcommand_is_not_told_of_it() -> None:
+    assert "client|setinfo" not in "".join(acl_lines(*_PASSWORDS.values(), redis=(7, 0)))
+    assert "client|setinfo" in acl_lines(*_PASSWORDS.values())[1]
+
+
+@pytest.mark.parametrize("text", ["7", "seven", "7.x"])
+def test_what_is_no_version_of_redis_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--api=a", "--worker=w", "--admin=x", f"--for-redis={text}"])
+
+    assert "give one such as 7.0" in capsys.readouterr().err
+
+
+def _version() -> tuple[int, ...]:
+    said = subprocess.run(
+        [find_redis_server(), "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    return tuple(int(part) for part in re.findall(r"v=(\d+)\.(\d+)", said)[0])
+
+
+@contextmanager
+def _redis_with_file(folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", redis.Redis]]:
+    """A Redis with the users of the folder's file, and a client that is the API."""
+    socket = folder / "redis.sock"
+    command = [
+        *(str(find_redis_server()), "--port", "0", "--unixsocket", str(socket), "--dir", str(folder)),
+        *(
+            "--aclfile",
+            str(folder / "users.acl"),
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+            "--save",
+            "",
+        ),
+    ]
+    with (folder / "redis.log").open("ab") as log, subprocess.Popen(command, stdout=log) as process:
+        client = redis.Redis.from_url(with_password(f"unix://hxserve-api@{socket}", _PASSWORDS["api"]))
+        try:
+            wait_until(lambda: _answers(client))
+            yield process, client
+        finally:
+            client.close()
+            process.terminate()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
