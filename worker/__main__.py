@@ -41,6 +41,7 @@ from worker.recovery import mark_of, recover_jobs, take_over_jobs
 from worker.samples import pick_samples
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
+from worker.systemd import READY, STOPPING, notify
 from worker.timesheet import Timesheet
 from worker.turns import Turns
 from worker.untrained import publish_untrained
@@ -216,6 +217,7 @@ def _serve(
         if not turns.have_begun:
             turns.have_begun = True
             presence.report()
+            notify(READY, f"STATUS=chip {lease.chip} ({session.backend}) takes turns")
             _log.info("chip %s (%s) takes turns: %s", lease.chip, session.backend, dict(session.self_test))
         return turns.run()
 
@@ -252,6 +254,7 @@ def _serve(
         quiet=True,
     )
     worker.start()
+    notify(STOPPING)
     return int(worker.exitcode or 0)
 
 

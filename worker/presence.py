@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from services.errors import HxserveError, LeaseLostError
 from services.store.chips import ChipStore, Lease
+from worker.systemd import ALIVE, notify
 
 LEASE_LOST_EXIT: Final = 75
 """Exit status after a lost lease (EX_TEMPFAIL): the supervisor starts a fresh worker."""
@@ -18,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 class Presence:
     """Renews the lease every quarter of its life; ends the process when it is lost or no turn ever comes.
+
+    Each time it also tells systemd's watchdog, where there is one, that the process moves.
 
     Args:
         lease: of the chip.
@@ -78,6 +81,7 @@ class Presence:
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._every_s):
+            notify(ALIVE)  # also while Redis is away: starting again would not bring it back
             try:
                 has_work = self.report()
                 self._see_to_work(has_work or self._care_is_due())
