@@ -1,0 +1,38 @@
+# The worker on an emulated chip. One on a real chip runs in that chip's own software: see deploy/apptainer.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+# Where wheels are fetched and built: another image than the one that runs, for whoever has packages of their own.
+ARG BUILD_IMAGE=${PYTHON_IMAGE}
+
+FROM ${BUILD_IMAGE} AS dependencies
+# Which build of torch: the CPU's by default; empty for the one of pip's own index, which brings CUDA.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /source
+RUN python3 -m venv /opt/hxserve
+COPY constraints.txt ./
+RUN grep -E '^torch(vision)?==' constraints.txt > torch.txt \
+    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt \
+       ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement torch.txt
+COPY pyproject.toml README.md ./
+# Empty packages stand for the source, so that a change of it leaves this layer as it is.
+RUN mkdir api client deploy services worker \
+    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt '.[worker]'
+
+FROM dependencies AS build
+COPY api api
+COPY client client
+COPY deploy deploy
+COPY services services
+COPY worker worker
+RUN /opt/hxserve/bin/pip install --quiet --no-deps --force-reinstall .
+
+FROM ${PYTHON_IMAGE} AS worker
+RUN groupadd --gid 10001 hxserve \
+    && useradd --uid 10001 --gid hxserve --no-create-home --home-dir /nonexistent hxserve \
+    && install -d -o hxserve -g hxserve /data
+COPY --from=build /opt/hxserve /opt/hxserve
+# With PYTHONSAFEPATH nothing that lies in the current folder is ever imported.
+ENV PATH=/opt/hxserve/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1 \
+    HXSERVE_DATA_DIR=/data
+USER hxserve
+CMD ["python", "-m", "worker"]
