@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from services.passwords import has_password, read_secret
 from services.settings import PREFIX, Settings, load_settings
 from tests.deploy.conftest import ROOT
+from worker.chip.environment import VARIABLES
 
 Services = dict[str, dict[str, Any]]
 
@@ -143,12 +145,23 @@ def test_images_are_built_from_files_that_are_here_and_have_the_stage(services: 
 
 
 def test_images_install_the_versions_that_are_tested_and_run_as_nobody_in_particular() -> None:
-    for dockerfile in sorted((ROOT / "deploy").glob("*.Dockerfile")):
-        lines = dockerfile.read_text("utf-8").replace("\\\n", " ").splitlines()
+    for name in ("api", "worker"):
+        lines = (ROOT / f"deploy/{name}.Dockerfile").read_text("utf-8").replace("\\\n", " ").splitlines()
         installs = [line for line in lines if "pip install" in line]
         assert installs
         assert all("--constraint constraints.txt" in line or "--no-deps" in line for line in installs)
         assert "USER hxserve" in lines
+
+
+def test_the_worker_of_a_real_chip_leaves_its_software_as_it_is_and_says_hxtorch() -> None:
+    dockerfile = (ROOT / "deploy/chip.Dockerfile").read_text("utf-8")
+    override = yaml.safe_load((ROOT / "deploy/compose.chip.yml").read_text("utf-8"))["services"]["worker"]
+
+    assert "packages.py" in dockerfile
+    assert "pip install" not in dockerfile
+    assert "\nUSER 10001:10001\n" in dockerfile
+    assert override["environment"]["HXSERVE_CHIP"] == "hxtorch"
+    assert set(VARIABLES) <= set(override["environment"])
 
 
 def test_the_image_of_the_api_asks_for_no_torch() -> None:

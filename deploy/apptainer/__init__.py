@@ -1,0 +1,1 @@
+"""A worker inside the software container of a real chip."""
