@@ -63,7 +63,8 @@ class Settings(BaseSettings):
         ),
     ] = "second"
     admin_token_file: Annotated[
-        Path | None, Field(description="File that holds the admin's token; <data dir>/admin-token if unset.")
+        Path | None,
+        Field(description="File that holds the admin's token; `admin-token` in the data folder if unset."),
     ] = None
     host: Annotated[str, Field(description="Address the API listens on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535, description="Port of the API.")] = 8080
@@ -125,7 +126,7 @@ class Settings(BaseSettings):
     )
     threads: Annotated[int, Field(ge=0, description="Threads of torch; 0: one less than cores.")] = 0
     max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body.")] = 32 * 2**20
-    max_crops_per_request: Annotated[int, Field(ge=1)] = 20_000
+    max_crops_per_request: Annotated[int, Field(ge=1, description="Most crops in one request.")] = 20_000
     max_waiting_crops: Annotated[int, Field(ge=1, description="Crops that may wait for the chip.")] = 100_000
     max_queued_jobs: Annotated[int, Field(ge=1, description="Unfinished long jobs.")] = 1_000
     user_max_queued_jobs: Annotated[
@@ -153,7 +154,9 @@ class Settings(BaseSettings):
     keep_results_s: Annotated[float, Field(ge=60, description="How long results of crops are kept.")] = (
         86_400.0
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="The least that is logged.")
+    ] = "info"
 
     @property
     def user_quotas(self) -> Quotas:
