@@ -10,6 +10,7 @@ from api.application import Application, open_application
 from api.wakeups import celery_wake_up
 from services.logs import configure_logging
 from services.settings import Settings, load_settings
+from services.store.schema import ensure_schema
 from services.users import Tokens, read_admin_token
 
 
@@ -18,6 +19,7 @@ def app() -> Flask:
 
     Raises:
         SettingsError: a setting is wrong, or there is no admin token.
+        SchemaError: the records in Redis are of a newer hxserve.
     """
     settings = load_settings()
     configure_logging(settings.log_level)
@@ -31,5 +33,6 @@ def open_app(settings: Settings, stack: ExitStack) -> tuple[Flask, Application]:
     admin_token = read_admin_token(settings.token_file)
     application = stack.enter_context(open_application(settings, celery_wake_up(settings.redis_url)))
     application.connection.check()
+    ensure_schema(application.connection)
     tokens = Tokens(admin_token, application.users, settings.user_quotas)
     return create_app(application, tokens), application

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -21,6 +21,8 @@ from services.errors import HxserveError, SettingsError, UnavailableError
 from services.files import write_durably
 from services.passwords import has_password
 from services.settings import Settings, load_settings
+from services.store.connection import Connection
+from services.store.schema import ensure_schema
 from services.users import ensure_admin_token
 
 _READY_TIMEOUT_S: Final = 120.0
@@ -83,6 +85,7 @@ def running(
             redis_url, processes["redis"] = stack.enter_context(
                 redis_server(data / "redis", logs / "redis.log", sync=settings.redis_sync)
             )
+        _check_store(redis_url)
         environment = _environment(settings, redis_url, port)
         parts = {
             name: (command, environment | _chip(settings, 1, chips))
@@ -99,6 +102,13 @@ def running(
         _wait_until_ready(url, processes)
         write_durably(data / "url", url.encode())
         yield Local(url, token, processes)
+
+
+def _check_store(redis_url: str) -> None:
+    """Refuses here, in one line, what every process would refuse when it starts."""
+    with closing(Connection(redis_url, retries=0)) as connection:
+        connection.check()
+        ensure_schema(connection)
 
 
 def processes_of(*, standby: bool = False) -> dict[str, list[str]]:

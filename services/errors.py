@@ -228,6 +228,12 @@ class SettingsError(HxserveError):
     code = "invalid_settings"
 
 
+class SchemaError(HxserveError):
+    """The records in Redis are not of a schema that this hxserve knows; nothing was started."""
+
+    code = "schema_mismatch"
+
+
 def error_of(problem: Mapping[str, str]) -> HxserveError:
     """The error that a stored problem (`code` and `message`) was made from."""
     kinds = [HxserveError]

@@ -24,6 +24,7 @@ from services.store.costs import CostStore
 from services.store.crops import CropStore
 from services.store.jobs import JobStore
 from services.store.samples import SampleStore
+from services.store.schema import ensure_schema
 from services.store.series import SeriesStore
 from worker.activities import Activity, CalibrationActivity, EvaluationActivity, TrainingActivity
 from worker.background_saves import BackgroundSaves
@@ -86,6 +87,7 @@ def _run(settings: Settings, *, standby: bool) -> int:
         connection = Connection(settings.redis_url, retries=0)
         stack.callback(connection.close)
         connection.check()
+        ensure_schema(connection)
         datasets = Datasets(settings.mnist, settings.data_dir / "datasets")
         datasets.prepare()
         chips = ChipStore(connection, lease_s=settings.lease_s)
@@ -95,6 +97,7 @@ def _run(settings: Settings, *, standby: bool) -> int:
             else take_lease(chips, settings.chip_id, lease_s=settings.lease_s)
         )
         stack.callback(_release, chips, lease)
+        ensure_schema(connection)  # while this one stood by, a newer one may have come and gone
         opening = _keep_while_opening(settings, chips, lease)
         stack.callback(opening.stop)
         session = _open_chip(settings, stack)

@@ -73,14 +73,14 @@ class Connection:
         registered = self._scripts.get(script)
         if registered is None:
             registered = self._scripts[script] = self._client.register_script(
-                self._prelude + _lua(f"{script}.lua")
+                self._prelude + lua_source(f"{script}.lua")
             )
         with translated_errors():
             return registered(args=arguments)
 
     @cached_property
     def _prelude(self) -> str:
-        return _lua("prelude.lua")
+        return lua_source("prelude.lua")
 
     def check(self) -> None:
         """Does nothing if Redis answers and is new enough.
@@ -108,7 +108,8 @@ class Connection:
         self._client.close()
 
 
-def _lua(name: str) -> str:
+def lua_source(name: str) -> str:
+    """The text of a script."""
     return resources.files("services.store").joinpath("lua", name).read_text("utf-8")
 
 

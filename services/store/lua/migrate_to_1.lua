@@ -1,0 +1,1 @@
+-- Version 1 is what was kept before versions were written down: nothing changes.
