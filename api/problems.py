@@ -38,6 +38,7 @@ STATUS_OF: Final[Mapping[type[HxserveError], HTTPStatus]] = {
     errors.DatasetMissingError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.JobCrashedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.BackupDamagedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.SchemaError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """The status of a class, and of its subclasses that have no line of their own."""

@@ -76,7 +76,7 @@ def running(
     data, logs = settings.data_dir.resolve(), settings.data_dir.resolve() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(_only_one(data))
+        stack.enter_context(only_one(data))
         token = ensure_admin_token(settings.token_file)
         port = free_port(settings.host, settings.port)
         processes: dict[str, Supervised] = {}
@@ -123,8 +123,12 @@ def processes_of(*, standby: bool = False) -> dict[str, list[str]]:
 
 
 @contextmanager
-def _only_one(data: Path) -> Iterator[None]:
-    """Keeps a second service away from the same data."""
+def only_one(data: Path) -> Iterator[None]:
+    """Keeps a second service away from the same data.
+
+    Raises:
+        UnavailableError: one runs there.
+    """
     with (data / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -228,6 +228,12 @@ class SettingsError(HxserveError):
     code = "invalid_settings"
 
 
+class BackupDamagedError(HxserveError):
+    """The file is damaged or no backup of hxserve; nothing was restored."""
+
+    code = "backup_damaged"
+
+
 class SchemaError(HxserveError):
     """The records in Redis are not of a schema that this hxserve knows; nothing was started."""
 

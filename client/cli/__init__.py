@@ -2,6 +2,7 @@
 
 import click
 
+from client.cli.backup import backup, restore
 from client.cli.chips import chip
 from client.cli.classification import classify
 from client.cli.jobs import jobs
@@ -31,6 +32,7 @@ def cli() -> None:
 for _command in (
     *(up, train, evaluate, classify, calibrate, staircase, letters, jobs, models),
     *(chip, queue, usage, plan, me, users),
+    *(backup, restore),
 ):
     cli.add_command(_command)
 

@@ -17,6 +17,7 @@ import pytest
 import redis
 
 from client import Client
+from deploy.backup import main as back_up
 from deploy.local import free_port
 from deploy.redis_server import find_redis_server, redis_server
 from deploy.redis_users import acl_lines, main
@@ -130,6 +131,23 @@ def test_what_the_service_does_not_need_is_refused(store: _Redis, who: str, comm
         pytest.raises(redis.ResponseError, match=r"(?i)no permission|can't run|can't access|not allowed"),
     ):
         client.execute_command(*shlex.split(command))
+
+
+def test_a_backup_is_taken_by_the_administrator_of_redis_alone(
+    store: _Redis, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = urlsplit(store.url("api")).path
+    statuses = []
+    for who in ("api", "worker", "admin"):
+        (tmp_path / who).write_text(_PASSWORDS[who])
+        monkeypatch.setenv("HXSERVE_REDIS_PASSWORD_FILE", str(tmp_path / who))
+        monkeypatch.setenv("HXSERVE_REDIS_URL", f"unix://hxserve-{who}@{path}")
+        statuses.append(back_up([str(tmp_path / "hx.backup"), "--data-dir", str(tmp_path)]))
+
+    refused = capsys.readouterr().err.splitlines()
+    assert statuses == [1, 1, 0]
+    assert len(refused) == 2
+    assert all("needs the administrator's user of Redis" in line for line in refused)
 
 
 @pytest.mark.parametrize("user", ["", "hxserve-api:wrong@", ":wrong@"])
