@@ -63,7 +63,7 @@ class ArchiveWriter:
     """Puts files into an archive, and remembers their digests."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w:gz", compresslevel=6)  # noqa: SIM115 closed by `finish`
+        self._tar = tarfile.open(fileobj=file, mode="w:gz", compresslevel=1)  # noqa: SIM115 closed by `finish`
         self.members: dict[str, Member] = {}
 
     def add(self, name: str, content: IO[bytes], size_bytes: int) -> None:

@@ -18,6 +18,9 @@ from services.settings import Settings, load_settings
 from services.store.connection import Connection
 
 INTERRUPTED: Final = 130
+_LONGEST_ANSWER_S: Final = 300.0
+"""All records are one answer."""
+
 _ADMIN: Final = (
     "; reading and writing all records needs the administrator's user of Redis: set HXSERVE_REDIS_URL to "
     "redis://hxserve-admin@<host>/0 and HXSERVE_REDIS_PASSWORD_FILE to its file"
@@ -114,6 +117,6 @@ def stopped(settings: Settings, *, use_redis: bool) -> Iterator[Connection]:
 
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
-    with closing(Connection(url)) as connection:
+    with closing(Connection(url, retries=0, timeout_s=_LONGEST_ANSWER_S)) as connection:
         connection.check()
         yield connection

@@ -46,11 +46,13 @@ def translated_errors() -> Iterator[None]:
 class Connection:
     """Redis as this process sees it: a pool of connections and the scripts, each one atomic step."""
 
-    def __init__(self, url: str, *, retries: int = 3, max_connections: int = 1024) -> None:
+    def __init__(
+        self, url: str, *, retries: int = 3, max_connections: int = 1024, timeout_s: float = 10
+    ) -> None:
         self._client = redis.Redis.from_url(
             url,
             max_connections=max_connections,
-            socket_timeout=10,
+            socket_timeout=timeout_s,
             socket_connect_timeout=5,
             **({} if url.startswith("unix://") else {"socket_keepalive": True}),
             health_check_interval=15,

@@ -1,0 +1,93 @@
+"""`python -m benchmarks.backup`: how long a backup takes, and how long Redis answers nobody else meanwhile."""
+
+import sys
+import tempfile
+import threading
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+import redis
+
+from benchmarks.machine import describe_machine
+from deploy.backup import back_up
+from deploy.redis_server import redis_server
+from deploy.restore import restore
+from services.answers import CROP_BYTES
+from services.jobs import JobKind
+from services.settings import Settings
+from services.store.connection import Connection
+from services.store.crops import NO_KEY, CropStore, Lane
+from services.store.schema import ensure_schema
+from services.submission import new_job
+from services.users import User
+
+_WAITING_PARTS: Final = (150, 1_500, 7_500)
+"""Of 64 crops each, with a record each; `HXSERVE_MAX_WAITING_CROPS` is 100,000 crops by default, so 1,563 parts."""
+
+_PART_CROPS: Final = 64
+
+
+def main() -> int:
+    """Prints a table; the exit status."""
+    machine = describe_machine()
+    print(f"{machine['cpu']}, {machine['cores']} cores, commit {machine['git_commit']}")
+    print(
+        f"{'parts that wait':>16}{'Redis MiB':>11}{'backup s':>10}{'others wait s':>15}{'restore s':>11}{'file MiB':>10}"
+    )
+    for parts in _WAITING_PARTS:
+        with tempfile.TemporaryDirectory(prefix="hx") as folder:
+            print(_measure(parts, Path(folder)))
+    return 0
+
+
+def _measure(parts: int, folder: Path) -> str:
+    with redis_server(folder / "r", folder / "log") as (url, _), closing(Connection(url)) as connection:
+        settings = Settings(data_dir=folder / "a", redis_url=url, admin_token_file=folder / "token")
+        ensure_schema(connection)
+        _fill(connection, parts)
+        used_mib = int(connection.client.info("memory")["used_memory"]) / 2**20
+        stopping, longest = threading.Event(), [0.0]
+        watch = threading.Thread(target=_watch, args=(url, stopping, longest))
+        watch.start()
+        began = time.monotonic()
+        back_up(settings, folder / "hx.backup", use_redis=True)
+        backup_s = time.monotonic() - began
+        stopping.set()
+        watch.join()
+        connection.client.flushall()
+        began = time.monotonic()
+        restore(settings, folder / "hx.backup", use_redis=True)
+        restore_s = time.monotonic() - began
+    file_mib = (folder / "hx.backup").stat().st_size / 2**20
+    return (
+        f"{parts:>16}{used_mib:>11.0f}{backup_s:>10.2f}{longest[0]:>15.3f}{restore_s:>11.2f}{file_mib:>10.0f}"
+    )
+
+
+def _fill(connection: Connection, parts: int) -> None:
+    crops = CropStore(connection, max_waiting=10**9, keep_results_s=3600)
+    with open("/dev/urandom", "rb") as chance:  # noqa: PTH123 a device
+        for number in range(parts):
+            job = new_job(JobKind.CLASSIFICATION, User(f"user{number % 20}"), "digits", {"version": "1"})
+            lane = Lane("digits", "1", job.user)
+            part = (_PART_CROPS, chance.read(_PART_CROPS * CROP_BYTES))
+            crops.accept(
+                lane, job.id, [part], reply_to="", deadline_at=None, record=job, repeats=1, idempotency=NO_KEY
+            )
+
+
+def _watch(url: str, stopping: threading.Event, longest: list[float]) -> None:
+    """Asks Redis for nothing again and again, and keeps the longest time until it answered."""
+    with closing(Connection(url)) as connection:
+        while not stopping.is_set():
+            began = time.monotonic()
+            with suppress(redis.ResponseError):  # after five seconds Redis says that it is busy
+                connection.client.ping()
+            longest[0] = max(longest[0], time.monotonic() - began)
+            time.sleep(0.001)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
