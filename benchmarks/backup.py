@@ -33,9 +33,8 @@ def main() -> int:
     """Prints a table; the exit status."""
     machine = describe_machine()
     print(f"{machine['cpu']}, {machine['cores']} cores, commit {machine['git_commit']}")
-    print(
-        f"{'parts that wait':>16}{'Redis MiB':>11}{'backup s':>10}{'others wait s':>15}{'restore s':>11}{'file MiB':>10}"
-    )
+    columns = ("waiting parts", "Redis MiB", "backup s", "others wait s", "restore s", "file MiB")
+    print("".join(f"{column:>15}" for column in columns))
     for parts in _WAITING_PARTS:
         with tempfile.TemporaryDirectory(prefix="hx") as folder:
             print(_measure(parts, Path(folder)))
@@ -61,9 +60,8 @@ def _measure(parts: int, folder: Path) -> str:
         restore(settings, folder / "hx.backup", use_redis=True)
         restore_s = time.monotonic() - began
     file_mib = (folder / "hx.backup").stat().st_size / 2**20
-    return (
-        f"{parts:>16}{used_mib:>11.0f}{backup_s:>10.2f}{longest[0]:>15.3f}{restore_s:>11.2f}{file_mib:>10.0f}"
-    )
+    seconds = (f"{duration_s:.2f}" for duration_s in (backup_s, longest[0], restore_s))
+    return "".join(f"{figure:>15}" for figure in (parts, f"{used_mib:.0f}", *seconds, f"{file_mib:.0f}"))
 
 
 def _fill(connection: Connection, parts: int) -> None:

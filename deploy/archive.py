@@ -1,7 +1,9 @@
-"""The file of a backup: a gzipped tar of plain files, and behind them a manifest with the digest of each.
+"""The file of a backup: a gzipped tar of plain files, behind them a manifest with the digest of each, and a seal.
+
+The seal is the digest of the whole file before it, as the comment of an empty gzip member, which unpackers pass over.
 
 It is written under another name, and gets its own when it is complete and on the disk. It is read twice: first all of
-it is compared with the manifest, then its files are given out, each compared again.
+it is compared with seal and manifest, then its files are given out, each compared again.
 """
 
 import gzip
@@ -28,6 +30,11 @@ RECORDS: Final = "records.msgpack"
 ADMIN: Final = "admin-token"
 FOLDERS: Final = ("models", "saves", "calibrations")
 _MANIFEST: Final = "manifest.json"
+_SEAL_HEAD: Final = b"\x1f\x8b\x08\x10\x00\x00\x00\x00\x00\xff"
+_SEAL_END: Final = b"\x00\x03\x00" + bytes(8)
+"""Source: RFC 1952: a member with a comment and nothing in it."""
+_SEAL_BYTES: Final = len(_SEAL_HEAD) + 64 + len(_SEAL_END)
+
 _LARGEST_MANIFEST: Final = 64 * 2**20
 _UNREADABLE: Final = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeError, ValueError)
 
@@ -63,7 +70,9 @@ class ArchiveWriter:
     """Puts files into an archive, and remembers their digests."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w:gz", compresslevel=1)  # noqa: SIM115 closed by `finish`
+        self._file = _Digesting(file)
+        whole: Any = self._file
+        self._tar = tarfile.open(fileobj=whole, mode="w:gz", compresslevel=1)  # noqa: SIM115 closed by `finish`
         self.members: dict[str, Member] = {}
 
     def add(self, name: str, content: IO[bytes], size_bytes: int) -> None:
@@ -72,15 +81,16 @@ class ArchiveWriter:
         Raises:
             OSError: the content ends before its size, or the archive cannot be written.
         """
-        hashing = _Hashing(content)
+        hashing = _Digesting(content)
         self._add(name, hashing, size_bytes)
         self.members[name] = Member(bytes=size_bytes, sha256=hashing.digest.hexdigest())
 
     def finish(self, manifest: BackupManifest) -> None:
-        """Adds the manifest and ends the archive."""
+        """Adds the manifest and the seal."""
         packed = manifest.model_dump_json(indent=1).encode()
         self._add(_MANIFEST, BytesIO(packed), len(packed))
         self._tar.close()
+        self._file.write(seal_of(self._file.digest.hexdigest()))
 
     def _add(self, name: str, content: Any, size_bytes: int) -> None:
         facts = tarfile.TarInfo(name)
@@ -88,8 +98,13 @@ class ArchiveWriter:
         self._tar.addfile(facts, content)
 
 
-class _Hashing:
-    """A file whose bytes are counted into a digest while they are read."""
+def seal_of(sha256: str) -> bytes:
+    """What stands behind an archive with this digest."""
+    return _SEAL_HEAD + sha256.encode() + _SEAL_END
+
+
+class _Digesting:
+    """A file whose bytes are counted into a digest while they are read or written."""
 
     def __init__(self, content: IO[bytes]) -> None:
         self._content = content
@@ -100,6 +115,11 @@ class _Hashing:
         piece = self._content.read(size)
         self.digest.update(piece)
         return piece
+
+    def write(self, piece: bytes) -> int:
+        """Writes bytes."""
+        self.digest.update(piece)
+        return self._content.write(piece)
 
 
 @contextmanager
@@ -134,6 +154,7 @@ class Archive:
             SchemaError: a newer hxserve made it.
         """
         self._path = path
+        _check_seal(path)
         found: dict[str, Member] = {}
         packed = b""
         for name, content in self._files():
@@ -181,6 +202,27 @@ class Archive:
             ) from None
         except OSError as error:
             raise StorageError(f"{self._path} cannot be read ({error.strerror})") from None
+
+
+def _check_seal(path: Path) -> None:
+    """Does nothing if every byte of the file is as it was written.
+
+    Raises:
+        BackupDamagedError: one is not, or it is no backup.
+        StorageError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            left = path.stat().st_size - _SEAL_BYTES
+            while left > 0 and (piece := file.read(min(left, 2**20))):
+                digest.update(piece)
+                left -= len(piece)
+            seal = file.read()
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror})") from None
+    if seal != seal_of(digest.hexdigest()):
+        raise BackupDamagedError(f"{path} is damaged, not whole or no backup of hxserve; use another one")
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -102,11 +102,29 @@ def files_in(settings: Settings) -> dict[str, bytes | str]:
     return found
 
 
-def records_in(connection: Connection) -> dict[bytes, tuple[bytes | None, bool]]:
-    """The value of each key, and whether it has an end; without what belongs to processes."""
+def records_in(connection: Connection) -> dict[bytes, tuple[Any, bool]]:
+    """The content of each key, and whether it has an end; without what belongs to processes."""
     passing = (b":lease", b":bell", b":wakeup", b":fence")
     return {
-        key: (connection.client.dump(key), connection.client.ttl(key) >= 0)
+        key: (_content(connection.client, key), connection.client.ttl(key) >= 0)
         for key in connection.client.scan_iter("hx:*")
         if not key.endswith(passing) and not key.startswith((b"hx:session:", b"hx:replies:"))
     }
+
+
+def _content(client: Any, key: bytes) -> Any:
+    match client.type(key):
+        case b"hash":
+            return client.hgetall(key)
+        case b"set":
+            return client.smembers(key)
+        case b"zset":
+            return client.zrange(key, 0, -1, withscores=True)
+        case b"stream":
+            groups = [group["name"] for group in client.xinfo_groups(key)]
+            claimed = [client.xpending_range(key, group, "-", "+", 100) for group in groups]
+            for entry in (entry for entries in claimed for entry in entries):
+                del entry["time_since_delivered"]
+            return client.xrange(key), groups, claimed
+        case _:
+            return client.get(key)
