@@ -9,6 +9,7 @@ from flask import current_app
 
 from api.request_times import RequestTimes
 from services.classification import Classifications
+from services.disk import Disk
 from services.homes import Homes
 from services.inspection import Inspections
 from services.maintenance import Maintenance
@@ -52,6 +53,7 @@ class Application:
     letters: LettersStore
     listener: Listener
     submissions: Submissions
+    disk: Disk
     classifications: Classifications
     statistics: Statistics
     request_times: RequestTimes
@@ -89,6 +91,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     )
     policy = Policy(quantum_s=settings.quantum_s, long_work_share=settings.long_work_share)
     waiting = Waiting(jobs, chips, CostStore(connection), policy)
+    disk = Disk(settings.data_dir, settings.min_free_disk_bytes)
     watches = Watches(jobs, listener)
     listener.start()
     watches.start()
@@ -108,8 +111,9 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             letters=LettersStore(connection),
             listener=listener,
             submissions=Submissions(
-                jobs, registry, chips, homes, wake_up, max_queued_jobs=settings.max_queued_jobs
+                jobs, registry, chips, homes, wake_up, max_queued_jobs=settings.max_queued_jobs, disk=disk
             ),
+            disk=disk,
             classifications=classifications,
             statistics=statistics,
             request_times=RequestTimes(),

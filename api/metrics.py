@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from api.application import Application
 from api.request_times import RequestTimes
 from services.errors import RedisUnavailableError
-from services.jobs import JobKind
+from services.jobs import JobKind, JobState
 from services.names import owner_of
 from services.statistics import BATCH_BOUNDS, BOUNDS_S, Distribution
 from services.store.chips import ChipRecord
@@ -43,9 +43,11 @@ class _Service(Collector):
     def collect(self) -> Iterator[Metric]:
         """The families."""
         yield from self._of_requests()
+        yield from self._of_disk()
         is_up = GaugeMetricFamily("hxserve_store_up", "Whether the record store (Redis) answers.")
         try:
-            in_store = [*self._of_queues(), *_of_chips(self._app.chips.records(), time.time())]
+            now = time.time()
+            in_store = [*self._of_queues(now), *_of_chips(self._app.chips.records(), now), *self._of_store()]
             is_up.add_metric([], 1)
         except RedisUnavailableError:
             in_store = []
@@ -86,13 +88,38 @@ class _Service(Collector):
             "hxserve_crop_requests", "Requests for crops to this process.", ["model", "outcome"], requests
         )
 
-    def _of_queues(self) -> Iterator[Metric]:
+    def _of_disk(self) -> Iterator[Metric]:
+        room = self._app.disk.room()
+        for name, meaning, value in (
+            ("free", "Room left where models and saves are.", room.free_bytes),
+            ("size", "Size of the disk where models and saves are.", room.size_bytes),
+            ("floor", "Free room below which no training is taken in.", self._app.disk.floor_bytes),
+        ):
+            yield _gauge(f"hxserve_disk_{name}_bytes", meaning, [], {(): value})
+
+    def _of_store(self) -> Iterator[Metric]:
+        used_bytes, most_bytes = self._app.connection.memory()
+        yield _gauge("hxserve_store_memory_bytes", "Memory that Redis uses.", [], {(): used_bytes})
+        yield _gauge(
+            "hxserve_store_memory_limit_bytes",
+            "Memory that Redis may use; not there when it has no limit.",
+            [],
+            {(): most_bytes} if most_bytes else {},
+        )
+
+    def _of_queues(self, now: float) -> Iterator[Metric]:
         jobs = self._app.jobs
+        came_at: dict[str, float] = {}
         unfinished: dict[tuple[str, str], int] = {
             (kind, state): 0 for kind in JobKind if kind.is_long for state in ("queued", "running")
         }
         for job in jobs.unfinished():
             unfinished[job.kind, job.state] = unfinished.get((job.kind, job.state), 0) + 1
+            if job.state is JobState.QUEUED:
+                came_at[job.kind] = min(job.created_at, came_at.get(job.kind, now))
+        oldest_at = self._app.chips.oldest_waiting_at()
+        if oldest_at is not None:
+            came_at[JobKind.CLASSIFICATION] = oldest_at
         charged = dict.fromkeys(JobKind, 0.0)
         for kinds in jobs.usage(JobKind).values():
             for kind, seconds in kinds.items():
@@ -102,6 +129,12 @@ class _Service(Collector):
             "Crops that no worker has claimed yet.",
             [],
             {(): self._app.chips.waiting_crops()},
+        )
+        yield _gauge(
+            "hxserve_oldest_waiting_seconds",
+            "How long what waits for longest has waited, 0 when nothing does.",
+            ["kind"],
+            {kind: max(0.0, now - came_at[kind]) if kind in came_at else 0.0 for kind in JobKind},
         )
         yield _gauge(
             "hxserve_unfinished_jobs", "Long jobs that are not finished.", ["kind", "state"], unfinished
@@ -124,6 +157,13 @@ def _of_chips(records: Sequence[ChipRecord], now: float) -> Iterator[Metric]:
         "Time since the chip's worker took its lease.",
         ["chip"],
         {record.chip: now - record.since for record in records if record.since is not None},
+    )
+    measured_at = {record.chip: _at(record.status, ("canary", "at")) for record in records}
+    yield _gauge(
+        "hxserve_canary_age_seconds",
+        "Time since the chip's canary was measured.",
+        ["chip"],
+        {chip: max(0.0, now - at) for chip, at in measured_at.items() if at is not None},
     )
     for name, meaning, path in (
         ("calibration_age_seconds", "Age of the calibration that is loaded.", ("calibration", "age_s")),

@@ -189,6 +189,12 @@ class StorageError(HxserveError):
     retryable = True
 
 
+class DiskLowError(StorageError):
+    """The disk has too little room for another training; free some, then submit again."""
+
+    code = "disk_low"
+
+
 class ChipError(HxserveError):
     """The chip or its library failed; the operator's log says how."""
 

@@ -154,6 +154,10 @@ class Settings(BaseSettings):
     keep_results_s: Annotated[float, Field(ge=60, description="How long results of crops are kept.")] = (
         86_400.0
     )
+    min_free_disk_bytes: Annotated[
+        int,
+        Field(ge=0, description="Free room of the data folder below which no training is taken in; 0: none."),
+    ] = 512 * 2**20
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="The least that is logged.")
     ] = "info"

@@ -6,6 +6,7 @@ import secrets
 import time
 from typing import Any, Final
 
+from services.disk import Disk
 from services.errors import ForbiddenError, InvalidInputError, NotFoundError
 from services.homes import Homes
 from services.jobs import Job, JobKind, JobState
@@ -75,6 +76,7 @@ class Submissions:
         wake_up: WakeUp,
         *,
         max_queued_jobs: int,
+        disk: Disk | None = None,
     ) -> None:
         self._jobs = jobs
         self._registry = registry
@@ -82,6 +84,7 @@ class Submissions:
         self._wake_up = wake_up
         self._homes = homes
         self._max_queued_jobs = max_queued_jobs
+        self._disk = disk
 
     def submit(self, request: JobRequest, user: User, key: str | None = None) -> Job:
         """Records a job and wakes the chip; the job is durable when this returns.
@@ -95,6 +98,7 @@ class Submissions:
             IdempotencyConflictError: the key was used for another request.
             QueueFullError: too many jobs are unfinished.
             QuotaExceededError: the user's are too many, or have used the chip too long today.
+            DiskLowError: there is no room for another training.
         """
         params, home = request.validated_params(), ""
         if JobKind(request.kind).is_care and not user.is_admin:
@@ -108,6 +112,8 @@ class Submissions:
             if params.execution == "chip":
                 home = self._homes.of(model, found.version, allow_transfer=params.allow_transfer)
         if isinstance(params, TrainingParams):
+            if self._disk is not None:
+                self._disk.check()
             model = self._registry.to_train(user, model)
             if params.start_from is not None:
                 parent = self._registry.find(user, model, params.start_from)

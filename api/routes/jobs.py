@@ -23,7 +23,7 @@ routes = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 
 @routes.post("")
-@SPEC.validate(json=JobRequest, resp=answers(202, JobAnswer, 403, 404, 409, 415), tags=["jobs"])
+@SPEC.validate(json=JobRequest, resp=answers(202, JobAnswer, 403, 404, 409, 415, 507), tags=["jobs"])
 def submit_job(json: JobRequest) -> Response:
     """Submit a long job.
 

@@ -190,9 +190,16 @@ class ChipStore:
 
     def waiting_crops(self) -> int:
         """Crops that no worker has claimed yet."""
+        return sum(crops for crops, _, _ in self._waiting())
+
+    def oldest_waiting_at(self) -> float | None:
+        """When the oldest came of the crops that no worker has claimed yet; None when there are none."""
+        return min((oldest_at for _, _, oldest_at in self._waiting()), default=None)
+
+    def _waiting(self) -> list[tuple[int, int, float]]:
         with translated_errors():
             stored: Any = self._connection.client.hvals("hx:crops:waiting")
-        return sum(_waiting(text)[0] for text in stored)
+        return [_waiting(text) for text in stored]
 
     def wait_for_bell(self, chip: str, timeout_s: float) -> bool:
         """Waits until somebody rings this chip's bell; says whether somebody did."""

@@ -105,6 +105,12 @@ class Connection:
         with translated_errors():
             self._client.acl_load()
 
+    def memory(self) -> tuple[int, int]:
+        """Bytes that Redis uses, and may use; 0 for as many as there are."""
+        with translated_errors():
+            told: Any = self._client.info("memory")
+        return int(told["used_memory"]), int(told["maxmemory"])
+
     def close(self) -> None:
         """Closes all connections."""
         self._client.close()

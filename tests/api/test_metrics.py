@@ -1,6 +1,7 @@
 """Metrics: Prometheus reads them, their names follow its conventions, and they say what happened."""
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,7 @@ from tests.services.chip import Chip
 from tests.services.samples import CHIP, an_origin, some_crops
 from worker.tally import BatchTally
 
-UNITS: Final = ("seconds", "lsb", "ratio", "crops", "jobs", "requests")
+UNITS: Final = ("seconds", "lsb", "ratio", "crops", "jobs", "requests", "bytes")
 STATUS: Final[dict[str, Any]] = {
     "ready": True,
     "calibration": {"sha256": "0", "age_s": 120.0},
@@ -142,6 +143,9 @@ def test_what_waits_and_what_ended_is_counted(client: FlaskClient) -> None:
     families = _scrape(client)
 
     assert _value(families, "hxserve_waiting_crops") == 5
+    assert 0 < _value(families, "hxserve_oldest_waiting_seconds", kind="classification") < 60
+    assert 0 < _value(families, "hxserve_oldest_waiting_seconds", kind="training") < 60
+    assert _value(families, "hxserve_oldest_waiting_seconds", kind="evaluation") == 0
     assert _value(families, "hxserve_unfinished_jobs", kind="training", state="queued") == 1
     assert _value(families, "hxserve_unfinished_jobs", kind="evaluation", state="queued") == 0
     assert _value(families, "hxserve_jobs_finished_total", kind="training", state="cancelled") == 1
@@ -156,6 +160,7 @@ def test_the_worker_reports_its_chip_through_redis(client: FlaskClient) -> None:
     assert 0 <= _value(families, "hxserve_lease_age_seconds", chip=CHIP) < 60
     assert _value(families, "hxserve_calibration_age_seconds", chip=CHIP) == 120
     assert _value(families, "hxserve_canary_lsb", chip=CHIP) == 2.5
+    assert _value(families, "hxserve_canary_age_seconds", chip=CHIP) == pytest.approx(time.time() - 1, abs=60)
     assert _value(families, "hxserve_worker_seconds_total", chip=CHIP, doing="chip") == 4
     assert _value(families, "hxserve_batch_crops_bucket", chip=CHIP, le="1.0") == 1
     assert _value(families, "hxserve_batch_crops_bucket", chip=CHIP, le="128.0") == 2
@@ -189,6 +194,23 @@ def test_without_redis_a_process_still_tells_of_itself(application: Application,
     assert "hxserve_store_up 0.0" in text
     assert 'hxserve_request_seconds_count{method="GET",route="/v1/jobs/<job_id>",status="404"} 1.0' in text
     assert "hxserve_waiting_crops" not in text
+
+
+def test_the_disk_and_the_memory_of_redis_are_told(client: FlaskClient, connection: Connection) -> None:
+    unlimited = client.get("/metrics").get_data(as_text=True)
+    connection.client.config_set("maxmemory", 2**30)
+    families = _scrape(client)
+    connection.client.config_set("maxmemory", 0)
+
+    free, size = (_value(families, f"hxserve_disk_{which}_bytes") for which in ("free", "size"))
+    assert 0 < free < size
+    assert _value(families, "hxserve_disk_floor_bytes") == 512 * 2**20
+    assert (
+        0
+        < _value(families, "hxserve_store_memory_bytes")
+        < _value(families, "hxserve_store_memory_limit_bytes")
+    )
+    assert "\nhxserve_store_memory_limit_bytes" not in unlimited
 
 
 def test_metrics_ask_for_a_token(app: Flask) -> None:

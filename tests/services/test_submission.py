@@ -1,8 +1,12 @@
 """Taking in long jobs."""
 
+from pathlib import Path
+
 import pytest
 
+from services.disk import Disk
 from services.errors import (
+    DiskLowError,
     IdempotencyConflictError,
     InvalidInputError,
     JobNotFoundError,
@@ -53,6 +57,22 @@ def test_a_submitted_training_is_queued_with_all_its_options(
     )
     assert job.params["epochs"] == 2
     assert job.params["recipe"] == "strong"
+
+
+def test_below_the_floor_of_free_room_no_training_is_taken_in_but_other_work_is(
+    jobs: JobStore, models: ModelStore, chips: ChipStore, tmp_path: Path
+) -> None:
+    models.publish(an_origin(), b"weights")
+    disk = Disk(tmp_path / "not" / "made" / "yet", floor_bytes=2**62)
+    submissions = Submissions(
+        jobs, Registry(models), chips, Homes(models, chips), lambda _: None, max_queued_jobs=9, disk=disk
+    )
+
+    with pytest.raises(DiskLowError, match="MiB free, less than the 4398046511104 MiB below which"):
+        submissions.submit(TRAINING, ADMIN)
+    evaluation = submissions.submit(JobRequest(kind="evaluation", model="digits"), ADMIN)
+
+    assert [job.id for job in jobs.unfinished()] == [evaluation.id]
 
 
 def test_a_submission_wakes_the_chip_once(submissions: Submissions, lease: Lease, woken: list[str]) -> None:
