@@ -28,7 +28,7 @@ def main() -> int:
     """Serves until it is told to stop; the exit status."""
     try:
         settings = load_settings()
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, settings.log_format, process="api")
         _serve(settings)
     except HxserveError as error:
         print(f"api: {error.code}: {error.message}", file=sys.stderr)  # noqa: T201 the reason for not starting

@@ -12,6 +12,7 @@ from api.documentation import register_documentation
 from api.pages import register_pages
 from api.problems import register_problems
 from api.protection import protect
+from api.request_ids import identify_requests, log_answers
 from api.requests import FlaskRequest
 from api.routes import (
     chip,
@@ -57,6 +58,8 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     app.json = _Json(app)
     app.extensions["hxserve"] = application
     metrics.measure_requests(app, application.request_times)
+    identify_requests(app)
+    log_answers(app)
     door = Door(tokens, application.sessions)
     register_authentication(app, door)
     register_pages(app)

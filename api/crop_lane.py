@@ -18,11 +18,13 @@ from api.application import Application
 from api.authentication import Door
 from api.bodies import RAW_CROPS
 from api.protection import protect
+from api.request_ids import ENVIRON, id_of, identified
 from api.requests import WholeRequest
 from api.routes.classification import answer_crops
 from api.routes.inference import answer_infer
 from api.routes.jobs import job_response
 from services.classification import Pending
+from services.logs import about
 from services.models import LATEST
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class CropLane:
         outcome = self.outcome(environ, partial(answer, request, *place), time.perf_counter())
         if isinstance(outcome, bytes):
             outcome = protect(Response(outcome, content_type="application/json"))
+        if ENVIRON in environ:
+            outcome = identified(outcome, id_of(environ))
         return outcome(environ, start_response)
 
     def _classify(self, request: WholeRequest, name: str, version: str) -> bytes | Pending:
@@ -110,7 +114,9 @@ class CropLane:
                 return answered
             with self._flask.request_context(environ):
                 job = self.application.jobs.get(answered.job_id)
-                return protect(job_response(self.application, job, 202))
+                return identified(protect(job_response(self.application, job, 202)), id_of(environ))
         except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
-            with self._flask.request_context(environ):
-                return protect(self._flask.make_response(self._flask.handle_user_exception(error)))
+            request_id = id_of(environ)
+            with about(request=request_id), self._flask.request_context(environ):
+                refusal = self._flask.make_response(self._flask.handle_user_exception(error))
+                return identified(protect(refusal), request_id)

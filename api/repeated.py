@@ -41,6 +41,7 @@ _UNUSUAL: Final = (
     "HTTP_TRANSFER_ENCODING",
     "HTTP_CONTENT_ENCODING",
     "HTTP_UPGRADE",
+    "HTTP_X_REQUEST_ID",
 )
 """Headers that ask for more than an answer."""
 

@@ -22,7 +22,7 @@ def app() -> Flask:
         SchemaError: the records in Redis are of a newer hxserve.
     """
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format, process="api")
     stack = ExitStack()
     atexit.register(stack.close)
     return open_app(settings, stack)[0]

@@ -39,7 +39,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "How the chip's time is divided": ("batch_crops", "quantum_s", "turn_s", "long_work_share", "lease_s"),
     "What is kept": ("save_every_s", "keep_jobs_s", "keep_results_s", "min_free_disk_bytes"),
-    "Logs": ("log_level",),
+    "Logs": ("log_level", "log_format"),
 }
 """Every setting, in the order in which an operator would look for it."""
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.errors import SettingsError
+from services.logs import LogFormat
 from services.names import Name
 from services.params import explain
 from services.passwords import read_secret, with_password
@@ -161,6 +162,9 @@ class Settings(BaseSettings):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="The least that is logged.")
     ] = "info"
+    log_format: Annotated[
+        LogFormat, Field(description="Lines for people, or one JSON object a line for programs.")
+    ] = "text"
 
     @property
     def user_quotas(self) -> Quotas:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import secrets
 import time
 from typing import Any, Final
@@ -10,6 +11,7 @@ from services.disk import Disk
 from services.errors import ForbiddenError, InvalidInputError, NotFoundError
 from services.homes import Homes
 from services.jobs import Job, JobKind, JobState
+from services.logs import about, log_end
 from services.params import CalibrationParams, EvaluationParams, JobRequest, TrainingParams
 from services.registry import Registry
 from services.store.chips import ChipStore
@@ -18,6 +20,7 @@ from services.users import User
 from services.wakeups import WakeUp, wake_all
 
 _LONGEST_KEY: Final = 200
+_log = logging.getLogger(__name__)
 
 
 def new_job_id() -> str:
@@ -129,6 +132,9 @@ class Submissions:
         accepted = self._jobs.submit(
             job, bind_key(user, key, body), most=self._max_queued_jobs, quotas=user.quotas
         )
+        if not accepted.repeated:
+            with about(job=job.id, user=job.user):
+                _log.info("job %s: submitted, %s of %s", job.id, job.kind, job.model or "the chip")
         wake_all(self._wake_up, accepted.asleep)
         return self._jobs.get(accepted.id)
 
@@ -138,6 +144,9 @@ class Submissions:
         Raises:
             JobNotFoundError: there is no such job that the user may touch.
         """
-        job_for(self._jobs, job_id, user)
-        wake_all(self._wake_up, self._jobs.cancel(job_id))
+        job = job_for(self._jobs, job_id, user)
+        ended, asleep = self._jobs.cancel(job_id)
+        if ended and job.kind.is_long:
+            log_end(job, JobState.CANCELLED)
+        wake_all(self._wake_up, asleep)
         return self._jobs.get(job_id)

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings()
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, settings.log_format, process="worker", chip=settings.chip_id)
         logging.getLogger("celery").setLevel(logging.WARNING)
         return _run(settings, standby=options.standby)
     except LeaseLostError as error:

@@ -13,6 +13,7 @@ import numpy as np
 from services.answers import CROP_BYTES, Answer, Provenance, problem_of
 from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedError
 from services.jobs import JobState
+from services.logs import about
 from services.store.chips import Lease
 from services.store.crops import CropStore, Entry, Finished, Lane
 from worker.chip import ChipSession
@@ -128,10 +129,10 @@ class Batches:
             except HxserveError as error:
                 if isinstance(error, ChipError) and error.retryable and self._may_try_again(to_run):
                     raise
-                _log.exception("a batch of %s failed", to_run[0].lane)
+                _log_failure(to_run)
                 problems |= {entry.key: error for entry in to_run}
             except Exception as error:  # noqa: BLE001 whatever it is, the crops behind these must not wait for ever
-                _log.exception("a batch of %s failed", to_run[0].lane)
+                _log_failure(to_run)
                 failure = ChipError(f"the crops could not be read ({type(error).__name__}: {error})")
                 problems |= {entry.key: failure for entry in to_run}
         return [
@@ -204,6 +205,13 @@ class Batches:
         packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
         with self._sheet.doing("records"):
             self._crops.finish(self._lease, finished, packed_replies, charges)
+
+
+def _log_failure(batch: list[Entry]) -> None:
+    """Logs, with the traceback of what is being handled, that crops could not be read: how they ended."""
+    ids = list(dict.fromkeys(entry.id for entry in batch))
+    with about(jobs=",".join(ids), users=",".join(sorted({entry.lane.user for entry in batch}))):
+        _log.exception("crops of %d requests for %s could not be read", len(ids), batch[0].lane.reference)
 
 
 def _repeats(entry: Entry) -> int:

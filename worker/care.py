@@ -9,6 +9,7 @@ from datetime import time as time_of_day
 from typing import Any, Final
 
 from services.jobs import JobKind
+from services.logs import about
 from services.store.chips import Lease
 from services.store.jobs import Idempotency, JobStore
 from services.store.series import SeriesStore
@@ -147,4 +148,5 @@ class Care:
         hour = int(time.time() // _ASK_AGAIN_S)
         key = Idempotency(f"{SYSTEM.name}:{self._lease.chip}:{occasion}:{hour}", occasion)
         if not self._jobs.submit(job, key, most=_MOST_QUEUED).repeated:
-            _log.info("a calibration of chip %s is asked for (%s)", self._lease.chip, occasion)
+            with about(job=job.id, user=job.user):
+                _log.info("a calibration of chip %s is asked for (%s)", self._lease.chip, occasion)

@@ -16,6 +16,7 @@ from services.errors import (
     StorageError,
 )
 from services.jobs import Job, JobState
+from services.logs import about, log_end
 from services.store.chips import Drain, Lease
 from services.store.jobs import JobStore
 from worker.activities import Activity
@@ -99,21 +100,24 @@ class LongWork:
             ours = job.state is JobState.RUNNING and job.provenance.get("chip") == self._session.chip
             if not ours or job.cancel_requested:
                 continue
-            running = self._running.get(job.id)
-            try:
-                if running:
-                    running.activity.save()
-                    self._saves.flush(job.id)
-                reason = f"the chip is in maintenance{why and ': '}{why}"
-                event = {"type": "state", "state": JobState.QUEUED, "reason": reason}
-                self._record(job, event, allowed=(JobState.RUNNING,), state=JobState.QUEUED)
-                self._forget(job.id)
-                _log.info("job %s waits: %s", job.id, reason)
-            except StorageError:
-                # It stays in memory, where it stands still too.
-                _log.exception("job %s: not saved", job.id)
-            except _ENDED_ELSEWHERE:
-                self._forget(job.id)
+            with about(job=job.id, user=job.user):
+                self._put_back(job, f"the chip is in maintenance{why and ': '}{why}")
+
+    def _put_back(self, job: Job, reason: str) -> None:
+        running = self._running.get(job.id)
+        try:
+            if running:
+                running.activity.save()
+                self._saves.flush(job.id)
+            event = {"type": "state", "state": JobState.QUEUED, "reason": reason}
+            self._record(job, event, allowed=(JobState.RUNNING,), state=JobState.QUEUED)
+            self._forget(job.id)
+            _log.info("job %s waits: %s", job.id, reason)
+        except StorageError:
+            # It stays in memory, where it stands still too.
+            _log.exception("job %s: not saved", job.id)
+        except _ENDED_ELSEWHERE:
+            self._forget(job.id)
 
     def unrecorded_s(self, user: str) -> float:
         """Chip time of a user that is not yet in the records."""
@@ -135,11 +139,12 @@ class LongWork:
             RedisUnavailableError: nothing can be recorded; the job goes on from where it is.
         """
         worked_before_s = self._worked_s
-        try:
-            self._try_slice(job, quantum_s, yields_after_s, crops_wait)
-        except _ENDED_ELSEWHERE as change:
-            _log.info("job %s was ended elsewhere: %s", job.id, change.message)
-            self._forget(job.id)
+        with about(job=job.id, user=job.user):
+            try:
+                self._try_slice(job, quantum_s, yields_after_s, crops_wait)
+            except _ENDED_ELSEWHERE as change:
+                _log.info("job %s was ended elsewhere: %s", job.id, change.message)
+                self._forget(job.id)
         return self._worked_s - worked_before_s
 
     def _try_slice(
@@ -165,11 +170,10 @@ class LongWork:
             _log.exception("job %s: the chip failed", job.id)
             self._after_chip_failure(job, error)
         except Exception as error:  # noqa: BLE001 the one place where a failing job is recorded
-            _log.exception("job %s failed", job.id)
             problem = (
                 error if isinstance(error, HxserveError) else HxserveError(f"{type(error).__name__}: {error}")
             )
-            self._end(job, JobState.FAILED, error=problem_of(problem))
+            self._end(job, JobState.FAILED, cause=error, error=problem_of(problem))
 
     def _after_chip_failure(self, job: Job, error: ChipError) -> None:
         """Lets a job go on from its last save a little later, a limited number of times in a row."""
@@ -190,7 +194,8 @@ class LongWork:
         """Keeps every job's state, before the process ends, unless another worker has taken them over."""
         try:
             for job_id, running in self._running.items():
-                self._save(running, job_id)
+                with about(job=job_id, user=running.job.user):
+                    self._save(running, job_id)
         except LeaseLostError as error:
             _log.warning("nothing is saved: %s", error.message)
 
@@ -290,10 +295,10 @@ class LongWork:
         part = running.activity.keep_part() if running else None
         self._end(job, JobState.CANCELLED, result=part)
 
-    def _end(self, job: Job, state: JobState, **fields: Any) -> None:
+    def _end(self, job: Job, state: JobState, *, cause: Exception | None = None, **fields: Any) -> None:
         event = {"type": "state", "state": state}
         self._record(job, event, state=state, **fields)
-        _log.info("job %s: %s", job.id, state)
+        log_end(job, state, fields.get("error"), cause)
         self._forget(job.id)
         self._saves.delete(job.id)
 

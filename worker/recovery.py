@@ -6,6 +6,7 @@ from typing import Final
 from services.answers import problem_of
 from services.errors import InvalidTransitionError, JobCrashedError, JobNotFoundError
 from services.jobs import Job, JobState
+from services.logs import about, log_end
 from services.store.chips import Lease
 from services.store.jobs import JobStore
 from worker.checkpoints import Saves
@@ -55,7 +56,8 @@ def recover_jobs(
     kept = saves.job_ids()
     unfinished = jobs.unfinished()
     for job_id in kept - {job.id for job in unfinished}:
-        _log.info("the save of job %s is not needed any more", job_id)
+        with about(job=job_id):
+            _log.info("the save of job %s is not needed any more", job_id)
         saves.delete(job_id)
     for job in unfinished:
         was_ours = job.state is JobState.RUNNING and job.provenance.get("chip") == chip
@@ -79,7 +81,8 @@ def recover_jobs(
                 deaths=deaths,
                 died_at_step=died_at_step,
             )
-            _log.warning("job %s was left by its worker, it goes on from step %d", job.id, max(step, 0))
+            with about(job=job.id, user=job.user):
+                _log.warning("job %s was left by its worker, it goes on from step %d", job.id, max(step, 0))
     mark.clear()
 
 
@@ -99,4 +102,4 @@ def _set_aside(lease: Lease, jobs: JobStore, job: Job, deaths: int) -> None:
         error=problem,
         deaths=deaths,
     )
-    _log.error("job %s was set aside: %s", job.id, problem["message"])
+    log_end(job, JobState.FAILED, problem)

@@ -261,8 +261,11 @@ class JobStore:
         """
         self._connection.run("confirm_lease", lease.chip, lease.fence)
 
-    def cancel(self, job_id: str) -> tuple[str, ...]:
-        """Cancels a job, or asks its worker to; a finished one stays as it is. Returns the chips to wake.
+    def cancel(self, job_id: str) -> tuple[bool, tuple[str, ...]]:
+        """Cancels a job, or asks its worker to; a finished one stays as it is.
+
+        Returns:
+            Whether this step ended it, and the chips to wake.
 
         Raises:
             JobNotFoundError: there is none of this id.
@@ -270,10 +273,10 @@ class JobStore:
         if not _is_id(job_id):
             raise job_not_found(job_id)
         answer = msgpack.packb([(job_id, 0, Answer(problem=problem_of(JobCancelledError())).pack())])
-        state, asleep = self._connection.run("cancel_job", job_id, self._keep_s, answer)
-        if state == b"missing":
+        found, asleep = self._connection.run("cancel_job", job_id, self._keep_s, answer)
+        if found == b"missing":
             raise job_not_found(job_id)
-        return tuple(chip.decode() for chip in asleep)
+        return found == b"ended", tuple(chip.decode() for chip in asleep)
 
     def events(self, job_id: str, *, after: str = "0", count: int = 500) -> list[tuple[str, float, Any]]:
         """Events of a job after the one named: id, Unix time and content of each, oldest first."""

@@ -1,0 +1,90 @@
+"""Every request has an id: in the lines that are logged about it, and in its answer's head.
+
+A proxy before the API may give it, so that one id is in both logs. Answers to crops carry one when a proxy gave it or
+when they are refusals; their road is too busy for more.
+"""
+
+import logging
+import re
+import secrets
+import time
+from http import HTTPMethod, HTTPStatus
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from flask import Flask, Response, g, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from services.logs import about
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+HEADER: Final = "X-Request-ID"
+ENVIRON: Final = "HTTP_X_REQUEST_ID"
+_WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._:-]{8,128}")
+_SAFE: Final = frozenset({HTTPMethod.GET, HTTPMethod.HEAD, HTTPMethod.OPTIONS})
+_METHODS: Final = frozenset(HTTPMethod)
+_log = logging.getLogger("api.requests")
+
+SomeResponse = TypeVar("SomeResponse", bound=AnyResponse)
+
+
+def id_of(environ: "WSGIEnvironment") -> str:
+    """The id that came with a request if it is well-formed, or a new one."""
+    given = environ.get(ENVIRON, "")
+    return given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(8)
+
+
+def identified(response: SomeResponse, request_id: str) -> SomeResponse:
+    """The answer with its request's id in its head."""
+    response.headers[HEADER] = request_id
+    return response
+
+
+def identify_requests(app: Flask) -> None:
+    """Gives each request that Flask answers its id, before anything else is done about it."""
+
+    @app.before_request
+    def begin() -> None:
+        g.request_id = id_of(request.environ)
+        g.about = about(request=g.request_id)
+        g.about.__enter__()
+        g.came_at = time.perf_counter()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        return identified(response, g.request_id)
+
+    @app.teardown_request
+    def forget(error: BaseException | None) -> None:
+        del error
+        if (known := g.pop("about", None)) is not None:
+            known.__exit__(None, None, None)
+
+
+def log_answers(app: Flask) -> None:
+    """Logs a line for each request that Flask answers; what only reads, and may, on the level of debugging.
+
+    Rules stand for addresses, which may hold what a client likes.
+    """
+
+    @app.after_request
+    def log(response: Response) -> Response:
+        reads = request.method in _SAFE and response.status_code < HTTPStatus.BAD_REQUEST
+        level = logging.DEBUG if reads else logging.INFO
+        if _log.isEnabledFor(level):
+            user = g.get("user")
+            job_id = (request.view_args or {}).get("job_id")
+            facts = {"user": user.name} if user else {}
+            if job_id and response.status_code < HTTPStatus.BAD_REQUEST:
+                facts["job"] = job_id
+            with about(**facts):
+                _log.log(
+                    level,
+                    "%s %s: %d in %.1f ms",
+                    request.method if request.method in _METHODS else "other",
+                    request.url_rule.rule if request.url_rule else "unmatched",
+                    response.status_code,
+                    1000 * (time.perf_counter() - g.came_at),
+                )
+        return response
