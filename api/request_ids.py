@@ -71,6 +71,9 @@ def log_answers(app: Flask) -> None:
     @app.after_request
     def log(response: Response) -> Response:
         reads = request.method in _SAFE and response.status_code < HTTPStatus.BAD_REQUEST
+        reads = (
+            reads or request.blueprint == "health"
+        )  # asked every few seconds; that it is not ready is no news
         level = logging.DEBUG if reads else logging.INFO
         if _log.isEnabledFor(level):
             user = g.get("user")

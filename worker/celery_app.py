@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from celery import Celery
 from celery.app.amqp import AMQP
+from celery.signals import setup_logging
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
@@ -32,6 +33,7 @@ class _EagerAmqp(AMQP):  # type: ignore[misc] # celery ships no types
 
 def create_app(redis_url: str, chip: str, turn: Callable[[], bool]) -> Celery:
     """An application whose only task gives `turn` its turn, and goes on while that says work is left."""
+    setup_logging.connect(_leave_logging_alone)
     app = Celery("hxserve", broker=broker_url(redis_url), amqp=_EagerAmqp, set_as_current=False)
     app.conf.update(
         task_default_queue=queue_of(chip),
@@ -42,7 +44,6 @@ def create_app(redis_url: str, chip: str, turn: Callable[[], bool]) -> Celery:
         worker_prefetch_multiplier=1,
         worker_pool="solo",
         worker_concurrency=1,
-        worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -65,6 +66,10 @@ def create_app(redis_url: str, chip: str, turn: Callable[[], bool]) -> Celery:
             send_wake_up(app)(chip)
 
     return app
+
+
+def _leave_logging_alone(**_: Any) -> None:
+    """Keeps Celery, which asks by this signal who sets up logging, from raising the root logger's level."""
 
 
 def send_wake_up(app: Celery) -> WakeUp:
