@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -43,10 +43,20 @@ class Local:
         """Starts again what ends by itself, until interrupted."""
         while True:
             for process in self.processes.values():
+                _see_to_log(process)
                 status = process.exit_status()
                 if process.revive():
                     _complain(f"{process.name} ended ({status}) and is started again; see {process.log}")
             time.sleep(_LOOK_EVERY_S)
+
+
+def _see_to_log(process: Supervised) -> None:
+    try:
+        process.put_log_aside()
+    except OSError as error:  # a full disk must not end what watches over the processes
+        _complain(f"{process.log} is large and cannot be put aside ({error.strerror})")
+        with suppress(OSError):
+            os.truncate(process.log, 0)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Final
 
 _STOP_TIMEOUT_S: Final = 20.0
+LARGEST_LOG_BYTES: Final = 16 * 2**20
+"""A log that is larger is put aside, in the place of the one put aside before; so each process has two."""
+
 _PR_SET_PDEATHSIG: Final = 1
 """Source: prctl(2)."""
 
@@ -40,6 +44,18 @@ class Supervised:
         if self._process.poll() is None:
             return False
         self._process = self._start()
+        return True
+
+    def put_log_aside(self, largest_bytes: int = LARGEST_LOG_BYTES) -> bool:
+        """Begins the log anew if it is too large, with what was in it beside it; says whether it was.
+
+        The process holds the file open and adds to its end, wherever that is, so it need not know. What it writes
+        between copying and cutting is lost.
+        """
+        if self.log.stat().st_size <= largest_bytes:
+            return False
+        shutil.copyfile(self.log, self.log.with_name(f"{self.log.name}.1"))
+        os.truncate(self.log, 0)
         return True
 
     def stop(self) -> None:
