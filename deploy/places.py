@@ -111,7 +111,9 @@ def stopped(settings: Settings, *, use_redis: bool) -> Iterator[Connection]:
         stack.enter_context(only_one(data))
         url = settings.redis_url
         if not use_redis:
-            url, _ = stack.enter_context(redis_server(data / "redis", data / "redis" / "redis.log"))
+            url, _ = stack.enter_context(
+                redis_server(data / "redis", data / "redis" / "redis.log", sync="always")
+            )
         yield stack.enter_context(_connected(url))
 
 
