@@ -10,6 +10,7 @@ from flask import current_app
 from api.request_times import RequestTimes
 from services.classification import Classifications
 from services.disk import Disk
+from services.depths import DepthKeeper
 from services.homes import Homes
 from services.inspection import Inspections
 from services.maintenance import Maintenance
@@ -22,6 +23,7 @@ from services.store.chips import ChipStore
 from services.store.connection import Connection
 from services.store.costs import CostStore
 from services.store.crops import CropStore
+from services.store.depths import DepthStore
 from services.store.jobs import JobStore
 from services.store.letters import LettersStore
 from services.store.listener import Listener
@@ -47,6 +49,7 @@ class Application:
     models: ModelStore
     registry: Registry
     series: SeriesStore
+    depths: DepthStore
     users: UserStore
     sessions: SessionStore
     samples: SampleStore
@@ -93,9 +96,12 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     waiting = Waiting(jobs, chips, CostStore(connection), policy)
     disk = Disk(settings.data_dir, settings.min_free_disk_bytes)
     watches = Watches(jobs, listener)
+    depths = DepthStore(connection)
+    keeper = DepthKeeper(depths)
     listener.start()
     watches.start()
     sender.start()
+    keeper.start()
     try:
         yield Application(
             settings=settings,
@@ -105,6 +111,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             models=models,
             registry=registry,
             series=SeriesStore(connection),
+            depths=depths,
             users=UserStore(connection),
             sessions=SessionStore(connection),
             samples=SampleStore(connection),
@@ -123,6 +130,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             watches=watches,
         )
     finally:
+        keeper.stop()
         sender.stop()
         listener.close()
         watches.stop()

@@ -374,8 +374,9 @@ class MinutesQuery(Schema):
 
 
 class MinuteUse(Schema):
-    """Chip time of one user and kind of work; the user is null for others than oneself."""
+    """Chip time of one chip, user and kind of work; the user is null for others than oneself."""
 
+    chip: str
     user: str | None
     kind: Literal["training", "evaluation", "calibration", "classification"]
     seconds: float
@@ -392,6 +393,21 @@ class MinutesAnswer(Schema):
     """The last minutes, oldest first; the last is not over yet."""
 
     minutes: list[Minute]
+
+
+class DepthPoint(Schema):
+    """What waited at a time: crops, and long jobs that were queued; and long jobs that ran."""
+
+    at: Moment
+    crops: int
+    queued: int
+    running: int
+
+
+class DepthAnswer(Schema):
+    """How much waited, oldest first; one point every few seconds while the service ran."""
+
+    points: list[DepthPoint]
 
 
 class WaitingCropsAnswer(Schema):

@@ -101,14 +101,20 @@ def show_pattern(chip: str) -> Response:
 @routes.get("/usage/minutes")
 @SPEC.validate(query=MinutesQuery, resp=answers(200, MinutesAnswer), tags=["chip"])
 def show_minutes(query: MinutesQuery) -> Response:
-    """Show the chip time of each of the last minutes by user and kind; of others than you only admins see the names."""
+    """Show the chip time of each of the last minutes by chip, user and kind.
+
+    Of others than you only admins see the names.
+    """
     viewer = current_user()
     minutes = []
     for number, used in application().jobs.usage_by_minute(query.minutes).items():
-        seen: Counter[tuple[str | None, str]] = Counter()
-        for (user, kind), seconds in used.items():
-            seen[user if viewer.may_see(user) else None, kind] += seconds  # type: ignore[assignment] # a Counter may hold floats
-        parts = [{"user": user, "kind": kind, "seconds": round(s, 4)} for (user, kind), s in seen.items()]
+        seen: Counter[tuple[str, str | None, str]] = Counter()
+        for (chip, user, kind), seconds in used.items():
+            seen[chip, user if viewer.may_see(user) else None, kind] += seconds  # type: ignore[assignment] # a Counter may hold floats
+        parts = [
+            {"chip": chip, "user": user, "kind": kind, "seconds": round(seconds, 4)}
+            for (chip, user, kind), seconds in seen.items()
+        ]
         minutes.append({"at": iso(60.0 * number), "used": parts})
     return jsonify({"minutes": minutes})
 

@@ -1,6 +1,7 @@
 """The route that tells what waits, before anything is submitted."""
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
@@ -8,14 +9,22 @@ from flask import Blueprint, Response, jsonify
 from api.application import Application, application
 from api.authentication import current_user
 from api.documentation import SPEC, answers
-from api.representation import span_json
-from api.schemas import QueueAnswer, QueueQuery
+from api.representation import iso, span_json
+from api.schemas import DepthAnswer, MinutesQuery, QueueAnswer, QueueQuery
 from services.costs import Cost
 from services.jobs import JobKind, JobState
 from services.params import validate_params
 from services.waiting import Forecast
 
 routes = Blueprint("queue", __name__, url_prefix="/v1")
+
+
+@routes.get("/queue/depth")
+@SPEC.validate(query=MinutesQuery, resp=answers(200, DepthAnswer), tags=["chip"])
+def show_depth(query: MinutesQuery) -> Response:
+    """Show how much waited in the last minutes."""
+    points = application().depths.lately(query.minutes)
+    return jsonify({"points": [{**asdict(point), "at": iso(point.at)} for point in points]})
 
 
 @routes.get("/queue")

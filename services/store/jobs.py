@@ -300,8 +300,8 @@ class JobStore:
             stored: Any = self._connection.client.hgetall("hx:charged")
         return {user.decode(): read_charge(text) for user, text in stored.items()}
 
-    def usage_by_minute(self, minutes: int) -> dict[int, dict[tuple[str, str], float]]:
-        """Chip time in seconds by (user, kind), for each of the last minutes: by its number since 1970.
+    def usage_by_minute(self, minutes: int) -> dict[int, dict[tuple[str, str, str], float]]:
+        """Chip time in seconds by (chip, user, kind), for each of the last minutes: by its number since 1970.
 
         The present minute is the last; charges older than two hours are forgotten.
         """
@@ -309,10 +309,10 @@ class JobStore:
         numbers = range(last - minutes + 1, last + 1)
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
             for number in numbers:
-                pipeline.hgetall(f"hx:minute:{number}")
+                pipeline.hgetall(f"hx:minute:{number}:charged")
             found: list[dict[bytes, bytes]] = pipeline.execute()
         return {
-            number: {_user_and_kind(name): float(seconds) for name, seconds in stored.items()}
+            number: {_chip_user_and_kind(name): float(seconds) for name, seconds in stored.items()}
             for number, stored in zip(numbers, found, strict=True)
         }
 
@@ -353,9 +353,9 @@ def _existing(job_id: str, stored: Mapping[bytes, bytes]) -> Job:
     return Job.from_hash(stored)
 
 
-def _user_and_kind(name: bytes) -> tuple[str, str]:
-    kind, _, user = name.decode().partition(":")
-    return user, kind
+def _chip_user_and_kind(name: bytes) -> tuple[str, str, str]:
+    chip, kind, user = name.decode().split(":")
+    return chip, user, kind
 
 
 def _is_id(text: str) -> bool:

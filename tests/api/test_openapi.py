@@ -205,6 +205,8 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("DELETE", "/v1/users/nobody/tokens", {}),
         ("GET", "/v1/usage/minutes", {}),
         ("GET", "/v1/usage/minutes?minutes=0", {}),
+        ("GET", "/v1/queue/depth", {}),
+        ("GET", "/v1/queue/depth?minutes=0", {}),
         ("GET", "/v1/chip/chip-1/pattern", {}),
         ("GET", "/v1/chip/chip-9/pattern", {}),
         ("GET", "/v1/pulse", {}),

@@ -54,9 +54,24 @@ def test_the_last_minutes_say_who_used_the_chip_for_what(client: FlaskClient, ad
 
     assert len(minutes) == 3
     assert [part for minute in minutes for part in minute["used"]] == [
-        {"user": "admin", "kind": "classification", "seconds": 0.001}
+        {"chip": CHIP, "user": "admin", "kind": "classification", "seconds": 0.001}
     ]
     assert [part["user"] for minute in of_ada for part in minute["used"]] == [None]
+
+
+@pytest.mark.usefixtures("models", "idle_chip")
+def test_what_waited_is_shown_as_a_series(client: FlaskClient, application: Application) -> None:
+    client.post("/v1/jobs", json={"kind": "training", "model": "digits"})
+    client.post(f"{CLASSIFY}?wait=0", data=some_crops(3))
+    application.depths.note(every_s=0)
+
+    points = client.get("/v1/queue/depth?minutes=1").get_json()["points"]
+
+    assert {name: points[-1][name] for name in ("crops", "queued", "running")} == {
+        "crops": 3,
+        "queued": 1,
+        "running": 0,
+    }
 
 
 def test_the_fixed_pattern_is_shown_as_the_worker_kept_it(

@@ -12,7 +12,7 @@ if chip ~= '' and state == '"running"' then
 end
 local seconds = tonumber(ARGV[10])
 if seconds > 0 then
-  charge(ARGV[9], ARGV[8], seconds, tonumber(ARGV[7]))
+  charge(chip, ARGV[9], ARGV[8], seconds, tonumber(ARGV[7]))
   redis.call('HINCRBYFLOAT', job_key(id), 'chip_time_s', string.format('%.6f', seconds))
 end
 change(id, {unpack(ARGV, 11)}, event, keep_s)

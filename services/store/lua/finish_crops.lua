@@ -43,5 +43,5 @@ for _, e in ipairs(batch.entries) do
   end
 end
 for _, reply in ipairs(batch.replies) do send_reply(reply[1], reply[2]) end
-for _, c in ipairs(batch.charges) do charge(c[1], 'classification', c[2], half_life_s) end
+for _, c in ipairs(batch.charges) do charge(chip, c[1], 'classification', c[2], half_life_s) end
 return left

@@ -10,6 +10,7 @@ local CHIPS = 'hx:chips'                     -- set: chips that have or had a wo
 local IDENTIFIERS = 'hx:chips:identifiers'   -- hash: chip -> its hardware's name, as it was last
 local FINISHED = 'hx:finished'               -- hash: '<kind>:<state>' -> how many jobs have ended so
 local CHARGED = 'hx:charged'                 -- hash: user -> 'seconds at', a decaying sum
+local DEPTH = 'hx:depth'                     -- stream: how much waited, every few seconds
 local GROUP = 'chips'                        -- consumer group of every lane
 local WAKEUP_MS = 5000
 local PART_CROPS = 64                        -- no entry of a lane has more: services/store/crops.py
@@ -201,13 +202,13 @@ local function set_charged(user, seconds)
   redis.call('HSET', CHARGED, user, string.format('%.6f %.3f', seconds, NOW))
 end
 
-local function charge(user, kind, seconds, half_life_s)
+local function charge(chip, user, kind, seconds, half_life_s)
   set_charged(user, charged_now(user, half_life_s) + seconds)
   redis.call('HINCRBYFLOAT', 'hx:usage:' .. kind, user, string.format('%.6f', seconds))
   redis.call('HINCRBYFLOAT', used_key(), user, string.format('%.6f', seconds))
   redis.call('EXPIRE', used_key(), 172800)
-  local minute = 'hx:minute:' .. math.floor(NOW / 60)
-  redis.call('HINCRBYFLOAT', minute, kind .. ':' .. user, string.format('%.6f', seconds))
+  local minute = 'hx:minute:' .. math.floor(NOW / 60) .. ':charged' -- hash: '<chip>:<kind>:<user>' -> seconds
+  redis.call('HINCRBYFLOAT', minute, chip .. ':' .. kind .. ':' .. user, string.format('%.6f', seconds))
   redis.call('EXPIRE', minute, 7200)
 end
 
