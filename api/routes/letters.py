@@ -1,13 +1,21 @@
 """Routes of the running letter centres."""
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, current_app, jsonify
+from flask.blueprints import BlueprintSetupState
 
 from api.application import application
 from api.authentication import current_user
+from api.beats import Beat, event_stream
+from api.belts import BeltTeller, read_centres
 from api.documentation import SPEC, answers
 from api.schemas import LettersAnswer, LettersStatus
 
 routes = Blueprint("letters", __name__, url_prefix="/v1/letters")
+
+
+@routes.record_once
+def _begin(state: BlueprintSetupState) -> None:
+    state.app.extensions["centres"] = Beat(read_centres)
 
 
 @routes.get("")
@@ -19,6 +27,18 @@ def show_letters() -> Response:
     return jsonify(
         {"centres": [{"user": user, **status} for user, status in running.items() if viewer.may_see(user)]}
     )
+
+
+@routes.get("/events")
+@SPEC.validate(resp=answers(200, None), tags=["letters"])
+def stream_letters() -> Response:
+    """Listen to the letter centres: a server-sent event whenever they have changed, at most once a second.
+
+    `centres` are as in `GET /v1/letters`, with the ids of their newest letters in `belt` instead of `recent`; `letters`
+    has, by id, those that this stream has not told of before.
+    """
+    app, centres, teller = application(), current_app.extensions["centres"], BeltTeller(current_user())
+    return event_stream(app, lambda: teller.event(centres.newest(app)))
 
 
 @routes.put("")

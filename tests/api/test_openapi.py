@@ -213,6 +213,7 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("PUT", "/v1/letters", {"json": LETTERS}),
         ("PUT", "/v1/letters", {"json": {}}),
         ("GET", "/v1/letters", {}),
+        ("GET", "/v1/letters/events", {}),
         ("GET", "/v1/samples/3", {}),
         ("GET", "/v1/samples/4", {}),
         ("POST", "/v1/crops", {"data": some_crops(2)}),

@@ -1,6 +1,7 @@
 """What the page watches: the pulse, the use minute by minute, the fixed pattern, the letter centres."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,18 @@ from tests.api.test_openapi import LETTERS
 from tests.services.chip import Chip
 from tests.services.samples import CHIP, some_crops
 
+LETTER = {
+    "number": 7,
+    "written": "69120",
+    "read": "69120",
+    "confidence": 0.98,
+    "outcome": "routed",
+    "reason": None,
+    "town": "Heidelberg",
+    "envelope": "",
+    "crops": [],
+}
+
 
 @pytest.fixture
 def ada(app: Flask, application: Application) -> FlaskClient:
@@ -25,20 +38,20 @@ def ada(app: Flask, application: Application) -> FlaskClient:
     return client
 
 
-def _first_beat(client: FlaskClient) -> dict[str, Any]:
-    with client.get("/v1/pulse", buffered=False) as response:
+def _events(client: FlaskClient, path: str, kind: str) -> Iterator[dict[str, Any]]:
+    """The objects of a stream's events of one kind, as they come."""
+    with client.get(path, buffered=False) as response:
         assert response.mimetype == "text/event-stream"
-        texts = (chunk.decode() for chunk in response.iter_encoded())
-        beat = next(text for text in texts if text.startswith("event: pulse"))
-    state: dict[str, Any] = json.loads(beat.partition("data: ")[2])
-    return state
+        for chunk in response.iter_encoded():
+            if chunk.startswith(f"event: {kind}\n".encode()):
+                yield json.loads(chunk.partition(b"data: ")[2])
 
 
 @pytest.mark.usefixtures("chip")
 def test_the_pulse_tells_of_chips_and_queue(client: FlaskClient) -> None:
     client.post("/v1/jobs", json={"kind": "training", "model": "digits"})
 
-    state = _first_beat(client)
+    state = next(_events(client, "/v1/pulse", "pulse"))
 
     assert [chip["id"] for chip in state["chips"]] == [CHIP]
     assert state["queue"]["jobs"] == {"running": 0, "queued": 1}
@@ -97,6 +110,33 @@ def test_a_letter_centre_is_seen_by_its_user_and_by_admins(client: FlaskClient, 
 
     assert of_ada == [{"user": "ada", **LETTERS}]
     assert [(centre["user"], centre["done"]) for centre in of_all] == [("ada", 3), ("admin", 4)]
+
+
+def test_the_stream_of_letters_tells_of_each_letter_once(client: FlaskClient) -> None:
+    second = LETTER | {"number": 8}
+    client.put("/v1/letters", json=LETTERS | {"recent": [LETTER]})
+    events = _events(client, "/v1/letters/events", "letters")
+
+    early = next(events)
+    client.put("/v1/letters", json=LETTERS | {"done": 4, "recent": [LETTER, second]})
+    late = next(events)
+
+    assert list(early["letters"].values()) == [LETTER]
+    assert list(late["letters"].values()) == [second]
+    [centre] = late["centres"]
+    assert (centre["user"], centre["done"]) == ("admin", 4)
+    assert centre["belt"] == [*early["letters"], *late["letters"]]
+    assert "recent" not in centre
+
+
+def test_the_stream_of_letters_tells_nobody_of_others(client: FlaskClient, ada: FlaskClient) -> None:
+    client.put("/v1/letters", json=LETTERS | {"recent": [LETTER]})
+    ada.put("/v1/letters", json=LETTERS)
+
+    event = next(_events(ada, "/v1/letters/events", "letters"))
+
+    assert [centre["user"] for centre in event["centres"]] == ["ada"]
+    assert event["letters"] == {}
 
 
 def test_a_silent_letter_centre_is_forgotten(client: FlaskClient, connection: Connection) -> None:

@@ -1,8 +1,10 @@
-// The running letter centres: a belt with the newest letters, and the rates.
+// The running letter centres: a belt with the newest letters, and the rates, as they are told.
 
-import { $, call, el, number, percent, showProblem, t } from "./common.js";
+import { $, el, number, percent, showProblem, t } from "./common.js";
+import { listen } from "./stream.js";
 
-const EVERY_MS = 1000;
+const cards = new Map(); // by letter: its card, as long as it is on a belt
+const shown = new Map(); // by user: the elements of their centre
 
 /** What a centre says of itself in English, in the reader's language where it is one of the usual phrases. */
 function phrase(words) {
@@ -24,8 +26,16 @@ function card(letter) {
       t(`letters.${outcome}`, { town, reason: phrase(reason ?? "") })));
 }
 
-function centre(status) {
-  const { user, title, done, letters, machines, routed, wrong, rejects, letters_per_h: speed, recent } = status;
+/** The elements of a user's centre, empty. */
+function newCentre(user) {
+  const parts = { title: el("h2"), bar: el("progress", { "aria-label": t("letters.done") }),
+    figures: el("dl", { className: "figures" }), belt: el("ol", { className: "belt" }), rejects: el("div") };
+  parts.section = el("section", { className: "panel centre", "aria-label": user },
+    parts.title, parts.bar, parts.figures, el("h3", {}, t("letters.belt")), parts.belt, parts.rejects);
+  return parts;
+}
+
+function showCentre(parts, { user, title, done, letters, machines, routed, wrong, rejects, letters_per_h: speed, belt }) {
   const facts = {
     done: t("letters.done_value", { done: number(done), letters: number(letters) }),
     machines: number(machines), speed: number(speed),
@@ -33,29 +43,48 @@ function centre(status) {
     error_rate: routed ? percent(wrong / routed, 2) : "–",
     reject_rate: done ? percent(1 - routed / done, 1) : "–",
   };
+  const words = t("letters.of_user", { user, title: phrase(title) });
+  if (parts.title.textContent !== words) parts.title.textContent = words;
+  Object.assign(parts.bar, { max: letters || 1, value: done });
+  parts.figures.replaceChildren(...Object.entries(facts).map(([name, value]) =>
+    el("div", {}, el("dt", {}, t(`letters.${name}`)), el("dd", {}, value))));
+  moveBelt(parts.belt, belt);
   const reasons = Object.entries(rejects).sort((a, b) => b[1] - a[1]);
-  return el("section", { className: "panel centre", "aria-label": user },
-    el("h2", {}, t("letters.of_user", { user, title: phrase(title) })),
-    el("progress", { max: letters || 1, value: done, "aria-label": t("letters.done") }),
-    el("dl", { className: "figures" }, ...Object.entries(facts).map(([name, value]) =>
-      el("div", {}, el("dt", {}, t(`letters.${name}`)), el("dd", {}, value)))),
-    el("h3", {}, t("letters.belt")),
-    el("ol", { className: "belt" }, ...[...recent].reverse().map(card)),
-    reasons.length ? el("table", { className: "reasons" }, el("caption", {}, t("letters.rejects")),
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("letters.reason")), el("th", { scope: "col" }, t("letters.count")))),
-      el("tbody", {}, ...reasons.map(([reason, count]) => el("tr", {}, el("td", {}, phrase(reason)), el("td", {}, number(count)))))) : null);
+  parts.rejects.replaceChildren(...(reasons.length ? [rejectTable(reasons)] : []));
 }
 
-async function refresh() {
-  try {
-    const { centres } = await call("/v1/letters");
-    $("#none").hidden = centres.length > 0;
-    $("#centres").replaceChildren(...centres.map(centre));
-    showProblem($("#problem"), null);
-  } catch (problem) {
-    if (problem.status) showProblem($("#problem"), problem);
+/** The newest letters come first; those that stay move on, and are not made anew. */
+function moveBelt(belt, ids) {
+  const wanted = ids.map((id) => cards.get(id)).filter(Boolean).reverse();
+  for (const gone of [...belt.children].filter((item) => !wanted.includes(item))) gone.remove();
+  wanted.forEach((item, place) => {
+    if (belt.children[place] !== item) belt.insertBefore(item, belt.children[place] ?? null);
+  });
+}
+
+function rejectTable(reasons) {
+  return el("table", { className: "reasons" }, el("caption", {}, t("letters.rejects")),
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("letters.reason")), el("th", { scope: "col" }, t("letters.count")))),
+    el("tbody", {}, ...reasons.map(([reason, count]) => el("tr", {}, el("td", {}, phrase(reason)), el("td", {}, number(count))))));
+}
+
+function show({ centres, letters }) {
+  showProblem($("#problem"), null);
+  for (const [id, letter] of Object.entries(letters)) cards.set(id, card(letter));
+  const onBelts = new Set(centres.flatMap(({ belt }) => belt));
+  for (const id of [...cards.keys()].filter((known) => !onBelts.has(known))) cards.delete(id);
+  for (const [user, { section }] of [...shown].filter(([known]) => !centres.some(({ user: one }) => one === known))) {
+    section.remove();
+    shown.delete(user);
   }
-  setTimeout(refresh, EVERY_MS);
+  for (const centre of centres) {
+    if (!shown.has(centre.user)) {
+      shown.set(centre.user, newCentre(centre.user));
+      $("#centres").append(shown.get(centre.user).section);
+    }
+    showCentre(shown.get(centre.user), centre);
+  }
+  $("#none").hidden = centres.length > 0;
 }
 
-refresh();
+listen("/v1/letters/events", { letters: show, unavailable: (problem) => showProblem($("#problem"), problem) });
