@@ -51,7 +51,8 @@ def show_job(job_id: str) -> Any:
 @routes.get("/chip")
 def watch_chip() -> str:
     """The chip: how it is, and who uses it."""
-    return render_page("chip.html", "chip", "job")
+    chips = [record.chip for record in application().chips.records()]
+    return render_page("chip.html", "chip", "job", chips=chips)
 
 
 @routes.get("/letters")

@@ -1,7 +1,8 @@
 """A whole service and a real browser. Every page a test opens must end without an error and ask nobody else."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -92,6 +93,13 @@ def tolerated() -> list[str]:
 @pytest.fixture
 def open_page(browser: Browser, local: Local, tolerated: list[str]) -> Iterator[OpenPage]:
     """Opens a page of the service in a fresh browser, signed in unless told otherwise."""
+    with pages_of(local, browser, tolerated) as open_page:
+        yield open_page
+
+
+@contextmanager
+def pages_of(local: Local, browser: Browser, tolerated: Sequence[str] = ()) -> Iterator[OpenPage]:
+    """Opens pages of a service, and fails at the end if one of them complained or asked another host."""
     contexts: list[BrowserContext] = []
     watched: list[Watched] = []
 

@@ -1,7 +1,9 @@
 """Watching jobs and the chip."""
 
 import os
+import re
 import signal
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import expect
@@ -10,6 +12,32 @@ from client import Client
 from client.jobs import Job
 from deploy.local import Local
 from tests.browser.conftest import OpenPage
+
+_PICTURE: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+LETTER: Final[dict[str, Any]] = {
+    "number": 7,
+    "written": "69120",
+    "read": "69120",
+    "confidence": 0.98,
+    "outcome": "routed",
+    "reason": None,
+    "town": "Heidelberg",
+    "envelope": _PICTURE,
+    "crops": [_PICTURE] * 5,
+}
+BELT: Final[dict[str, Any]] = {
+    "title": "sorting",
+    "letters": 200,
+    "machines": 2,
+    "done": 100,
+    "routed": 80,
+    "wrong": 1,
+    "rejects": {"not sure": 20},
+    "letters_per_h": 36000,
+    "recent": [LETTER],
+}
 
 
 def test_the_list_shows_a_new_job_by_itself_and_filters(
@@ -38,6 +66,8 @@ def test_the_chip_page_says_how_the_chip_is_and_who_used_it(open_page: OpenPage)
     expect(page.locator("#usage")).to_contain_text("admin")
     page.wait_for_function("() => document.querySelectorAll('#utilisation rect.column').length > 4")
     expect(page.locator("#queue")).to_contain_text("Pictures waiting")
+    expect(page.locator("#crops-depth path.line")).to_have_attribute("d", re.compile("^M"))
+    expect(page.locator("#chooser")).to_be_hidden()
     page.locator("#utilisation svg[role=img]").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#utilisation .tip")).to_contain_text("Training")
@@ -78,36 +108,22 @@ def test_another_users_job_cannot_be_reached(
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_running_letter_centre_is_shown_as_a_belt(open_page: OpenPage, client: Client) -> None:
+def test_a_running_letter_centre_is_shown_as_a_belt_that_moves(open_page: OpenPage, client: Client) -> None:
     page = open_page("/letters")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     expect(page.locator("#none")).to_be_visible()
 
-    picture = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
-    letter = {
-        "number": 7,
-        "written": "69120",
-        "read": "69120",
-        "confidence": 0.98,
-        "outcome": "routed",
-        "reason": None,
-        "town": "Heidelberg",
-        "envelope": picture,
-        "crops": [picture] * 5,
-    }
-    client.tell_letters(
-        {
-            "title": "sorting",
-            "letters": 200,
-            "machines": 2,
-            "done": 100,
-            "routed": 80,
-            "wrong": 1,
-            "rejects": {"not sure": 20},
-            "letters_per_h": 36000,
-            "recent": [letter],
-        }
-    )
-
+    client.tell_letters(BELT)
     expect(page.locator(".centre")).to_contain_text("to Heidelberg")
     expect(page.locator(".centre")).to_contain_text("80.0%")
     expect(page.locator(".reasons")).to_contain_text("not sure")
+    page.evaluate("() => { document.querySelector('.letter').id = 'still-the-same'; }")
+    client.tell_letters(BELT | {"done": 101, "recent": [LETTER, LETTER | {"number": 8, "written": "10115"}]})
+
+    expect(page.locator(".letter").first).to_contain_text("written 10115")
+    expect(page.locator(".letter").nth(1)).to_have_id("still-the-same")
+    expect(page.locator(".centre")).to_contain_text("101 of 200")
+    assert sum("/v1/" in url for url in asked) <= 1, (
+        "the belt is told by events, not asked for again and again"
+    )

@@ -139,16 +139,18 @@ class Chart {
   }
 }
 
-/** Lines over a common x; a series has name, color, points [[x, y]], and maybe dash and dots. */
+/** Lines over a common x; a series has name, color, points [[x, y]], and maybe dash, dots, and a gap of x that breaks it. */
 export class LineChart extends Chart {
   render() {
     const all = (this.series ?? []).flatMap(({ points }) => points);
     const xs = all.map(([x]) => x), ys = all.map(([, y]) => y);
-    const low = this.y.min ?? (ys.length && this.y.low ? this.y.low(Math.min(...ys)) : Math.min(0, ...ys)), high = this.y.max ?? Math.max(...ys, low + 1e-9) * 1.05;
+    const low = this.y.min ?? (ys.length && this.y.low ? this.y.low(Math.min(...ys)) : Math.min(0, ...ys));
+    const high = this.y.max ?? (ys.length && this.y.high ? this.y.high(Math.max(...ys))
+      : Math.max(this.y.atLeast ?? 0, Math.max(...ys, low + 1e-9) * 1.05));
     const left = this.x.min ?? Math.min(...xs, Infinity), right = this.x.max ?? Math.max(...xs, -Infinity);
     const parts = this.frame(all.length || this.x.min !== undefined ? [left, right] : [0, 1], [low, high]);
-    for (const { points, color, dash, dots } of this.series ?? []) {
-      const path = points.map(([x, y], i) => `${i ? "L" : "M"}${this.sx(x).toFixed(1)} ${this.sy(y).toFixed(1)}`).join("");
+    for (const { points, color, dash, dots, gap = Infinity } of this.series ?? []) {
+      const path = points.map(([x, y], i) => `${i && x - points[i - 1][0] < gap ? "L" : "M"}${this.sx(x).toFixed(1)} ${this.sy(y).toFixed(1)}`).join("");
       parts.push(svg("path", { d: path, class: `line ${color}`, "stroke-dasharray": dash ?? "" }));
       if (dots || points.length === 1) {
         parts.push(...points.map(([x, y]) => svg("circle", { cx: this.sx(x), cy: this.sy(y), r: 3.2, class: `dot ${color}` })));

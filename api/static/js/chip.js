@@ -1,57 +1,47 @@
-// The chip: how it is, what waits for it, and who uses it.
+// The chips: how they are, what waits for them, and who uses them.
 
-import { LineChart, StackedColumns, ticks } from "./chart.js";
-import { $, call, el, isAdmin, number, percent, showProblem, t } from "./common.js";
-import { patternMaps } from "./pattern.js";
+import { $, call, el, isAdmin, number, showProblem, t } from "./common.js";
+import { showDepth } from "./depth.js";
+import { showHealth } from "./health.js";
 import { listen } from "./stream.js";
-import { ago, date, duration } from "./words.js";
+import { KINDS, refreshUtilisation, showUtilisation } from "./utilisation.js";
+import { ago, duration } from "./words.js";
 
-const KINDS = { classification: "blue", training: "orange", evaluation: "green", calibration: "purple" };
-const COLORS = ["blue", "orange", "green", "purple", "yellow"];
 const SIGNS = { ready: "✓", drifted: "≈", lost: "✕", starting: "◷", absent: "✕" };
-const MINUTE = 60_000;
+const USE_EVERY_MS = 15_000;
 
-let chosen = null, seenCalibration = null, minutes = [], serving = 1, jobWait = null;
+let chips = [], running = [], drawn = "", jobWait = null, changes = null;
 
-const time = { format: (at) => new Date(at).toLocaleTimeString(document.documentElement.lang,
-  { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }), exact: date };
+const given = (value) => value !== null && value !== undefined;
 
-/** Full minutes, tens of minutes, hours: at most so many. */
-function timeTicks(low, high, most) {
-  const step = [1, 5, 10, 30, 60, 180, 360, 720, 1440].map((n) => n * MINUTE).find((n) => (high - low) / n <= most);
-  if (!step || high - low < 2 * MINUTE) return [low, high];
-  const first = Math.ceil(low / step);
-  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
-}
-
-const utilisation = new StackedColumns($("#utilisation"), { title: t("chip.utilisation_title"), height: 240,
-  x: { label: t("chip.minute"), ...time, exact: time.format, ticks: timeTicks },
-  y: { label: t("chip.busy"), max: 1, format: (y) => percent(y) } });
-const canary = new LineChart($("#canary"), { title: t("chip.canary"),
-  x: { label: t("chip.time"), ...time, ticks: timeTicks }, y: { label: "LSB", min: 0, format: (y) => number(y, 2) } });
-let temperature = null;
-
-function chipCard(chip) {
-  const { calibration, canary: last } = chip;
-  const facts = {
+function factsOf(chip) {
+  const { calibration, canary } = chip;
+  const work = running.filter(({ provenance }) => provenance?.chip === chip.id).map(({ id, kind, model, user }) =>
+    el("a", { href: `/jobs/${id}` }, [t(`job.${kind}`), model].filter(Boolean).join(" "), ` (${user})`));
+  return {
+    works_on: work.length ? el("span", { className: "works" }, ...work) : null,
     backend: chip.backend,
     identifier: chip.identifier,
     holder: chip.holder?.host,
     since: chip.since && ago(chip.since),
     calibration: calibration ? t("chip.calibrated", { age: duration(calibration.age_s) }) : t("chip.uncalibrated"),
-    canary_now: last ? t("chip.canary_value", { score: number(last.score_lsb, 2), limit: number(last.limit_lsb, 2) }) : null,
-    temperature: chip.temperature_c !== null && chip.temperature_c !== undefined ? `${number(chip.temperature_c, 1)} °C` : null,
+    canary_now: canary ? t("chip.canary_value", { score: number(canary.score_lsb, 2), limit: number(canary.limit_lsb, 2) }) : null,
+    temperature: given(chip.temperature_c) ? `${number(chip.temperature_c, 1)} °C` : null,
     gain: chip.gain && number(chip.gain, 5),
-    noise: chip.noise_std !== null && chip.noise_std !== undefined ? `${number(chip.noise_std, 2)} LSB` : null,
+    noise: given(chip.noise_std) ? `${number(chip.noise_std, 2)} LSB` : null,
   };
+}
+
+function chipCard(chip) {
+  const button = isAdmin && chip.backend === "emulator"
+    ? el("button", { type: "button", "aria-label": t("chip.calibrate_this", { chip: chip.id }),
+      onclick: (event) => calibrate(chip.id, event.target) }, t("chip.calibrate")) : null;
   return el("section", { className: "panel chip", "aria-label": chip.id },
     el("div", { className: "row spread" },
       el("h2", {}, `${chip.id} `, el("span", { className: `state ${chip.state}` },
-        el("span", { "aria-hidden": "true" }, `${SIGNS[chip.state]} `), t(`chip.${chip.state}`))),
-      isAdmin && chip.backend === "emulator" ? el("button", { type: "button", onclick: (event) => calibrate(chip.id, event.target) },
-        t("chip.calibrate")) : null),
+        el("span", { "aria-hidden": "true" }, `${SIGNS[chip.state]} `), t(`chip.${chip.state}`))), button),
     chip.maintenance ? el("p", { className: "banner note" }, t("chip.maintenance", { message: chip.maintenance.message ?? "" })) : null,
-    el("dl", { className: "figures" }, ...Object.entries(facts).filter(([, value]) => value).map(([name, value]) =>
+    el("dl", { className: "figures" }, ...Object.entries(factsOf(chip)).filter(([, value]) => value).map(([name, value]) =>
       el("div", {}, el("dt", {}, t(`chip.${name}`)), el("dd", {}, value)))));
 }
 
@@ -66,6 +56,12 @@ async function calibrate(chip, button) {
   }
 }
 
+function showCards() {
+  const focused = ["BUTTON", "A"].includes(document.activeElement?.tagName) && $("#chips").contains(document.activeElement);
+  if (focused) return;
+  $("#chips").replaceChildren(...(chips.length ? chips.map(chipCard) : [el("p", { className: "panel" }, t("chip.none"))]));
+}
+
 function showQueue({ crops, jobs }) {
   const facts = {
     crops_waiting: number(crops.waiting), crops_wait: duration(crops.expected_wait_s),
@@ -75,93 +71,76 @@ function showQueue({ crops, jobs }) {
     el("div", {}, el("dt", {}, t(`chip.${name}`)), el("dd", {}, value))));
 }
 
-function showUtilisation() {
-  const by = $("#by input:checked").value;
-  const totals = new Map();
-  for (const { used } of minutes) {
-    for (const part of used) totals.set(keyOf(part, by), (totals.get(keyOf(part, by)) ?? 0) + part.seconds);
+/** Which chips the charts show: all of them, or the chosen one. */
+function offerChips() {
+  const select = $("#which");
+  const ids = chips.map(({ id }) => id);
+  const offered = [...select.options].slice(1).map(({ value }) => value);
+  if (ids.join() !== offered.join()) {
+    const { value } = select;
+    select.replaceChildren(select.options[0], ...ids.map((id) => new Option(id, id)));
+    select.value = ids.includes(value) ? value : "";
   }
-  let names = [...totals.keys()].sort((a, b) => totals.get(b) - totals.get(a));
-  if (by === "kind") names = Object.keys(KINDS);
-  const leading = names.slice(0, COLORS.length - 1);
-  const rest = names.length > COLORS.length ? [] : names.slice(COLORS.length - 1);
-  const shown = [...leading, ...rest];
-  const points = (test) => minutes.map(({ at, used }) => [Date.parse(at) + MINUTE / 2,
-    used.filter((part) => test(keyOf(part, by))).reduce((sum, part) => sum + part.seconds, 0) / (60 * serving)]);
-  const series = shown.map((name, i) => ({ name: by === "kind" ? t(`job.${name}`) : name || t("chip.others"),
-    color: by === "kind" ? KINDS[name] : COLORS[i], points: points((key) => key === name), format: (y) => percent(y, 1) }));
-  const hidden = names.filter((name) => !shown.includes(name));
-  if (hidden.length) series.push({ name: t("chip.more_users", { n: hidden.length }), color: "grey", points: points((key) => hidden.includes(key)),
-    format: (y) => percent(y, 1) });
-  utilisation.draw(series);
+  const areSeveral = ids.length > 1;
+  $("#chooser").hidden = !areSeveral;
+  $("#by-chip").hidden = !areSeveral || Boolean(select.value);
+  if ($("#by-chip").hidden && $("#by input:checked").value === "chip") $("#by input").checked = true;
+  return chips.filter(({ id }) => !select.value || id === select.value);
 }
 
-const keyOf = (part, by) => (by === "kind" ? part.kind : part.user ?? "");
+async function showCharts() {
+  const shown = offerChips();
+  const ids = shown.map(({ id }) => id);
+  const serving = shown.filter(({ state }) => ["ready", "drifted"].includes(state)).map(({ id }) => id);
+  const anew = `${ids};${serving}` !== drawn;
+  drawn = `${ids};${serving}`;
+  if (anew) showUtilisation(ids, serving);
+  await showHealth(shown, anew);
+}
 
 async function showUse() {
   jobWait = (await call("/v1/queue")).jobs.expected_wait_s;
-  minutes = (await call("/v1/usage/minutes")).minutes;
-  showUtilisation();
-  const { users, all } = await call("/v1/usage");
+  await refreshUtilisation();
+  await showDepth();
+  showUsage(await call("/v1/usage"));
+}
+
+function showUsage({ users, all }) {
   const kinds = Object.keys(KINDS);
   const row = (name, used) => el("tr", {}, el("th", { scope: "row" }, name),
     ...kinds.map((kind) => el("td", {}, used.chip_time_s[kind] ? duration(used.chip_time_s[kind]) : "–")),
     el("td", {}, duration(used.total_s)));
-  const parts = [el("caption", { className: "unseen" }, t("chip.usage")),
+  $("#usage").replaceChildren(el("caption", { className: "unseen" }, t("chip.usage")),
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("chip.user")),
       ...kinds.map((kind) => el("th", { scope: "col" }, t(`job.${kind}`))), el("th", { scope: "col" }, t("chip.total")))),
-    el("tbody", {}, ...[...users].sort((a, b) => b.total_s - a.total_s).map((used) => row(used.user, used)))];
-  if (all) parts.push(el("tfoot", {}, row(t("chip.together"), all)));
-  $("#usage").replaceChildren(...parts);
+    el("tbody", {}, ...[...users].sort((a, b) => b.total_s - a.total_s).map((used) => row(used.user, used))),
+    el("tfoot", {}, row(t("chip.together"), all)));
 }
 
-async function showSeries(chip) {
-  const { points } = await call(`/v1/chip/${chip.id}/series/canary`);
-  $("#canary-note").textContent = points.length ? t("chip.canary_hint") : t("chip.canary_none");
-  $("#canary").hidden = !points.length;
-  const places = (name) => points.filter((point) => name in point).map((point) => [1000 * point.at, point[name]]);
-  canary.draw([
-    { name: t("chip.canary_score"), color: "blue", dots: points.length < 60, points: places("score_lsb") },
-    { name: t("chip.canary_limit"), color: "orange", dash: "6 4", points: places("limit_lsb") }]);
-  const warmth = places("temperature_c");
-  $("#temperature-panel").hidden = !warmth.length;
-  if (warmth.length) {
-    const values = warmth.map(([, y]) => y);
-    temperature = new LineChart($("#temperature"), { title: t("chip.temperature"), x: { label: t("chip.time"), ...time, ticks: timeTicks },
-      y: { label: "°C", min: Math.floor(Math.min(...values) - 2), max: Math.ceil(Math.max(...values) + 2), format: (y) => number(y, 1) } });
-    temperature.draw([{ name: t("chip.temperature"), color: "purple", dots: warmth.length < 60, points: warmth }]);
-  }
+async function showRunning() {
+  running = (await call("/v1/jobs?state=running&limit=20")).jobs;
+  showCards();
 }
 
-async function showPattern(chip) {
-  const pattern = await call(`/v1/chip/${chip.id}/pattern`);
-  $("#pattern-note").hidden = Boolean(pattern.after_lsb);
-  $("#pattern").replaceChildren(...(pattern.after_lsb ? patternMaps(pattern) : []));
-}
-
-async function showChips(chips) {
-  const focused = document.activeElement?.tagName === "BUTTON" && $("#chips").contains(document.activeElement);
-  if (!focused) $("#chips").replaceChildren(...(chips.length ? chips.map(chipCard) : [el("p", { className: "panel" }, t("chip.none"))]));
-  serving = Math.max(1, chips.filter(({ state }) => ["ready", "drifted"].includes(state)).length);
-  const first = chips.find(({ id }) => id === chosen) ?? chips[0];
-  if (!first) return;
-  const mark = `${first.id} ${first.calibration?.sha256} ${first.canary?.at}`;
-  if (mark === seenCalibration) return;
-  seenCalibration = mark;
-  chosen = first.id;
-  await showSeries(first);
-  await showPattern(first);
-}
-
-$("#by").addEventListener("change", showUtilisation);
 const attempt = (action) => action().catch((problem) => problem.status && showProblem($("#problem"), problem));
+
+$("#which").addEventListener("change", ({ target }) => {
+  history.replaceState(null, "", target.value ? `#${encodeURIComponent(target.value)}` : location.pathname);
+  attempt(showCharts);
+});
+const named = decodeURIComponent(location.hash.slice(1));
+if ([...$("#which").options].some(({ value }) => value === named)) $("#which").value = named;
 attempt(showUse);
-setInterval(() => attempt(showUse), 15_000);
+setInterval(() => attempt(showUse), USE_EVERY_MS);
 listen("/v1/pulse", {
   pulse(state) {
     showProblem($("#problem"), null);
+    chips = state.chips;
+    showCards();
     showQueue(state.queue);
-    attempt(() => showChips(state.chips));
+    attempt(showCharts);
+    if (state.changes !== changes) attempt(showRunning);
+    changes = state.changes;
   },
   unavailable: (problem) => showProblem($("#problem"), problem),
 });

@@ -1,0 +1,65 @@
+"""Watching a service of several chips."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from client import Client
+from deploy.local import Local, running
+from services.settings import load_settings
+from tests.browser.conftest import TRAINING, OpenPage, pages_of
+
+
+@pytest.fixture(scope="module")
+def two_chips(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    """A service of two emulated chips, one of which has trained."""
+    del browser  # without one there is nothing to start
+    settings = load_settings(
+        data_dir=tmp_path_factory.mktemp("chips"), chip="emulator", port=0, canary_every_s=2
+    )
+    with running(settings, use_redis=False, chips=2) as local:
+        with Client(local.url, local.token) as client:
+            client.train("digits", wait=True, execution="mock", **TRAINING)
+        yield local
+
+
+@pytest.fixture
+def open_page(browser: Browser, two_chips: Local) -> Iterator[OpenPage]:
+    with pages_of(two_chips, browser) as open_page:
+        yield open_page
+
+
+def test_the_chip_page_shows_every_chip(open_page: OpenPage) -> None:
+    page = open_page("/chip")
+
+    for chip in ("chip-1", "chip-2"):
+        expect(page.get_by_role("region", name=chip, exact=True)).to_contain_text("ready")
+        expect(page.get_by_role("region", name=chip, exact=True)).to_contain_text("°C")
+        expect(page.locator("#canary .legend")).to_contain_text(f"{chip}: score")
+        expect(page.locator("#temperature .legend")).to_contain_text(chip)
+        expect(page.locator("#pattern h3").filter(has_text=chip)).to_be_visible()
+    expect(page.locator("#pattern .patterns")).to_have_count(2)
+
+
+def test_the_use_is_split_by_chip(open_page: OpenPage) -> None:
+    page = open_page("/chip")
+
+    page.get_by_text("By chip").click()
+
+    expect(page.locator("#utilisation rect.column").first).to_be_visible()
+    expect(page.locator("#utilisation .legend li").first).to_contain_text("chip-")
+
+
+def test_the_charts_show_the_chip_that_is_chosen_also_after_a_reload(open_page: OpenPage) -> None:
+    page = open_page("/chip")
+    expect(page.locator("#pattern .patterns")).to_have_count(2)
+
+    page.get_by_label("Charts of").select_option("chip-2")
+    expect(page.locator("#pattern .patterns")).to_have_count(1)
+    expect(page.locator("#canary .legend")).to_have_text("scorelimit")
+    expect(page.get_by_text("By chip")).to_be_hidden()
+    page.reload()
+
+    expect(page.get_by_label("Charts of")).to_have_value("chip-2")
+    expect(page.locator("#pattern .patterns")).to_have_count(1)
