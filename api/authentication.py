@@ -118,7 +118,8 @@ def register_authentication(app: Flask, door: Door) -> None:
         except NotAuthenticatedError:
             if request.blueprint != "page":
                 raise
-            return redirect(url_for("login.show_login", next=request.full_path.rstrip("?")))
+            ended = "1" if session_of(request) else None
+            return redirect(url_for("login.show_login", ended=ended, next=request.full_path.rstrip("?")))
         return None
 
 

@@ -1,6 +1,7 @@
 """What all pages share: language and colours as the reader wants them, and headers that keep strangers' code out."""
 
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from flask import Flask, Response, g, redirect, render_template, request
 
@@ -41,7 +42,10 @@ def register_pages(app: Flask) -> None:
         }
         if not chosen:
             return None
-        response = redirect(request.path)
+        rest = [
+            (name, value) for name, value in request.args.items(multi=True) if name not in {"lang", "theme"}
+        ]
+        response = redirect(f"{request.path}?{urlencode(rest)}" if rest else request.path)
         for cookie, value in chosen.items():
             # Without an end of its own a cookie goes with the browser's session: nothing is remembered longer.
             response.set_cookie(cookie, value, samesite="Lax", httponly=True, secure=request.is_secure)
@@ -73,7 +77,7 @@ def render_page(template: str, *sections: str, **values: Any) -> str:
         lang=texts.language,
         theme=theme if theme in _THEMES else "auto",
         user=user,
-        script_texts=texts.of("js", *sections),
+        script_texts=texts.of("js", "error", *sections),
         **values,
     )
 

@@ -22,6 +22,13 @@ class Texts:
         text = catalogue()[name][self.language]
         return text.format(**values) if values else text
 
+    def problem(self, code: str, message: str) -> str:
+        """What an error says in this language: errors speak English, so others say what kind it is before."""
+        name = f"error.{code}"
+        if self.language == LANGUAGES[0] or name not in catalogue():
+            return message
+        return self("js.because", words=self(name), detail=message)
+
     def of(self, *sections: str) -> dict[str, str]:
         """All texts whose names begin with one of these sections, for the page's scripts."""
         return {

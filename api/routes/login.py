@@ -14,7 +14,7 @@ routes = Blueprint("login", __name__)
 @routes.get("/login")
 def show_login() -> str:
     """The form for a token."""
-    return _form("")
+    return _form("", ended="ended" in request.args)
 
 
 @routes.post("/login")
@@ -54,7 +54,6 @@ def door() -> Door:
     return found
 
 
-def _form(problem: str) -> str:
-    return render_page(
-        "login.html", problem=problem, next=request.values.get("next", "/") if not problem else "/"
-    )
+def _form(problem: str, *, ended: bool = False) -> str:
+    then = request.values.get("next", "/")
+    return render_page("login.html", problem=problem, ended=ended, next=then)

@@ -6,9 +6,10 @@ from flask import Blueprint, request
 
 from api.application import application
 from api.authentication import current_user
-from api.pages import render_page
+from api.pages import language, render_page
 from api.problems import status_of
 from api.routes.login import open_session
+from api.texts import Texts
 from services.errors import HxserveError
 
 routes = Blueprint("page", __name__)
@@ -26,7 +27,8 @@ def draw() -> Any:
 def show_problem(error: HxserveError) -> Any:
     """An error in words, on a page."""
     status = status_of(type(error))
-    return render_page("problem.html", problem=error.message, status=int(status)), status
+    words = Texts(language()).problem(error.code, error.message)
+    return render_page("problem.html", problem=words, status=int(status)), status
 
 
 @routes.get("/train")
@@ -44,8 +46,14 @@ def list_jobs() -> str:
 @routes.get("/jobs/<job_id>")
 def show_job(job_id: str) -> Any:
     """One job: how it goes, what came of it, its events."""
-    application().inspections.job(job_id, current_user())
-    return render_page("job.html", "job", job_id=job_id)
+    job = application().inspections.job(job_id, current_user())
+    return render_page(
+        "job.html",
+        "job",
+        job_id=job_id,
+        has_curves="epochs_total" in job.metrics,
+        has_outcome="confusion" in (job.result or {}),
+    )
 
 
 @routes.get("/chip")

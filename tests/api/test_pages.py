@@ -7,6 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.texts import LANGUAGES, catalogue
+from services.errors import HxserveError
 from tests.api.requests import TOKEN, refused
 
 HERE = {"Origin": "http://localhost"}
@@ -141,6 +142,43 @@ def test_a_page_speaks_the_language_chosen_or_else_the_browsers(
     page = visitor.get("/", headers={"Accept-Language": asked}).get_data(as_text=True)
 
     assert f'<html lang="{shown}"' in page
+
+
+def test_every_kind_of_error_has_words() -> None:
+    kinds, codes = [HxserveError], set()
+    while kinds:
+        kind = kinds.pop()
+        codes.add(kind.code)
+        kinds += kind.__subclasses__()
+
+    assert {f"error.{code}" for code in codes} == {name for name in catalogue() if name.startswith("error.")}
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "there is no job"), ("de", "Diesen Auftrag gibt es nicht: there")]
+)
+def test_an_error_is_said_in_the_readers_language(visitor: FlaskClient, language: str, words: str) -> None:
+    answer = visitor.get("/jobs/none", headers={"Accept-Language": language})
+
+    assert answer.status_code == 404
+    assert words in answer.get_data(as_text=True)
+
+
+def test_who_had_a_session_is_told_that_it_has_ended(stranger: FlaskClient) -> None:
+    first = stranger.get("/chip")
+    stranger.set_cookie("hxserve-session-web", "of-nobody")
+    later = stranger.get("/chip?a=1")
+
+    assert first.location == "/login?next=/chip"
+    assert later.location == "/login?ended=1&next=/chip?a%3D1"
+    assert "Your session has ended" not in stranger.get(first.location).get_data(as_text=True)
+    assert "Your session has ended" in stranger.get(later.location).get_data(as_text=True)
+
+
+def test_a_choice_keeps_the_rest_of_the_address(visitor: FlaskClient) -> None:
+    answer = visitor.get("/?model=digits@1&lang=de")
+
+    assert answer.location == "/?model=digits%401"
 
 
 def test_a_choice_that_there_is_not_is_ignored(visitor: FlaskClient) -> None:

@@ -16,7 +16,8 @@ export const number = (value, digits = 0) =>
 export const percent = (part, digits = 0) =>
   new Intl.NumberFormat(lang, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits })
     .format(part);
-export const milliseconds = (ms) => t("js.ms", { n: number(ms, ms < 10 ? 2 : ms < 100 ? 1 : 0) });
+export const milliseconds = (ms) => (ms < 1000 ? t("js.ms", { n: number(ms, ms < 10 ? 2 : ms < 100 ? 1 : 0) })
+  : t("js.s", { n: number(ms / 1000, 1) }));
 
 export const $ = (selector, root = document) => root.querySelector(selector);
 
@@ -56,7 +57,7 @@ export async function call(path, { method = "GET", body, type, signal } = {}) {
   }
   showConnection(true);
   if (response.status === 401) {
-    location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+    location.assign(`/login?ended=1&next=${encodeURIComponent(location.pathname + location.search)}`);
     throw new Problem("", { status: 401, code: "not_authenticated" });
   }
   const answer = response.status === 204 ? null : await response.json().catch(() => null);
@@ -81,8 +82,14 @@ export function showConnection(connected) {
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** A problem in the reader's language. Its own message is English; the reader of another is told its kind first. */
+function inWords({ code, message }) {
+  const name = `error.${code}`;
+  return lang === "en" || !(name in page.texts) ? message : t("js.because", { words: t(name), detail: message });
+}
+
 /** Puts a problem's words into an element made for it, or takes them away. */
 export function showProblem(element, problem) {
   element.hidden = !problem;
-  element.textContent = problem ? problem.message : "";
+  element.textContent = problem ? inWords(problem) : "";
 }

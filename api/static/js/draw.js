@@ -1,9 +1,10 @@
 // Draw a digit: what is drawn is sent, one request at a time, and what the chip reads is shown.
 
 import { Drawing, paint } from "./canvas.js";
-import { $, Problem, call, el, milliseconds, number, percent, showProblem, sleep, t } from "./common.js";
+import { $, Problem, call, el, milliseconds, number, percent, showProblem, sleep, t, user } from "./common.js";
 
 const UNTRAINED = "untrained";
+const SLOW_MS = 1000; // so long without an answer, and one is told that it is waited for
 const LEADING = 5;
 const AGAIN = new Set([0, 429, 503]);
 const REST_MS = 25; // a user's share of requests is limited, and nobody sees more pictures a second
@@ -47,22 +48,51 @@ async function recognise() {
 }
 
 async function recogniseOnce() {
-  const [model, version] = ($("#model").value || "").split("@");
-  if (!model) return;
-  const started = performance.now();
+  const slow = setTimeout(() => $("#problem").hidden && showNote(t("draw.slow")), SLOW_MS);
   try {
+    if (!$("#model").value) await listModels();
+    const [model, version] = $("#model").value.split("@");
+    const started = performance.now();
     const path = `/v1/models/${model}/versions/${version}/classify`;
     const answer = await call(path, { method: "POST", body: drawing.bytes(), type: RAW });
-    if (!answer.predictions) throw new Problem(t("js.failed", { reason: answer.state }));
+    if (!answer.predictions) throw await tooLate(answer);
     show(answer, performance.now() - started);
     showProblem($("#problem"), null);
   } catch (problem) {
-    showProblem($("#problem"), problem);
-    if (AGAIN.has(problem.status)) {
-      isDirty = true;
-      await sleep(1000);
-    }
+    await recover(problem);
+  } finally {
+    clearTimeout(slow);
+    if ($("#note").textContent === t("draw.slow")) showNote("");
   }
+}
+
+/** What is to be said when a picture became a job because nobody read it in time; that job is not wanted. */
+async function tooLate(job) {
+  await call(`/v1/jobs/${job.id}/cancel`, { method: "POST" });
+  const { chips } = await call("/v1/chip");
+  return new Problem(t(chips.every(({ state }) => state === "absent") ? "draw.chip_absent" : "draw.chip_busy"));
+}
+
+/** Says what went wrong, and does what can be done about it. */
+async function recover(problem) {
+  if ($("#digit").textContent === "?") $("#sure").textContent = t("draw.unread");
+  if (problem.code === "model_not_found") {
+    const model = $("#model").selectedOptions[0]?.label;
+    await attempt(listModels);
+    showNote(t("draw.gone", { model }));
+    isDirty = true;
+    return;
+  }
+  showProblem($("#problem"), problem);
+  if (AGAIN.has(problem.status)) {
+    isDirty = true;
+    await sleep(1000);
+  }
+}
+
+function showNote(words) {
+  $("#note").hidden = !words;
+  $("#note").textContent = words;
 }
 
 function show(answer, roundTrip) {
@@ -73,12 +103,21 @@ function show(answer, roundTrip) {
   const sure = confidence > 0.9 ? "very" : confidence > 0.6 ? "rather" : confidence > 0.3 ? "hardly" : "not";
   $("#sure").textContent = t(`draw.sure_${sure}`, { digit });
   $("#detail").textContent = t("draw.confidence", { percent: percent(confidence), second: order[1] });
+  speakSoon();
   order.forEach((place, rank) => showScore(rows[place], scores[place], rank));
   $("#ranking").append(...order.map((place) => rows[place].item));
   $("#round-trip").textContent = milliseconds(roundTrip);
   $("#waiting").textContent = milliseconds(answer.timing.waiting_ms);
   $("#chip-time").textContent = milliseconds(answer.timing.chip_ms);
   $("#by").textContent = `${answer.chip} (${answer.backend})`;
+}
+
+let speech = null;
+
+/** Tells a screen reader the reading once it stands still: a live drawing has many a second. */
+function speakSoon() {
+  clearTimeout(speech);
+  speech = setTimeout(() => ($("#spoken").textContent = `${$("#sure").textContent}. ${$("#detail").textContent}`), 800);
 }
 
 function showScore({ item, bar, value }, score, rank) {
@@ -91,6 +130,7 @@ function showScore({ item, bar, value }, score, rank) {
 }
 
 function forget() {
+  clearTimeout(speech);
   $("#digit").textContent = "?";
   $("#sure").textContent = t("draw.empty");
   $("#detail").textContent = "";
@@ -99,11 +139,14 @@ function forget() {
   showProblem($("#problem"), null);
 }
 
+/** Offers the models there are: one's own and the service's before those of others, and keeps what is chosen. */
 async function listModels() {
   const { models } = await call("/v1/models");
-  const chosen = new URLSearchParams(location.search).get("model");
   const select = $("#model");
-  const options = models.filter(({ name }) => name !== UNTRAINED).flatMap(({ name, versions, aliases }) =>
+  const chosen = select.value || new URLSearchParams(location.search).get("model");
+  const isOthers = ({ owner }) => owner !== null && owner !== user;
+  const trained = models.filter(({ name }) => name !== UNTRAINED).sort((a, b) => isOthers(a) - isOthers(b));
+  const options = trained.flatMap(({ name, versions, aliases }) =>
     [...versions].reverse().map((version) => {
       const known = Object.keys(aliases).filter((alias) => aliases[alias] === version);
       return new Option(`${name} ${version}${known.length ? ` (${known.join(", ")})` : ""}`, `${name}@${version}`);
@@ -111,14 +154,15 @@ async function listModels() {
   const untrained = models.find(({ name }) => name === UNTRAINED);
   if (untrained) options.push(new Option(t("draw.untrained"), `${UNTRAINED}@${untrained.versions.at(-1)}`));
   select.replaceChildren(...options);
-  if (chosen && options.some(({ value }) => value === chosen)) select.value = chosen;
+  if (options.some(({ value }) => value === chosen)) select.value = chosen;
   $("#only-untrained").hidden = options.length !== (untrained ? 1 : 0);
   if (!options.length) throw new Problem(t("draw.no_model"));
 }
 
 async function takeSample(digit) {
-  const { pixels } = await call(`/v1/samples/${digit}`);
+  const { pixels, dataset } = await call(`/v1/samples/${digit}`);
   $("#compared").hidden = true;
+  $("#sample").textContent = t("draw.shown", { digit, dataset });
   drawing.show(pixels);
   recognise();
 }
@@ -128,6 +172,7 @@ async function takePhoto(file) {
   $("#original").src = URL.createObjectURL(file);
   paint($("#normalised").getContext("2d"), crops[0].pixels);
   $("#compared").hidden = false;
+  $("#sample").textContent = "";
   drawing.show(crops[0].pixels);
   recognise();
 }
@@ -148,6 +193,7 @@ $("#width").addEventListener("input", ({ target }) => {
 });
 $("#clear").addEventListener("click", () => {
   $("#compared").hidden = true;
+  $("#sample").textContent = "";
   drawing.clear();
   if (!isLive) forget();
 });
@@ -158,7 +204,13 @@ $("#photo").addEventListener("change", ({ target }) => {
   if (target.files.length) attempt(() => takePhoto(target.files[0]));
   target.value = "";
 });
-$("#model").addEventListener("change", changed);
+$("#model").addEventListener("change", () => {
+  showNote("");
+  changed();
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) attempt(listModels); // a training may have ended meanwhile
+});
 $("#once").addEventListener("click", () => {
   isDirty = true;
   recognise();
