@@ -45,6 +45,39 @@ def test_the_form_leads_to_a_finished_model_while_the_curves_move(open_page: Ope
     expect(page.locator("#model")).to_have_value("from-the-page@1")
 
 
+@pytest.mark.usefixtures("trained")
+def test_the_form_says_beforehand_how_long_it_would_take(open_page: OpenPage) -> None:
+    page = open_page("/train")
+    page.locator("#dataset").select_option("digits")
+    page.locator("#epochs").fill("2")
+    expect(page.locator("#estimate")).to_contain_text("of chip time, done in")
+    short = page.locator("#estimate").inner_text()
+
+    page.locator("#epochs").fill("200")
+
+    expect(page.locator("#estimate")).not_to_have_text(short)
+    expect(page.locator("#estimate")).to_contain_text("of chip time, done in")
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_training_is_begun_by_keyboard_alone(open_page: OpenPage) -> None:
+    page = open_page("/train")
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Name of the model")).to_be_focused()
+    page.keyboard.type("by-key")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.type("1")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/*")
+
+    expect(page.get_by_role("heading", level=1)).to_contain_text("by-key")
+
+
 def test_the_checkpoint_can_be_downloaded(open_page: OpenPage, trained: Job) -> None:
     page = open_page(f"/jobs/{trained.id}")
 

@@ -1,6 +1,9 @@
 // The form for a training.
 
 import { $, call, showProblem, t } from "./common.js";
+import { duration } from "./words.js";
+
+const REST_MS = 400; // one who types or steps through numbers asks once
 
 const RECIPES = {
   strong: { epochs: 8, learning_rate: 1, batch_size: 200 },
@@ -26,7 +29,30 @@ function params() {
   return given;
 }
 
+let timer = null;
+function estimateSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(estimate, REST_MS);
+}
+
+/** Says how long the training of the form would take, if it can be told. */
+async function estimate() {
+  if (!form.checkValidity()) return;
+  const { recipe, epochs, batch_size: size, dataset, execution } = params();
+  const query = new URLSearchParams(Object.entries({ kind: "training", recipe, epochs, batch_size: size, dataset, execution })
+    .filter(([, value]) => value !== undefined));
+  try {
+    const { chip_time_s: cost, eta } = (await call(`/v1/queue?${query}`)).kinds.training;
+    $("#estimate").textContent = cost && eta ? t("train.estimate", {
+      cost: t("train.between", { from: duration(cost.low), to: duration(cost.high) }),
+      from: duration(eta.earliest_s), to: duration(eta.latest_s) }) : t("train.no_estimate");
+  } catch {
+    $("#estimate").textContent = t("train.no_estimate");
+  }
+}
+
 form.elements.recipe.addEventListener("change", showRecipe);
+form.addEventListener("input", estimateSoon);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = $("button", form);
@@ -42,3 +68,4 @@ form.addEventListener("submit", async (event) => {
   }
 });
 showRecipe();
+estimate();
