@@ -31,7 +31,7 @@ _ALWAYS: Final = """
 """
 _SINCE_7_2: Final = frozenset({"client|setinfo"})
 _STORE: Final = """
-    del exists expire get hdel hget hgetall hlen hmget hrandfield hset hvals smembers ttl xadd xlen xrange xread
+    del exists expire get getex hdel hget hgetall hlen hmget hrandfield hset hvals smembers ttl xadd xlen xrange xread
     xrevrange zadd zcard zrange zrem
 """
 """What the store's Python sends itself; the scripts' commands are read from their sources."""

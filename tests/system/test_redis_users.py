@@ -115,6 +115,19 @@ def test_the_main_job_works_under_users_of_least_rights(service: Client, store: 
         assert not any(password in log.read_text() for password in _PASSWORDS.values())
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/jobs", "/chip", "/v1/letters", "/v1/queue/depth", "/v1/usage/minutes"]
+)
+def test_the_page_works_under_users_of_least_rights(service: Client, path: str) -> None:
+    token = service.users.add(f"visitor-{secrets.token_hex(4)}")["token"]
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    with browser.open(f"{service.url}/?token={token}") as answer:
+        assert urlsplit(answer.url).path == "/"
+    with browser.open(f"{service.url}{path}") as answer:
+        assert (answer.status, urlsplit(answer.url).path) == (200, path)
+
+
 @pytest.mark.parametrize("who", ["api", "worker"])
 @pytest.mark.parametrize(
     "command",
