@@ -41,6 +41,8 @@ def test_the_form_leads_to_a_finished_model_while_the_curves_move(open_page: Ope
     expect(page.locator("#facts")).to_contain_text("Accuracy on the test set")
     page.locator("#other").select_option("digits@1")
     expect(page.locator("#compared-with")).to_contain_text("percentage points")
+    expect(page.locator("#compared-with")).not_to_contain_text("do not compare")
+    expect(page.locator("#loss-curve .legend")).to_contain_text("test set, digits 1")
     page.get_by_role("link", name="Draw with it").click()
     expect(page.locator("#model")).to_have_value("from-the-page@1")
 

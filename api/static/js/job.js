@@ -160,13 +160,15 @@ async function compare() {
   $("#compared-with").replaceChildren();
   compared = null;
   if (model) {
-    const { metrics, recipe, user } = await call(`/v1/models/${model}/versions/${version}`);
+    const { metrics, recipe, user, dataset } = await call(`/v1/models/${model}/versions/${version}`);
     compared = { label: `${model} ${version}`, epochs: metrics.epochs ?? [] };
     const mine = job.result.accuracy, theirs = metrics.accuracy;
     const points = (mine - theirs) * 100;
     $("#compared-with").append(
       el("p", {}, t("job.difference", { mine: percent(mine, 2), theirs: percent(theirs, 2), name: compared.label,
-        points: `${points > 0 ? "+" : ""}${number(points, 2)}` })),
+        points: `${points > 0 ? "+" : ""}${number(points, 2).replace("-", "−")}` })),
+      job.result.dataset === dataset.name ? ""
+        : el("p", { className: "note" }, t("job.other_dataset", { mine: job.result.dataset, theirs: dataset.name })),
       el("p", { className: "hint" }, t("job.made_with", { recipe: recipe.name ?? "–", epochs: recipe.epochs ?? "–", user })),
       el("div", { className: "scroll" }, confusionTable(metrics.confusion, compared.label)));
   }
