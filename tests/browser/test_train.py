@@ -41,7 +41,7 @@ def test_the_form_leads_to_a_finished_model_while_the_curves_move(open_page: Ope
     expect(page.locator("#facts")).to_contain_text("Accuracy on the test set")
     page.locator("#other").select_option("digits@1")
     expect(page.locator("#compared-with")).to_contain_text("percentage points")
-    expect(page.locator("#compared-with")).not_to_contain_text("do not compare")
+    expect(page.locator("#compared-with .note")).to_have_count(0)
     expect(page.locator("#loss-curve .legend")).to_contain_text("test set, digits 1")
     page.get_by_role("link", name="Draw with it").click()
     expect(page.locator("#model")).to_have_value("from-the-page@1")
@@ -78,6 +78,16 @@ def test_a_training_is_begun_by_keyboard_alone(open_page: OpenPage) -> None:
     page.wait_for_url("**/jobs/*")
 
     expect(page.get_by_role("heading", level=1)).to_contain_text("by-key")
+
+
+def test_losses_that_do_not_compare_are_said_to(open_page: OpenPage, client: Client, trained: Job) -> None:
+    client.train("coarse", wait=True, recipe="notebook", dataset="digits", epochs=1)
+    page = open_page(f"/jobs/{trained.id}")
+
+    page.locator("#other").select_option("coarse@1")
+
+    expect(page.locator("#compared-with")).to_contain_text("percentage points")
+    expect(page.locator("#compared-with")).to_contain_text("scale the loss differently")
 
 
 def test_the_checkpoint_can_be_downloaded(open_page: OpenPage, trained: Job) -> None:

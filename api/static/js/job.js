@@ -8,7 +8,7 @@ import { clock, date, duration, outlook, progressBar, stateBadge } from "./words
 
 const id = $("#job").dataset.job;
 const batches = new Map();
-let job = null, accuracyChart = null, lossChart = null, epochs = [], compared = null, stop = null;
+let job = null, accuracyChart = null, lossChart = null, epochs = [], compared = null, ownRecipe = {}, stop = null;
 
 function showJob() {
   const name = [t(`job.${job.kind}`), job.model].filter(Boolean).join(" ");
@@ -50,7 +50,7 @@ function showCurves(metrics) {
   if (!metrics.epochs_total) return;
   $("#curves").hidden = false;
   const most = Math.max(metrics.epochs_total, ...(compared?.epochs ?? []).map(({ epoch }) => epoch));
-  const x = { label: t("job.epoch"), format: (n) => number(n, n % 1 ? 1 : 0), exact: (n) => number(n, 2), min: 0,
+  const x = { label: t("job.epoch"), format: (n) => number(n, n % 1 ? 1 : 0), exact: (n) => number(n, n % 1 ? 2 : 0), min: 0,
     max: most };
   accuracyChart ??= new LineChart($("#accuracy-curve"), { title: t("job.accuracy_curve"), x,
     y: { label: t("job.accuracy_axis"), low: (y) => Math.max(0, Math.floor(10 * y - 0.001) / 10), max: 1, format: (y) => percent(y, 0) } });
@@ -128,6 +128,7 @@ async function showOutcome() {
   if (job.kind === "training") {
     const manifest = await call(`/v1/models/${result.model}/versions/${result.version}`);
     mistakes = manifest.metrics.mistakes;
+    ownRecipe = manifest.recipe;
     showActions(result);
     await offerComparison(result);
   }
@@ -155,6 +156,9 @@ async function offerComparison({ model, version }) {
   $("#comparison").hidden = $("#other").options.length < 2;
 }
 
+/** Whether two recipes measure their loss alike: it depends on how the scores are scaled before it is taken. */
+const isLossAlike = (a, b) => a.loss_divisor === b.loss_divisor && a.logit_scale === b.logit_scale;
+
 async function compare() {
   const [model, version] = $("#other").value.split("@");
   $("#compared-with").replaceChildren();
@@ -169,6 +173,7 @@ async function compare() {
         points: `${points > 0 ? "+" : ""}${number(points, 2).replace("-", "−")}` })),
       job.result.dataset === dataset.name ? ""
         : el("p", { className: "note" }, t("job.other_dataset", { mine: job.result.dataset, theirs: dataset.name })),
+      isLossAlike(recipe, ownRecipe) ? "" : el("p", { className: "note" }, t("job.other_loss")),
       el("p", { className: "hint" }, t("job.made_with", { recipe: recipe.name ?? "–", epochs: recipe.epochs ?? "–", user })),
       el("div", { className: "scroll" }, confusionTable(metrics.confusion, compared.label)));
   }
