@@ -70,21 +70,21 @@ def test_a_training_is_begun_by_keyboard_alone(open_page: OpenPage) -> None:
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     expect(page.get_by_label("Name of the model")).to_be_focused()
-    page.keyboard.type("by-key")
+    page.keyboard.type("with-keys")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.type("1")
     page.keyboard.press("Enter")
     page.wait_for_url("**/jobs/*")
 
-    expect(page.get_by_role("heading", level=1)).to_contain_text("by-key")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("with-keys")
 
 
 def test_losses_that_do_not_compare_are_said_to(open_page: OpenPage, client: Client, trained: Job) -> None:
-    client.train("coarse", wait=True, recipe="notebook", dataset="digits", epochs=1)
+    client.train("other-recipe", wait=True, recipe="notebook", dataset="digits", epochs=1)
     page = open_page(f"/jobs/{trained.id}")
 
-    page.locator("#other").select_option("coarse@1")
+    page.locator("#other").select_option("other-recipe@1")
 
     expect(page.locator("#compared-with")).to_contain_text("percentage points")
     expect(page.locator("#compared-with")).to_contain_text("scale the loss differently")

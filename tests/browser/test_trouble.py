@@ -20,7 +20,7 @@ NOT_SIGNED_IN = "Failed to load resource: the server responded with a status of 
 
 @pytest.mark.usefixtures("trained")
 def test_a_chip_that_does_not_answer_is_waited_for(open_page: OpenPage, client: Client, local: Local) -> None:
-    page = open_page()
+    page = open_page("/?model=digits@1")
     expect(page.locator("#model")).to_have_value("digits@1")
     worker = local.processes["worker"].pid
 
