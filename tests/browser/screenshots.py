@@ -119,7 +119,7 @@ def _draw_three(page: Page) -> None:
 def _take(page: Page, path: Path, *, full: bool = False) -> None:
     page.wait_for_timeout(1500)
     path.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=path, full_page=full)
+    page.screenshot(path=path, full_page=full, animations="disabled")
     print(path)  # noqa: T201 the terminal
 
 
