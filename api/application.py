@@ -9,8 +9,8 @@ from flask import current_app
 
 from api.request_times import RequestTimes
 from services.classification import Classifications
-from services.disk import Disk
 from services.depths import DepthKeeper
+from services.disk import Disk
 from services.homes import Homes
 from services.inspection import Inspections
 from services.maintenance import Maintenance
