@@ -10,6 +10,7 @@ from typing import Any, Final
 from flask import Flask, Response, jsonify
 from offapi import OpenAPITemplate
 from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
 from spectree import Response as Answers
 from spectree import SecurityScheme, SpecTree
 from spectree.models import SecureType, SecuritySchemeData
@@ -29,7 +30,7 @@ from api.schemas import (
     WaitQuery,
 )
 from services.errors import InvalidInputError, UnsupportedMediaError
-from services.params import JobRequest, explain
+from services.params import PARAMS_OF, JobRequest, explain
 
 _MODELS: Final = {
     model.__name__: model
@@ -164,13 +165,23 @@ def _policy_of(page: str) -> str:
     )
 
 
+def _params_of_jobs() -> dict[str, Any]:
+    """The schemas of the params of all kinds of jobs, by name."""
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in PARAMS_OF.values()], ref_template="#/components/schemas/{model}"
+    )
+    return dict(definitions["$defs"])
+
+
 def _finished(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The document with problems under their own media type, and with every form of a body of crops.
 
-    A body of which every field may be left out may be left out itself.
+    A body of which every field may be left out may be left out itself. What jobs of each kind may be told is described
+    too, though no route names it: `JobRequest` does, in words.
     """
     document = dict(spec)
     schemas = document["components"]["schemas"]
+    schemas |= _params_of_jobs()
     for operations in document["paths"].values():
         for operation in operations.values():
             body = operation.get("requestBody", {}).get("content", {})
