@@ -10,7 +10,7 @@ MINUTES ?= 10
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve test chaos soak check bench clean
+.PHONY: help env demo serve test docs-test chaos soak check bench clean
 
 help: ## what one can make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hxserve needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[api,worker,client,letters,plan,plots,dev]'
+		--constraint constraints.txt --editable '.[api,worker,client,letters,plan,plots,notebook,dev]'
 	touch $@
 
 demo: $(READY) ## train, classify and sum up, on the emulated chip (MNIST=folder)
@@ -32,6 +32,9 @@ serve: $(READY) ## the service on this machine, until Ctrl-C (MNIST=folder)
 
 test: $(READY) ## all tests
 	$(BIN)/python -m pytest -q
+
+docs-test: $(READY) ## the documentation: its commands, notebook, examples, links
+	$(BIN)/python -m pytest -q tests/docs
 
 chaos: $(READY) ## the long chaos suite: real processes, disturbed twenty times each (SEED=number)
 	CHAOS=long $(if $(SEED),CHAOS_SEED=$(SEED)) $(BIN)/python -m pytest -q tests/system/chaos -p no:randomly

@@ -1,13 +1,8 @@
 """NVIDIA's own client of the Open Inference Protocol against the whole service, as it is."""
 
 import asyncio
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -208,22 +203,3 @@ def test_a_client_without_a_token_is_told_so(local: Local, crops: NDArray[np.uin
         stranger.infer(MODEL, [_input(crops)])
 
     stranger.close()
-
-
-@pytest.mark.usefixtures("trained")
-@pytest.mark.parametrize("number", range(3))
-def test_the_examples_of_the_documentation_work(local: Local, number: int) -> None:
-    text = Path("docs/inference-protocol.md").read_text("utf-8")
-    language, code = re.findall(r"```(bash|python)\n(.*?)```", text, re.DOTALL)[number]
-    command = ["bash", "-euo", "pipefail", "-c"] if language == "bash" else [sys.executable, "-c"]
-
-    done = subprocess.run(
-        [*command, code],
-        env={**os.environ, "URL": local.url, "TOKEN": local.token},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert "chip-1" in done.stdout
