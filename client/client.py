@@ -325,6 +325,10 @@ class Client:
         ]
         return points
 
+    def sample(self, digit: int) -> dict[str, Any]:
+        """A random picture of a digit from the test set: its 784 `pixels`, 0..255, and the name of the `dataset`."""
+        return self._transport.call_json("GET", f"/v1/samples/{digit}")
+
     def queue(self) -> dict[str, Any]:
         """What waits, and how long something sent now would."""
         return self._transport.call_json("GET", "/v1/queue")

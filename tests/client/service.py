@@ -105,6 +105,7 @@ ANSWERS: dict[tuple[str, str], Reply] = {
             "jobs": {"running": 1, "queued": 2, "expected_wait_s": 90.0},
         }
     ),
+    ("GET", "/v1/samples/3"): Reply(document={"digit": 3, "dataset": "mnist", "pixels": [0, 255] * 392}),
     ("GET", "/v1/usage"): Reply(
         document={
             "users": [{"user": "admin", "chip_time_s": {"training": 61.5}, "total_s": 61.5}],

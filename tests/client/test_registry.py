@@ -51,3 +51,10 @@ def test_chip_queue_and_usage_are_told(client: Client) -> None:
     assert client.chip()["chips"][0]["state"] == "ready"
     assert client.queue()["jobs"]["queued"] == 2
     assert client.usage()["users"][0]["total_s"] == 61.5
+
+
+def test_a_picture_of_a_digit_is_at_hand(client: Client) -> None:
+    sample = client.sample(3)
+
+    assert (sample["digit"], sample["dataset"]) == (3, "mnist")
+    assert sample["pixels"] == [0, 255] * 392
