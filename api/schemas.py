@@ -1,11 +1,14 @@
 """What the API's answers look like, for its documentation and for those who build against it."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from services.jobs import KindName, LongKind
 from services.manifest import Manifest
 from services.names import Name
+from services.recipes import RecipeName
+from services.settings import Backend
 
 Moment = Annotated[str, Field(description="ISO 8601, UTC.")]
 
@@ -56,7 +59,7 @@ class JobAnswer(Schema):
     """A job."""
 
     id: str
-    kind: Literal["training", "evaluation", "calibration", "classification"]
+    kind: KindName
     user: str
     model: str
     params: dict[str, Any]
@@ -90,7 +93,7 @@ class JobsQuery(Schema):
     """Which jobs to list."""
 
     state: Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"] | None = None
-    kind: Literal["training", "evaluation", "calibration", "classification"] | None = None
+    kind: KindName | None = None
     user: Name | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(max_length=200)] | None = None
@@ -149,7 +152,7 @@ class ClassifyAnswer(Schema):
     model: str
     version: str
     chip: str
-    backend: Literal["hxtorch", "emulator", "mock"]
+    backend: Backend
     calibration: dict[str, Any] | None
     transferred: bool
     timing: Timing
@@ -378,7 +381,7 @@ class MinuteUse(Schema):
 
     chip: str
     user: str | None
-    kind: Literal["training", "evaluation", "calibration", "classification"]
+    kind: KindName
     seconds: float
 
 
@@ -447,8 +450,8 @@ class ProspectAnswer(Schema):
 class QueueQuery(Schema):
     """A job that may be submitted; what is left out is as when it is left out of a job's params."""
 
-    kind: Literal["training", "evaluation", "calibration"] | None = None
-    recipe: Literal["notebook", "strong"] | None = None
+    kind: LongKind | None = None
+    recipe: RecipeName | None = None
     epochs: Annotated[int | None, Field(ge=1, le=200)] = None
     chip_epochs: Annotated[int | None, Field(ge=1, le=50)] = None
     batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
@@ -459,7 +462,7 @@ class QueueQuery(Schema):
     @model_validator(mode="after")
     def _params_are_of_a_kind(self) -> Self:
         if self.kind is None and self.model_dump(exclude_none=True):
-            raise ValueError("params need a kind beside them: training, evaluation or calibration")
+            raise ValueError(f"params need a kind beside them, one of {', '.join(get_args(LongKind))}")
         return self
 
 
@@ -468,7 +471,7 @@ class QueueAnswer(Schema):
 
     crops: WaitingCropsAnswer
     jobs: WaitingJobsAnswer
-    kinds: dict[Literal["training", "evaluation", "calibration"], ProspectAnswer]
+    kinds: dict[LongKind, ProspectAnswer]
 
 
 class ChipTime(Schema):

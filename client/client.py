@@ -92,6 +92,25 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self.url!r})"
 
+    def submit(
+        self, kind: str, model: str | None = None, params: Mapping[str, Any] | None = None, wait: bool = False
+    ) -> Job:
+        """A new job of any kind that the service knows; `train`, `evaluate` and `calibrate` say it for the usual ones.
+
+        Args:
+            kind: training, evaluation, calibration, or what the service has besides.
+            model: its name, for all but a calibration.
+            params: of the kind; None stands for the service's choice.
+            wait: return only when it has succeeded.
+
+        Raises:
+            JobFailedError: waited for, it ended without a result.
+        """
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        request = {"kind": kind, "params": given, **({"model": model} if model else {})}
+        job = self._job_of(self._transport.call("POST", "/v1/jobs", json=request, headers=fresh_key()))
+        return self.wait(job).expect_success() if wait else job
+
     def train(self, model: str = "digits", *, wait: bool = False, **params: Any) -> Job:
         """A new training of a model; it makes the model's next version.
 
@@ -106,7 +125,7 @@ class Client:
         Raises:
             JobFailedError: waited for, it ended without a version.
         """
-        return self._submit("training", model, params, wait)
+        return self.submit("training", model, params, wait)
 
     def evaluate(
         self,
@@ -129,9 +148,7 @@ class Client:
         Raises:
             JobFailedError: waited for, it ended without a result.
         """
-        return self._submit(
-            "evaluation", model, {"version": str(version), "repeats": repeats, **params}, wait
-        )
+        return self.submit("evaluation", model, {"version": str(version), "repeats": repeats, **params}, wait)
 
     def calibrate(self, chip: str | None = None, *, wait: bool = False) -> Job:
         """A new calibration of a chip, or of any that is free.
@@ -143,7 +160,7 @@ class Client:
         Raises:
             JobFailedError: waited for, it ended without a calibration.
         """
-        return self._submit("calibration", None, {"chip": chip}, wait)
+        return self.submit("calibration", None, {"chip": chip}, wait)
 
     def classify(
         self,
@@ -357,12 +374,6 @@ class Client:
         answer = self._transport.call("POST", f"/v1/chip/{what}", json=body, headers=fresh_key())
         chips: list[dict[str, Any]] = json_object(answer)["chips"]
         return chips
-
-    def _submit(self, kind: str, model: str | None, params: Mapping[str, Any], wait: bool) -> Job:
-        given = {name: value for name, value in params.items() if value is not None}
-        request = {"kind": kind, "params": given, **({"model": model} if model else {})}
-        job = self._job_of(self._transport.call("POST", "/v1/jobs", json=request, headers=fresh_key()))
-        return self.wait(job).expect_success() if wait else job
 
     def _job_of(self, response: Any) -> Job:
         return Job.from_record(json_object(response), response.headers.get("ETag"))

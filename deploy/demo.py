@@ -29,7 +29,7 @@ from client.letters.eyes import Post
 from client.letters.report import summarise
 from deploy.local import running
 from services.errors import HxserveError
-from services.settings import Settings, load_settings
+from services.settings import CHIP_CHOICES, Settings, load_settings
 from worker.datasets import Datasets
 from worker.learning.datasets import Dataset
 
@@ -190,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("make demo", description="Train on the emulated chip, then read digits.")
     parser.add_argument("--mnist", type=Path, help="folder that holds MNIST in torchvision's layout")
     parser.add_argument("--data-dir", type=Path, help="keep the data here instead of in a temporary folder")
-    parser.add_argument("--chip", choices=("emulator", "mock", "hxtorch", "auto"), help="what executes")
+    parser.add_argument("--chip", choices=CHIP_CHOICES, help="what executes")
     return parser
 
 

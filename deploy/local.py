@@ -20,7 +20,7 @@ from deploy.supervision import Supervised
 from services.errors import HxserveError, SettingsError, UnavailableError
 from services.files import write_durably
 from services.passwords import has_password
-from services.settings import Settings, load_settings
+from services.settings import CHIP_CHOICES, Settings, load_settings
 from services.store.connection import Connection
 from services.store.schema import ensure_schema
 from services.users import ensure_admin_token
@@ -263,7 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", help="address to listen on [127.0.0.1]")
     add("--port", type=int, help="port of the API, 0 for any [8080]")
     add("--redis-url", help="use this Redis instead of starting one")
-    add("--chip", choices=("emulator", "mock", "hxtorch", "auto"), help="what executes [mock]")
+    add("--chip", choices=CHIP_CHOICES, help="what executes [mock]")
     add("--chip-id", help="the chip's name [chip-1]")
     add("--chips", type=_positive, default=1, help="how many chips, mock or emulator [1]")
     add("--calibration", type=Path, help="calibration file for the chip")

@@ -4,7 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
+
+LongKind = Literal["training", "evaluation", "calibration"]
+"""The kinds that one may submit as they are, in documents of the interface."""
+KindName = Literal[LongKind, "classification"]
 
 
 class JobKind(StrEnum):

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.errors import InvalidInputError
-from services.jobs import JobKind
+from services.jobs import JobKind, LongKind
 from services.names import ModelName, Name
+from services.recipes import RecipeName
 
 HiddenSize = Annotated[int, Field(ge=1, le=1024)]
 NumSends = Annotated[int, Field(ge=1, le=64)]
@@ -40,7 +41,7 @@ class NetworkParams(Params):
 class TrainingParams(Params):
     """A training; what is left out is the recipe's own value."""
 
-    recipe: Literal["notebook", "strong"] = "strong"
+    recipe: RecipeName = "strong"
     epochs: Annotated[int | None, Field(ge=1, le=200)] = None
     batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
     learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
@@ -105,7 +106,7 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    kind: Annotated[Literal["training", "evaluation", "calibration"], Field(description="What to do.")]
+    kind: Annotated[LongKind, Field(description="What to do.")]
     model: Annotated[
         ModelName | None,
         Field(
@@ -115,7 +116,7 @@ class JobRequest(BaseModel):
     ] = None
     params: Annotated[
         dict[str, Any],
-        Field(description="`TrainingParams`, `EvaluationParams` or `CalibrationParams`, by kind."),
+        Field(description=f"By kind: {', '.join(f'`{model.__name__}`' for model in PARAMS_OF.values())}."),
     ] = {}
 
     def validated_params(self) -> Params:
@@ -124,11 +125,12 @@ class JobRequest(BaseModel):
         Raises:
             InvalidInputError: naming each field that is wrong, and what it should be.
         """
-        if self.kind == "calibration" and self.model is not None:
-            raise InvalidInputError("model: a calibration is of a chip, not of a model; leave the model out")
-        if self.kind != "calibration" and self.model is None:
-            raise InvalidInputError(f"model: a {self.kind} needs the name of its model")
-        return validate_params(JobKind(self.kind), self.params)
+        kind = JobKind(self.kind)
+        if kind.is_care and self.model is not None:
+            raise InvalidInputError(f"model: a {kind} is of a chip, not of a model; leave the model out")
+        if not kind.is_care and self.model is None:
+            raise InvalidInputError(f"model: {kind} needs the name of its model")
+        return validate_params(kind, self.params)
 
 
 def validate_params(kind: JobKind, params: Mapping[str, Any]) -> Params:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,7 +21,10 @@ PREFIX: Final = "HXSERVE_"
 CLIENT_VARIABLES: Final = frozenset({"HXSERVE_URL", "HXSERVE_TOKEN"})
 """Read by the client alone; known here so that a shell that has them can start a server too."""
 
-ChipChoice = Literal["auto", "emulator", "mock", "hxtorch"]
+Backend = Literal["hxtorch", "emulator", "mock"]
+"""What may compute; stands on every result."""
+ChipChoice = Literal["auto", Backend]
+CHIP_CHOICES: Final[tuple[str, ...]] = get_args(ChipChoice)
 RedisSync = Literal["second", "always"]
 
 

@@ -11,6 +11,7 @@ from typing import Final, assert_never
 
 from services.jobs import Job, JobKind
 from services.params import CalibrationParams, EvaluationParams, Params, TrainingParams, validate_params
+from services.recipes import RECIPES, RecipeFacts
 
 TRAIN_CROPS: Final[Mapping[str, int]] = {"mnist": 60_000, "digits": 1437}
 TEST_CROPS: Final[Mapping[str, int]] = {"mnist": 10_000, "digits": 360}
@@ -18,23 +19,6 @@ _READ_BATCH: Final = 500
 _HELD_OUT: Final = 0.05
 _DEFAULT_HIDDEN: Final = (256, 256)
 _CALIBRATION_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class RecipeFacts:
-    """What of a recipe decides how many mini-batches there are; a test holds it to the worker's recipes."""
-
-    epochs: int
-    batch_size: int
-    least_steps: int
-    holds_out: bool
-    chip_epochs: int
-
-
-RECIPES: Final[Mapping[str, RecipeFacts]] = {
-    "notebook": RecipeFacts(epochs=4, batch_size=200, least_steps=0, holds_out=False, chip_epochs=1),
-    "strong": RecipeFacts(epochs=8, batch_size=200, least_steps=60, holds_out=True, chip_epochs=3),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from api.problems import status_of
 from api.routes.login import open_session
 from api.texts import Texts
 from services.errors import HxserveError
+from services.jobs import JobKind
+from services.recipes import RECIPES
 
 routes = Blueprint("page", __name__)
 
@@ -34,13 +36,13 @@ def show_problem(error: HxserveError) -> Any:
 @routes.get("/train")
 def train() -> str:
     """A form for a training."""
-    return render_page("train.html", "train")
+    return render_page("train.html", "train", recipes=RECIPES)
 
 
 @routes.get("/jobs")
 def list_jobs() -> str:
     """Jobs: one's own, or everybody's for admins."""
-    return render_page("jobs.html", "job", "jobs")
+    return render_page("jobs.html", "job", "jobs", kinds=list(JobKind))
 
 
 @routes.get("/jobs/<job_id>")

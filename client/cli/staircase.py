@@ -11,6 +11,7 @@ from client.cli.jobs import watch_job
 from client.cli.options import Options, common_options
 from client.cli.outcome import Failure
 from client.cli.phrases import percent
+from client.cli.submission import RECIPE
 from client.client import Client
 from client.jobs import Job
 from client.plots import draw_staircase, require_plots
@@ -35,7 +36,7 @@ class Step:
 
 @click.command()
 @click.option("--model", default="staircase", show_default=True, help="Model to make; gets two new versions.")
-@click.option("--recipe", type=click.Choice(["notebook", "strong"]), default="strong", show_default=True)
+@click.option("--recipe", type=RECIPE, default="strong", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Default: the recipe's.")
 @click.option("--dataset", type=click.Choice(["auto", "mnist", "digits"]), default="auto", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)

@@ -1,6 +1,6 @@
 """The commands that submit long work: `train`, `evaluate` and `calibrate`."""
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -25,6 +25,7 @@ class Numbers(click.ParamType[list[int]]):
             self.fail(f"{value!r} is not a list of whole numbers such as 256,256", param, ctx)
 
 
+RECIPE: Final = click.Choice(["notebook", "strong"])
 _DATASET = click.option("--dataset", type=click.Choice(["auto", "mnist", "digits"]), help="Default: auto.")
 _SEED = click.option("--seed", type=click.IntRange(min=0), help="Of the random numbers; default 0.")
 _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wait for the end.")
@@ -32,7 +33,7 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wai
 
 @click.command()
 @click.option("--model", default="digits", show_default=True, help="Model to train; made if it is new.")
-@click.option("--recipe", type=click.Choice(["notebook", "strong"]), help="Default: strong.")
+@click.option("--recipe", type=RECIPE, help="Default: strong.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Default: the recipe's.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Crops per step; default: the recipe's.")
 @click.option("--learning-rate", type=float, help="Default: the recipe's.")

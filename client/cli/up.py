@@ -10,7 +10,7 @@ from client.cli.options import Options, data_dir_option
 @data_dir_option("Folder of models, records and token.  [default: data]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the API; 0: any free one.")
 @click.option("--redis-url", metavar="URL", help="Use this Redis server instead of an own one.")
-@click.option("--chip", type=click.Choice(["emulator", "mock", "hxtorch", "auto"]), help="What executes.")
+@click.option("--chip", metavar="NAME", help="What executes: mock, emulator, hxtorch or auto.")
 @click.option("--calibration", metavar="PATH", help="Calibration file to load.")
 @click.option("--mnist", metavar="DIR", help="Folder that holds MNIST.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)

@@ -8,6 +8,8 @@ from flask.testing import FlaskClient
 
 from api.texts import LANGUAGES, catalogue
 from services.errors import HxserveError
+from services.jobs import JobKind
+from services.recipes import RECIPES
 from tests.api.requests import TOKEN, refused
 
 HERE = {"Origin": "http://localhost"}
@@ -198,3 +200,18 @@ def test_every_text_is_there_in_each_language_with_the_same_places() -> None:
     for name, text in catalogue().items():
         assert set(text) == set(LANGUAGES), name
         assert len({frozenset(re.findall(r"\{(\w+)\}", t)) for t in text.values()}) == 1, name
+
+
+def test_every_kind_of_job_and_every_recipe_has_a_name_on_the_page() -> None:
+    needed = {f"job.{kind}" for kind in JobKind} | {f"train.{name}" for name in RECIPES}
+
+    assert needed - set(catalogue()) == set()
+
+
+def test_the_form_for_a_training_shows_each_recipes_numbers(client: FlaskClient) -> None:
+    page = client.get("/train").text
+
+    for name, facts in RECIPES.items():
+        option = page.partition(f'<option value="{name}"')[2].partition(">")[0]
+        assert f'data-epochs="{facts.epochs}"' in option
+        assert f'data-learning_rate="{facts.learning_rate}"' in option

@@ -24,6 +24,18 @@ def test_a_training_is_sent_with_what_was_given_and_nothing_else(service: Servic
     }
 
 
+def test_a_kind_that_the_client_has_no_method_for_is_sent_all_the_same(
+    service: Service, client: Client
+) -> None:
+    client.submit("repeatability", "digits", {"readings": 3, "seed": None})
+
+    assert service.requests[0].json == {
+        "kind": "repeatability",
+        "model": "digits",
+        "params": {"readings": 3},
+    }
+
+
 def test_an_evaluation_names_its_version(service: Service, client: Client) -> None:
     client.evaluate("digits", 3, execution="quantised")
 

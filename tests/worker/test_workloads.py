@@ -1,20 +1,22 @@
 """What the service counts of a job before it runs is what the worker then runs."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from services.jobs import JobKind
 from services.models import ModelStore
 from services.params import validate_params
+from services.recipes import RECIPES, RecipeFacts, RecipeName
 from services.submission import new_job
 from services.users import User
-from services.workloads import RECIPES, TEST_CROPS, TRAIN_CROPS, plan_work
+from services.workloads import TEST_CROPS, TRAIN_CROPS, plan_work
 from worker.activities import TrainingActivity
 from worker.checkpoints import Saves
 from worker.chip import ChipSession
 from worker.datasets import Datasets
+from worker.learning.recipes import RECIPES as WORKERS_RECIPES
 from worker.learning.recipes import resolve
 
 
@@ -23,17 +25,22 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Datasets:
     return Datasets(None, tmp_path_factory.mktemp("datasets"))
 
 
-@pytest.mark.parametrize("name", ["notebook", "strong"])
-def test_the_service_knows_the_recipes(name: str) -> None:
-    recipe, facts = resolve(name), RECIPES[name]
+@pytest.mark.parametrize("name", get_args(RecipeName))
+def test_the_service_knows_the_recipes(name: RecipeName) -> None:
+    recipe = resolve(name)
 
-    assert (facts.epochs, facts.batch_size, facts.least_steps, facts.holds_out, facts.chip_epochs) == (
-        recipe.epochs,
-        recipe.batch_size,
-        recipe.min_steps_per_epoch,
-        recipe.hold_out,
-        recipe.chip_epochs,
+    assert RECIPES[name] == RecipeFacts(
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        least_steps=recipe.min_steps_per_epoch,
+        holds_out=recipe.hold_out,
+        chip_epochs=recipe.chip_epochs,
     )
+
+
+def test_the_service_and_the_worker_name_the_same_recipes() -> None:
+    assert set(RECIPES) == set(get_args(RecipeName)) == set(WORKERS_RECIPES)
 
 
 def test_the_service_knows_the_sizes_of_the_data_sets(datasets: Datasets) -> None:

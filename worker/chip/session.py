@@ -4,15 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from services.errors import ChipError
+from services.settings import Backend
 from worker.chip.calibrations import CalibrationRecord
 from worker.chip.canary import CanaryReference, measure_deviations, score_of
 from worker.chip.self_test import check_chip
 from worker.learning.arithmetic import Execution, MockParameter, Perceptron
-
-Backend = Literal["hxtorch", "emulator", "mock"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Training recipes: every number of a training besides the network and the data."""
+"""Training recipes: every number of a training besides the network and the data.
+
+The names, and the facts that others need, stand in `services/recipes.py` too.
+"""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from worker.learning.errors import RecipeInvalidError
 
-RecipeName = Literal["notebook", "strong"]
 AugmentationName = Literal["none", "crop", "distort"]
 
 
@@ -40,7 +42,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: RecipeName
+    name: str
     epochs: Annotated[int, Field(ge=1, le=200)]
     batch_size: Annotated[int, Field(ge=1, le=1000)]
     min_steps_per_epoch: Annotated[int, Field(ge=0, le=1000)]
@@ -127,7 +129,7 @@ _STRONG: dict[str, Any] = {
 }
 """Better and no slower. Source: measured, docs/decisions/0005-strong-recipe.md."""
 
-_DEFAULTS: dict[str, dict[str, Any]] = {"notebook": _NOTEBOOK, "strong": _STRONG}
+RECIPES: dict[str, dict[str, Any]] = {"notebook": _NOTEBOOK, "strong": _STRONG}
 
 
 def resolve(name: str, overrides: Mapping[str, object] | None = None) -> Recipe:
@@ -138,16 +140,14 @@ def resolve(name: str, overrides: Mapping[str, object] | None = None) -> Recipe:
     Raises:
         RecipeInvalidError: The name is unknown, or a value is unknown, out of range or of the wrong type.
     """
-    if name not in _DEFAULTS:
-        raise RecipeInvalidError(
-            f"there is no recipe {name!r}; choose one of {', '.join(sorted(_DEFAULTS))}."
-        )
+    if name not in RECIPES:
+        raise RecipeInvalidError(f"there is no recipe {name!r}; choose one of {', '.join(sorted(RECIPES))}.")
     changes = dict(overrides or {})
     if changes.pop("name", name) != name:
         raise RecipeInvalidError(
             f"the recipe's name {name!r} cannot be replaced; choose another recipe instead."
         )
-    values = {**_DEFAULTS[name], **changes}
+    values = {**RECIPES[name], **changes}
     if values["augmentation"] != "distort":
         values |= {
             field: 0.0 for field in ("rotation_deg", "scale", "shear_deg", "shift_px") if field not in changes

@@ -5,15 +5,11 @@ import { duration } from "./words.js";
 
 const REST_MS = 400; // one who types or steps through numbers asks once
 
-const RECIPES = {
-  strong: { epochs: 8, learning_rate: 1, batch_size: 200 },
-  notebook: { epochs: 4, learning_rate: 0.25, batch_size: 200 },
-};
 const form = $("#training");
 
 function showRecipe() {
-  for (const [name, value] of Object.entries(RECIPES[form.elements.recipe.value])) {
-    form.elements[name].placeholder = `${value} (${t("train.recipe_value")})`;
+  for (const [name, value] of Object.entries(form.elements.recipe.selectedOptions[0].dataset)) {
+    form.elements[name].placeholder = `${Number(value)} (${t("train.recipe_value")})`;
   }
 }
 

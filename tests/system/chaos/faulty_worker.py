@@ -22,12 +22,13 @@ from typing import Any, ClassVar, Final, Literal
 
 import worker.__main__ as worker_main
 from services.errors import ChipError
+from services.settings import Backend
 from worker import emulator
 from worker.activities.training import TrainingActivity
 from worker.chip.breaker import Breaker
 from worker.chip.hxtorch_session import HxtorchSession
 from worker.chip.opening import open_chip
-from worker.chip.session import Backend, ChipSession, Loaded
+from worker.chip.session import ChipSession, Loaded
 
 Fault = Literal["time-out", "lost", "refusal", "wrong-shape"]
 

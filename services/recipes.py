@@ -1,0 +1,41 @@
+"""The recipes that a training may name, and what all but the worker need to know of each.
+
+All the numbers of a recipe are in `worker/learning/recipes.py`; a test holds these to them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+RecipeName = Literal["notebook", "strong"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeFacts:
+    """What decides how many mini-batches there are, and what a form shows beside an empty field.
+
+    Attributes:
+        epochs: Passes over the training set.
+        batch_size: Crops per mini-batch.
+        learning_rate: In weight LSB.
+        least_steps: A training set too small for so many mini-batches is repeated within an epoch.
+        holds_out: Whether a twentieth of the training set is kept from learning.
+        chip_epochs: Passes with the chip in the loop.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    least_steps: int
+    holds_out: bool
+    chip_epochs: int
+
+
+RECIPES: Final[Mapping[RecipeName, RecipeFacts]] = {
+    "strong": RecipeFacts(
+        epochs=8, batch_size=200, learning_rate=1.0, least_steps=60, holds_out=True, chip_epochs=3
+    ),
+    "notebook": RecipeFacts(
+        epochs=4, batch_size=200, learning_rate=0.25, least_steps=0, holds_out=False, chip_epochs=1
+    ),
+}
