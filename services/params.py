@@ -72,20 +72,35 @@ class TrainingParams(Params):
         return self
 
 
-class EvaluationParams(Params):
-    """A measurement of one version on the test set."""
+class VersionParams(Params):
+    """What is done with one version of a model: the sender must be allowed to use it, and it may have a home."""
 
     version: Annotated[str, Field(description="A version number or an alias.")] = "latest"
+    allow_transfer: Annotated[
+        bool, Field(description="On the chip: also on another one than that in whose loop it learnt.")
+    ] = False
+
+    @property
+    def on_chip(self) -> bool:
+        """Whether the chip computes, so that what learnt in a chip's loop has to go there."""
+        return True
+
+
+class EvaluationParams(VersionParams):
+    """A measurement of one version on the test set."""
+
     execution: Annotated[
         Literal["mock", "quantised", "float32", "chip"],
         Field(description="`quantised` is the mock without noise, `chip` the chip itself."),
     ] = "mock"
     repeats: Annotated[int, Field(ge=1, le=64, description="Readings of each crop; their mean counts.")] = 1
-    allow_transfer: Annotated[
-        bool, Field(description="With `chip`: also on another chip than the one in whose loop it learnt.")
-    ] = False
     dataset: Literal["auto", "mnist", "digits"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
+
+    @property
+    def on_chip(self) -> bool:
+        """Whether it was asked for."""
+        return self.execution == "chip"
 
 
 class CalibrationParams(Params):

@@ -13,6 +13,7 @@ from services.homes import Homes
 from services.jobs import Job, JobKind, JobState
 from services.logs import about, log_end
 from services.params import CalibrationParams, EvaluationParams, JobRequest, TrainingParams
+from services.params import CalibrationParams, JobRequest, TrainingParams, VersionParams
 from services.registry import Registry
 from services.store.chips import ChipStore
 from services.store.jobs import Idempotency, JobStore, job_not_found
@@ -109,10 +110,10 @@ class Submissions:
                 "only an admin may have a chip calibrated: it goes before everybody's long work"
             )
         model = request.model or ""
-        if isinstance(params, EvaluationParams):
+        if isinstance(params, VersionParams):
             found = self._registry.find(user, model, params.version)
             model, params = found.model, params.model_copy(update={"version": found.version})
-            if params.execution == "chip":
+            if params.on_chip:
                 home = self._homes.of(model, found.version, allow_transfer=params.allow_transfer)
         if isinstance(params, TrainingParams):
             if self._disk is not None:
