@@ -23,6 +23,8 @@ CLIENT_VARIABLES: Final = frozenset({"HXSERVE_URL", "HXSERVE_TOKEN"})
 
 Backend = Literal["hxtorch", "emulator", "mock"]
 """What may compute; stands on every result."""
+CHIPLESS: Final = frozenset({"mock"})
+"""Backends that are arithmetic alone: there is no chip to learn in the loop of."""
 ChipChoice = Literal["auto", Backend]
 CHIP_CHOICES: Final[tuple[str, ...]] = get_args(ChipChoice)
 RedisSync = Literal["second", "always"]

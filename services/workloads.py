@@ -12,6 +12,7 @@ from typing import Final, assert_never
 from services.jobs import Job, JobKind
 from services.params import CalibrationParams, EvaluationParams, Params, TrainingParams, validate_params
 from services.recipes import RECIPES, RecipeFacts
+from services.settings import CHIPLESS
 
 TRAIN_CROPS: Final[Mapping[str, int]] = {"mnist": 60_000, "digits": 1437}
 TEST_CROPS: Final[Mapping[str, int]] = {"mnist": 10_000, "digits": 360}
@@ -142,7 +143,7 @@ def _training(params: TrainingParams, model: str, backend: str, auto_dataset: st
 def _parts(params: TrainingParams, facts: RecipeFacts, backend: str) -> list[tuple[str, int]]:
     """Where a training learns, and for how many epochs."""
     epochs, chip_epochs = params.epochs or facts.epochs, params.chip_epochs or facts.chip_epochs
-    execution = params.execution or ("mock" if backend == "mock" else "mock-then-chip")
+    execution = params.execution or ("mock" if backend in CHIPLESS else "mock-then-chip")
     match execution:
         case "mock-then-chip":
             return [("mock", epochs), ("chip", chip_epochs)]

@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from services.errors import InvalidInputError
+from services.settings import CHIPLESS
 from worker.chip import ChipSession
 
 
@@ -57,10 +58,10 @@ def need_chip(session: ChipSession, execution: str) -> None:
     """Does nothing if the chip can do this.
 
     Raises:
-        InvalidInputError: the execution needs a chip, and this is the mock.
+        InvalidInputError: the execution needs a chip, and there is none.
     """
-    if "chip" in execution and session.backend == "mock":
+    if "chip" in execution and session.backend in CHIPLESS:
         raise InvalidInputError(
-            f"execution {execution!r} needs a chip, and {session.chip} is the mock; start the worker with "
+            f"execution {execution!r} needs a chip, and {session.chip} is a {session.backend}; start the worker with "
             "`--chip emulator` or `--chip hxtorch`, or choose another execution"
         )

@@ -7,6 +7,7 @@ from services.jobs import Job, JobKind
 from services.manifest import Origin
 from services.models import ModelStore
 from services.params import TrainingParams, validate_params
+from services.settings import CHIPLESS
 from worker.activities.activity import need_chip
 from worker.checkpoints import Saves, pack_weights, read_version, shape_of, software_versions, spec_of
 from worker.chip import ChipSession
@@ -32,7 +33,7 @@ class TrainingActivity:
         self._models = models
         self._saves = saves
         self._dataset = datasets.get(params.dataset)
-        execution = params.execution or ("mock" if session.backend == "mock" else "mock-then-chip")
+        execution = params.execution or ("mock" if session.backend in CHIPLESS else "mock-then-chip")
         need_chip(session, execution)
         spec, start_from = _spec_of(params), None
         if params.start_from is not None:
