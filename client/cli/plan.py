@@ -12,6 +12,7 @@ from client.cli.console import show_json, show_line
 from client.cli.options import Options, common_options
 from client.cli.outcome import Failure
 from client.cli.plan_view import PlanProgress, show_plan
+from client.cli.submission import RECIPE
 from client.client import Client
 from client.errors import AddressError, ConnectionFailedError
 from client.planning.paces import backend_of, measured_paces
@@ -69,7 +70,7 @@ class Limit(click.ParamType[Any]):
 @click.option(
     "--start-hour", type=click.FloatRange(0, 24, max_open=True), help="Hour it begins.  [default: 0]"
 )
-@click.option("--recipe", type=click.Choice(["notebook", "strong"]), default="strong", show_default=True)
+@click.option("--recipe", type=RECIPE, default="strong", show_default=True)
 @click.option("--dataset", type=click.Choice(["mnist", "digits"]), default="mnist", show_default=True)
 @click.option(
     "--execution",

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from services.errors import InvalidInputError
 from services.params import explain
+from services.recipes import RecipeName
 from services.settings import Settings
 
 Backend = Literal["mock", "emulator", "hxtorch"]
@@ -91,7 +92,7 @@ class Question(_Frozen):
     start_hour: Annotated[float, Field(ge=0, lt=24)] = 0.0
 
     backend: Backend = "mock"
-    recipe: Literal["notebook", "strong"] = "strong"
+    recipe: RecipeName = "strong"
     dataset: Literal["mnist", "digits"] = "mnist"
     execution: Literal["mock", "chip", "mock-then-chip", "float32"] | None = None
     epochs: Annotated[int | None, Field(ge=1, le=200)] = None

@@ -25,7 +25,7 @@ _NOT_IN_A_CHECKOUT: Final = (
     ".hypothesis",
     "__pycache__",
 )
-_BLOCK_S: Final = 150.0
+_BLOCK_S: Final = 400.0
 _STOPPING_S: Final = 60.0
 _SESSION: Final = """
 if [ -f "$SESSION" ]; then . "$SESSION"; fi
@@ -80,7 +80,7 @@ class Terminal:
                 self._shell(block, ["bash", "-c", _SESSION + block.source])
             case "diff":
                 # Lines above and below may have changed since; what is replaced must be there.
-                self._shell(block, ["git", "apply", "--recount", "-C1", "-"], text=block.source)
+                self._shell(block, ["git", "apply", "-C1", "-"], text=block.source)
             case "python":
                 self._python(block)
             case _:

@@ -38,7 +38,7 @@ def test_no_code_hides_in_an_indented_block(path: Path) -> None:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "path",
     [document for document in DOCUMENTS if any(block.is_run for block in blocks_of(document.values[0]))],  # type: ignore[arg-type] # a path
