@@ -12,7 +12,6 @@ from services.errors import ForbiddenError, InvalidInputError, NotFoundError
 from services.homes import Homes
 from services.jobs import Job, JobKind, JobState
 from services.logs import about, log_end
-from services.params import CalibrationParams, EvaluationParams, JobRequest, TrainingParams
 from services.params import CalibrationParams, JobRequest, TrainingParams, VersionParams
 from services.registry import Registry
 from services.store.chips import ChipStore
