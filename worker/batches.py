@@ -14,7 +14,7 @@ from services.answers import CROP_BYTES, Answer, Provenance, problem_of
 from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedError
 from services.jobs import JobState
 from services.logs import about
-from services.store.chips import Lease
+from services.store.chips import Lease, Look
 from services.store.crops import CropStore, Entry, Finished, Lane
 from worker.chip import ChipSession
 from worker.serving import LoadedVersions
@@ -60,8 +60,8 @@ class Batches:
         """Whether crops of this lane may be read on this chip."""
         return lane.home in {"", self._session.identifier}
 
-    def run(self, reference: str, grants: Mapping[str, int], now: float) -> None:
-        """Runs crops of one version: so many of each user.
+    def run(self, reference: str, grants: Mapping[str, int], now: float) -> Look | None:
+        """Runs crops of one version: so many of each user; what there is to do then, if that was asked with it.
 
         Args:
             reference: of the lanes, as `Lane.reference` has it.
@@ -76,7 +76,7 @@ class Batches:
         lanes = {f"{reference}:{user}": count for user, count in grants.items()}
         with self._sheet.doing("records"):
             claimed = self._crops.claim(self._lease, lanes)
-        self._answer(claimed, now)
+        return self._answer(claimed, now)
 
     def recover(self, now: float, *, after_death: bool) -> int:
         """Runs the crops that were left unanswered; says how many parts there were.
@@ -98,14 +98,16 @@ class Batches:
             self._answer(list(same_version), now)
         return len(entries)
 
-    def _answer(self, entries: list[Entry], now: float) -> None:
+    def _answer(self, entries: list[Entry], now: float) -> Look | None:
+        look = None
         for batch in self._fitting(entries):
             started = time.monotonic()
             answers = self._read(batch, now)
             elapsed_s = time.monotonic() - started
-            self._finish(batch, answers, elapsed_s)
+            look = self._finish(batch, answers, elapsed_s)
             self._shadow.compare()
             now += elapsed_s
+        return look
 
     def _fitting(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         for repeats, alike in groupby(sorted(entries, key=_repeats), _repeats):
@@ -182,7 +184,7 @@ class Batches:
             self._chip_failures[entry.key] = self._chip_failures.get(entry.key, 0) + 1
         return all(self._chip_failures[entry.key] < _MOST_CHIP_FAILURES for entry in batch)
 
-    def _finish(self, batch: list[Entry], answers: list[Answer], elapsed_s: float) -> None:
+    def _finish(self, batch: list[Entry], answers: list[Answer], elapsed_s: float) -> Look:
         crops = sum(entry.count for entry in batch)
         pace = elapsed_s / crops
         self.crop_s = pace if self.crop_s is None else self.crop_s + _PACE_WEIGHT * (pace - self.crop_s)
@@ -204,7 +206,7 @@ class Batches:
                 finished.append(Finished(entry, packed))
         packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
         with self._sheet.doing("records"):
-            self._crops.finish(self._lease, finished, packed_replies, charges)
+            return self._crops.finish(self._lease, finished, packed_replies, charges)
 
 
 def _log_failure(batch: list[Entry]) -> None:

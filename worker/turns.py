@@ -70,6 +70,8 @@ class Turns:
         self._rests = True
         """Whether there was nothing to do since time was noted last."""
         self._unfinished: dict[str, Job] = {}
+        self._seen: Look | None = None
+        """What there is to do, if the unit before has looked."""
         self._long_revision = -1
         self._may_have_lost_claims = True
         """Whether the turn before ended in the middle, so that crops may be claimed and not answered."""
@@ -92,6 +94,7 @@ class Turns:
 
     def _run(self) -> bool:
         self._began = time.monotonic()
+        self._seen = None
         end = self._began + self._turn_s
         may_have_lost_claims, self._may_have_lost_claims = self._may_have_lost_claims, True
         is_new, self._is_new = self._is_new, False
@@ -144,7 +147,7 @@ class Turns:
         return self._busy.after(time.monotonic() - self._noted_at if self._rests else 0.0)
 
     def _choose(self) -> tuple[Unit | None, float]:
-        look = self._chips.look(self._lease)
+        look, self._seen = self._seen or self._chips.look(self._lease), None
         if look.long_revision != self._long_revision:
             self._unfinished = {job.id: job for job in self._jobs.unfinished()}
             self._long_revision = look.long_revision
@@ -181,7 +184,7 @@ class Turns:
         worked_s = 0.0
         match unit:
             case ClassifyBatch():
-                self._batches.run(unit.reference, unit.grants, now)
+                self._seen = self._batches.run(unit.reference, unit.grants, now)
             case RunSlice():
                 job = self._unfinished[unit.job_id]
                 worked_s = self._long_work.run_slice(

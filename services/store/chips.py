@@ -1,7 +1,7 @@
 """Which worker holds which chip: leases with fencing numbers, bells and wake-ups, in Redis."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -179,14 +179,7 @@ class ChipStore:
         Raises:
             LeaseLostError: the worker no longer holds the chip.
         """
-        waiting, revision, charged, now, drain = self._connection.run("look", lease.chip, lease.fence)
-        return Look(
-            waiting={lane.decode(): _waiting(text) for lane, text in pairs(waiting).items()},
-            long_revision=int(revision),
-            charged={user.decode(): read_charge(text) for user, text in pairs(charged).items()},
-            now=float(now),
-            drain=_drain(drain),
-        )
+        return read_look(self._connection.run("look", lease.chip, lease.fence))
 
     def waiting_crops(self) -> int:
         """Crops that no worker has claimed yet."""
@@ -218,6 +211,18 @@ class ChipStore:
             LeaseLostError: the worker no longer holds the chip.
         """
         return bool(self._connection.run("end_turn", lease.chip, lease.fence))
+
+
+def read_look(told: Sequence[Any]) -> Look:
+    """A look as the scripts give it."""
+    waiting, revision, charged, now, drain = told
+    return Look(
+        waiting={lane.decode(): _waiting(text) for lane, text in pairs(waiting).items()},
+        long_revision=int(revision),
+        charged={user.decode(): read_charge(text) for user, text in pairs(charged).items()},
+        now=float(now),
+        drain=_drain(drain),
+    )
 
 
 def _drain(text: bytes | None) -> Drain | None:

@@ -11,7 +11,7 @@ from services.errors import HxserveError
 from services.jobs import Job
 from services.quotas import UNLIMITED, Quotas
 from services.scheduling import HALF_LIFE_S
-from services.store.chips import Lease
+from services.store.chips import Lease, Look, read_look
 from services.store.connection import Connection, pairs
 from services.store.jobs import (
     KEEP_KEYS_S,
@@ -255,8 +255,8 @@ class CropStore:
         finished: Sequence[Finished],
         replies: Mapping[str, bytes],
         charges: Mapping[str, float],
-    ) -> None:
-        """Stores the answers of a batch, sends them, and charges the users, as one step.
+    ) -> Look:
+        """Stores the answers of a batch, sends them, charges the users, and looks what there is to do, as one step.
 
         Args:
             lease: of the worker that ran the batch.
@@ -272,22 +272,23 @@ class CropStore:
             "replies": list(replies.items()),
             "charges": list(charges.items()),
         }
-        late = self._store(lease, batch)
+        late, look = self._store(lease, batch)
         while late:
             by_place = {(str(f.entry.lane), f.entry.entry): f for f in finished}
             entries = [
                 _with_late(by_place[lane.decode(), entry.decode()], jobs) for lane, entry, jobs in late
             ]
-            late = self._store(lease, {"entries": entries, "replies": [], "charges": []})
+            late, look = self._store(lease, {"entries": entries, "replies": [], "charges": []})
+        return look
 
-    def _store(self, lease: Lease, batch: Mapping[str, Any]) -> list[Any]:
-        """Stores answers; those stay where they are that became a job meanwhile of whose part nothing was said."""
+    def _store(self, lease: Lease, batch: Mapping[str, Any]) -> tuple[list[Any], Look]:
+        """Stores answers; gives the entries that stay, as one of their requests became a job meanwhile, and a look."""
         # Redis' own MessagePack knows the format without a type for bytes.
         packed = msgpack.packb(batch, use_bin_type=False)
-        late: list[Any] = self._connection.run(
+        late, told = self._connection.run(
             "finish_crops", lease.chip, lease.fence, HALF_LIFE_S, self._keep_s, packed
         )
-        return late
+        return late, read_look(told)
 
 
 def _place(finished: Finished) -> tuple[str, str, str, int]:

@@ -124,6 +124,16 @@ local function send_reply(stream, batch)
   redis.call('PEXPIRE', stream, 120000)
 end
 
+-- What there is to do for a chip, which has seen it from here on: its bell is silent and its wake-up taken.
+local function look(chip)
+  redis.call('DEL', chip_key(chip, 'bell'))
+  if redis.call('PTTL', chip_key(chip, 'wakeup')) < WAKEUP_MS / 2 then
+    redis.call('SET', chip_key(chip, 'wakeup'), '1', 'PX', WAKEUP_MS) -- now and then: what is written goes to the disk
+  end
+  return {redis.call('HGETALL', WAITING), redis.call('GET', LONG_REVISION) or '0',
+          redis.call('HGETALL', CHARGED), NOW_JSON, redis.call('GET', chip_key(chip, 'drain')) or ''}
+end
+
 local function waiting_of(lane)
   local text = redis.call('HGET', WAITING, lane)
   if not text then return 0, 0, 0 end
