@@ -3,9 +3,11 @@
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import closing
-from typing import Any
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -129,3 +131,63 @@ def test_an_answer_that_is_late_is_a_job_under_a_known_head_too(
     for status, headers, answer in outcomes:
         if status == 202:
             assert headers["Location"] == f"/v1/jobs/{answer['id']}"
+
+
+def _answer(answers: BinaryIO) -> tuple[bytes, Any]:
+    """Status line and content of the next answer."""
+    status = answers.readline()
+    headers = dict(line.split(b": ", 1) for line in iter(answers.readline, b"\r\n"))
+    return status, json.loads(answers.read(int(headers[b"Content-Length"])))
+
+
+@contextmanager
+def _known(port: int) -> Iterator[tuple[socket.socket, BinaryIO]]:
+    """A connection on which a head has come twice, so that it is served with others."""
+    with socket.create_connection((HOST, port), timeout=30) as raw, raw.makefile("rb") as answers:
+        for _ in range(2):
+            raw.sendall(_head(784) + some_crops(1))
+            assert _answer(answers)[0].startswith(b"HTTP/1.1 200")
+        yield raw, answers
+
+
+def test_another_request_on_such_a_connection_is_understood(server: Server) -> None:
+    with _known(server.port) as (raw, answers):
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        health = _answer(answers)
+        raw.sendall(_head(784) + some_crops(1, seed=3))
+        crop = _answer(answers)
+
+    assert health[0].startswith(b"HTTP/1.1 200")
+    assert [crop[1]["predictions"][0]["scores"]] == scores_of(some_crops(1, seed=3)).tolist()
+
+
+def test_a_body_in_pieces_under_a_known_head_is_put_together(server: Server) -> None:
+    crops = some_crops(1, seed=5)
+    with _known(server.port) as (raw, answers):
+        for piece in (_head(784)[:30], _head(784)[30:] + crops[:100], crops[100:500], crops[500:]):
+            raw.sendall(piece)
+            time.sleep(0.05)
+        answer = _answer(answers)[1]
+
+    assert [answer["predictions"][0]["scores"]] == scores_of(crops).tolist()
+
+
+def test_who_says_nothing_more_is_hung_up_on_and_who_leaves_disturbs_nobody(server: Server) -> None:
+    with _known(server.port) as (raw, answers), _known(server.port) as (leaver, _):
+        leaver.sendall(_head(784) + some_crops(1))
+        leaver.close()
+        raw.sendall(_head(784) + some_crops(1, seed=9))
+        answered = _answer(answers)
+        rest = answers.read()  # until the server hangs up
+
+    assert answered[0].startswith(b"HTTP/1.1 200")
+    assert not rest or rest.startswith(b"HTTP/1.1 408")
+
+
+def test_such_connections_do_not_hold_a_server_that_stops(redis_url: str, tmp_path: Path) -> None:
+    with serving(redis_url, tmp_path, {}) as server, _known(server.port) as (_, answers):
+        server.process.stop()
+
+        assert server.process.exit_status() == 0
+        with suppress(ConnectionResetError):
+            assert answers.read() == b""
