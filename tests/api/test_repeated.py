@@ -13,6 +13,7 @@ from werkzeug.test import EnvironBuilder
 from api import repeated
 from api.crop_lane import CropLane
 from api.repeated import Asked, RepeatedCalls
+from services.answers import Answer
 from tests.api.requests import CLASSIFY, RAW, TOKEN
 from tests.services.samples import scores_of, some_crops
 
@@ -71,6 +72,23 @@ def test_what_goes_wrong_is_a_problem_document_in_full(calls: RepeatedCalls) -> 
     assert head.startswith(b"HTTP/1.1 401 ")
     assert f"Content-Length: {len(content)}".encode() in head
     assert json.loads(content)["code"] == "not_authenticated"
+
+
+@pytest.mark.usefixtures("models")
+def test_an_answer_that_cannot_be_read_is_this_request_s_error_and_nobody_else_s(
+    calls: RepeatedCalls,
+) -> None:
+    calls.learn(HEAD, _environ())
+    call = calls.find(HEAD)
+    assert call is not None
+    asked = Asked(call, some_crops(1), lambda: None)
+    calls.ask([asked])
+    asked.reply.put(0, Answer(digits=b"1"))  # it does not say where it comes from
+
+    at_once, answer = calls.answer_at_once(asked), calls.answer(asked)
+
+    assert at_once is None
+    assert answer.startswith(b"HTTP/1.1 500 ")
 
 
 @pytest.mark.usefixtures("models")
