@@ -25,8 +25,8 @@ from api.routes.classification import read_query, request_for
 from api.schemas import ClassifyQuery
 from services.answers import CROP_BYTES, read
 from services.classification import Answered, Pending, Sent, Way
-from services.store.crops import PART_CROPS
 from services.store.listener import Reply
+from services.store.parcels import PART_CROPS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

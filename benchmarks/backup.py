@@ -18,7 +18,8 @@ from services.answers import CROP_BYTES
 from services.jobs import JobKind
 from services.settings import Settings
 from services.store.connection import Connection
-from services.store.crops import NO_KEY, CropStore, Lane
+from services.store.crops import NO_KEY, CropStore
+from services.store.parcels import Lane
 from services.store.schema import ensure_schema
 from services.submission import new_job
 from services.users import User

@@ -19,9 +19,10 @@ from services.homes import Homes
 from services.jobs import Job, JobKind, JobState
 from services.registry import Reference, Registry
 from services.statistics import Statistics
-from services.store.crops import NO_KEY, PART_CROPS, CropStore, Lane, Parcel
+from services.store.crops import NO_KEY, CropStore
 from services.store.jobs import Idempotency, JobStore
 from services.store.listener import Listener, Reply
+from services.store.parcels import PART_CROPS, Lane, Parcel
 from services.store.sender import CropSender
 from services.submission import new_job, new_job_id
 from services.users import User

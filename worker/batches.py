@@ -15,7 +15,8 @@ from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedErr
 from services.jobs import JobState
 from services.logs import about
 from services.store.chips import Lease, Look
-from services.store.crops import CropStore, Entry, Finished, Lane
+from services.store.crops import CropStore
+from services.store.parcels import Entry, Finished, Lane
 from worker.chip import ChipSession
 from worker.serving import LoadedVersions
 from worker.shadow import Seen, Shadow

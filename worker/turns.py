@@ -22,8 +22,8 @@ from services.scheduling import (
     next_unit,
 )
 from services.store.chips import ChipStore, Lease, Look
-from services.store.crops import Lane
 from services.store.jobs import JobStore
+from services.store.parcels import Lane
 from worker.batches import Batches
 from worker.care import Care
 from worker.long_work import LongWork

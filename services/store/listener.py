@@ -17,7 +17,7 @@ import msgpack
 from services.answers import Answer
 from services.errors import HxserveError, RedisUnavailableError
 from services.store.connection import Connection, translated_errors
-from services.store.crops import Span
+from services.store.parcels import Span
 
 CHANGES: Final = b"hx:changes"
 _BLOCK_MS: Final = 5000

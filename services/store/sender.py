@@ -14,8 +14,9 @@ from typing import Final
 
 from services.answers import Answer
 from services.errors import HxserveError
-from services.store.crops import PART_CROPS, CropStore, Parcel, Span
+from services.store.crops import CropStore
 from services.store.listener import Awaited, Listener, Place
+from services.store.parcels import PART_CROPS, Parcel, Span
 from services.wakeups import WakeUp, wake_all
 
 _GROUP: Final = 64

@@ -12,8 +12,9 @@ from services.answers import CROP_BYTES, Answer, Provenance
 from services.jobs import Job, JobKind
 from services.manifest import NetworkShape, Origin
 from services.store.chips import Lease
-from services.store.crops import CropStore, Entry, Finished, Lane
+from services.store.crops import CropStore
 from services.store.jobs import Accepted, Idempotency
+from services.store.parcels import Entry, Finished, Lane
 from services.submission import new_job
 from services.users import User
 

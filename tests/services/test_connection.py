@@ -6,7 +6,8 @@ import pytest
 
 from services.errors import HxserveError, RedisUnavailableError
 from services.store.connection import Connection, translated_errors
-from services.store.crops import CropStore, Lane, Parcel
+from services.store.crops import CropStore
+from services.store.parcels import Lane, Parcel
 from tests.services.samples import some_crops
 
 

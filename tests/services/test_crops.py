@@ -14,8 +14,9 @@ from services.errors import IdempotencyConflictError, QueueFullError
 from services.jobs import Job, JobKind, JobState
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore, Entry, Finished, Lane, Parcel, Span
+from services.store.crops import CropStore
 from services.store.jobs import Accepted, Idempotency, JobStore
+from services.store.parcels import Entry, Finished, Lane, Parcel, Span
 from tests.services.samples import (
     CHIP,
     PLENTY,

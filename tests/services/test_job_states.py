@@ -22,8 +22,9 @@ from services.errors import InvalidTransitionError
 from services.jobs import TRANSITIONS, Job, JobState
 from services.store.chips import ChipStore
 from services.store.connection import Connection
-from services.store.crops import CropStore, Entry, Finished
+from services.store.crops import CropStore
 from services.store.jobs import Idempotency, JobStore
+from services.store.parcels import Entry, Finished
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, finish, long_ago, some_crops
 
 _UNFINISHED = (JobState.QUEUED, JobState.RUNNING)

@@ -12,8 +12,9 @@ from services.errors import LeaseHeldError, LeaseLostError
 from services.jobs import JobState
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore, Entry
+from services.store.crops import CropStore
 from services.store.jobs import Idempotency, JobStore
+from services.store.parcels import Entry
 from services.store.series import SeriesStore
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, finish, some_crops
 

@@ -8,8 +8,9 @@ from services.quotas import Quotas
 from services.rates import RequestRates
 from services.store.chips import Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore, Lane, Parcel
+from services.store.crops import CropStore
 from services.store.jobs import Idempotency, JobStore
+from services.store.parcels import Lane, Parcel
 from services.store.users import UserStore
 from services.users import User
 from tests.services.samples import PLENTY, a_job, finish, some_crops

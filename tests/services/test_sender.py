@@ -11,9 +11,10 @@ from services.errors import HxserveError, QueueFullError, RedisUnavailableError
 from services.jobs import JobKind
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore, Lane, Parcel
+from services.store.crops import CropStore
 from services.store.jobs import JobStore
 from services.store.listener import Listener, Reply
+from services.store.parcels import Lane, Parcel
 from services.store.sender import CropSender
 from services.wakeups import WakeUp
 from tests.services.samples import CHIP, PLENTY, a_job, finish, scores_of, some_crops

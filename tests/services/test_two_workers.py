@@ -11,8 +11,9 @@ from services.errors import LeaseLostError
 from services.jobs import Job, JobState
 from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore, Entry, Lane
+from services.store.crops import CropStore
 from services.store.jobs import JobStore
+from services.store.parcels import Entry, Lane
 from tests.services.samples import CHIP, PLENTY, a_holder, accept, finish, some_crops
 
 _MACHINE_SETTINGS: Final = settings(

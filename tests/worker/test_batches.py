@@ -17,8 +17,9 @@ from services.jobs import JobState
 from services.models import ModelStore
 from services.store.chips import Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore, Lane, Parcel
+from services.store.crops import CropStore
 from services.store.jobs import JobStore
+from services.store.parcels import Lane, Parcel
 from services.store.series import SeriesStore
 from tests.services.samples import accept, long_ago, some_crops
 from tests.worker.conftest import TINY

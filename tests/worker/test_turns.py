@@ -12,8 +12,9 @@ from services.models import ModelStore
 from services.scheduling import Policy
 from services.store.chips import ChipStore, Drain, Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore, Lane
+from services.store.crops import CropStore
 from services.store.jobs import Idempotency, JobStore
+from services.store.parcels import Lane
 from services.store.series import SeriesStore
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, some_crops
 from tests.worker.counting import Counting

@@ -13,7 +13,7 @@ local CHARGED = 'hx:charged'                 -- hash: user -> 'seconds at', a de
 local DEPTH = 'hx:depth'                     -- stream: how much waited, every few seconds
 local GROUP = 'chips'                        -- consumer group of every lane
 local WAKEUP_MS = 5000
-local PART_CROPS = 64                        -- no entry of a lane has more: services/store/crops.py
+local PART_CROPS = 64                        -- no entry of a lane has more: services/store/parcels.py
 
 local function clock()
   local t = redis.call('TIME')
