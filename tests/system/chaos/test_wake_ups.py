@@ -1,5 +1,6 @@
 """Celery's messages are lost, doubled and reordered: they only say that there is work, so nothing depends on them."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from tests.system.chaos.stream import Crops, streaming
 from tests.system.chaos.verification import assert_nothing_lost, weights_of
 
 QUEUE = queue_of("chip-1")
+_MOST = 6
+"""So many messages at most lie in the queue through what is done to it here."""
 
 
 def _lose(client: Any, random: Random) -> bool:
@@ -26,10 +29,15 @@ def _lose(client: Any, random: Random) -> bool:
     return client.blpop([QUEUE], timeout=0.1) is not None
 
 
+def _taken(client: Any) -> list[str]:
+    """The messages that a worker has taken and not acknowledged: one hardly ever lies in the queue for long."""
+    return [json.dumps(json.loads(taken)[0]) for taken in client.hvals("unacked")]
+
+
 def _double(client: Any, random: Random) -> bool:
-    """Lets each message that lies there come several times."""
-    messages = client.lrange(QUEUE, 0, -1)
-    for message in messages[:5]:
+    """Lets each message that a worker has taken come several times more, while few lie there."""
+    messages = _taken(client) if client.llen(QUEUE) < _MOST else []
+    for message in messages:
         for _ in range(random.randint(1, 3)):
             client.lpush(QUEUE, message)
     return bool(messages)
@@ -39,7 +47,7 @@ def _reorder(client: Any, random: Random) -> bool:
     """Shuffles what lies there, with some old messages among it."""
     with client.pipeline() as pipeline:
         messages = pipeline.lrange(QUEUE, 0, -1).delete(QUEUE).execute()[0]
-    kept = messages + messages[:3]
+    kept = (messages + _taken(client))[:_MOST]
     random.shuffle(kept)
     if kept:
         client.rpush(QUEUE, *kept)
