@@ -1,5 +1,6 @@
 """A Redis server of our own, for one machine: found, started, and stopped without losing anything."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -73,14 +74,41 @@ def redis_server(folder: Path, log: Path, *, sync: RedisSync = "second") -> Iter
         ),
         *("--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no"),
     ]
-    with nullcontext() if sync == "always" else synced(folder):
-        process = Supervised("redis", command, log, environment=os.environ)
+    with (
+        _only_redis(folder) as lock,
+        nullcontext() if sync == "always" else synced(folder),
+    ):
+        process = Supervised("redis", command, log, environment=os.environ, keeps_open=[lock])
         try:
             url = f"unix://{socket}"
             wait_until_it_answers(process, url)
             yield url, process
         finally:
             process.stop()
+
+
+@contextmanager
+def _only_redis(folder: Path) -> Iterator[int]:
+    """Waits until no other Redis is at work in a folder; gives the descriptor of the lock, for the next one to hold.
+
+    A Redis whose parent was killed takes a while to end, and deletes the socket when it does: by then it must not
+    be the next one's.
+
+    Raises:
+        UnavailableError: the other one does not end.
+    """
+    until = time.monotonic() + _START_TIMEOUT_S
+    with (folder / "redis.lock").open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if time.monotonic() > until:
+                    raise UnavailableError(f"another Redis is at work in {folder}; end it first") from None
+                time.sleep(0.02)
+            else:
+                break
+        yield lock.fileno()
 
 
 def wait_until_it_answers(process: Supervised, url: str) -> None:

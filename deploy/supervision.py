@@ -22,9 +22,17 @@ class Supervised:
     """A process of the service; its output goes to a file, and it ends when this process does."""
 
     def __init__(
-        self, name: str, command: Sequence[str], log: Path, *, environment: Mapping[str, str]
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        environment: Mapping[str, str],
+        keeps_open: Sequence[int] = (),
     ) -> None:
+        """Starts it; what is open under the descriptors `keeps_open` stays so until it has ended too."""
         self.name = name
+        self._keeps_open = keeps_open
         self.log = log
         self._command = command
         self._environment = environment
@@ -77,6 +85,7 @@ class Supervised:
             return subprocess.Popen(  # noqa: S603 our own command
                 self._command,
                 env=dict(self._environment),
+                pass_fds=self._keeps_open,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
