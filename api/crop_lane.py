@@ -23,7 +23,7 @@ from api.requests import WholeRequest
 from api.routes.classification import answer_crops
 from api.routes.inference import answer_infer
 from api.routes.jobs import job_response
-from services.classification import Pending
+from services.crop_requests import Pending
 from services.logs import about
 from services.models import LATEST
 

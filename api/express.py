@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Callable, MutableMapping
 from contextlib import closing
 from functools import partial
-from typing import Final
+from io import RawIOBase
+from typing import Any, Final
 
 import gevent
 from gevent.event import AsyncResult, Event
@@ -237,3 +238,23 @@ class _Connection:
         """Ends the rest of the connection's own greenlet."""
         self._readable.stop()
         self.wake.set(None)
+
+
+class Resumed(RawIOBase):
+    """What comes on a connection, after what was read of it and given back."""
+
+    def __init__(self, client: socket.socket, given_back: bytes) -> None:
+        self._client = client
+        self._given_back = given_back
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        if not self._given_back:
+            return self._client.recv_into(buffer)
+        count = min(len(buffer), len(self._given_back))
+        buffer[:count], self._given_back = self._given_back[:count], self._given_back[count:]
+        return count

@@ -24,7 +24,7 @@ from api.protection import protect
 from api.routes.classification import read_query, request_for
 from api.schemas import ClassifyQuery
 from services.answers import CROP_BYTES, read
-from services.classification import Answered, Pending, Sent, Way
+from services.crop_requests import Answered, Pending, Sent, Way
 from services.store.listener import Reply
 from services.store.parcels import PART_CROPS
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.message import Message
 from http import HTTPStatus
-from io import BufferedReader, RawIOBase
+from io import BufferedReader
 from typing import Any, Final
 
 import gevent
@@ -15,7 +15,7 @@ from gevent import pywsgi
 from gevent.event import Event
 from gevent.pool import Pool
 
-from api.express import Express
+from api.express import Express, Resumed
 from api.heads import BoundedLines, HeadTooLargeError, Lines, check_head, refusal
 from api.repeated import LONGEST_HEAD, RepeatedCalls
 
@@ -70,26 +70,6 @@ class _BoundedInput(pywsgi.Input):  # type: ignore[misc] # gevent ships no types
         except TimeoutError:
             self.is_broken = True
             raise
-
-
-class _Resumed(RawIOBase):
-    """What comes on a connection, after what was read of it and given back."""
-
-    def __init__(self, client: socket.socket, given_back: bytes) -> None:
-        self._client = client
-        self._given_back = given_back
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """The next bytes."""
-        if not self._given_back:
-            return self._client.recv_into(buffer)
-        count = min(len(buffer), len(self._given_back))
-        buffer[:count], self._given_back = self._given_back[:count], self._given_back[count:]
-        return count
 
 
 class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc] # gevent ships no types
@@ -212,7 +192,7 @@ class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc] # gevent ships n
             came = self.server.express.serve(self.socket, came, self._sendall)
         except TimeoutError as error:
             self._failure, came = error, b""
-        self.rfile = BufferedReader(_Resumed(self.socket, came))
+        self.rfile = BufferedReader(Resumed(self.socket, came))
 
     def handle_one_response(self) -> None:
         """Answers one request; after a body that was not read to its end the connection is closed."""

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from services.answers import CROP_BYTES, Answer, read
+from services.crop_requests import Answered, Pending, Request, Sent, Way
 from services.errors import (
     HxserveError,
     JobCancelledError,
@@ -19,72 +20,16 @@ from services.homes import Homes
 from services.jobs import Job, JobKind, JobState
 from services.registry import Reference, Registry
 from services.statistics import Statistics
-from services.store.crops import NO_KEY, CropStore
-from services.store.jobs import Idempotency, JobStore
+from services.store.crops import CropStore
+from services.store.jobs import JobStore
 from services.store.listener import Listener, Reply
 from services.store.parcels import PART_CROPS, Lane, Parcel
 from services.store.sender import CropSender
 from services.submission import new_job, new_job_id
-from services.users import User
 from services.wakeups import WakeUp, wake_all
 
 _LISTENING_DELAY_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Crops to classify: `crops` are (n, 784) bytes, each to be read `repeats` times.
-
-    `wait_s` is how long the client waits for the answer, `deadline_s` from when on nobody wants it.
-    """
-
-    user: User
-    model: str
-    version: str
-    crops: bytes
-    wait_s: float
-    deadline_s: float | None = None
-    repeats: int = 1
-    idempotency: Idempotency = NO_KEY
-    allow_transfer: bool = False
-
-    @property
-    def count(self) -> int:
-        """The number of crops."""
-        return len(self.crops) // CROP_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """The answer is not there yet; the job will have it."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """The version that a request means, and where its crops wait for a chip."""
-
-    found: Reference
-    lane: Lane
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A request on its way to the chip without a record; `started` is monotonic time."""
-
-    request: Request
-    way: Way
-    started: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The answers to a request's parts, in order, none of them a problem, and the seconds it took, if known."""
-
-    answers: list[Answer]
-    total_s: float | None
 
 
 class Classifications:

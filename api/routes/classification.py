@@ -11,7 +11,7 @@ from api.bodies import read_crops
 from api.documentation import SPEC, answers
 from api.routes.jobs import job_response
 from api.schemas import ClassifyAnswer, ClassifyQuery, ImagesBody, JobAnswer
-from services.classification import Pending, Request
+from services.crop_requests import Pending, Request
 from services.errors import InvalidInputError
 from services.models import LATEST
 from services.params import explain

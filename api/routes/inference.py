@@ -23,7 +23,7 @@ from api.inference.schemas import (
 )
 from api.inference.tensors import HEADER_LENGTH, INPUT, OUTPUTS, read_question, write_answer
 from api.routes.health import readiness
-from services.classification import Pending, Request
+from services.crop_requests import Pending, Request
 from services.errors import ExpiredError, InvalidInputError
 from services.models import LATEST
 from services.submission import bind_key
