@@ -2,8 +2,8 @@
 
 A program that has crops classified sends the same head with every body. Reading that head costs more processor time
 than the rest of the server's work, so what the head of an answered request means is kept, and found again by
-its bytes. Nothing else is: whose token it is, what the model's version means and whether the crops are sound is
-asked anew for every request, by the functions that every request goes through.
+its bytes. Nothing else is: whose token it is and whether the crops are sound is asked anew for every request, and what
+the model's version means for all that are read in one go, by the functions that every request goes through.
 """
 
 import time
