@@ -20,7 +20,7 @@ from services.scheduling import Policy
 from services.settings import Settings
 from services.statistics import Statistics
 from services.store.chips import ChipStore
-from services.store.connection import Connection
+from services.store.connection import Connection, ExclusiveConnection
 from services.store.costs import CostStore
 from services.store.crops import CropStore
 from services.store.depths import DepthStore
@@ -76,10 +76,11 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     registry = Registry(models)
     chips = ChipStore(connection, lease_s=settings.lease_s)
     homes = Homes(models, chips)
-    crops = CropStore(
-        connection, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
+    crops, sent_crops = (
+        CropStore(door, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s)
+        for door in (connection, ExclusiveConnection(connection))
     )
-    sender = CropSender(crops, listener, wake_up)
+    sender = CropSender(sent_crops, listener, wake_up)
     statistics = Statistics()
     classifications = Classifications(
         crops,

@@ -19,7 +19,7 @@ from services.models import ModelStore
 from services.scheduling import Policy
 from services.settings import Settings, load_settings
 from services.store.chips import ChipStore, Lease
-from services.store.connection import Connection
+from services.store.connection import Connection, ExclusiveConnection
 from services.store.costs import CostStore
 from services.store.crops import CropStore
 from services.store.jobs import JobStore
@@ -149,8 +149,10 @@ def _serve(
     stack: ExitStack,
 ) -> int:
     jobs = JobStore(connection, keep_jobs_s=settings.keep_jobs_s)
+    of_turns = ExclusiveConnection(connection)
+    stack.callback(of_turns.close)
     crops = CropStore(
-        connection, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
+        of_turns, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s
     )
     models = ModelStore(settings.models_dir)
     saves = BackgroundSaves(Saves(settings.saves_dir))
@@ -205,7 +207,7 @@ def _serve(
     )
     turns = Turns(
         lease,
-        chips,
+        ChipStore(of_turns, lease_s=settings.lease_s),
         jobs,
         batches,
         long_work,

@@ -196,13 +196,11 @@ class ChipStore:
 
     def wait_for_bell(self, chip: str, timeout_s: float) -> bool:
         """Waits until somebody rings this chip's bell; says whether somebody did."""
-        with translated_errors():
-            return self._connection.client.blpop([f"hx:chip:{chip}:bell"], timeout=timeout_s) is not None
+        return self._connection.execute("BLPOP", f"hx:chip:{chip}:bell", timeout_s) is not None
 
     def bell_rang(self, chip: str) -> bool:
         """Whether something came since the last look; cheap enough to ask between two mini-batches."""
-        with translated_errors():
-            return bool(self._connection.client.exists(f"hx:chip:{chip}:bell"))
+        return bool(self._connection.execute("EXISTS", f"hx:chip:{chip}:bell"))
 
     def end_turn(self, lease: Lease) -> bool:
         """Whether work is left, so that the next wake-up is to be sent.

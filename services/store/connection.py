@@ -1,9 +1,12 @@
 """A connection to Redis, its scripts, and what its errors mean to us."""
 
+import hashlib
 import re
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache
 from importlib import resources
 from typing import Any, Final
 
@@ -24,6 +27,8 @@ _CANNOT_NOW: Final = (
 _SAYS_CANNOT_NOW: Final = re.compile(r"\b(OOM|MISCONF|READONLY|LOADING|BUSY|NOAUTH|NOPERM|WRONGPASS)\b")
 """As Redis says it inside the error of a script, where redis-py has no class for it."""
 
+_LOOK_AFTER_S: Final = 0.1
+
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
@@ -31,16 +36,18 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        said = str(error)
-        if "LEASELOST" in said:
-            raise LeaseLostError from None
-        if isinstance(error, _CANNOT_NOW) or _SAYS_CANNOT_NOW.search(said):
-            raise RedisUnavailableError(
-                f"Redis cannot take this now ({type(error).__name__}: {said})"
-            ) from error
-        if isinstance(error, redis.ResponseError):
-            raise HxserveError(f"Redis refused a command ({said})") from error
-        raise RedisUnavailableError(f"Redis does not answer ({said})") from error
+        raise _ours(error) from error
+
+
+def _ours(error: redis.RedisError) -> HxserveError:
+    said = str(error)
+    if "LEASELOST" in said:
+        return LeaseLostError()
+    if isinstance(error, _CANNOT_NOW) or _SAYS_CANNOT_NOW.search(said):
+        return RedisUnavailableError(f"Redis cannot take this now ({type(error).__name__}: {said})")
+    if isinstance(error, redis.ResponseError):
+        return HxserveError(f"Redis refused a command ({said})")
+    return RedisUnavailableError(f"Redis does not answer ({said})")
 
 
 class Connection:
@@ -51,6 +58,7 @@ class Connection:
     ) -> None:
         self._client = redis.Redis.from_url(
             url,
+            protocol=2,
             max_connections=max_connections,
             socket_timeout=timeout_s,
             socket_connect_timeout=5,
@@ -58,7 +66,6 @@ class Connection:
             health_check_interval=15,
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), retries),
         )
-        self._scripts: dict[str, Any] = {}
 
     @property
     def client(self) -> redis.Redis:
@@ -72,17 +79,29 @@ class Connection:
             LeaseLostError: if the script needs a lease that this worker no longer holds.
             RedisUnavailableError: if Redis does not answer.
         """
-        registered = self._scripts.get(script)
-        if registered is None:
-            registered = self._scripts[script] = self._client.register_script(
-                self._prelude + lua_source(f"{script}.lua")
-            )
-        with translated_errors():
-            return registered(args=arguments)
+        digest = _digest_of(script)
+        try:
+            try:
+                return self._send("EVALSHA", digest, 0, *arguments)
+            except redis.exceptions.NoScriptError:
+                self._send("SCRIPT", "LOAD", _source_of(script))
+                return self._send("EVALSHA", digest, 0, *arguments)
+        except redis.RedisError as error:
+            raise _ours(error) from error
 
-    @cached_property
-    def _prelude(self) -> str:
-        return lua_source("prelude.lua")
+    def execute(self, *command: str | bytes | float) -> Any:
+        """The answer to a command, as Redis gives it.
+
+        Raises:
+            RedisUnavailableError: if Redis does not answer.
+        """
+        try:
+            return self._send(*command)
+        except redis.RedisError as error:
+            raise _ours(error) from error
+
+    def _send(self, *command: str | bytes | float) -> Any:
+        return self._client.execute_command(*command)  # type: ignore[no-untyped-call] # untyped in redis-py
 
     def check(self) -> None:
         """Does nothing if Redis answers and is new enough.
@@ -114,6 +133,66 @@ class Connection:
     def close(self) -> None:
         """Closes all connections."""
         self._client.close()
+
+
+class ExclusiveConnection(Connection):
+    """One connection to Redis for one thread that sends much: half the processor time for each script and command.
+
+    What the pool's client does for each command (finding a connection, asking whether it still lives, counting) costs
+    more than the command. Whatever else is asked of the client still goes through the pool.
+    """
+
+    def __init__(self, shared: Connection) -> None:
+        """Connects when it is first used.
+
+        Args:
+            shared: where to, and how often to try.
+        """
+        self._client = shared.client
+        pool = self._client.connection_pool
+        self._own: Any = pool.connection_class(
+            **pool.connection_kwargs
+        )  # its methods are untyped in redis-py
+        self._used_at = time.monotonic()
+        self._lock = threading.Lock()
+
+    def _send(self, *command: str | bytes | float) -> Any:
+        def ask() -> Any:
+            self._own.send_command(*command)
+            return self._own.read_response()
+
+        with self._lock:
+            self._leave_if_closed()
+            answer = self._own.retry.call_with_retry(ask, self._leave)
+            self._used_at = time.monotonic()
+            return answer
+
+    def _leave_if_closed(self) -> None:
+        """Notices that Redis was started anew since the connection was used last."""
+        if time.monotonic() - self._used_at > _LOOK_AFTER_S:
+            try:
+                is_spoilt = self._own.is_connected and self._own.can_read()
+            except redis.ConnectionError:
+                is_spoilt = True
+            if is_spoilt:
+                self._own.disconnect()
+
+    def _leave(self, _error: Exception) -> None:
+        self._own.disconnect()
+
+    def close(self) -> None:
+        """Closes this connection."""
+        self._own.disconnect()
+
+
+@cache
+def _source_of(script: str) -> str:
+    return lua_source("prelude.lua") + lua_source(f"{script}.lua")
+
+
+@cache
+def _digest_of(script: str) -> str:
+    return hashlib.sha1(_source_of(script).encode(), usedforsecurity=False).hexdigest()
 
 
 def lua_source(name: str) -> str:

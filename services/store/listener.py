@@ -8,15 +8,15 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgpack
 
 from services.answers import Answer
 from services.errors import HxserveError, RedisUnavailableError
-from services.store.connection import Connection, translated_errors
+from services.store.connection import Connection, ExclusiveConnection, translated_errors
 from services.store.parcels import Span
 
 CHANGES: Final = b"hx:changes"
@@ -184,26 +184,31 @@ class Listener:
                 self._watchers.pop(job_id, None)
 
     def _listen(self) -> None:
-        places: dict[Any, Any] = {self.reply_to.encode(): b"0"}
-        while not self._closing.is_set():
-            try:
-                with translated_errors():
-                    if CHANGES not in places:
-                        newest: Any = self._connection.client.xrevrange(CHANGES, count=1)
-                        places[CHANGES] = newest[0][0] if newest else b"0"
-                        self._look_again()
-                    found: Any = self._connection.client.xread(places, count=200, block=_BLOCK_MS)
-            except HxserveError as error:
-                _log.warning("listening is interrupted: %s", error.message)
-                self._closing.wait(_PAUSE_S)
-                continue
-            for stream, entries in found or ():
-                places[stream] = entries[-1][0]
-                for _, entry in entries:
-                    if stream == CHANGES:
-                        self._heard_change(entry[b"job"].decode())
-                    else:
-                        self._heard_answers(entry[b"batch"])
+        places = {self.reply_to.encode(): b"0"}
+        with closing(ExclusiveConnection(self._connection)) as connection:
+            while not self._closing.is_set():
+                try:
+                    self._hear(connection, places)
+                except HxserveError as error:
+                    _log.warning("listening is interrupted: %s", error.message)
+                    self._closing.wait(_PAUSE_S)
+
+    def _hear(self, connection: Connection, places: dict[bytes, bytes]) -> None:
+        """Waits for what comes in the streams after `places`, and moves those on."""
+        if CHANGES not in places:
+            newest = connection.execute("XREVRANGE", CHANGES, "+", "-", "COUNT", 1)
+            places[CHANGES] = newest[0][0] if newest else b"0"
+            self._look_again()
+        found = connection.execute(
+            "XREAD", "COUNT", 200, "BLOCK", _BLOCK_MS, "STREAMS", *places, *places.values()
+        )
+        for stream, entries in found or ():
+            places[stream] = entries[-1][0]
+            for _, (_, told) in entries:
+                if stream == CHANGES:
+                    self._heard_change(told.decode())
+                else:
+                    self._heard_answers(told)
 
     def _heard_answers(self, batch: bytes) -> None:
         for sent_id, part, answer in msgpack.unpackb(batch):
