@@ -12,9 +12,9 @@ from contextlib import ExitStack  # noqa: E402
 import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
+from api.bursts import Bursts  # noqa: E402
 from api.crop_lane import CropLane  # noqa: E402
 from api.descriptors import room_for  # noqa: E402
-from api.repeated import RepeatedCalls  # noqa: E402
 from api.server import BoundedServer  # noqa: E402
 from api.wsgi import open_app  # noqa: E402
 from services.errors import HxserveError, SettingsError  # noqa: E402
@@ -48,7 +48,7 @@ def _serve(settings: Settings) -> None:
                 settings.port,
                 connections=room_for(settings.max_connections),
                 silence_s=settings.client_timeout_s,
-                repeated=RepeatedCalls(lane),
+                bursts=Bursts(lane),
             )
         except OSError as error:
             raise SettingsError(

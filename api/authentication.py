@@ -52,14 +52,14 @@ class Door:
         self._rates.admit(user)
         return user
 
-    def user_with(self, token: str | None) -> User:
-        """The user who has this token.
+    def user_with(self, digest: str) -> User:
+        """The user whose token has this digest.
 
         Raises:
-            NotAuthenticatedError: it is none, or opens nothing.
+            NotAuthenticatedError: it opens nothing.
             QuotaExceededError: the user has sent too many requests lately.
         """
-        user = self._tokens.user_of(token)
+        user = self._tokens.user_of_digest(digest)
         self._rates.admit(user)
         return user
 

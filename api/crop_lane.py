@@ -74,7 +74,7 @@ class CropLane:
             return self._flask_wsgi(environ, start_response)
         request = WholeRequest(environ)
         request.max_content_length = self.application.settings.max_body_bytes
-        outcome = self.outcome(environ, partial(answer, request, *place), time.perf_counter())
+        outcome = self.outcome(environ, partial(answer, request, *place), time.monotonic())
         if isinstance(outcome, bytes):
             outcome = protect(Response(outcome, content_type="application/json"))
         if ENVIRON in environ:
@@ -94,16 +94,16 @@ class CropLane:
     ) -> bytes | Response:
         """What `answer` gives, or the response that says what became of the request instead.
 
-        `began` is when it came, by `time.perf_counter`.
+        `began` is when it came, by `time.monotonic`.
         """
         outcome = self._outcome(environ, answer)
         self.note(environ, 200 if isinstance(outcome, bytes) else outcome.status_code, began)
         return outcome
 
-    def note(self, environ: "WSGIEnvironment", status: int, began: float) -> None:
-        """Counts a request that is answered now."""
+    def note(self, environ: "WSGIEnvironment", status: int, began: float, requests: int = 1) -> None:
+        """Counts a request that is answered now, or several alike."""
         route = _route_of(environ["PATH_INFO"])
-        self.application.request_times.note("POST", route, status, time.perf_counter() - began)
+        self.application.request_times.note("POST", route, status, time.monotonic() - began, requests)
 
     def _outcome(
         self, environ: "WSGIEnvironment", answer: Callable[[], bytes | Response | Pending]

@@ -20,7 +20,8 @@ from typing import Any, Final
 import gevent
 from gevent.event import AsyncResult, Event
 
-from api.repeated import LONGEST_HEAD, Asked, RepeatedCalls
+from api.bursts import Asked, Bursts
+from api.repeated import LONGEST_HEAD, RepeatedCalls
 
 _PIECE_BYTES: Final = 128 * 1024
 _LOOK_EVERY_S: Final = 0.1
@@ -34,6 +35,7 @@ class Express:
     def __init__(
         self,
         calls: RepeatedCalls,
+        bursts: Bursts,
         idle: MutableMapping[socket.socket, None],
         stopping: Event,
         silence_s: float,
@@ -41,12 +43,14 @@ class Express:
         """Begins to serve, nobody yet.
 
         Args:
-            calls: the heads that are known, and what they ask for.
+            calls: the heads that are known.
+            bursts: sends what is asked, and makes the responses.
             idle: where the connections stand on which nothing is asked; the longest idle first.
             stopping: is set when nobody is to ask any more.
             silence_s: longest wait for a client that sends nothing.
         """
         self._calls = calls
+        self._bursts = bursts
         self._idle = idle
         self._stopping = stopping
         self._silence_s = silence_s
@@ -74,7 +78,7 @@ class Express:
             TimeoutError: nothing came for too long.
             OSError: the client is gone.
         """
-        connection = _Connection(client, self._note)
+        connection = _Connection(client, self._note, self._deliver)
         connection.came = came
         self._served[connection] = None
         self._idle[client] = None
@@ -92,15 +96,16 @@ class Express:
         return connection.came
 
     def _note(self, connection: "_Connection") -> None:
+        if not self._ready:
+            self._something_came.set()
         self._ready.append(connection)
-        self._something_came.set()
 
     def _read(self) -> None:
         while True:
             self._something_came.wait()
             self._something_came.clear()
             taken = (self._take(self._ready.popleft()) for _ in range(min(_BURST, len(self._ready))))
-            self._calls.ask([asked for asked in taken if asked is not None])
+            self._bursts.ask([asked for asked in taken if asked is not None])
             if self._ready:
                 self._something_came.set()
                 gevent.sleep(0)
@@ -118,21 +123,19 @@ class Express:
         elif len(came) == end + call.length:
             self._idle.pop(connection.client, None)
             connection.came = b""
-            connection.asked = Asked(call, came[end:], partial(self._answer, connection))
+            connection.asked = Asked(call, came[end:], connection.deliver)
         else:
             connection.listen()
         return connection.asked
 
-    def _answer(self, connection: "_Connection") -> None:
-        """Writes the answer to what a connection asked, or leaves it to the connection's greenlet to say why not."""
-        asked = connection.asked
-        if asked is None or connection.wake.ready():
+    def _deliver(self, connection: "_Connection", asked: Asked, response: bytes | None) -> None:
+        """Writes the response to what a connection asked, or leaves it to the connection's greenlet to say why not."""
+        if connection.asked is not asked or connection.wake.ready():
             return
-        answer = self._calls.answer_at_once(asked)
-        if answer is None:
-            connection.call(partial(self._calls.answer, asked))
+        if response is None:
+            connection.call(partial(self._bursts.answer, asked))
             return
-        rest = connection.write(answer)
+        rest = connection.write(response)
         if rest:
             connection.call(lambda: rest)
         else:
@@ -157,7 +160,7 @@ class Express:
                     continue
                 if connection.asked is not None:
                     if connection.asked.is_late(now):
-                        connection.call(partial(self._calls.answer, connection.asked))
+                        connection.call(partial(self._bursts.answer, connection.asked))
                 elif connection.came:
                     if now - connection.since > _LOOK_EVERY_S:
                         connection.leave()  # the rest of a request is waited for elsewhere
@@ -168,8 +171,14 @@ class Express:
 class _Connection:
     """A connection that rests: what came of its next request, and what it asked."""
 
-    def __init__(self, client: socket.socket, note: Callable[["_Connection"], None]) -> None:
+    def __init__(
+        self,
+        client: socket.socket,
+        note: Callable[["_Connection"], None],
+        deliver: Callable[["_Connection", Asked, bytes | None], None],
+    ) -> None:
         self.client = client
+        self.deliver: Callable[[Asked, bytes | None], None] = partial(deliver, self)
         self.came = b""
         self.asked: Asked | None = None
         self.since = time.monotonic()

@@ -13,10 +13,10 @@ class RequestTimes:
     def __init__(self) -> None:
         self.distributions: dict[tuple[str, str, int], Distribution] = {}
 
-    def note(self, method: str, route: str | None, status: int, seconds: float) -> None:
-        """Counts a request; `route` is the rule that its address matched, None when none did."""
+    def note(self, method: str, route: str | None, status: int, seconds: float, requests: int = 1) -> None:
+        """Counts a request, or several; `route` is the rule that its address matched, None when none did."""
         key = (method if method in _METHODS else "other", route or "unmatched", status)
         distribution = self.distributions.get(key)
         if distribution is None:
             distribution = self.distributions.setdefault(key, Distribution())
-        distribution.note(seconds)
+        distribution.note(seconds, requests)

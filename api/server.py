@@ -15,6 +15,7 @@ from gevent import pywsgi
 from gevent.event import Event
 from gevent.pool import Pool
 
+from api.bursts import Bursts
 from api.express import Express, Resumed
 from api.heads import BoundedLines, HeadTooLargeError, Lines, check_head, refusal
 from api.repeated import LONGEST_HEAD, RepeatedCalls
@@ -172,7 +173,7 @@ class BoundedHandler(pywsgi.WSGIHandler):  # type: ignore[misc] # gevent ships n
 
         This reads once, so the socket's own limit suffices.
         """
-        if self.server.repeated is None or self.server.stopping.is_set() or self._failure is not None:
+        if self.server.express is None or self.server.stopping.is_set() or self._failure is not None:
             return b""
         self.server.idle[self.socket] = None
         try:
@@ -233,7 +234,7 @@ class BoundedServer(pywsgi.WSGIServer):  # type: ignore[misc] # gevent ships no 
         *,
         connections: int = 12_000,
         silence_s: float = 10.0,
-        repeated: RepeatedCalls | None = None,
+        bursts: Bursts | None = None,
     ) -> None:
         """Binds the address.
 
@@ -243,7 +244,7 @@ class BoundedServer(pywsgi.WSGIServer):  # type: ignore[misc] # gevent ships no 
             port: 0 for any.
             connections: most at a time.
             silence_s: longest wait for a client that sends or takes nothing, and for the head of a request.
-            repeated: what answers requests whose heads are known, together; without it each is served by itself.
+            bursts: what answers requests whose heads are known, together; without it each is served by itself.
 
         Raises:
             OSError: it cannot be had.
@@ -255,9 +256,11 @@ class BoundedServer(pywsgi.WSGIServer):  # type: ignore[misc] # gevent ships no 
         self.silence_s = silence_s
         self.idle: dict[socket.socket, None] = {}
         self.stopping = Event()
-        self.repeated = repeated
+        self.repeated = RepeatedCalls()
         self.express = (
-            Express(repeated, self.idle, self.stopping, silence_s) if repeated is not None else None
+            Express(self.repeated, bursts, self.idle, self.stopping, silence_s)
+            if bursts is not None
+            else None
         )
         self._spare = max(1, connections // _SPARE)
 

@@ -124,6 +124,15 @@ def read(answers: Iterable[Answer], total_s: float | None) -> dict[str, Any]:
     return {**read_origin(parts, total_s), "predictions": predictions}
 
 
+def read_each(answer: Answer, count: int, total_s: float | None) -> list[dict[str, Any]]:
+    """The results of requests of `count` crops each that travelled as one, as `read` gives each of them."""
+    origin, predictions = read_origin([answer.cut(0, count)], total_s), answer.predictions()
+    return [
+        {**origin, "predictions": predictions[first : first + count]}
+        for first in range(0, answer.count, count)
+    ]
+
+
 def read_origin(parts: Sequence[Answer], total_s: float | None) -> dict[str, Any]:
     """How the result of a whole request came about: all that `read` says but the predictions."""
     last = parts[-1].provenance

@@ -22,7 +22,7 @@ from services.registry import Reference, Registry
 from services.statistics import Statistics
 from services.store.crops import CropStore
 from services.store.jobs import JobStore
-from services.store.listener import Listener, Reply
+from services.store.listener import Listener, Outcome, Reply
 from services.store.parcels import PART_CROPS, Lane, Parcel
 from services.store.sender import CropSender
 from services.submission import new_job, new_job_id
@@ -81,8 +81,9 @@ class Classifications:
             HxserveError: the crops could not be run; the class says why.
         """
         if request.wait_s > 0 and request.count <= PART_CROPS and not request.idempotency.key:
-            reply = Reply(1)
-            return self.conclude(self.send(request, self.way_of(request), reply), reply, request.wait_s)
+            sent, reply = Sent(request, self.way_of(request), time.monotonic()), Reply(1)
+            self.send(sent, reply)
+            return self.conclude(sent, reply, request.wait_s)
         way, started = self.way_of(request), time.monotonic()
         with self._failures_noted(way.found, started):
             return self._noted(way.found, self._answer_recorded(request, way), started)
@@ -104,12 +105,13 @@ class Classifications:
             home = self._homes.of(found.model, found.version, allow_transfer=request.allow_transfer)
         return Way(found, Lane(found.model, found.version, request.user.name, home))
 
-    def send(self, request: Request, way: Way, reply: Reply) -> Sent:
+    def send(self, sent: Sent, reply: Reply) -> None:
         """Sends a request of one part, which has no record while its client waits; `conclude` ends the wait."""
+        request = sent.request
         self._sender.send(
             Parcel(
                 self._sender.new_id(),
-                way.lane,
+                sent.way.lane,
                 request.count,
                 request.crops,
                 time.time() + request.deadline_s if request.deadline_s else None,
@@ -118,10 +120,17 @@ class Classifications:
             ),
             reply,
         )
-        return Sent(request, way, time.monotonic())
 
-    def conclude(self, sent: Sent, reply: Reply, wait_s: float = 0.0) -> Answered | Pending:
+    def conclude(
+        self, sent: Sent, reply: Outcome, wait_s: float = 0.0, requests: int = 1
+    ) -> Answered | Pending:
         """The answers to what was sent, or, when its client waits no longer, the job that will have them.
+
+        Args:
+            sent: what was sent.
+            reply: what becomes of it.
+            wait_s: how long its client still waits.
+            requests: how many were sent as one.
 
         Raises:
             HxserveError: it was refused or could not be run, as `answer` says.
@@ -135,9 +144,11 @@ class Classifications:
                 else _without_problems(answers, sent.started)
             )
         except HxserveError:  # as `_failures_noted`, which costs more
-            self._statistics.note_failure(found.model, found.version, time.monotonic() - sent.started)
+            self._statistics.note_failure(
+                found.model, found.version, time.monotonic() - sent.started, requests
+            )
             raise
-        return self._noted(found, outcome, sent.started)
+        return self._noted(found, outcome, sent.started, requests)
 
     @contextmanager
     def _failures_noted(self, found: Reference, started: float) -> Iterator[None]:
@@ -147,10 +158,12 @@ class Classifications:
             self._statistics.note_failure(found.model, found.version, time.monotonic() - started)
             raise
 
-    def _noted(self, found: Reference, outcome: Answered | Pending, started: float) -> Answered | Pending:
+    def _noted(
+        self, found: Reference, outcome: Answered | Pending, started: float, requests: int = 1
+    ) -> Answered | Pending:
         if isinstance(outcome, Answered):
             total_s = time.monotonic() - started
-            self._statistics.note_answers(found.model, found.version, outcome.answers, total_s)
+            self._statistics.note_answers(found.model, found.version, outcome.answers, total_s, requests)
         return outcome
 
     def _answer_recorded(self, request: Request, way: Way) -> Answered | Pending:
@@ -175,7 +188,7 @@ class Classifications:
             answers = reply.wait(request.wait_s) if request.wait_s > 0 else None
         return Pending(job.id) if answers is None else _without_problems(answers, started)
 
-    def _record_late(self, sent: Sent, reply: Reply) -> Answered | Pending:
+    def _record_late(self, sent: Sent, reply: Outcome) -> Answered | Pending:
         """Makes a record of a request that was sent without, now that its client will not wait any longer.
 
         Returns:

@@ -26,10 +26,10 @@ class Distribution:
         """Values by class; the last class has no bound."""
         self.sum = 0.0
 
-    def note(self, value: float) -> None:
-        """Counts a value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
+    def note(self, value: float, times: int = 1) -> None:
+        """Counts a value, so often."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.sum += times * value
 
     def as_json(self) -> dict[str, Any]:
         """What `from_json` makes it from again."""
@@ -50,10 +50,10 @@ class Duration:
     count: float = 0.0
     seconds: float = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Counts it once more."""
-        self.count += 1.0
-        self.seconds += seconds
+    def add(self, seconds: float, times: int = 1) -> None:
+        """Counts it so often."""
+        self.count += times
+        self.seconds += times * seconds
 
 
 @dataclass(slots=True)
@@ -85,8 +85,10 @@ class Statistics:
         self._versions: dict[tuple[str, str], VersionStatistics] = {}
         self._lock = threading.Lock()
 
-    def note_answers(self, model: str, version: str, answers: list[Answer], total_s: float) -> None:
-        """Counts a request that was answered."""
+    def note_answers(
+        self, model: str, version: str, answers: list[Answer], total_s: float, requests: int = 1
+    ) -> None:
+        """Counts a request that was answered, or several that were answered as one."""
         with self._lock:
             counted = self._versions.get((model, version))
             if counted is None:
@@ -107,17 +109,17 @@ class Statistics:
                     chip_s += origin.chip_s
                 waiting_s = max(waiting_s, answer.waiting_s)
             counted.last_at = time.time()
-            counted.succeeded.add(total_s)
-            counted.waited.add(waiting_s)
-            counted.computed.add(chip_s)
-            self.waiting.note(waiting_s)
-            self.chip.note(chip_s)
-            self.total.note(total_s)
+            counted.succeeded.add(total_s, requests)
+            counted.waited.add(waiting_s, requests)
+            counted.computed.add(chip_s, requests)
+            self.waiting.note(waiting_s, requests)
+            self.chip.note(chip_s, requests)
+            self.total.note(total_s, requests)
 
-    def note_failure(self, model: str, version: str, total_s: float) -> None:
-        """Counts a request that was refused or failed."""
+    def note_failure(self, model: str, version: str, total_s: float, requests: int = 1) -> None:
+        """Counts a request that was refused or failed, or several that were sent as one."""
         with self._lock:
-            self._versions.setdefault((model, version), VersionStatistics()).failed.add(total_s)
+            self._versions.setdefault((model, version), VersionStatistics()).failed.add(total_s, requests)
 
     def of(self, model: str, version: str) -> VersionStatistics:
         """What was counted of a version."""

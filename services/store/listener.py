@@ -49,6 +49,21 @@ class Awaited(Receiver, Protocol):
         """Ends the wait for what was not accepted."""
 
 
+class Outcome(Protocol):
+    """What becomes of one request: where it was put, or why not, and its answers."""
+
+    @property
+    def place(self) -> Place | None:
+        """Where its crops wait, once that is known."""
+
+    def wait(self, timeout_s: float) -> list[Answer] | None:
+        """The answers, or None when they are not there in time.
+
+        Raises:
+            HxserveError: the request was refused.
+        """
+
+
 class Reply:
     """What becomes of one request: where it was put, or why not, and its answers as they come in."""
 
