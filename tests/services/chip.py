@@ -18,6 +18,7 @@ class Chip:
         self._chips = ChipStore(connection, lease_s=60)
         self._crops = CropStore(connection, max_waiting=PLENTY, keep_results_s=3600)
         self._stopping = threading.Event()
+        self._working = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="chip")
         self.lease: Lease = self._chips.take(CHIP, a_holder())
         self._renew()
@@ -34,6 +35,12 @@ class Chip:
         """Goes on answering until it is stopped."""
         self._thread.start()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Answers nothing meanwhile."""
+        with self._working:
+            yield
+
     def stop(self) -> None:
         """Answers nothing any more."""
         self._stopping.set()
@@ -46,8 +53,9 @@ class Chip:
     def _serve(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._renew()
-                self.work_once()
+                with self._working:
+                    self._renew()
+                    self.work_once()
                 self._chips.wait_for_bell(CHIP, 0.05)
             except HxserveError:
                 self._stopping.wait(0.05)

@@ -16,7 +16,7 @@ from deploy.supervision import Supervised
 from services.models import ModelStore
 from services.store.connection import Connection
 from tests.api.requests import TOKEN
-from tests.services.chip import open_chip
+from tests.services.chip import Chip, open_chip
 from tests.services.samples import an_origin
 from tests.system.conftest import wait_until
 
@@ -31,6 +31,7 @@ class Server:
     data_dir: Path
     connection: Connection
     process: Supervised
+    chip: Chip
 
     @property
     def url(self) -> str:
@@ -73,7 +74,7 @@ def serving(redis_url: str, folder: Path, limits: Mapping[str, str]) -> Iterator
         )
         try:
             chip.start()
-            server = Server(port, folder, connection, process)
+            server = Server(port, folder, connection, process, chip)
             wait_until(server.answers)
             yield server
         finally:

@@ -39,9 +39,9 @@ def _classify(
     return answer.status, dict(answer.getheaders()), json.loads(answer.read())
 
 
-def _head(length: int) -> bytes:
+def _head(length: int, query: str = "") -> bytes:
     return (
-        f"POST {CLASSIFY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"POST {CLASSIFY}{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
         f"Content-Type: {RAW}\r\nContent-Length: {length}\r\n\r\n"
     ).encode()
 
@@ -141,11 +141,11 @@ def _answer(answers: BinaryIO) -> tuple[bytes, Any]:
 
 
 @contextmanager
-def _known(port: int) -> Iterator[tuple[socket.socket, BinaryIO]]:
+def _known(port: int, query: str = "") -> Iterator[tuple[socket.socket, BinaryIO]]:
     """A connection on which a head has come twice, so that it is served with others."""
     with socket.create_connection((HOST, port), timeout=30) as raw, raw.makefile("rb") as answers:
         for _ in range(2):
-            raw.sendall(_head(784) + some_crops(1))
+            raw.sendall(_head(784, query) + some_crops(1))
             assert _answer(answers)[0].startswith(b"HTTP/1.1 200")
         yield raw, answers
 
@@ -159,6 +159,21 @@ def test_another_request_on_such_a_connection_is_understood(server: Server) -> N
 
     assert health[0].startswith(b"HTTP/1.1 200")
     assert [crop[1]["predictions"][0]["scores"]] == scores_of(some_crops(1, seed=3)).tolist()
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_that_to_the_next_request(server: Server) -> None:
+    query = "?wait=0.5"
+    with _known(server.port, query) as (raw, answers):
+        with server.chip.held():
+            raw.sendall(_head(784, query) + some_crops(1, seed=1))
+            late = _answer(answers)
+            raw.sendall(_head(784, query) + some_crops(1, seed=2))
+            time.sleep(0.1)
+        following = _answer(answers)
+
+    assert late[0].startswith(b"HTTP/1.1 202")
+    assert following[0].startswith(b"HTTP/1.1 200")
+    assert [following[1]["predictions"][0]["scores"]] == scores_of(some_crops(1, seed=2)).tolist()
 
 
 def test_a_body_in_pieces_under_a_known_head_is_put_together(server: Server) -> None:
