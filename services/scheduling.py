@@ -128,6 +128,15 @@ def next_unit(situation: Situation, policy: Policy) -> Unit | None:
     return RunSlice(job.id, policy.quantum_s, 0.0)
 
 
+def goes_on(*, canary_is_due: bool) -> bool:
+    """Whether crops of the version on the chip are next, as many as fit, if those of one sender are all that waits.
+
+    Where this holds a worker claims them in the step in which it looks what there is to do; `next_unit` would say
+    the same.
+    """
+    return not canary_is_due
+
+
 def next_job(situation: Situation, policy: Policy) -> LongJob | None:
     """The long job that goes next: the oldest care, else of the user charged least the oldest."""
     charged = situation.charged or {}

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -14,7 +14,7 @@ from services.answers import CROP_BYTES, Answer, Provenance, problem_of
 from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedError
 from services.jobs import JobState
 from services.logs import about
-from services.store.chips import Lease, Look
+from services.store.chips import NOTHING, Following, Lease, Look
 from services.store.crops import CropStore
 from services.store.parcels import Entry, Finished, Lane
 from worker.chip import ChipSession
@@ -61,23 +61,49 @@ class Batches:
         """Whether crops of this lane may be read on this chip."""
         return lane.home in {"", self._session.identifier}
 
-    def run(self, reference: str, grants: Mapping[str, int], now: float) -> Look | None:
-        """Runs crops of one version: so many of each user; what there is to do then, if that was asked with it.
+    @property
+    def following(self) -> Following:
+        """More of the version whose weights were used last, as much as fits."""
+        return Following(self.on_chip or "", self._batch_crops)
+
+    def claim(self, reference: str, grants: Mapping[str, int]) -> list[Entry]:
+        """Claims crops of one version: so many of each user.
 
         Args:
             reference: of the lanes, as `Lane.reference` has it.
             grants: number of crops by user.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+            RedisUnavailableError: Redis does not answer.
+        """
+        lanes = {f"{reference}:{user}": count for user, count in grants.items()}
+        with self._sheet.doing("records"):
+            return self._crops.claim(self._lease, lanes)
+
+    def run(self, entries: Sequence[Entry], now: float, following: Following = NOTHING) -> Look | None:
+        """Runs claimed crops of one version; what there is to do then, if there were any.
+
+        Args:
+            entries: what was claimed.
             now: Unix seconds by the clock of Redis.
+            following: what is to be claimed with the last of them.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
             RedisUnavailableError: the answers are not stored; the crops stay claimed.
             ChipError: the chip failed, and may not the next time; the crops stay claimed.
         """
-        lanes = {f"{reference}:{user}": count for user, count in grants.items()}
-        with self._sheet.doing("records"):
-            claimed = self._crops.claim(self._lease, lanes)
-        return self._answer(claimed, now)
+        look = None
+        batches = list(self._fitting(entries))
+        for batch in batches:
+            started = time.monotonic()
+            answers = self._read(batch, now)
+            elapsed_s = time.monotonic() - started
+            look = self._finish(batch, answers, elapsed_s, following if batch is batches[-1] else NOTHING)
+            self._shadow.compare()
+            now += elapsed_s
+        return look
 
     def recover(self, now: float, *, after_death: bool) -> int:
         """Runs the crops that were left unanswered; says how many parts there were.
@@ -96,19 +122,8 @@ class Batches:
             return entry.lane.model, entry.lane.version
 
         for _, same_version in groupby(sorted(entries, key=version), version):
-            self._answer(list(same_version), now)
+            self.run(list(same_version), now)
         return len(entries)
-
-    def _answer(self, entries: list[Entry], now: float) -> Look | None:
-        look = None
-        for batch in self._fitting(entries):
-            started = time.monotonic()
-            answers = self._read(batch, now)
-            elapsed_s = time.monotonic() - started
-            look = self._finish(batch, answers, elapsed_s)
-            self._shadow.compare()
-            now += elapsed_s
-        return look
 
     def _fitting(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         for repeats, alike in groupby(sorted(entries, key=_repeats), _repeats):
@@ -185,7 +200,9 @@ class Batches:
             self._chip_failures[entry.key] = self._chip_failures.get(entry.key, 0) + 1
         return all(self._chip_failures[entry.key] < _MOST_CHIP_FAILURES for entry in batch)
 
-    def _finish(self, batch: list[Entry], answers: list[Answer], elapsed_s: float) -> Look:
+    def _finish(
+        self, batch: list[Entry], answers: list[Answer], elapsed_s: float, following: Following
+    ) -> Look:
         crops = sum(entry.count for entry in batch)
         pace = elapsed_s / crops
         self.crop_s = pace if self.crop_s is None else self.crop_s + _PACE_WEIGHT * (pace - self.crop_s)
@@ -207,7 +224,7 @@ class Batches:
                 finished.append(Finished(entry, packed))
         packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
         with self._sheet.doing("records"):
-            return self._crops.finish(self._lease, finished, packed_replies, charges)
+            return self._crops.finish(self._lease, finished, packed_replies, charges, following)
 
 
 def _log_failure(batch: list[Entry]) -> None:

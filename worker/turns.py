@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
-from typing import Final, assert_never
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from services.errors import ChipError, RedisUnavailableError
 from services.jobs import Job, JobState
@@ -19,11 +19,12 @@ from services.scheduling import (
     Situation,
     Unit,
     WaitingCrops,
+    goes_on,
     next_unit,
 )
-from services.store.chips import ChipStore, Lease, Look
+from services.store.chips import NOTHING, ChipStore, Following, Lease, Look
 from services.store.jobs import JobStore
-from services.store.parcels import Lane
+from services.store.parcels import Entry, Lane
 from worker.batches import Batches
 from worker.care import Care
 from worker.long_work import LongWork
@@ -80,6 +81,7 @@ class Turns:
         self.have_begun = False
         """Whether Celery has brought the first turn, so that the chip really serves."""
         self._began: float | None = None
+        self._ends = 0.0
         self.last_seen = time.monotonic()
         """When a turn last did something, by the monotonic clock; the presence thread watches it."""
 
@@ -95,7 +97,7 @@ class Turns:
     def _run(self) -> bool:
         self._began = time.monotonic()
         self._seen = None
-        end = self._began + self._turn_s
+        self._ends = self._began + self._turn_s
         may_have_lost_claims, self._may_have_lost_claims = self._may_have_lost_claims, True
         is_new, self._is_new = self._is_new, False
         try:
@@ -105,11 +107,12 @@ class Turns:
             for chip in absent:
                 self._take_over_jobs(chip)
             self._care.see_to_calibration()
-            while (left_s := end - time.monotonic()) > 0:
+            while (left_s := self._ends - time.monotonic()) > 0 or self._has_claims:
                 self.last_seen = time.monotonic()
-                unit, now = self._choose()
-                if unit is not None:
-                    self._run_unit(unit, now)
+                look, self._seen = self._seen or self._chips.look(self._lease, self._following), None
+                unit = look.claimed or self._choose(look)
+                if unit:
+                    self._run_unit(unit, look.now)
                     continue
                 self._rests = True
                 if left_s < _SHORTEST_WAIT_S or not self._wait_for_bell(left_s):
@@ -146,14 +149,23 @@ class Turns:
         """The share of time lately that long work could not have, 0..1."""
         return self._busy.after(time.monotonic() - self._noted_at if self._rests else 0.0)
 
-    def _choose(self) -> tuple[Unit | None, float]:
-        look, self._seen = self._seen or self._chips.look(self._lease), None
+    @property
+    def _has_claims(self) -> bool:
+        return self._seen is not None and bool(self._seen.claimed)
+
+    @property
+    def _following(self) -> Following:
+        """Crops that may be claimed in the step that looks: see `goes_on`."""
+        may_claim = time.monotonic() < self._ends and goes_on(canary_is_due=self._care.canary_is_due)
+        return self._batches.following if may_claim else NOTHING
+
+    def _choose(self, look: Look) -> Unit | None:
         if look.long_revision != self._long_revision:
             self._unfinished = {job.id: job for job in self._jobs.unfinished()}
             self._long_revision = look.long_revision
         if look.drain and look.drain.running == "pause":
             self._long_work.put_back(self._unfinished.values(), look.drain.message)
-        return next_unit(self._situation(look), self._policy), look.now
+        return next_unit(self._situation(look), self._policy)
 
     def _situation(self, look: Look) -> Situation:
         waiting = []
@@ -176,7 +188,7 @@ class Turns:
             canary_is_due=self._care.canary_is_due,
         )
 
-    def _run_unit(self, unit: Unit, now: float) -> None:
+    def _run_unit(self, unit: Unit | Sequence[Entry], now: float) -> None:
         started = time.monotonic()
         if self._rests:
             self._busy.note(started - self._noted_at, 0.0)
@@ -184,7 +196,8 @@ class Turns:
         worked_s = 0.0
         match unit:
             case ClassifyBatch():
-                self._seen = self._batches.run(unit.reference, unit.grants, now)
+                claimed = self._batches.claim(unit.reference, unit.grants)
+                self._seen = self._batches.run(claimed, now, self._following)
             case RunSlice():
                 job = self._unfinished[unit.job_id]
                 worked_s = self._long_work.run_slice(
@@ -195,7 +208,7 @@ class Turns:
                     self._care.measure_canary()
                 worked_s = time.monotonic() - started
             case _:
-                assert_never(unit)
+                self._seen = self._batches.run(unit, now, self._following)
         ended = time.monotonic()
         self._note(ended - self._noted_at, worked_s, ended - started if isinstance(unit, RunSlice) else 0.0)
         self._noted_at = ended

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from services.errors import LeaseHeldError, NotFoundError
 from services.store.connection import Connection, pairs, translated_errors
+from services.store.parcels import Entry, read_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,22 @@ class ChipRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Following:
+    """Crops to claim in the step that looks, if nothing else waits: `most` of one lane of this reference."""
+
+    reference: str = ""
+    most: int = 0
+
+
+NOTHING: Final = Following()
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
-    """What there is to do, as seen in one atomic step. Times are Unix seconds by the clock of Redis."""
+    """What there is to do, as seen in one atomic step. Times are Unix seconds by the clock of Redis.
+
+    What was `claimed` then still stands under `waiting`.
+    """
 
     waiting: Mapping[str, tuple[int, int, float]]
     """By lane: crops, entries, and the time the oldest came."""
@@ -72,6 +87,7 @@ class Look:
     """By user: a decaying sum of seconds, and the time it was true."""
     now: float
     drain: Drain | None = None
+    claimed: Sequence[Entry] = ()
 
 
 class ChipStore:
@@ -173,13 +189,19 @@ class ChipStore:
             raise NotFoundError(f"there is no chip {chip!r}; `GET /v1/chip` lists what there is")
         return tuple(name.decode() for name in asleep)
 
-    def look(self, lease: Lease) -> Look:
+    def look(self, lease: Lease, following: Following = NOTHING) -> Look:
         """What there is to do; the bell is silent and the wake-up taken from here on.
+
+        Args:
+            lease: of the worker that looks.
+            following: what is claimed in the same step.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
         """
-        return read_look(self._connection.run("look", lease.chip, lease.fence))
+        return read_look(
+            self._connection.run("look", lease.chip, lease.fence, following.reference, following.most)
+        )
 
     def waiting_crops(self) -> int:
         """Crops that no worker has claimed yet."""
@@ -213,13 +235,14 @@ class ChipStore:
 
 def read_look(told: Sequence[Any]) -> Look:
     """A look as the scripts give it."""
-    waiting, revision, charged, now, drain = told
+    waiting, revision, charged, now, drain, claimed = told
     return Look(
         waiting={lane.decode(): _waiting(text) for lane, text in pairs(waiting).items()},
         long_revision=int(revision),
         charged={user.decode(): read_charge(text) for user, text in pairs(charged).items()},
         now=float(now),
         drain=_drain(drain),
+        claimed=read_entries(claimed),
     )
 
 

@@ -1,6 +1,6 @@
 """Crops on their way to the chip, in Redis streams: one lane for each model version and sender."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgpack
@@ -10,7 +10,7 @@ from services.errors import HxserveError
 from services.jobs import Job
 from services.quotas import UNLIMITED, Quotas
 from services.scheduling import HALF_LIFE_S
-from services.store.chips import Lease, Look, read_look
+from services.store.chips import NOTHING, Following, Lease, Look, read_look
 from services.store.connection import Connection, pairs
 from services.store.jobs import (
     KEEP_KEYS_S,
@@ -22,7 +22,7 @@ from services.store.jobs import (
     record_fields,
     refusal,
 )
-from services.store.parcels import Entry, Finished, Lane, Parcel, Span
+from services.store.parcels import Entry, Finished, Lane, Parcel, Span, read_entries
 
 NO_KEY: Final = Idempotency()
 
@@ -142,7 +142,7 @@ class CropStore:
             LeaseLostError: the worker no longer holds the chip.
         """
         flat = [value for grant in grants.items() for value in grant]
-        return _entries(self._connection.run("claim_crops", lease.chip, lease.fence, *flat))
+        return read_entries(self._connection.run("claim_crops", lease.chip, lease.fence, *flat))
 
     def recover(self, lease: Lease, *, after_death: bool) -> list[Entry]:
         """Claims the unanswered crops of dead workers, and those whose turn was interrupted.
@@ -155,7 +155,7 @@ class CropStore:
         Raises:
             LeaseLostError: the worker no longer holds the chip.
         """
-        return _entries(self._connection.run("recover_crops", lease.chip, lease.fence, int(after_death)))
+        return read_entries(self._connection.run("recover_crops", lease.chip, lease.fence, int(after_death)))
 
     def finish(
         self,
@@ -163,6 +163,7 @@ class CropStore:
         finished: Sequence[Finished],
         replies: Mapping[str, bytes],
         charges: Mapping[str, float],
+        following: Following = NOTHING,
     ) -> Look:
         """Stores the answers of a batch, sends them, charges the users, and looks what there is to do, as one step.
 
@@ -171,6 +172,7 @@ class CropStore:
             finished: an answer for each entry.
             replies: by reply stream, what is sent to it.
             charges: seconds of chip time by user.
+            following: what is claimed with the look.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip; nothing was written.
@@ -180,21 +182,28 @@ class CropStore:
             "replies": list(replies.items()),
             "charges": list(charges.items()),
         }
-        late, look = self._store(lease, batch)
+        late, look = self._store(lease, batch, following)
         while late:
             by_place = {(str(f.entry.lane), f.entry.entry): f for f in finished}
             entries = [
                 _with_late(by_place[lane.decode(), entry.decode()], jobs) for lane, entry, jobs in late
             ]
-            late, look = self._store(lease, {"entries": entries, "replies": [], "charges": []})
+            late, look = self._store(lease, {"entries": entries, "replies": [], "charges": []}, following)
         return look
 
-    def _store(self, lease: Lease, batch: Mapping[str, Any]) -> tuple[list[Any], Look]:
+    def _store(self, lease: Lease, batch: Mapping[str, Any], following: Following) -> tuple[list[Any], Look]:
         """Stores answers; gives the entries that stay, as one of their requests became a job meanwhile, and a look."""
         # Redis' own MessagePack knows the format without a type for bytes.
         packed = msgpack.packb(batch, use_bin_type=False)
         late, told = self._connection.run(
-            "finish_crops", lease.chip, lease.fence, HALF_LIFE_S, self._keep_s, packed
+            "finish_crops",
+            lease.chip,
+            lease.fence,
+            HALF_LIFE_S,
+            self._keep_s,
+            following.reference,
+            following.most,
+            packed,
         )
         return late, read_look(told)
 
@@ -216,22 +225,3 @@ def _with_late(finished: Finished, jobs: Sequence[bytes]) -> list[Any]:
 
 def _deadline_ms(deadline_at: float | None) -> int:
     return int(deadline_at * 1000) if deadline_at else 0
-
-
-def _entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:
-    return [
-        Entry(
-            lane=Lane.parse(fields[0].decode()),
-            entry=fields[1].decode(),
-            id=fields[2].decode(),
-            part=int(fields[3]),
-            count=int(fields[4]),
-            reply_to=fields[5].decode(),
-            crops=fields[6],
-            is_expired=bool(fields[7]),
-            accepted_at=int(fields[8]) / 1000,
-            repeats=int(fields[9]),
-            claims=int(fields[10]) if len(fields) > 10 else 1,
-        )
-        for fields in claimed
-    ]

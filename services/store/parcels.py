@@ -1,7 +1,8 @@
 """Crops as they travel: where they wait, what is sent there, what a worker claims of it and what it answers."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from services.quotas import UNLIMITED, Quotas
 
@@ -96,3 +97,23 @@ class Finished:
     answer: bytes
     ended: str = ""
     problem: str = "null"
+
+
+def read_entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:
+    """Entries as the scripts give them."""
+    return [
+        Entry(
+            lane=Lane.parse(fields[0].decode()),
+            entry=fields[1].decode(),
+            id=fields[2].decode(),
+            part=int(fields[3]),
+            count=int(fields[4]),
+            reply_to=fields[5].decode(),
+            crops=fields[6],
+            is_expired=bool(fields[7]),
+            accepted_at=int(fields[8]) / 1000,
+            repeats=int(fields[9]),
+            claims=int(fields[10]) if len(fields) > 10 else 1,
+        )
+        for fields in claimed
+    ]

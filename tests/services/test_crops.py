@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from services.answers import Answer
 from services.errors import IdempotencyConflictError, QueueFullError
 from services.jobs import Job, JobKind, JobState
-from services.store.chips import ChipStore, Lease
+from services.store.chips import ChipStore, Following, Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore
+from services.store.crops import NO_KEY, CropStore
 from services.store.jobs import Accepted, Idempotency, JobStore
 from services.store.parcels import Entry, Finished, Lane, Parcel, Span
 from tests.services.samples import (
@@ -23,6 +23,7 @@ from tests.services.samples import (
     a_holder,
     a_job,
     accept,
+    answer_to,
     finish,
     long_ago,
     scores_of,
@@ -31,6 +32,7 @@ from tests.services.samples import (
 
 ADA, GRACE, OTHER = Lane("digits", "1", "ada"), Lane("digits", "1", "grace"), Lane("other", "3", "ada")
 REPLY = "hx:replies:here"
+MORE = Following("digits@1", 8)
 _SLOW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -625,3 +627,64 @@ def test_a_request_sent_again_because_its_answer_was_lost_is_taken_once(
     assert accepted.id == job.id
     assert [(entry.part, entry.count) for entry in entries] == [(0, 2), (1, 3)]
     assert jobs.get(job.id).state is JobState.RUNNING
+
+
+def test_crops_of_one_sender_alone_are_claimed_with_the_look(
+    chips: ChipStore, crops: CropStore, lease: Lease
+) -> None:
+    for seed in range(3):
+        accept(crops, [some_crops(3, seed)])
+
+    look = chips.look(lease, Following("digits@1", 6))
+
+    assert [entry.crops for entry in look.claimed] == [some_crops(3, 0), some_crops(3, 1)]
+    assert [waiting[:2] for waiting in look.waiting.values()] == [(9, 3)]
+    assert [waiting[:2] for waiting in chips.look(lease).waiting.values()] == [(3, 1)]
+    assert [entry.key for entry in crops.recover(lease, after_death=False)] == [e.key for e in look.claimed]
+
+
+def test_crops_are_claimed_with_the_answers_to_those_before(crops: CropStore, lease: Lease) -> None:
+    accept(crops, [some_crops(2, 0)])
+    before = crops.claim(lease, {"digits@1:ada": 2})
+    accept(crops, [some_crops(2, 1)])
+
+    look = crops.finish(lease, [Finished(entry, answer_to(entry).pack()) for entry in before], {}, {}, MORE)
+
+    assert [entry.crops for entry in look.claimed] == [some_crops(2, 1)]
+
+
+def test_no_crops_are_claimed_with_the_look_when_something_else_waits(
+    chips: ChipStore, crops: CropStore, lease: Lease, jobs: JobStore
+) -> None:
+    accept(crops, [some_crops(1)])
+
+    of_another_version = chips.look(lease, Following("digits@2", 8))
+    nothing_asked = chips.look(lease)
+    jobs.submit(a_job(), NO_KEY, most=PLENTY)
+    beside_long_work = chips.look(lease, MORE)
+
+    assert not of_another_version.claimed
+    assert not nothing_asked.claimed
+    assert not beside_long_work.claimed
+
+
+def test_senders_are_not_told_apart_in_the_look(chips: ChipStore, crops: CropStore, lease: Lease) -> None:
+    for user in ("ada", "grace"):
+        accept(crops, [some_crops(1)], lane=Lane("digits", "1", user))
+
+    assert not chips.look(lease, MORE).claimed
+
+
+def test_answers_that_have_to_be_given_again_claim_when_they_are_given(
+    crops: CropStore, lease: Lease
+) -> None:
+    parcel = Parcel("p", ADA, 2, some_crops(2), None)
+    _, [place] = crops.accept_group("replies", [parcel])
+    [entry] = crops.claim(lease, {"digits@1:ada": 2})
+    assert isinstance(place, str)
+    assert crops.promote(ADA, place, a_job(), Span(0, 1))
+    accept(crops, [some_crops(1, 5)])
+
+    look = crops.finish(lease, [Finished(entry, answer_to(entry).pack())], {}, {}, MORE)
+
+    assert [entry.crops for entry in look.claimed] == [some_crops(1, 5)]

@@ -14,6 +14,7 @@ from services.scheduling import (
     Charge,
     ClassifyBatch,
     LongJob,
+    MeasureCanary,
     Policy,
     RunSlice,
     ShareMeter,
@@ -21,6 +22,7 @@ from services.scheduling import (
     Unit,
     WaitingCrops,
     divide_evenly,
+    goes_on,
     next_job,
     next_unit,
     queue_order,
@@ -82,6 +84,25 @@ def test_without_long_jobs_crops_go_whatever_the_share_was() -> None:
     situation = Situation(NOW, [_waiting()], [], long_share=0.0)
 
     assert isinstance(next_unit(situation, POLICY), ClassifyBatch)
+
+
+@_properties
+@given(crops=st.integers(1, 100), age_s=st.floats(0, 100), share=st.floats(0, 1), on_chip=st.booleans())
+def test_crops_of_one_sender_alone_are_next_as_many_as_fit_unless_the_canary_is_due(
+    crops: int, age_s: float, share: float, on_chip: bool
+) -> None:
+    waiting = [_waiting(crops=crops, age_s=age_s)]
+    situation = Situation(NOW, waiting, on_chip="digits@1" if on_chip else None, long_share=share)
+
+    assert goes_on(canary_is_due=False)
+    assert next_unit(situation, POLICY) == ClassifyBatch("digits@1", {"ada": min(crops, POLICY.batch_crops)})
+
+
+def test_a_canary_that_is_due_may_go_before_crops() -> None:
+    situation = Situation(NOW, [_waiting()], long_share=0.0, canary_is_due=True)
+
+    assert not goes_on(canary_is_due=True)
+    assert next_unit(situation, POLICY) == MeasureCanary()
 
 
 def test_the_version_whose_oldest_crop_waited_longest_goes_first() -> None:

@@ -15,7 +15,7 @@ from services.answers import CROP_BYTES, Answer
 from services.errors import ChipError, ChipUnavailableError
 from services.jobs import JobState
 from services.models import ModelStore
-from services.store.chips import Lease
+from services.store.chips import Following, Lease
 from services.store.connection import Connection
 from services.store.crops import CropStore
 from services.store.jobs import JobStore
@@ -66,7 +66,7 @@ def test_answers_are_those_of_the_network_on_the_same_crops(
     sent = some_crops(5)
     accept(crops, [sent], reply_to=REPLY)
 
-    batches.run("digits@1", {"ada": 5}, NOW)
+    batches.run(batches.claim("digits@1", {"ada": 5}), NOW)
 
     [(_, _, answer)] = _replies(connection)
     expected = _scores(classifier, sent)
@@ -79,7 +79,7 @@ def test_confidences_are_those_of_the_scores(
 ) -> None:
     accept(crops, [some_crops(3)], reply_to=REPLY)
 
-    batches.run("digits@1", {"ada": 3}, NOW)
+    batches.run(batches.claim("digits@1", {"ada": 3}), NOW)
 
     [(_, _, answer)] = _replies(connection)
     logits = torch.from_numpy(_scores(classifier, some_crops(3)).astype(np.float32)) * 0.1
@@ -97,7 +97,7 @@ def test_parts_of_several_users_and_sizes_come_back_to_the_right_ones(
         sent.update({(job.id, part): content for part, content in enumerate(parts)})
 
     for _ in range(3):
-        batches.run("digits@1", {"ada": 6, "grace": 6, "joan": 6}, NOW)
+        batches.run(batches.claim("digits@1", {"ada": 6, "grace": 6, "joan": 6}), NOW)
 
     answered = _replies(connection)
     assert Counter((i, part) for i, part, _ in answered) == Counter(list(sent))
@@ -117,7 +117,7 @@ def test_crops_of_two_users_that_came_in_the_same_moment_are_not_mixed_up(
     crops.accept_group(REPLY, parcels)
 
     for _ in range(40):
-        batches.run("digits@1", {"ada": 4, "grace": 4}, NOW)
+        batches.run(batches.claim("digits@1", {"ada": 4, "grace": 4}), NOW)
 
     answered = {i: answer.scores for i, _, answer in _replies(connection)}
     assert answered == {i: _scores(classifier, content).tobytes() for i, content in sent.items()}
@@ -129,7 +129,7 @@ def test_no_batch_has_more_crops_than_it_may(
     for number in range(6):
         accept(crops, [some_crops(3, number)], reply_to=REPLY)
 
-    batches.run("digits@1", {"ada": 18}, NOW)
+    batches.run(batches.claim("digits@1", {"ada": 18}), NOW)
 
     sizes = [a.provenance.batch_crops for _, _, a in _replies(connection) if a.provenance]
     assert sizes == [6] * 6
@@ -141,7 +141,7 @@ def test_slots_tell_the_crops_of_a_batch_apart(
     for size in (2, 3, 1):
         accept(crops, [some_crops(size)], reply_to=REPLY)
 
-    batches.run("digits@1", {"ada": 6}, NOW)
+    batches.run(batches.claim("digits@1", {"ada": 6}), NOW)
 
     assert sorted(answer.slot for _, _, answer in _replies(connection)) == [0, 2, 5]
 
@@ -152,7 +152,7 @@ def test_users_share_the_time_of_a_batch_by_their_crops(
     accept(crops, [some_crops(6)], lane=Lane("digits", "1", "ada"))
     accept(crops, [some_crops(2)], lane=Lane("digits", "1", "grace"))
 
-    batches.run("digits@1", {"ada": 6, "grace": 2}, NOW)
+    batches.run(batches.claim("digits@1", {"ada": 6, "grace": 2}), NOW)
 
     used = {user: kinds["classification"] for user, kinds in jobs.usage(["classification"]).items()}
     assert used["ada"] == pytest.approx(3 * used["grace"], abs=1e-5)
@@ -164,7 +164,7 @@ def test_the_version_on_the_chip_is_the_one_run_last(batches: Batches, crops: Cr
 
     on_chip = []
     for version in ("1", "2"):
-        batches.run(f"digits@{version}", {"ada": 1}, NOW)
+        batches.run(batches.claim(f"digits@{version}", {"ada": 1}), NOW)
         on_chip.append(batches.on_chip)
 
     assert on_chip == ["digits@1", "digits@2"]
@@ -176,7 +176,7 @@ def test_expired_crops_are_not_run_and_their_neighbours_are(
     late, _ = accept(crops, [some_crops(1)], deadline_at=long_ago())
     other, _ = accept(crops, [some_crops(1)])
 
-    batches.run("digits@1", {"ada": 2}, NOW)
+    batches.run(batches.claim("digits@1", {"ada": 2}), NOW)
 
     ended = jobs.get(late.id)
     assert (ended.state, ended.started_at) == (JobState.EXPIRED, None)
@@ -213,8 +213,8 @@ def test_crops_for_a_damaged_version_are_answered_with_the_error_and_others_are_
     hit, _ = accept(crops, [some_crops(1)], lane=Lane("digits", "1", "ada"))
     spared, _ = accept(crops, [some_crops(1)], lane=Lane("digits", "2", "ada"))
 
-    batches.run("digits@1", {"ada": 1}, NOW)
-    batches.run("digits@2", {"ada": 1}, NOW)
+    batches.run(batches.claim("digits@1", {"ada": 1}), NOW)
+    batches.run(batches.claim("digits@2", {"ada": 1}), NOW)
 
     failed = jobs.get(hit.id)
     assert failed.state is JobState.FAILED
@@ -229,7 +229,7 @@ def test_crops_for_a_version_that_was_deleted_are_answered_with_the_error(
     job, _ = accept(crops, [some_crops(1)])
     tiny_model.delete_version("digits", "1")
 
-    batches.run("digits@1", {"ada": 1}, NOW)
+    batches.run(batches.claim("digits@1", {"ada": 1}), NOW)
 
     error = jobs.get(job.id).error
     assert error is not None
@@ -285,7 +285,7 @@ def test_crops_that_the_chip_fails_are_tried_again(
     scripted.failures = [ChipError(), ChipError()]
 
     with pytest.raises(ChipError):
-        failing.run("digits@1", {"ada": 1}, NOW)
+        failing.run(failing.claim("digits@1", {"ada": 1}), NOW)
     with pytest.raises(ChipError):
         failing.recover(NOW, after_death=False)
     failing.recover(NOW, after_death=False)
@@ -299,7 +299,7 @@ def test_crops_that_the_chip_fails_three_times_are_answered_with_its_error(
     job, _ = accept(crops, [some_crops(1)])
     scripted.failures = [ChipError("the chip is hot") for _ in range(3)]
     with pytest.raises(ChipError):
-        failing.run("digits@1", {"ada": 1}, NOW)
+        failing.run(failing.claim("digits@1", {"ada": 1}), NOW)
     with pytest.raises(ChipError):
         failing.recover(NOW, after_death=False)
 
@@ -314,7 +314,7 @@ def test_crops_that_no_chip_can_run_are_answered_at_once(
     job, _ = accept(crops, [some_crops(1)])
     scripted.failures = [ChipUnavailableError("the chip is gone")]
 
-    failing.run("digits@1", {"ada": 1}, NOW)
+    failing.run(failing.claim("digits@1", {"ada": 1}), NOW)
 
     assert jobs.get(job.id).error == {"code": "chip_unavailable", "message": "the chip is gone"}
 
@@ -342,7 +342,7 @@ def test_crops_read_several_times_are_answered_with_how_often(
             lane, f"r{repeats}", parts, reply_to=REPLY, deadline_at=None, record=None, repeats=repeats
         )
 
-    batches.run("digits@1", {"ada": 4}, NOW)
+    batches.run(batches.claim("digits@1", {"ada": 4}), NOW)
 
     answers = {i: answer for i, _, answer in _replies(connection)}
     told = {i: (a.provenance.repeats, a.provenance.batch_crops) for i, a in answers.items() if a.provenance}
@@ -360,7 +360,7 @@ def test_a_result_of_a_model_learnt_on_another_chip_says_so(
         accept(crops, [some_crops(1)], lane=Lane("digits", version, "ada"), reply_to=REPLY)
 
     for version in ("1", "2"):
-        batches.run(f"digits@{version}", {"ada": 1}, NOW)
+        batches.run(batches.claim(f"digits@{version}", {"ada": 1}), NOW)
 
     sent = {
         a.provenance.version: a.provenance.transferred for _, _, a in _replies(connection) if a.provenance
@@ -377,9 +377,19 @@ def test_crops_that_cannot_be_read_for_whatever_reason_are_answered_and_hold_up_
     monkeypatch.setattr("worker.serving.LoadedVersion.read", overflow)
     job, _ = accept(crops, [some_crops(1)])
 
-    batches.run("digits@1", {"ada": 1}, NOW)
+    batches.run(batches.claim("digits@1", {"ada": 1}), NOW)
 
     failed = jobs.get(job.id)
     assert failed.state is JobState.FAILED
     assert failed.error is not None
     assert "weights outside -63..63" in failed.error["message"]
+
+
+def test_what_follows_is_claimed_with_the_last_batch_alone(batches: Batches, crops: CropStore) -> None:
+    for seed in range(4):
+        accept(crops, [some_crops(6, seed)])
+
+    look = batches.run(batches.claim("digits@1", {"ada": 12}), NOW, Following("digits@1", 8))
+
+    assert look is not None
+    assert [entry.crops for entry in look.claimed] == [some_crops(6, 2), some_crops(6, 3)]

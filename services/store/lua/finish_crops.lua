@@ -1,12 +1,13 @@
--- Stores and sends the answers of one batch. ARGV: chip, fence, half_life_s, keep_s, then one MessagePack text:
+-- Stores and sends the answers of one batch. ARGV: chip, fence, half_life_s, keep_s, reference and most crops to claim
+-- with the look at what there is to do next, then one MessagePack text:
 -- {entries = {{lane, entry, id, part, answer, final state or '', error JSON, {job = answer}}},
 --  replies = {{stream, payload}}, charges = {{user, seconds}}}.
 -- An entry may hold several requests, and some may have a job by now: the last of its values has their answers. Where
--- one is missing the entry stays; returns those, each as {lane, entry, {job, 'first count', ...}}, and what there is
--- to do next, as look.lua does.
+-- one is missing the entry stays; returns those, each as {lane, entry, {job, 'first count', ...}}, and a look, which
+-- claims only when none stays.
 local chip, fence, half_life_s, keep_s = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 if lost_lease(chip, fence) then return LOST end
-local batch = cmsgpack.unpack(ARGV[5])
+local batch = cmsgpack.unpack(ARGV[7])
 
 local function settle(id, part, answer, ended, problem)
   local key = job_key(id)
@@ -45,4 +46,4 @@ for _, e in ipairs(batch.entries) do
 end
 for _, reply in ipairs(batch.replies) do send_reply(reply[1], reply[2]) end
 for _, c in ipairs(batch.charges) do charge(chip, c[1], 'classification', c[2], half_life_s) end
-return {left, look(chip)}
+return {left, look(chip, #left == 0 and ARGV[5] or '', ARGV[6])}

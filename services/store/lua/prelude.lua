@@ -124,16 +124,6 @@ local function send_reply(stream, batch)
   redis.call('PEXPIRE', stream, 120000)
 end
 
--- What there is to do for a chip, which has seen it from here on: its bell is silent and its wake-up taken.
-local function look(chip)
-  redis.call('DEL', chip_key(chip, 'bell'))
-  if redis.call('PTTL', chip_key(chip, 'wakeup')) < WAKEUP_MS / 2 then
-    redis.call('SET', chip_key(chip, 'wakeup'), '1', 'PX', WAKEUP_MS) -- now and then: what is written goes to the disk
-  end
-  return {redis.call('HGETALL', WAITING), redis.call('GET', LONG_REVISION) or '0',
-          redis.call('HGETALL', CHARGED), NOW_JSON, redis.call('GET', chip_key(chip, 'drain')) or ''}
-end
-
 local function waiting_of(lane)
   local text = redis.call('HGET', WAITING, lane)
   if not text then return 0, 0, 0 end
@@ -199,6 +189,60 @@ local function forget_entry(lane, entry)
     redis.call('HDEL', WAITING, lane)
     redis.call('SREM', LANES, lane)
   end
+end
+
+-- Claims crops of a lane for a chip, adding them to `claimed`. At most the last part goes beyond the grant: a part is
+-- known only when it is claimed, so no more are read at once than fit if each is as large as the lane's largest can be:
+-- the largest there is, or all others being of one crop. Cancelled ones are dropped.
+local function claim_lane(chip, lane, grant, claimed)
+  local stream = lane_key(lane)
+  local crops, entries, oldest = waiting_of(lane)
+  local last = nil
+  while grant > 0 and entries > 0 do
+    local at_once = math.max(1, math.floor(grant / math.min(PART_CROPS, crops - entries + 1)))
+    local read = redis.call('XREADGROUP', 'GROUP', GROUP, chip, 'COUNT', at_once, 'STREAMS', stream, '>')
+    if not read then
+      entries = 0
+      break
+    end
+    for _, entry in ipairs(read[1][2]) do
+      local f = entry[2] -- id, part, count, reply, deadline, crops: in the order of add_part
+      local id, count, deadline = f[2], tonumber(f[6]), tonumber(f[10])
+      local state = redis.call('HGET', job_key(id), 'state')
+      last, crops, entries, grant = entry[1], crops - count, entries - 1, grant - count
+      if (state and is_final(state)) or is_abandoned(lane, entry[1], count) then
+        forget_entry(lane, entry[1])
+      else
+        local expired = deadline > 0 and deadline < NOW_MS
+        if state and not expired then start_if_queued(id) end
+        local accepted_ms = string.match(entry[1], '^(%d+)')
+        claimed[#claimed + 1] = {lane, entry[1], id, f[4], f[6], f[8], f[12], expired and 1 or 0, accepted_ms, f[14]}
+      end
+    end
+  end
+  if last then
+    local next_one = entries > 0 and redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
+    if next_one then oldest = tonumber(string.match(next_one[1], '^(%d+)')) else entries = 0 end
+  end
+  set_waiting(lane, crops, entries, oldest)
+end
+
+-- What there is to do for a chip, which has seen it from here on: its bell is silent and its wake-up taken. Where
+-- nothing waits but one lane of `reference` ('' for none), up to `most` of its crops are claimed in the same step: it
+-- would be the chip's choice. The look is that before the claim.
+local function look(chip, reference, most)
+  redis.call('DEL', chip_key(chip, 'bell'))
+  if redis.call('PTTL', chip_key(chip, 'wakeup')) < WAKEUP_MS / 2 then
+    redis.call('SET', chip_key(chip, 'wakeup'), '1', 'PX', WAKEUP_MS) -- now and then: what is written goes to the disk
+  end
+  local waiting, claimed = redis.call('HGETALL', WAITING), {}
+  local told = {waiting, redis.call('GET', LONG_REVISION) or '0', redis.call('HGETALL', CHARGED), NOW_JSON,
+                redis.call('GET', chip_key(chip, 'drain')) or '', claimed}
+  if reference ~= '' and #waiting == 2 and string.match(waiting[1], '^(.*):') == reference
+      and redis.call('SCARD', LONG) == 0 then
+    claim_lane(chip, waiting[1], tonumber(most), claimed)
+  end
+  return told
 end
 
 local function charged_now(user, half_life_s)
