@@ -50,6 +50,12 @@ def _ours(error: redis.RedisError) -> HxserveError:
     return RedisUnavailableError(f"Redis does not answer ({said})")
 
 
+class _UnixConnection(redis.UnixDomainSocketConnection):
+    """A connection that may fail its health check: redis-py 8.1 then asks for a port, which such a socket lacks."""
+
+    port = None
+
+
 class Connection:
     """Redis as this process sees it: a pool of connections and the scripts, each one atomic step."""
 
@@ -66,6 +72,8 @@ class Connection:
             health_check_interval=15,
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), retries),
         )
+        if url.startswith("unix://"):
+            self._client.connection_pool.connection_class = _UnixConnection
 
     @property
     def client(self) -> redis.Redis:
@@ -113,6 +121,16 @@ class Connection:
             version = str(self._client.info("server")["redis_version"])
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
             raise RedisUnavailableError(f"Redis is {version}; hxserve needs 6.2 or newer")
+
+    def is_loading(self) -> bool:
+        """Whether Redis is there but still reads its file."""
+        try:
+            self._client.ping()
+        except redis.exceptions.BusyLoadingError:
+            return True
+        except redis.RedisError:
+            pass
+        return False
 
     def load_users(self) -> None:
         """Lets Redis read its file of users again; it may close the connections of all users.

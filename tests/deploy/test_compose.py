@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from deploy.redis_server import REWRITTEN_AT
 from services.passwords import has_password, read_secret
 from services.settings import PREFIX, Settings, load_settings
 from tests.deploy.conftest import ROOT
@@ -183,6 +184,7 @@ def test_redis_answers_when_the_disk_has_confirmed(services: Services) -> None:
     given = dict(zip(command[1::2], command[2::2], strict=True))
 
     assert (given["--appendonly"], given["--appendfsync"], given["--save"]) == ("yes", "always", "")
+    assert dict(zip(REWRITTEN_AT[::2], REWRITTEN_AT[1::2], strict=True)).items() <= given.items()
     assert given["--maxmemory-policy"] == "noeviction"
 
 

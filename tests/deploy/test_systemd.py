@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from deploy.redis_server import REWRITTEN_AT
 from services.settings import PREFIX, Settings
 from tests.deploy.conftest import ROOT
 
@@ -86,4 +87,6 @@ def test_the_watchdog_waits_longer_than_the_worker_ever_is_silent() -> None:
 def test_redis_answers_when_the_disk_has_confirmed() -> None:
     command = _values("redis-server.conf", "ExecStart")[-1]
 
-    assert '--appendonly yes --appendfsync always --save "" --maxmemory-policy noeviction' in command
+    assert "--appendonly yes --appendfsync always" in command
+    assert " ".join(REWRITTEN_AT) in command
+    assert '--save "" --maxmemory-policy noeviction' in command
