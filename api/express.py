@@ -23,7 +23,7 @@ from gevent.event import AsyncResult, Event
 from api.bursts import Asked, Bursts
 from api.repeated import LONGEST_HEAD, RepeatedCalls
 
-_PIECE_BYTES: Final = 128 * 1024
+_PIECE_BYTES: Final = 4096
 _LOOK_EVERY_S: Final = 0.1
 _BURST: Final = 64
 """After so many requests read in one go, others get their turn."""
@@ -118,6 +118,8 @@ class Express:
         came = connection.came
         end = came.find(b"\r\n\r\n", 0, LONGEST_HEAD) + 4
         call = self._calls.find(came[:end]) if end >= 4 else None
+        if call is not None:
+            connection.room = max(_PIECE_BYTES, end + call.length)
         if call is None or len(came) > end + call.length:
             connection.leave()
         elif len(came) == end + call.length:
@@ -182,6 +184,8 @@ class _Connection:
         self.came = b""
         self.asked: Asked | None = None
         self.since = time.monotonic()
+        self.room = _PIECE_BYTES
+        """Most bytes to read at once: a request like the one before. Room for more costs time, used or not."""
         self.is_ready = False
         """Whether it stands among those that are to be read."""
         self.wake: AsyncResult = AsyncResult()
@@ -212,7 +216,7 @@ class _Connection:
         if self.wake.ready():
             return False
         try:
-            data = os.read(self._descriptor, _PIECE_BYTES)
+            data = os.read(self._descriptor, self.room)
         except BlockingIOError:
             if self.came:
                 return True

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+import msgpack
 import redis
 import redis.exceptions
 from redis.backoff import ExponentialBackoff
@@ -28,6 +29,9 @@ _SAYS_CANNOT_NOW: Final = re.compile(r"\b(OOM|MISCONF|READONLY|LOADING|BUSY|NOAU
 """As Redis says it inside the error of a script, where redis-py has no class for it."""
 
 _LOOK_AFTER_S: Final = 0.1
+_COMMENT: Final = re.compile(r"--.*")
+_WORD: Final = re.compile(r"\w+")
+_DEFINED: Final = re.compile(r"local (?:function )?(\w+)")
 
 
 @contextmanager
@@ -90,12 +94,13 @@ class Connection:
         digest = _digest_of(script)
         try:
             try:
-                return self._send("EVALSHA", digest, 0, *arguments)
+                answer = self._send("EVALSHA", digest, 0, *arguments)
             except redis.exceptions.NoScriptError:
-                self._send("SCRIPT", "LOAD", _source_of(script))
-                return self._send("EVALSHA", digest, 0, *arguments)
+                self._send("SCRIPT", "LOAD", source_of(script))
+                answer = self._send("EVALSHA", digest, 0, *arguments)
         except redis.RedisError as error:
             raise _ours(error) from error
+        return msgpack.unpackb(answer, raw=True)
 
     def execute(self, *command: str | bytes | float) -> Any:
         """The answer to a command, as Redis gives it.
@@ -204,13 +209,39 @@ class ExclusiveConnection(Connection):
 
 
 @cache
-def _source_of(script: str) -> str:
-    return lua_source("prelude.lua") + lua_source(f"{script}.lua")
+def source_of(script: str) -> str:
+    """A script as Redis is given it: with what it needs of the prelude, and its answer in one piece.
+
+    Redis makes the functions of a script anew each time it runs, and writes an answer of nested lists piece by piece.
+    """
+    source = _COMMENT.sub("", lua_source(f"{script}.lua"))
+    return f"""{_needed_of_prelude(source)}
+local function answer()
+{source}
+end
+local told = answer()
+if type(told) == 'table' and told.err then return told end
+return cmsgpack.pack(told)
+"""
+
+
+def _needed_of_prelude(source: str) -> str:
+    """The definitions of the prelude that a script refers to, directly or through others, in their order."""
+    prelude = _COMMENT.sub("", lua_source("prelude.lua"))
+    definitions = re.split(r"^(?=local )", prelude, flags=re.MULTILINE)[1:]
+    needed: list[str] = []
+    words = set(_WORD.findall(source))
+    for definition in reversed(definitions):  # each knows only those before it
+        name = _DEFINED.match(definition)
+        if name and name[1] in words:
+            needed.append(definition)
+            words.update(_WORD.findall(definition))
+    return "".join(reversed(needed))
 
 
 @cache
 def _digest_of(script: str) -> str:
-    return hashlib.sha1(_source_of(script).encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha1(source_of(script).encode(), usedforsecurity=False).hexdigest()
 
 
 def lua_source(name: str) -> str:

@@ -1,14 +1,22 @@
 """The door to Redis: what it cannot take now is said so, and nothing of redis-py passes."""
 
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from importlib import resources
 
 import pytest
 
 from services.errors import HxserveError, RedisUnavailableError
-from services.store.connection import Connection, ExclusiveConnection, translated_errors
+from services.store.connection import (
+    Connection,
+    ExclusiveConnection,
+    lua_source,
+    source_of,
+    translated_errors,
+)
 from services.store.crops import CropStore
 from services.store.parcels import Lane, Parcel
 from tests.services.samples import some_crops
@@ -74,3 +82,19 @@ def test_threads_that_share_an_exclusive_connection_have_their_own_answers(conne
         said = [str(number) for number in range(400)]
 
         assert [answer.decode() for answer in pool.map(lambda text: own.execute("ECHO", text), said)] == said
+
+
+def test_a_script_comes_with_all_that_it_needs_of_the_prelude_and_no_more() -> None:
+    scripts = [path.name for path in resources.files("services.store").joinpath("lua").iterdir()]
+    prelude = re.findall(r"^local (?:function )?(\w+)", lua_source("prelude.lua"), re.MULTILINE)
+    for script in scripts:
+        if script == "prelude.lua":
+            continue
+        source = source_of(script.removesuffix(".lua"))
+        defined = re.findall(r"^local (?:function )?(\w+)", source, re.MULTILINE)
+
+        used = [name for name in prelude if len(re.findall(rf"\b{name}\b", source)) > 0]
+        assert [name for name in used if name not in defined] == []
+        assert [
+            name for name in prelude if name in defined and len(re.findall(rf"\b{name}\b", source)) == 1
+        ] == []

@@ -49,6 +49,8 @@ def test_a_change_is_told_with_the_job_and_its_event(watches: Watches, jobs: Job
         jobs.cancel(job.id)
 
         assert watch.wait(10)
+        if not watch.happenings(place):  # told to look again, as the listener has begun to hear only now
+            assert watch.wait(10)
         [happening] = watch.happenings(place) or []
 
     assert watch.job.state is JobState.CANCELLED

@@ -39,7 +39,7 @@ for _, e in ipairs(batch.entries) do
   if is_complete then
     settle(id, part, answer, ended, problem)
     for i = 1, #late, 2 do settle(late[i], 0, answers[late[i]], ended, problem) end
-    forget_entry(lane, entry)
+    forget_entry(lane, entry, #late > 0)
   else
     left[#left + 1] = {lane, entry, late}
   end

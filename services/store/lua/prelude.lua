@@ -1,4 +1,5 @@
--- Shared by all scripts: each is run with these functions before it, so each is one atomic step.
+-- Shared by all scripts: each is run with those of these that it refers to before it (services/store/connection.py), so
+-- each is one atomic step. Only what stands at the beginning of a line is a definition.
 -- Key names are built here, not passed: the store is one Redis node (replicated, not sharded).
 local JOBS = 'hx:jobs'                       -- sorted set: job id by creation time
 local LONG = 'hx:jobs:long'                  -- set: unfinished long jobs
@@ -121,7 +122,7 @@ end
 -- Sends answers to a process that waits for them; a stream that nobody reads any more goes by itself.
 local function send_reply(stream, batch)
   redis.call('XADD', stream, 'MAXLEN', '~', 4000, '*', 'batch', batch)
-  redis.call('PEXPIRE', stream, 120000)
+  if redis.call('PTTL', stream) < 60000 then redis.call('PEXPIRE', stream, 120000) end
 end
 
 local function waiting_of(lane)
@@ -178,12 +179,13 @@ local function is_abandoned(lane, entry, count)
   return ended >= count
 end
 
--- Takes an entry out of its lane for good; an empty lane's stream goes too.
-local function forget_entry(lane, entry)
+-- Takes an entry out of its lane for good, and which of its requests have jobs, if some `may` have; an empty lane's
+-- stream goes too.
+local function forget_entry(lane, entry, may_have_jobs)
   local key = lane_key(lane)
   redis.call('XACK', key, GROUP, entry)
   redis.call('XDEL', key, entry)
-  redis.call('DEL', late_key(lane, entry))
+  if may_have_jobs then redis.call('DEL', late_key(lane, entry)) end
   if redis.call('XLEN', key) == 0 then
     redis.call('DEL', key)
     redis.call('HDEL', WAITING, lane)
@@ -211,7 +213,7 @@ local function claim_lane(chip, lane, grant, claimed)
       local state = redis.call('HGET', job_key(id), 'state')
       last, crops, entries, grant = entry[1], crops - count, entries - 1, grant - count
       if (state and is_final(state)) or is_abandoned(lane, entry[1], count) then
-        forget_entry(lane, entry[1])
+        forget_entry(lane, entry[1], true)
       else
         local expired = deadline > 0 and deadline < NOW_MS
         if state and not expired then start_if_queued(id) end
@@ -256,14 +258,19 @@ local function set_charged(user, seconds)
   redis.call('HSET', CHARGED, user, string.format('%.6f %.3f', seconds, NOW))
 end
 
+-- Adds to a sum in a hash that is kept for so long.
+local function add_for(key, keep_s, field, seconds)
+  redis.call('HINCRBYFLOAT', key, field, seconds)
+  if redis.call('TTL', key) < 0 then redis.call('EXPIRE', key, keep_s) end
+end
+
 local function charge(chip, user, kind, seconds, half_life_s)
   set_charged(user, charged_now(user, half_life_s) + seconds)
-  redis.call('HINCRBYFLOAT', 'hx:usage:' .. kind, user, string.format('%.6f', seconds))
-  redis.call('HINCRBYFLOAT', used_key(), user, string.format('%.6f', seconds))
-  redis.call('EXPIRE', used_key(), 172800)
-  local minute = 'hx:minute:' .. math.floor(NOW / 60) .. ':charged' -- hash: '<chip>:<kind>:<user>' -> seconds
-  redis.call('HINCRBYFLOAT', minute, chip .. ':' .. kind .. ':' .. user, string.format('%.6f', seconds))
-  redis.call('EXPIRE', minute, 7200)
+  local amount = string.format('%.6f', seconds)
+  redis.call('HINCRBYFLOAT', 'hx:usage:' .. kind, user, amount)
+  add_for(used_key(), 172800, user, amount)
+  -- hash: '<chip>:<kind>:<user>' -> seconds
+  add_for('hx:minute:' .. math.floor(NOW / 60) .. ':charged', 7200, chip .. ':' .. kind .. ':' .. user, amount)
 end
 
 local function used_today(user) return redis.call('HGET', used_key(), user) or '0' end

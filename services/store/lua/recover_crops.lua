@@ -15,7 +15,7 @@ for _, lane in ipairs(redis.call('SMEMBERS', LANES)) do
         local id, deadline = f[2], tonumber(f[10])
         local state = redis.call('HGET', job_key(id), 'state')
         if (state and is_final(state)) or is_abandoned(lane, entry[1], tonumber(f[6])) then
-          forget_entry(lane, entry[1])
+          forget_entry(lane, entry[1], true)
         else
           local expired = deadline > 0 and deadline < NOW_MS and 1 or 0
           local accepted_ms = string.match(entry[1], '^(%d+)')
