@@ -39,7 +39,7 @@ class Day:
 
         def steps() -> Steps:
             for at, user, crops in sorted(requests):
-                yield self.env.timeout(at - self.env.now)
+                yield self.env.timeout(max(0.0, at - self.env.now))
                 reference = "m@1" if home == ANY else f"m@1@{home}"
                 self.floor.send(Request(user, reference, home, crops, self.env.now, self._note))
 
@@ -50,7 +50,7 @@ class Day:
 
         def steps() -> Steps:
             for number, (at, user, count) in enumerate(sorted(jobs)):
-                yield self.env.timeout(at - self.env.now)
+                yield self.env.timeout(max(0.0, at - self.env.now))
                 left = deque([(float(count), self.costs.training[0].step_s)])
                 self.floor.submit(Work(LongJob(f"{number:04}", user, self.env.now), left))
 
