@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from client.letters.percentiles import percentile_of_few, percentiles_of_plane
 from client.letters.writing import PX_PER_MM, Matrix, Plane
 
 _ZONE_LEFT: Final = int(70 * PX_PER_MM)
@@ -63,14 +64,18 @@ def find_postcode(picture: Plane) -> Field | None:
     word = None if line is None else _first_word(parts, line)
     if word is None:
         return None
-    height = float(np.percentile(parts[word, 3], 75))
+    height = percentile_of_few(parts[word, 3], 75)
     left, top = np.maximum(parts[word, :2].min(0) - 2, 0)
     right, bottom = (parts[word, :2] + parts[word, 2:4]).max(0) + 2
-    chosen = np.isin(labels[top:bottom, left:right], word)
+    is_chosen = np.zeros(len(parts), np.uint8)
+    is_chosen[word] = 255
     back = cv2.invertAffineTransform(level)
     back[:, 2] += back[:, :2] @ (left, top) + (_ZONE_LEFT, _ZONE_TOP)
     return Field(
-        np.ascontiguousarray(ink[top:bottom, left:right]), chosen.astype(np.uint8) * 255, height, back
+        np.ascontiguousarray(ink[top:bottom, left:right]),
+        is_chosen[labels[top:bottom, left:right]],
+        height,
+        back,
     )
 
 
@@ -86,9 +91,8 @@ def _ink_of(zone: Plane) -> Plane:
 
 def _threshold(ink: Plane) -> float:
     """From which value on it is ink: a share of the darkest writing, above the paper's grain."""
-    thinned = ink[::2, ::2]
-    grain = float(np.percentile(thinned, 75))
-    return max(_INK_SHARE * float(np.percentile(thinned, 99.3)), 2.5 * grain + 6)
+    grain, darkest = percentiles_of_plane(np.ascontiguousarray(ink[::2, ::2]), 75, 99.3)
+    return max(_INK_SHARE * darkest, 2.5 * grain + 6)
 
 
 def _level(mask: Plane) -> Matrix:
@@ -125,10 +129,11 @@ def _without_rules(mask: Plane) -> Plane:
     return whole
 
 
-def _parts(mask: Plane) -> tuple[NDArray[np.int32], Parts]:
+def _parts(mask: Plane) -> tuple[NDArray[np.uint16], Parts]:
     """Connected parts by label; the background is label 0."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    return labels.astype(np.int32, copy=False), stats.astype(np.int32, copy=False)
+    # OpenCV 5 finds them three times as fast when their labels are short, which suffices for a quarter of a million px.
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
+    return labels, stats.astype(np.int32, copy=False)
 
 
 def _last_line(parts: Parts) -> NDArray[np.int64] | None:
@@ -141,14 +146,15 @@ def _last_line(parts: Parts) -> NDArray[np.int64] | None:
     if len(tall) < 3:
         return None
     middles = parts[:, 1] + parts[:, 3] / 2
-    reach = 0.5 * float(np.median(parts[tall, 3]))
+    reach = 0.5 * percentile_of_few(parts[tall, 3], 50)
     order = tall[np.argsort(middles[tall])]
     breaks = np.flatnonzero(np.diff(middles[order]) > reach) + 1
     lines = [line for line in np.split(order, breaks) if _is_text(parts, line)]
     if not lines:
         return None
     last = lines[-1]
-    top, bottom = np.percentile(parts[last, 1], 25), np.percentile(parts[last, 1] + parts[last, 3], 75)
+    top = percentile_of_few(parts[last, 1], 25)
+    bottom = percentile_of_few(parts[last, 1] + parts[last, 3], 75)
     near: NDArray[np.int64] = candidates[(middles[candidates] > top - 4) & (middles[candidates] < bottom + 4)]
     return near
 
@@ -156,12 +162,12 @@ def _last_line(parts: Parts) -> NDArray[np.int64] | None:
 def _is_text(parts: Parts, line: NDArray[np.int64]) -> bool:
     """Whether there are several characters side by side."""
     right = (parts[line, 0] + parts[line, 2]).max()
-    return len(line) >= 3 and right - parts[line, 0].min() >= 4 * float(np.median(parts[line, 3]))
+    return len(line) >= 3 and right - parts[line, 0].min() >= 4 * percentile_of_few(parts[line, 3], 50)
 
 
 def _first_word(parts: Parts, line: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """The labels of the line's first word that is as long as a postcode."""
-    height = float(np.percentile(parts[line, 3], 75))
+    height = percentile_of_few(parts[line, 3], 75)
     line = line[_may_be_written(parts[line], height)]
     if not len(line):
         return None

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from client.letters.percentiles import percentiles_of_plane
 from client.letters.writing import Matrix, Plane
 
 SIDE: Final = 28
@@ -35,10 +36,11 @@ def normalise(ink: Plane, mask: Plane) -> Plane:
     """
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     area = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    inside = mask[area] > 0
-    values = np.where(inside, ink[area], 0).astype(np.float32)
+    dark, inside = np.ascontiguousarray(ink[area]), np.ascontiguousarray(mask[area])
+    values = np.where(inside > 0, dark, 0).astype(np.float32)
     # Full ink is white: the network's input is black or white, so this sets how thick strokes come out.
-    values *= 255.0 / max(float(np.percentile(values[inside], 75)), 1.0)
+    [full] = percentiles_of_plane(dark, 75, mask=inside)
+    values *= 255.0 / max(full, 1.0)
     np.minimum(values, 255.0, out=values)
     crop = cv2.warpAffine(values, _to_crop(values), (SIDE, SIDE), flags=cv2.INTER_LINEAR)
     rounded: Plane = np.rint(crop).astype(np.uint8)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from client.letters.finding import Field
 from client.letters.normalisation import normalise
+from client.letters.percentiles import percentiles_of_plane
 from client.letters.writing import Matrix, Plane
 
 DIGITS: Final = 5
@@ -116,7 +117,8 @@ def _stand_upright(field: Field) -> tuple[Plane, Plane, Matrix]:
     back = cv2.invertAffineTransform(matrix)
     to_picture = field.to_picture @ np.vstack([back, [0.0, 0.0, 1.0]])
     # Firmer than where the word was looked for: neighbours come apart.
-    firm = _FULL_INK * float(np.percentile(field.ink[field.mask > 0], 90))
+    [full] = percentiles_of_plane(field.ink, 90, mask=field.mask)
+    firm = _FULL_INK * full
     return ink, ((mask > 127) & (ink >= firm)).astype(np.uint8), to_picture
 
 
@@ -140,7 +142,7 @@ def _stroke(mask: Plane) -> float:
 
 def _pieces(mask: Plane, height: float) -> _Pieces | None:
     """Connected parts, the wide ones cut unless there are five digits already."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
     kept = [label for label in range(1, len(stats)) if stats[label, 4] >= _LEAST_AREA * height**2]
     groups = _join_overlapping(kept, stats)
     boxes = [_union(np.stack([_box(stats[label]) for label in group])) for group in groups]
@@ -153,8 +155,9 @@ def _pieces(mask: Plane, height: float) -> _Pieces | None:
     parts: list[int] = []
     cut_ink: list[float] = []
     for number, (group, box) in enumerate(zip(groups, boxes, strict=True)):
-        window = labels[box[1] : box[3], box[0] : box[2]]
-        whole = np.isin(window, group)
+        is_of_group = np.zeros(len(stats), np.bool_)
+        is_of_group[group] = True
+        whole = is_of_group[labels[box[1] : box[3], box[0] : box[2]]]
         columns = [] if is_done else _columns_to_cut(whole, height)
         edges = [0, *columns, whole.shape[1]]
         for start, end in pairwise(edges):
