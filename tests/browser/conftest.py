@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +16,9 @@ from services.settings import load_settings
 from tests.browser.chromium import chromium, find_chromium
 
 TRAINING: dict[str, Any] = {"recipe": "strong", "dataset": "digits", "epochs": 5}
+
+GOOD_SHIFT: Final = 0.1
+"""A cumulative layout shift that is good, by Web Vitals."""
 
 OpenPage = Callable[..., Page]
 
@@ -123,3 +126,17 @@ def pages_of(local: Local, browser: Browser, tolerated: Sequence[str] = ()) -> I
     complaints = [text for watch in watched for text in watch.complaints]
     assert [text for text in complaints if not text.startswith(tuple(tolerated))] == []
     assert [url for watch in watched for url in watch.elsewhere] == []
+
+
+def layout_shift(page: Page) -> float:
+    """How much has moved on a page since it was opened: Web Vitals' cumulative layout shift."""
+    shift: float = page.evaluate(
+        """() => new Promise((done) => {
+          let sum = 0;
+          new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
+          }).observe({ type: "layout-shift", buffered: true });
+          setTimeout(() => done(sum), 200);
+        })"""
+    )
+    return shift

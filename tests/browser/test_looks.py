@@ -9,12 +9,10 @@ from playwright.sync_api import Page, expect
 
 from api.texts import LANGUAGES, catalogue
 from client.jobs import Job
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import GOOD_SHIFT, OpenPage, layout_shift
 
 PATHS = ["/", "/train", "/jobs", "/chip", "/letters"]
 SERIOUS = {"serious", "critical"}
-GOOD_SHIFT = 0.1
-"""A cumulative layout shift that is good, by Web Vitals."""
 
 
 def _open_all(open_page: OpenPage, trained: Job, **options: object) -> list[Page]:
@@ -61,17 +59,7 @@ def test_what_scripts_bring_moves_nothing(open_page: OpenPage, trained: Job) -> 
     for page in _open_all(open_page, trained):
         page.wait_for_timeout(2500)
 
-        shift = page.evaluate(
-            """() => new Promise((done) => {
-              let sum = 0;
-              new PerformanceObserver((list) => {
-                for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
-              }).observe({ type: "layout-shift", buffered: true });
-              setTimeout(() => done(sum), 200);
-            })"""
-        )
-
-        assert shift < GOOD_SHIFT, page.url
+        assert layout_shift(page) < GOOD_SHIFT, page.url
 
 
 def test_what_is_chosen_is_seen_in_a_theme_of_high_contrast(open_page: OpenPage) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 from client import Client
 from deploy.local import Local, running
 from services.settings import load_settings
-from tests.browser.conftest import TRAINING, OpenPage, pages_of
+from tests.browser.conftest import GOOD_SHIFT, TRAINING, OpenPage, layout_shift, pages_of
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +63,10 @@ def test_the_charts_show_the_chip_that_is_chosen_also_after_a_reload(open_page: 
 
     expect(page.get_by_label("Charts of")).to_have_value("chip-2")
     expect(page.locator("#pattern .patterns")).to_have_count(1)
+
+
+def test_what_scripts_bring_moves_nothing_on_a_telephone(open_page: OpenPage) -> None:
+    page = open_page("/chip", viewport={"width": 360, "height": 740})
+    page.wait_for_timeout(2500)
+
+    assert layout_shift(page) < GOOD_SHIFT
