@@ -20,8 +20,8 @@ from api.protection import protect
 from api.repeated import Call
 from api.routes.classification import request_for
 from services.answers import Answer, read, read_each
-from services.crop_requests import Answered, Pending, Request, Sent
-from services.errors import HxserveError, QueueFullError, QuotaExceededError
+from services.crop_requests import Answered, Pending, Request, Sent, Way
+from services.errors import HxserveError, QueueFullError, QuotaExceededError, RedisUnavailableError
 from services.store.listener import Place, Reply
 from services.store.parcels import PART_CROPS, Span
 from services.users import User
@@ -126,9 +126,11 @@ class Bursts:
             alike.setdefault(one.call, []).append(one)
         for call, requests in alike.items():
             admitted = [(one, user) for one in requests if (user := self._admit(one)) is not None]
+            # To look a user up may have taken longer than some would wait.
+            waiting = [(one, user) for one, user in admitted if not one.is_left]
             most = max(1, PART_CROPS // call.crops)
-            for start in range(0, len(admitted), most):
-                some = admitted[start : start + most]
+            for start in range(0, len(waiting), most):
+                some = waiting[start : start + most]
                 self._send([one for one, _ in some], some[0][1])
 
     def _admit(self, asked: Asked) -> User | None:
@@ -138,12 +140,12 @@ class Bursts:
             asked.fail(error)
             return None
 
-    def _send(self, requests: Sequence[Asked], user: User) -> None:
-        """Sends requests of one head as one."""
+    def _send(self, requests: Sequence[Asked], user: User, way: Way | None = None) -> None:
+        """Sends requests of one head as one, the way that is known, if one is."""
         call, classifications = requests[0].call, self._lane.application.classifications
         try:
             single = request_for(user, call.name, call.version, call.query, check_raw(requests[0].crops))
-            way = classifications.way_of(single)
+            way = way or classifications.way_of(single)
             together = replace(single, crops=b"".join(one.crops for one in requests))
             reply = Reply(1, lambda: self._finish(burst))
             burst = _Burst(requests, single, Sent(together, way, time.monotonic()), reply)
@@ -159,7 +161,7 @@ class Bursts:
         refusal = burst.reply.refusal
         if isinstance(refusal, _MAY_FIT_ALONE) and len(burst.requests) > 1:
             for one in burst.requests:
-                self._send([one], burst.single.user)
+                self._send([one], burst.single.user, burst.sent.way)
             return
         waiting = [one for one in burst.requests if not one.is_left]
         try:
@@ -195,7 +197,10 @@ class Bursts:
         if asked.error is not None:
             raise asked.error
         burst = asked.burst
-        assert burst is not None
+        if burst is None:
+            raise RedisUnavailableError(
+                "Redis did not say in time whose the request is; nothing was accepted"
+            )
         sent = replace(burst.sent, request=burst.single)
         outcome = self._lane.application.classifications.conclude(sent, _Share(asked, burst))
         return (

@@ -87,8 +87,10 @@ class Express:
         try:
             with closing(connection):
                 while (act := connection.wake.get()) is not None:
+                    send(
+                        act()
+                    )  # until it is sent the connection counts as woken, so that nobody answers again
                     connection.wake = AsyncResult()
-                    send(act())
                     self._await_next(connection)
         finally:
             del self._served[connection]

@@ -77,6 +77,23 @@ def test_an_answer_that_does_not_come_in_time_is_not_taken_for_the_next_one(redi
         assert own.execute("ECHO", "here") == b"here"
 
 
+def test_a_command_whose_answer_is_lost_is_not_given_again_unless_retries_are_allowed(
+    connection: Connection, redis_url: str
+) -> None:
+    connection.client.rpush("claims", "first", "second", "third")
+    with (
+        closing(Connection(redis_url, retries=0, timeout_s=0.2)) as shared,
+        closing(ExclusiveConnection(shared)) as own,
+    ):
+        own.execute("PING")
+        connection.client.client_pause(400)
+        with pytest.raises(RedisUnavailableError):
+            own.execute("LPOP", "claims")
+        time.sleep(0.4)
+
+    assert connection.client.llen("claims") >= 2
+
+
 def test_threads_that_share_an_exclusive_connection_have_their_own_answers(connection: Connection) -> None:
     with closing(ExclusiveConnection(connection)) as own, ThreadPoolExecutor(8) as pool:
         said = [str(number) for number in range(400)]

@@ -39,9 +39,9 @@ def _classify(
     return answer.status, dict(answer.getheaders()), json.loads(answer.read())
 
 
-def _head(length: int, query: str = "") -> bytes:
+def _head(length: int, query: str = "", token: str = TOKEN) -> bytes:
     return (
-        f"POST {CLASSIFY}{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"POST {CLASSIFY}{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: {RAW}\r\nContent-Length: {length}\r\n\r\n"
     ).encode()
 
@@ -141,11 +141,11 @@ def _answer(answers: BinaryIO) -> tuple[bytes, Any]:
 
 
 @contextmanager
-def _known(port: int, query: str = "") -> Iterator[tuple[socket.socket, BinaryIO]]:
+def _known(port: int, query: str = "", token: str = TOKEN) -> Iterator[tuple[socket.socket, BinaryIO]]:
     """A connection on which a head has come twice, so that it is served with others."""
     with socket.create_connection((HOST, port), timeout=30) as raw, raw.makefile("rb") as answers:
         for _ in range(2):
-            raw.sendall(_head(784, query) + some_crops(1))
+            raw.sendall(_head(784, query, token) + some_crops(1))
             assert _answer(answers)[0].startswith(b"HTTP/1.1 200")
         yield raw, answers
 
@@ -174,6 +174,45 @@ def test_an_answer_that_comes_late_is_not_taken_for_that_to_the_next_request(ser
     assert late[0].startswith(b"HTTP/1.1 202")
     assert following[0].startswith(b"HTTP/1.1 200")
     assert [following[1]["predictions"][0]["scores"]] == scores_of(some_crops(1, seed=2)).tolist()
+
+
+def test_a_late_request_is_answered_once_however_long_its_record_takes(server: Server) -> None:
+    query = "?wait=0.3"
+    with _known(server.port, query) as (raw, answers):
+        server.connection.client.client_pause(900)
+        raw.sendall(_head(784, query) + some_crops(1, seed=1))
+        first = _answer(answers)
+        raw.settimeout(0.6)
+        with pytest.raises(TimeoutError):
+            answers.readline()
+        raw.settimeout(30)
+
+    assert first[0].split()[1] in {b"200", b"202"}
+
+
+def test_who_is_not_known_in_time_is_told_to_come_again_and_nothing_is_read(server: Server) -> None:
+    query = "?wait=0.3"
+    _, issued = UserStore(server.connection).add("stranger", Role.ADMIN, {})
+    with _known(server.port, query, issued.secret) as (raw, answers):
+        time.sleep(0.6)
+        raw.sendall(_head(784, query, issued.secret) + some_crops(1))
+        assert _answer(answers)[0].startswith(b"HTTP/1.1 200")
+        time.sleep(0.6)  # a token is remembered for a second, and nobody may be silent for as long
+        charged = _charged(server)
+        server.connection.client.client_pause(900)
+        raw.sendall(_head(784, query, issued.secret) + some_crops(1, seed=1))
+        refused = _answer(answers)
+        time.sleep(0.8)
+
+    assert refused[0].startswith(b"HTTP/1.1 503 ")
+    assert refused[1]["code"] == "store_unavailable"
+    assert _charged(server) == charged
+
+
+def _charged(server: Server) -> float:
+    """Chip seconds charged to the stranger."""
+    charged: Any = server.connection.client.hget("hx:usage:classification", "stranger")
+    return float(charged or 0.0)
 
 
 def test_a_body_in_pieces_under_a_known_head_is_put_together(server: Server) -> None:
