@@ -87,9 +87,8 @@ class Express:
         try:
             with closing(connection):
                 while (act := connection.wake.get()) is not None:
-                    send(
-                        act()
-                    )  # until it is sent the connection counts as woken, so that nobody answers again
+                    # Until that is sent the connection counts as woken, so that nobody answers again.
+                    send(act())
                     connection.wake = AsyncResult()
                     self._await_next(connection)
         finally:
