@@ -126,11 +126,9 @@ class Bursts:
             alike.setdefault(one.call, []).append(one)
         for call, requests in alike.items():
             admitted = [(one, user) for one in requests if (user := self._admit(one)) is not None]
-            # To look a user up may have taken longer than some would wait.
-            waiting = [(one, user) for one, user in admitted if not one.is_left]
             most = max(1, PART_CROPS // call.crops)
-            for start in range(0, len(waiting), most):
-                some = waiting[start : start + most]
+            for start in range(0, len(admitted), most):
+                some = admitted[start : start + most]
                 self._send([one for one, _ in some], some[0][1])
 
     def _admit(self, asked: Asked) -> User | None:
@@ -146,6 +144,10 @@ class Bursts:
         try:
             single = request_for(user, call.name, call.version, call.query, check_raw(requests[0].crops))
             way = way or classifications.way_of(single)
+            # To look up users and versions may have taken longer than some would wait: they were told so.
+            requests = [one for one in requests if one.burst or not one.is_left]
+            if not requests:
+                return
             together = replace(single, crops=b"".join(one.crops for one in requests))
             reply = Reply(1, lambda: self._finish(burst))
             burst = _Burst(requests, single, Sent(together, way, time.monotonic()), reply)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 from services.errors import ChipError, RedisUnavailableError
 from services.jobs import Job, JobState
@@ -207,8 +207,10 @@ class Turns:
                 with self._sheet.doing("care"):
                     self._care.measure_canary()
                 worked_s = time.monotonic() - started
-            case _:
+            case Sequence():
                 self._seen = self._batches.run(unit, now, self._following)
+            case _:
+                assert_never(unit)
         ended = time.monotonic()
         self._note(ended - self._noted_at, worked_s, ended - started if isinstance(unit, RunSlice) else 0.0)
         self._noted_at = ended
