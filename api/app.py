@@ -32,7 +32,7 @@ from api.routes import (
     repository,
     users,
 )
-from services.users import Tokens
+from services.users.authentication import Tokens
 
 
 class _Json(DefaultJSONProvider):

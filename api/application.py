@@ -8,34 +8,33 @@ from typing import cast
 from flask import current_app
 
 from api.request_times import RequestTimes
-from services.classification import Classifications
-from services.depths import DepthKeeper
+from services.chips.homes import Homes
+from services.chips.maintenance import Maintenance
+from services.chips.samples import SampleStore
+from services.chips.series import SeriesStore
+from services.chips.store import ChipStore
+from services.chips.wakeups import WakeUp
+from services.crops.classification import Classifications
+from services.crops.depths import DepthKeeper, DepthStore
+from services.crops.listener import Listener
+from services.crops.sender import CropSender
+from services.crops.statistics import Statistics
+from services.crops.store import CropStore
 from services.disk import Disk
-from services.homes import Homes
-from services.inspection import Inspections
-from services.maintenance import Maintenance
-from services.models import ModelStore
-from services.registry import Registry
-from services.scheduling import Policy
+from services.jobs.inspection import Inspections
+from services.jobs.store import JobStore
+from services.jobs.submission import Submissions
+from services.jobs.watching import Watches
+from services.letters import LettersStore
+from services.models.files import ModelStore
+from services.models.registry import Registry
+from services.scheduling.costs import CostStore
+from services.scheduling.policy import Policy
+from services.scheduling.waiting import Waiting
 from services.settings import Settings
-from services.statistics import Statistics
-from services.store.chips import ChipStore
 from services.store.connection import Connection, ExclusiveConnection
-from services.store.costs import CostStore
-from services.store.crops import CropStore
-from services.store.depths import DepthStore
-from services.store.jobs import JobStore
-from services.store.letters import LettersStore
-from services.store.listener import Listener
-from services.store.samples import SampleStore
-from services.store.sender import CropSender
-from services.store.series import SeriesStore
-from services.store.sessions import SessionStore
-from services.store.users import UserStore
-from services.submission import Submissions
-from services.waiting import Waiting
-from services.wakeups import WakeUp
-from services.watching import Watches
+from services.users.sessions import SessionStore
+from services.users.store import UserStore
 
 
 @dataclass(frozen=True, slots=True)

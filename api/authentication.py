@@ -11,11 +11,11 @@ from flask import Flask, g, redirect, request, url_for
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
-from services.accounts import digest_of
 from services.errors import CrossSiteError, ForbiddenError, NotAuthenticatedError
-from services.rates import RequestRates
-from services.store.sessions import SessionStore
-from services.users import Tokens, User
+from services.users.accounts import digest_of
+from services.users.authentication import Tokens, User
+from services.users.rates import RequestRates
+from services.users.sessions import SessionStore
 
 _PUBLIC: Final = frozenset(
     {

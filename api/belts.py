@@ -8,7 +8,7 @@ from typing import Any
 
 from api.application import Application
 from api.beats import event_of
-from services.users import User
+from services.users.authentication import User
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from werkzeug import Request
 
 from api.images import SIDE, read_image, read_images
-from services.answers import CROP_BYTES
+from services.crops.answers import CROP_BYTES
 from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
 
 RAW_CROPS: Final = "application/octet-stream"

@@ -19,12 +19,12 @@ from api.crop_lane import CropLane
 from api.protection import protect
 from api.repeated import Call
 from api.routes.classification import request_for
-from services.answers import Answer, read, read_each
-from services.crop_requests import Answered, Pending, Request, Sent, Way
+from services.crops.answers import Answer, read, read_each
+from services.crops.listener import Place, Reply
+from services.crops.parcels import PART_CROPS, Span
+from services.crops.requests import Answered, Pending, Request, Sent, Way
 from services.errors import HxserveError, QueueFullError, QuotaExceededError, RedisUnavailableError
-from services.store.listener import Place, Reply
-from services.store.parcels import PART_CROPS, Span
-from services.users import User
+from services.users.authentication import User
 
 _MAY_FIT_ALONE: Final = (QueueFullError, QuotaExceededError)
 

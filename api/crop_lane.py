@@ -23,9 +23,9 @@ from api.requests import WholeRequest
 from api.routes.classification import answer_crops
 from api.routes.inference import answer_infer
 from api.routes.jobs import job_response
-from services.crop_requests import Pending
+from services.crops.requests import Pending
 from services.logs import about
-from services.models import LATEST
+from services.models.files import LATEST
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

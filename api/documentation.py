@@ -30,7 +30,7 @@ from api.schemas import (
     WaitQuery,
 )
 from services.errors import InvalidInputError, UnsupportedMediaError
-from services.params import PARAMS_OF, JobRequest, explain
+from services.jobs.params import PARAMS_OF, JobRequest, explain
 
 _MODELS: Final = {
     model.__name__: model

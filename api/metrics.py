@@ -15,11 +15,11 @@ from prometheus_client.registry import Collector
 
 from api.application import Application
 from api.request_times import RequestTimes
+from services.chips.store import ChipRecord
+from services.crops.statistics import BATCH_BOUNDS, BOUNDS_S, Distribution
 from services.errors import RedisUnavailableError
-from services.jobs import JobKind, JobState
+from services.jobs.record import JobKind, JobState
 from services.names import owner_of
-from services.statistics import BATCH_BOUNDS, BOUNDS_S, Distribution
-from services.store.chips import ChipRecord
 
 _MOST_MODELS: Final = 100
 _STATES: Final = ("ready", "drifted", "lost", "starting", "absent")

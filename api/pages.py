@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from flask import Flask, Response, g, redirect, render_template, request
 
 from api.texts import LANGUAGES, Texts
-from services.users import User
+from services.users.authentication import User
 
 _LANGUAGE: Final = "hxserve-lang"
 _THEME: Final = "hxserve-theme"

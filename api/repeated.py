@@ -16,9 +16,9 @@ from api.authentication import bearer_token
 from api.crop_lane import place_of
 from api.routes.classification import read_query
 from api.schemas import ClassifyQuery
-from services.accounts import digest_of
-from services.answers import CROP_BYTES
-from services.store.parcels import PART_CROPS
+from services.crops.answers import CROP_BYTES
+from services.crops.parcels import PART_CROPS
+from services.users.accounts import digest_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from services.forecast import Span
-from services.inspection import JobView
-from services.jobs import Job
-from services.waiting import Outlook
+from services.jobs.inspection import JobView
+from services.jobs.record import Job
+from services.scheduling.forecast import Span
+from services.scheduling.waiting import Outlook
 
 
 def job_json(view: JobView) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.statistics import Distribution
+from services.crops.statistics import Distribution
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 

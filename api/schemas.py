@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
-from services.jobs import KindName, LongKind
-from services.manifest import Manifest
+from services.jobs.recipes import RecipeName
+from services.jobs.record import KindName, LongKind
+from services.models.manifest import Manifest
 from services.names import Name
-from services.recipes import RecipeName
 from services.settings import Backend
 
 Moment = Annotated[str, Field(description="ISO 8601, UTC.")]

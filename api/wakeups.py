@@ -3,8 +3,8 @@
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from services.chips.wakeups import TASK_NAME, WakeUp, broker_url, queue_of
 from services.errors import RedisUnavailableError
-from services.wakeups import TASK_NAME, WakeUp, broker_url, queue_of
 
 
 def celery_wake_up(redis_url: str) -> WakeUp:

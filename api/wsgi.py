@@ -11,7 +11,7 @@ from api.wakeups import celery_wake_up
 from services.logs import configure_logging
 from services.settings import Settings, load_settings
 from services.store.schema import ensure_schema
-from services.users import Tokens, read_admin_token
+from services.users.authentication import Tokens, read_admin_token
 
 
 def app() -> Flask:

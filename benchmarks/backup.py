@@ -14,15 +14,15 @@ from benchmarks.machine import describe_machine
 from deploy.backup import back_up
 from deploy.redis_server import redis_server
 from deploy.restore import restore
-from services.answers import CROP_BYTES
-from services.jobs import JobKind
+from services.crops.answers import CROP_BYTES
+from services.crops.parcels import Lane
+from services.crops.store import NO_KEY, CropStore
+from services.jobs.record import JobKind
+from services.jobs.submission import new_job
 from services.settings import Settings
 from services.store.connection import Connection
-from services.store.crops import NO_KEY, CropStore
-from services.store.parcels import Lane
 from services.store.schema import ensure_schema
-from services.submission import new_job
-from services.users import User
+from services.users.authentication import User
 
 _WAITING_PARTS: Final = (150, 1_500, 7_500)
 """Of 64 crops each, with a record each; `HXSERVE_MAX_WAITING_CROPS` is 100,000 crops by default, so 1,563 parts."""

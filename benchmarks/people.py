@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from api.wakeups import celery_wake_up
-from services.homes import Homes
-from services.models import ModelStore
-from services.params import JobRequest
-from services.registry import Registry
-from services.store.chips import ChipStore
+from services.chips.homes import Homes
+from services.chips.store import ChipStore
+from services.jobs.params import JobRequest
+from services.jobs.store import JobStore
+from services.jobs.submission import Submissions
+from services.models.files import ModelStore
+from services.models.registry import Registry
 from services.store.connection import Connection
-from services.store.jobs import JobStore
-from services.submission import Submissions
-from services.users import User
+from services.users.authentication import User
 
 _MOST_JOBS = 1000
 

@@ -21,7 +21,7 @@ from benchmarks.ratio import Ratio, Target
 from benchmarks.service import Service, running_service
 from client.planning.paces import fit_line
 from services.planning.costs import Costs, Stretch
-from services.scheduling import Policy
+from services.scheduling.policy import Policy
 
 TARGETS: Final[Mapping[str, Target]] = {
     f"plan.chips{chips}.largest_error": Target(0.25, "lower") for chips in (1, 2)

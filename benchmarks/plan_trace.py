@@ -18,7 +18,7 @@ from services.planning.crop_lanes import ANY, Request
 from services.planning.floor import Floor
 from services.planning.long_queue import Work
 from services.planning.tally import StretchTally, Tally
-from services.scheduling import LongJob, Policy
+from services.scheduling.policy import LongJob, Policy
 
 MODEL: Final = "digits"
 TRAINING: Final[dict[str, Any]] = {

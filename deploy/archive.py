@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.errors import BackupDamagedError, SchemaError, StorageError
 from services.files import storage_errors, sync_folder
-from services.params import explain
+from services.jobs.params import explain
 from services.store.schema import SCHEMA
 
 RECORDS: Final = "records.msgpack"

@@ -11,7 +11,7 @@ from typing import IO
 
 from deploy.archive import ArchiveWriter
 from services.errors import StorageError
-from services.models import ModelStore
+from services.models.files import ModelStore
 from services.settings import Settings
 
 

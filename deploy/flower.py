@@ -10,10 +10,10 @@ from typing import Final
 
 from celery import Celery
 
+from services.chips.wakeups import broker_url
 from services.errors import HxserveError
 from services.passwords import read_secret
 from services.settings import load_settings
-from services.wakeups import broker_url
 
 PASSWORD_FILE: Final = Path("/run/secrets/flower_password")
 USER: Final = "hxserve"

@@ -23,7 +23,7 @@ from services.passwords import has_password
 from services.settings import CHIP_CHOICES, Settings, load_settings
 from services.store.connection import Connection
 from services.store.schema import ensure_schema
-from services.users import ensure_admin_token
+from services.users.authentication import ensure_admin_token
 
 _READY_TIMEOUT_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.2

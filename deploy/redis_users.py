@@ -12,14 +12,13 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from services.errors import HxserveError, RedisUnavailableError, StorageError
 from services.files import write_durably
 from services.passwords import read_secret, with_password
-from services.store.connection import Connection
+from services.store.connection import Connection, lua_source, scripts
 
 KEYS: Final = ("hx:*", "hxserve.chip.*", "_kombu.binding*", "*.celery.pidbox*", "unacked*")
 """The store's keys, the queues of wake-ups, and what Celery's transport keeps beside them."""
@@ -79,13 +78,7 @@ def _hash(password: str) -> str:
 
 
 def _commands_of_scripts() -> set[str]:
-    folder = resources.files("services.store").joinpath("lua")
-    return {
-        command.lower()
-        for script in folder.iterdir()
-        if script.name.endswith(".lua")
-        for command in _CALLED.findall(script.read_text("utf-8"))
-    }
+    return {command.lower() for script in scripts() for command in _CALLED.findall(lua_source(script))}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, Literal
 
-from services.jobs import Job, JobState
+from services.jobs.record import Job, JobState
 
 LogFormat = Literal["text", "json"]
 

@@ -11,11 +11,11 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.errors import SettingsError
+from services.jobs.params import explain
 from services.logs import LogFormat
 from services.names import Name
-from services.params import explain
 from services.passwords import read_secret, with_password
-from services.quotas import Quotas
+from services.users.quotas import Quotas
 
 PREFIX: Final = "HXSERVE_"
 CLIENT_VARIABLES: Final = frozenset({"HXSERVE_URL", "HXSERVE_TOKEN"})

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from deploy.redis_server import redis_server
-from services.models import ModelStore
-from services.store.chips import ChipStore, Lease
+from services.chips.store import ChipStore, Lease
+from services.crops.store import CropStore
+from services.jobs.store import JobStore
+from services.models.files import ModelStore
 from services.store.connection import Connection
-from services.store.crops import CropStore
-from services.store.jobs import JobStore
 from tests.services.samples import CHIP, PLENTY, a_holder
 
 

@@ -12,20 +12,20 @@ from typing import Final
 
 import torch
 
+from services.chips.samples import SampleStore
+from services.chips.series import SeriesStore
+from services.chips.store import ChipStore, Lease
+from services.crops.store import CropStore
 from services.errors import HxserveError, InvalidInputError, LeaseLostError, RedisUnavailableError
-from services.jobs import Job, JobKind
+from services.jobs.record import Job, JobKind
+from services.jobs.store import JobStore
 from services.logs import configure_logging
-from services.models import ModelStore
-from services.scheduling import Policy
+from services.models.files import ModelStore
+from services.scheduling.costs import CostStore
+from services.scheduling.policy import Policy
 from services.settings import Settings, load_settings
-from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection, ExclusiveConnection
-from services.store.costs import CostStore
-from services.store.crops import CropStore
-from services.store.jobs import JobStore
-from services.store.samples import SampleStore
 from services.store.schema import ensure_schema
-from services.store.series import SeriesStore
 from worker.activities import Activity, CalibrationActivity, EvaluationActivity, TrainingActivity
 from worker.background_saves import BackgroundSaves
 from worker.batches import Batches

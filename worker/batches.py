@@ -10,13 +10,13 @@ from typing import Final
 import msgpack
 import numpy as np
 
-from services.answers import CROP_BYTES, Answer, Provenance, problem_of
+from services.chips.store import NOTHING, Following, Lease, Look
+from services.crops.answers import CROP_BYTES, Answer, Provenance, problem_of
+from services.crops.parcels import Entry, Finished, Lane
+from services.crops.store import CropStore
 from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedError
-from services.jobs import JobState
+from services.jobs.record import JobState
 from services.logs import about
-from services.store.chips import NOTHING, Following, Lease, Look
-from services.store.crops import CropStore
-from services.store.parcels import Entry, Finished, Lane
 from worker.chip import ChipSession
 from worker.serving import LoadedVersions
 from worker.shadow import Seen, Shadow

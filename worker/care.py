@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from datetime import time as time_of_day
 from typing import Any, Final
 
-from services.jobs import JobKind
+from services.chips.series import SeriesStore
+from services.chips.store import Lease
+from services.jobs.record import JobKind
+from services.jobs.store import Idempotency, JobStore
+from services.jobs.submission import new_job
 from services.logs import about
-from services.store.chips import Lease
-from services.store.jobs import Idempotency, JobStore
-from services.store.series import SeriesStore
-from services.submission import new_job
-from services.users import SYSTEM
+from services.users.authentication import SYSTEM
 from worker.chip import ChipSession, has_drifted
 
 _log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from celery.signals import setup_logging
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
+from services.chips.wakeups import TASK_NAME, WakeUp, broker_url, queue_of
 from services.errors import RedisUnavailableError
-from services.wakeups import TASK_NAME, WakeUp, broker_url, queue_of
 
 _LONGEST_PAUSE_S: Final = 1.0
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from services.errors import CheckpointDamagedError, StorageError
 from services.files import write_durably
-from services.manifest import Manifest, NetworkShape
-from services.models import ModelStore
-from services.params import explain
+from services.jobs.params import explain
+from services.models.files import ModelStore
+from services.models.manifest import Manifest, NetworkShape
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.training_state import TrainerState
 

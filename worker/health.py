@@ -6,9 +6,9 @@ For supervisors that ask from outside. It looks only at Redis and imports no tor
 import sys
 from contextlib import closing
 
+from services.chips.store import ChipRecord, ChipStore
 from services.errors import HxserveError
 from services.settings import Settings, load_settings
-from services.store.chips import ChipRecord, ChipStore
 from services.store.connection import Connection
 from worker.holder import this_process
 

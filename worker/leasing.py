@@ -5,8 +5,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.chips.store import ChipStore, Lease
 from services.errors import LeaseHeldError, RedisUnavailableError
-from services.store.chips import ChipStore, Lease
 from worker.holder import is_dead, this_process
 
 _LOOK_EVERY_S: Final = 0.2

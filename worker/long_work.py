@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from services.answers import problem_of
+from services.chips.store import Drain, Lease
+from services.crops.answers import problem_of
 from services.errors import (
     ChipError,
     HxserveError,
@@ -15,10 +16,9 @@ from services.errors import (
     RedisUnavailableError,
     StorageError,
 )
-from services.jobs import Job, JobState
+from services.jobs.record import Job, JobState
+from services.jobs.store import JobStore
 from services.logs import about, log_end
-from services.store.chips import Drain, Lease
-from services.store.jobs import JobStore
 from worker.activities import Activity
 from worker.checkpoints import Saves
 from worker.chip import ChipSession

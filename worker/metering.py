@@ -4,10 +4,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from services.costs import Pace, learn
-from services.jobs import Job
-from services.store.costs import CostStore
-from services.workloads import Workload, workload_of
+from services.jobs.record import Job
+from services.jobs.workloads import Workload, workload_of
+from services.scheduling.costs import CostStore, Pace, learn
 
 _FIXED_WEIGHT_S: Final = 5.0
 """How much the beginning and end of one job count."""

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from services.chips.store import ChipStore, Lease
 from services.errors import HxserveError, LeaseLostError
-from services.store.chips import ChipStore, Lease
 from worker.systemd import ALIVE, notify
 
 LEASE_LOST_EXIT: Final = 75

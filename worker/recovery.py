@@ -3,12 +3,12 @@
 import logging
 from typing import Final
 
-from services.answers import problem_of
+from services.chips.store import Lease
+from services.crops.answers import problem_of
 from services.errors import InvalidTransitionError, JobCrashedError, JobNotFoundError
-from services.jobs import Job, JobState
+from services.jobs.record import Job, JobState
+from services.jobs.store import JobStore
 from services.logs import about, log_end
-from services.store.chips import Lease
-from services.store.jobs import JobStore
 from worker.checkpoints import Saves
 from worker.executing import ExecutingMark
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.store.samples import Samples
+from services.chips.samples import Samples
 from worker.learning.datasets import Dataset
 
 _OF_EACH: Final = 40

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.errors import CheckpointDamagedError, ChipError
-from services.manifest import Manifest
-from services.models import ModelStore
+from services.models.files import ModelStore
+from services.models.manifest import Manifest
 from worker.checkpoints import read_version, spec_of
 from worker.chip import ChipSession
 from worker.learning.errors import LearningError

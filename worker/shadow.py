@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from services.store.chips import Lease
-from services.store.series import SeriesStore
+from services.chips.series import SeriesStore
+from services.chips.store import Lease
 from worker.serving import LoadedVersion
 
 _POINT_AFTER_CROPS: Final = 1000

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from services.statistics import BATCH_BOUNDS, Distribution
+from services.crops.statistics import BATCH_BOUNDS, Distribution
 
 _MOST_MODELS: Final = 100
 

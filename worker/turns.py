@@ -5,9 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
+from services.chips.store import NOTHING, ChipStore, Following, Lease, Look
+from services.crops.parcels import Entry, Lane
 from services.errors import ChipError, RedisUnavailableError
-from services.jobs import Job, JobState
-from services.scheduling import (
+from services.jobs.record import Job, JobState
+from services.jobs.store import JobStore
+from services.scheduling.policy import (
     BusyMeter,
     Charge,
     ClassifyBatch,
@@ -22,9 +25,6 @@ from services.scheduling import (
     goes_on,
     next_unit,
 )
-from services.store.chips import NOTHING, ChipStore, Following, Lease, Look
-from services.store.jobs import JobStore
-from services.store.parcels import Entry, Lane
 from worker.batches import Batches
 from worker.care import Care
 from worker.long_work import LongWork

@@ -4,9 +4,9 @@ import logging
 from typing import Final
 
 from services.errors import StorageError
-from services.manifest import Origin
-from services.models import ModelStore
-from services.users import SYSTEM
+from services.models.files import ModelStore
+from services.models.manifest import Origin
+from services.users.authentication import SYSTEM
 from worker.checkpoints import pack_weights, shape_of, software_versions
 from worker.chip import ChipSession
 from worker.learning.network import build_network, resolve_spec, weights_of

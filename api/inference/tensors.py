@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from api.bodies import bytes_of_unit, too_many
 from api.images import SIDE
 from api.inference.schemas import InferBody, InputTensor, RequestedOutput
-from services.answers import CROP_BYTES, Answer, read_origin
+from services.crops.answers import CROP_BYTES, Answer, read_origin
 from services.errors import InvalidImagesError, InvalidInputError
-from services.params import explain
+from services.jobs.params import explain
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 """The header that says how many bytes of a body are JSON; the others are tensors."""

@@ -22,10 +22,10 @@ from api.schemas import (
     SeriesQuery,
     UsageAnswer,
 )
+from services.chips.series import SeriesName
+from services.chips.store import ChipRecord
 from services.errors import NotFoundError
-from services.jobs import JobKind
-from services.store.chips import ChipRecord
-from services.store.series import SeriesName
+from services.jobs.record import JobKind
 
 _STATUS: Final = (
     "backend",

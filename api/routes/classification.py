@@ -11,13 +11,13 @@ from api.bodies import read_crops
 from api.documentation import SPEC, answers
 from api.routes.jobs import job_response
 from api.schemas import ClassifyAnswer, ClassifyQuery, ImagesBody, JobAnswer
-from services.crop_requests import Pending, Request
+from services.crops.requests import Pending, Request
+from services.crops.store import NO_KEY
 from services.errors import InvalidInputError
-from services.models import LATEST
-from services.params import explain
-from services.store.crops import NO_KEY
-from services.submission import bind_key
-from services.users import User
+from services.jobs.params import explain
+from services.jobs.submission import bind_key
+from services.models.files import LATEST
+from services.users.authentication import User
 
 routes = Blueprint("classification", __name__, url_prefix="/v1/models")
 

@@ -8,7 +8,7 @@ from api.application import application
 from api.bodies import read_crops
 from api.documentation import SPEC, answers
 from api.schemas import CropsAnswer, SampleAnswer
-from services.answers import CROP_BYTES
+from services.crops.answers import CROP_BYTES
 
 routes = Blueprint("crops", __name__, url_prefix="/v1")
 

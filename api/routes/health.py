@@ -5,8 +5,8 @@ from flask import Blueprint, Response, jsonify
 from api.application import Application, application
 from api.documentation import SPEC, answers
 from api.schemas import HealthAnswer
+from services.chips.store import Drain
 from services.errors import RedisUnavailableError
-from services.store.chips import Drain
 
 routes = Blueprint("health", __name__)
 

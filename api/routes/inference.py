@@ -23,11 +23,11 @@ from api.inference.schemas import (
 )
 from api.inference.tensors import HEADER_LENGTH, INPUT, OUTPUTS, read_question, write_answer
 from api.routes.health import readiness
-from services.crop_requests import Pending, Request
+from services.crops.requests import Pending, Request
 from services.errors import ExpiredError, InvalidInputError
-from services.models import LATEST
-from services.submission import bind_key
-from services.users import User
+from services.jobs.submission import bind_key
+from services.models.files import LATEST
+from services.users.authentication import User
 
 routes = Blueprint("inference", __name__, url_prefix="/v2")
 

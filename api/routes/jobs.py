@@ -12,9 +12,9 @@ from api.documentation import SPEC, answers
 from api.representation import etag_of, job_json
 from api.schemas import JobAnswer, JobsAnswer, JobsQuery, WaitQuery
 from services.errors import InvalidCursorError
-from services.inspection import Filter
-from services.jobs import Job, JobKind, JobState
-from services.params import JobRequest
+from services.jobs.inspection import Filter
+from services.jobs.params import JobRequest
+from services.jobs.record import Job, JobKind, JobState
 
 _HEARTBEAT_S: Final = 15.0
 _EVENT_ID: Final = re.compile(r"[0-9]{1,15}(-[0-9]{1,15})?")

@@ -9,10 +9,10 @@ from api.application import application
 from api.authentication import current_user
 from api.documentation import SPEC, answers
 from api.schemas import AliasAnswer, AliasBody, ModelAnswer, ModelsAnswer, ModelSummary
-from services.answers import problem_of
+from services.crops.answers import problem_of
 from services.errors import CheckpointDamagedError, ModelNotFoundError
-from services.manifest import Manifest
-from services.models import ModelStore
+from services.models.files import ModelStore
+from services.models.manifest import Manifest
 
 routes = Blueprint("models", __name__, url_prefix="/v1/models")
 

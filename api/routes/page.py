@@ -11,8 +11,8 @@ from api.problems import status_of
 from api.routes.login import open_session
 from api.texts import Texts
 from services.errors import HxserveError
-from services.jobs import JobKind
-from services.recipes import RECIPES
+from services.jobs.recipes import RECIPES
+from services.jobs.record import JobKind
 
 routes = Blueprint("page", __name__)
 

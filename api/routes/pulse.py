@@ -10,7 +10,7 @@ from api.beats import Beat, event_of, event_stream
 from api.documentation import SPEC, answers
 from api.routes.chip import chip_json
 from api.routes.queue import crops_json
-from services.jobs import JobState
+from services.jobs.record import JobState
 
 routes = Blueprint("pulse", __name__, url_prefix="/v1")
 

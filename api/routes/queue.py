@@ -11,10 +11,10 @@ from api.authentication import current_user
 from api.documentation import SPEC, answers
 from api.representation import iso, span_json
 from api.schemas import DepthAnswer, MinutesQuery, QueueAnswer, QueueQuery
-from services.costs import Cost
-from services.jobs import JobKind, JobState
-from services.params import validate_params
-from services.waiting import Forecast
+from services.jobs.params import validate_params
+from services.jobs.record import JobKind, JobState
+from services.scheduling.costs import Cost
+from services.scheduling.waiting import Forecast
 
 routes = Blueprint("queue", __name__, url_prefix="/v1")
 

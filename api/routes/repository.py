@@ -9,10 +9,10 @@ from api.application import Application, application
 from api.authentication import current_user
 from api.documentation import SPEC, inference_answers
 from api.inference.schemas import IndexBody, RepositoryIndex, StatisticsAnswer
+from services.crops.statistics import Duration
 from services.errors import CheckpointDamagedError, InvalidInputError, ModelNotFoundError
-from services.params import explain
-from services.registry import Reference
-from services.statistics import Duration
+from services.jobs.params import explain
+from services.models.registry import Reference
 
 routes = Blueprint("repository", __name__, url_prefix="/v2")
 

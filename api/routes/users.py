@@ -19,8 +19,8 @@ from api.schemas import (
     UserAnswer,
     UsersAnswer,
 )
-from services.accounts import Account, Role, Token
-from services.store.users import IssuedToken
+from services.users.accounts import Account, Role, Token
+from services.users.store import IssuedToken
 
 routes = Blueprint("users", __name__, url_prefix="/v1/users")
 routes.before_request(only_admins)

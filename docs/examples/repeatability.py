@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from services.jobs import Job, JobKind
-from services.models import ModelStore
-from services.params import RepeatabilityParams, validate_params
+from services.jobs.params import RepeatabilityParams, validate_params
+from services.jobs.record import Job, JobKind
+from services.models.files import ModelStore
 from worker.checkpoints import read_version, spec_of
 from worker.chip import ChipSession
 from worker.datasets import Datasets

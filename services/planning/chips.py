@@ -9,7 +9,7 @@ import simpy
 
 from services.planning.long_queue import Work
 from services.planning.tally import DOINGS, Doing
-from services.scheduling import ShareMeter
+from services.scheduling.policy import ShareMeter
 
 _ASKED: Final = 16
 """Of more chips at long work so many are asked which of them gives way soonest."""

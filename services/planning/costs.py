@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.jobs import JobKind
-from services.params import TrainingParams
+from services.jobs.params import TrainingParams
+from services.jobs.record import JobKind
+from services.jobs.workloads import Phase, plan_work
 from services.planning.question import Backend, Question
-from services.workloads import Phase, plan_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ STORE_S: Final = 1.0e-3
 """Claiming crops and storing their answers, for every batch. Measured there too."""
 
 PART_CROPS: Final = 64
-"""As in services/store/crops.py; a test holds it."""
+"""As in services/crops/store.py; a test holds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.scheduling import WaitingCrops
+from services.scheduling.policy import WaitingCrops
 
 ANY: Final = -1
 """Home of what any chip may read."""

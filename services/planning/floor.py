@@ -14,7 +14,7 @@ from services.planning.crop_lanes import ANY, CropLanes, Part, Request
 from services.planning.leisure import Leisure
 from services.planning.long_queue import Charges, LongQueue, Work
 from services.planning.tally import Doing, StretchTally, Tally
-from services.scheduling import (
+from services.scheduling.policy import (
     CREDIT_S,
     ClassifyBatch,
     MeasureCanary,

@@ -14,7 +14,7 @@ from services.planning.floor import Floor
 from services.planning.long_queue import Work
 from services.planning.question import Limits, Question
 from services.planning.tally import Tally
-from services.scheduling import LongJob
+from services.scheduling.policy import LongJob
 
 Steps = Generator[simpy.Event, Any, None]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from services.scheduling import Charge, LongJob, Policy
+from services.scheduling.policy import Charge, LongJob, Policy
 
 _NOTHING: Final = 1e-6
 """Less than this of a mini-batch is a rounding error."""

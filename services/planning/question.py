@@ -5,8 +5,8 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.errors import InvalidInputError
-from services.params import explain
-from services.recipes import RecipeName
+from services.jobs.params import explain
+from services.jobs.recipes import RecipeName
 from services.settings import Settings
 
 Backend = Literal["mock", "emulator", "hxtorch"]

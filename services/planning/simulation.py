@@ -19,7 +19,7 @@ from services.planning.letter_centre import Centre
 from services.planning.load import Doors, Gate, Users
 from services.planning.question import Question
 from services.planning.tally import StretchTally, Tally
-from services.scheduling import Policy
+from services.scheduling.policy import Policy
 
 Steps = Generator[simpy.Event, Any, None]
 

@@ -1,1 +1,1 @@
-"""The door to Redis: nothing outside this package speaks to it, and no Redis error leaves it."""
+"""The door to Redis: connection, scripts, schema and snapshot; the stores of each thing stand under it."""

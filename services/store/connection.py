@@ -81,11 +81,11 @@ class Connection:
 
     @property
     def client(self) -> redis.Redis:
-        """The plain client, for single commands inside `services/store`."""
+        """The plain client, for single commands inside the stores of `services`."""
         return self._client
 
     def run(self, script: str, *arguments: str | bytes | float) -> Any:
-        """The answer of a script of `services/store/lua`.
+        """The answer of a script, named by its place in `services`: `crops/claim_crops`.
 
         Raises:
             LeaseLostError: if the script needs a lease that this worker no longer holds.
@@ -227,7 +227,7 @@ return cmsgpack.pack(told)
 
 def _needed_of_prelude(source: str) -> str:
     """The definitions of the prelude that a script refers to, directly or through others, in their order."""
-    prelude = _COMMENT.sub("", lua_source("prelude.lua"))
+    prelude = _COMMENT.sub("", lua_source("store/prelude.lua"))
     definitions = re.split(r"^(?=local )", prelude, flags=re.MULTILINE)[1:]
     needed: list[str] = []
     words = set(_WORD.findall(source))
@@ -244,9 +244,20 @@ def _digest_of(script: str) -> str:
     return hashlib.sha1(source_of(script).encode(), usedforsecurity=False).hexdigest()
 
 
-def lua_source(name: str) -> str:
-    """The text of a script."""
-    return resources.files("services.store").joinpath("lua", name).read_text("utf-8")
+def lua_source(path: str) -> str:
+    """The text of a script, by its path in `services`."""
+    return resources.files("services").joinpath(path).read_text("utf-8")
+
+
+def scripts() -> list[str]:
+    """The paths of all scripts in `services`, the prelude's among them."""
+    return [
+        f"{folder.name}/{file.name}"
+        for folder in resources.files("services").iterdir()
+        if folder.is_dir()
+        for file in folder.iterdir()
+        if file.name.endswith(".lua")
+    ]
 
 
 def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -20,7 +20,7 @@ UNNUMBERED: Final = 0
 class Migration:
     """One step from the version before to `version`.
 
-    Its script, in `services/store/lua`, changes what is kept, and runs in one atomic step with the writing of the new
+    Its script, in `services/store`, changes what is kept, and runs in one atomic step with the writing of the new
     version: it happens once, however many processes start at the same time and wherever one is killed. With
     `while_stopped` it is refused while workers of the version before hold chips. Redis undoes nothing of a script that
     fails: one that could must look before it writes.
@@ -31,7 +31,7 @@ class Migration:
     while_stopped: bool = True
 
 
-MIGRATIONS: Final = (Migration(1, "migrate_to_1", while_stopped=False),)
+MIGRATIONS: Final = (Migration(1, "store/migrate_to_1", while_stopped=False),)
 """All of them, in order; the last one makes what this program works with."""
 
 SCHEMA: Final = MIGRATIONS[-1].version
@@ -81,7 +81,7 @@ def ensure_schema(
     Args:
         connection: to Redis.
         migrations: in order, without gaps.
-        read: gives the text of a script by its name.
+        read: gives the text of a script by its path in `services`.
 
     Raises:
         SchemaError: it is newer, a restore did not finish, or a worker of an older version runs.

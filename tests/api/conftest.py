@@ -9,11 +9,11 @@ from flask.testing import FlaskClient
 
 from api.app import create_app
 from api.application import Application, open_application
-from services.accounts import Role
-from services.models import ModelStore
+from services.models.files import ModelStore
 from services.settings import Settings
 from services.store.connection import Connection
-from services.users import Tokens
+from services.users.accounts import Role
+from services.users.authentication import Tokens
 from tests.api.requests import TOKEN, Clock, Enter, client_of
 from tests.services.chip import Chip, open_chip
 from tests.services.samples import an_origin

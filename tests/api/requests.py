@@ -11,7 +11,7 @@ from PIL import Image
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder, TestResponse
 
-from services.accounts import Role
+from services.users.accounts import Role
 
 TOKEN: Final = "the-token-of-the-tests"  # noqa: S105 of the tests alone
 CLASSIFY: Final = "/v1/models/digits/classify"

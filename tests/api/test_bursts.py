@@ -12,7 +12,7 @@ from api.application import Application
 from api.bursts import Asked, Bursts
 from api.crop_lane import CropLane
 from api.repeated import Call, RepeatedCalls
-from services.answers import Answer
+from services.crops.answers import Answer
 from tests.api.requests import Enter, environ_of_crops
 from tests.services.chip import Chip
 from tests.services.samples import scores_of, some_crops

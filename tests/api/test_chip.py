@@ -6,13 +6,13 @@ from werkzeug.test import TestResponse
 
 from api.app import create_app
 from api.application import open_application
+from services.chips.maintenance import Maintenance
+from services.chips.series import SeriesStore
+from services.chips.store import ChipStore, Lease
 from services.errors import ForbiddenError
-from services.maintenance import Maintenance
 from services.settings import Settings
-from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
-from services.store.series import SeriesStore
-from services.users import Tokens, User
+from services.users.authentication import Tokens, User
 from tests.api.requests import CLASSIFY, TOKEN, refused
 from tests.services.chip import Chip
 from tests.services.samples import CHIP, a_holder, some_crops

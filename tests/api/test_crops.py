@@ -5,7 +5,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.application import Application
-from services.store.samples import Samples
+from services.chips.samples import Samples
 from tests.api.requests import bright_on_dark, png, refused
 
 

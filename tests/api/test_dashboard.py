@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.application import Application
-from services.store.chips import ChipStore
+from services.chips.store import ChipStore
 from services.store.connection import Connection
 from tests.api.requests import CLASSIFY, RAW
 from tests.api.test_metrics import STATUS

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from numpy.typing import NDArray
 from werkzeug.test import TestResponse
 
-from services.models import ModelStore
+from services.models.files import ModelStore
 from services.store.connection import Connection
 from tests.services.chip import Chip
 from tests.services.samples import scores_of, some_crops

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from api.application import Application
-from services.jobs import JobState
-from services.params import JobRequest
-from services.store.chips import Lease
-from services.users import ADMIN, User
+from services.chips.store import Lease
+from services.jobs.params import JobRequest
+from services.jobs.record import JobState
+from services.users.authentication import ADMIN, User
 from tests.api.requests import refused
 from tests.services.chip import Chip
 from tests.services.samples import some_crops

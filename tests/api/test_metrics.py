@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.application import Application
 from api.metrics import render
-from services.models import ModelStore
-from services.store.chips import ChipStore
+from services.chips.store import ChipStore
+from services.jobs.store import JobStore
+from services.models.files import ModelStore
 from services.store.connection import Connection
-from services.store.jobs import JobStore
 from tests.api.requests import CLASSIFY, RAW
 from tests.services.chip import Chip
 from tests.services.samples import CHIP, an_origin, some_crops

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from services.models import ModelStore
+from services.models.files import ModelStore
 from tests.api.requests import refused
 
 

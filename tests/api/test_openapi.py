@@ -11,9 +11,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.wrappers import Response
 
 from api.application import Application
-from services.models import ModelStore
+from services.chips.samples import Samples
+from services.models.files import ModelStore
 from services.store.connection import Connection
-from services.store.samples import Samples
 from tests.api.requests import CLASSIFY, TOKEN
 from tests.services.chip import Chip
 from tests.services.samples import an_origin, some_crops

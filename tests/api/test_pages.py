@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 
 from api.texts import LANGUAGES, catalogue
 from services.errors import HxserveError
-from services.jobs import JobKind
-from services.recipes import RECIPES
+from services.jobs.recipes import RECIPES
+from services.jobs.record import JobKind
 from tests.api.requests import TOKEN, refused
 
 HERE = {"Origin": "http://localhost"}

@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from services.accounts import Role
-from services.models import ModelStore
+from services.models.files import ModelStore
+from services.users.accounts import Role
 from tests.api.requests import CLASSIFY, RAW, Enter, refused
 from tests.services.chip import Chip
 from tests.services.samples import an_origin, some_crops

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.reference import render
-from services.params import PARAMS_OF
+from services.jobs.params import PARAMS_OF
 
 REFERENCE = Path(__file__).parents[2] / "docs/http.md"
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from flask.testing import FlaskClient
 
-from services.models import ModelStore
+from services.models.files import ModelStore
 from tests.services.chip import Chip
 from tests.services.samples import some_crops
 

@@ -82,10 +82,12 @@ def test_a_submission_and_its_end_are_logged_once_each_with_request_job_and_user
     job_id = submitted.get_json()["id"]
     cancelled = [ada.post(f"/v1/jobs/{job_id}/cancel") for _ in range(2)]
 
-    lines = [line for line in logged() if line["logger"] in {"services.submission", "jobs", "api.requests"}]
+    lines = [
+        line for line in logged() if line["logger"] in {"services.jobs.submission", "jobs", "api.requests"}
+    ]
     facts = [(line["logger"], line["user"], line.get("job"), line["request"]) for line in lines]
     assert facts == [
-        ("services.submission", "ada", job_id, submitted.headers[HEADER]),
+        ("services.jobs.submission", "ada", job_id, submitted.headers[HEADER]),
         ("api.requests", "ada", None, submitted.headers[HEADER]),
         ("jobs", "ada", job_id, cancelled[0].headers[HEADER]),
         ("api.requests", "ada", job_id, cancelled[0].headers[HEADER]),

@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from services.accounts import Role
-from services.models import ModelStore
-from services.users import LONGEST_MEMORY_S
+from services.models.files import ModelStore
+from services.users.accounts import Role
+from services.users.authentication import LONGEST_MEMORY_S
 from tests.api.requests import CLASSIFY, RAW, Clock, Enter, client_of, refused
 from tests.services.chip import Chip
 from tests.services.samples import some_crops

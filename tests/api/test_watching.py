@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.application import Application
+from services.chips.series import SeriesStore
 from services.store.connection import Connection
-from services.store.series import SeriesStore
 from tests.api.requests import CLASSIFY, refused
 from tests.api.test_openapi import LETTERS
 from tests.services.chip import Chip

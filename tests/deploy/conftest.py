@@ -7,16 +7,16 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from services.models import ModelStore
+from services.chips.store import ChipStore, Lease
+from services.crops.store import CropStore
+from services.jobs.store import Idempotency, JobStore
+from services.models.files import ModelStore
+from services.models.sharing import Shares
 from services.settings import Settings
-from services.sharing import Shares
-from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore
-from services.store.jobs import Idempotency, JobStore
 from services.store.schema import ensure_schema
-from services.store.sessions import SessionStore
-from services.store.users import UserStore
+from services.users.sessions import SessionStore
+from services.users.store import UserStore
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, an_origin, some_crops
 
 ROOT: Final = Path(__file__).resolve().parents[2]

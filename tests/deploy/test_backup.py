@@ -20,6 +20,8 @@ from deploy.backup import back_up
 from deploy.backup import main as backup_main
 from deploy.restore import main as restore_main
 from deploy.restore import restore
+from services.chips.store import ChipStore
+from services.crops.store import CropStore
 from services.errors import (
     BackupDamagedError,
     ConflictError,
@@ -29,15 +31,13 @@ from services.errors import (
     SchemaError,
     StorageError,
 )
-from services.jobs import JobState
-from services.models import ModelStore
+from services.jobs.record import JobState
+from services.jobs.store import JobStore
+from services.models.files import ModelStore
 from services.settings import Settings
-from services.store.chips import ChipStore
 from services.store.connection import Connection
-from services.store.crops import CropStore
-from services.store.jobs import JobStore
 from services.store.schema import KEY, RESTORING, SCHEMA, ensure_schema
-from services.store.users import UserStore
+from services.users.store import UserStore
 from tests.deploy.conftest import ADMIN_TOKEN, SettingsOf, files_in, lease_of_first, records_in
 from tests.services.samples import CHIP, a_holder, finish
 

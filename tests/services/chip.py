@@ -4,10 +4,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from services.chips.store import ChipStore, Lease
+from services.crops.store import CropStore
 from services.errors import HxserveError
-from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
-from services.store.crops import CropStore
 from tests.services.samples import CHIP, PLENTY, a_holder, finish
 
 

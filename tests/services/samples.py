@@ -8,15 +8,15 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from services.answers import CROP_BYTES, Answer, Provenance
-from services.jobs import Job, JobKind
-from services.manifest import NetworkShape, Origin
-from services.store.chips import Lease
-from services.store.crops import CropStore
-from services.store.jobs import Accepted, Idempotency
-from services.store.parcels import Entry, Finished, Lane
-from services.submission import new_job
-from services.users import User
+from services.chips.store import Lease
+from services.crops.answers import CROP_BYTES, Answer, Provenance
+from services.crops.parcels import Entry, Finished, Lane
+from services.crops.store import CropStore
+from services.jobs.record import Job, JobKind
+from services.jobs.store import Accepted, Idempotency
+from services.jobs.submission import new_job
+from services.models.manifest import NetworkShape, Origin
+from services.users.authentication import User
 
 CHIP: Final = "chip-1"
 PLENTY: Final = 1_000_000

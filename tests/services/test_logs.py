@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.jobs import JobState
+from services.jobs.record import JobState
 from services.logs import LogFormat, about, configure_logging, log_end
 from tests.services.samples import a_job
 

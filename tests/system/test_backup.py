@@ -22,9 +22,9 @@ from deploy.archive import Archive
 from deploy.local import Local, running
 from deploy.places import stopped
 from services.errors import SchemaError
+from services.jobs.store import JobStore
 from services.settings import Settings, load_settings
 from services.store.connection import Connection
-from services.store.jobs import JobStore
 from services.store.schema import KEY, SCHEMA, ensure_schema, schema_of
 from services.store.snapshot import SnapshotStore
 from tests.system.conftest import MODEL, TRAINING, wait_until

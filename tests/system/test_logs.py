@@ -46,7 +46,7 @@ def test_every_line_is_an_object_and_every_line_about_a_job_carries_it(short_fol
         for line in sorted(every, key=lambda line: line["time"])
         if line.get("job") == training.id
     ]
-    assert story[0] == "services.submission"
+    assert story[0] == "services.jobs.submission"
     assert story[-1] == "jobs"
     assert "worker.recovery" in story
     assert local.token not in json.dumps(every)

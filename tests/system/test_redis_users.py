@@ -24,7 +24,7 @@ from deploy.redis_users import acl_lines, main
 from deploy.supervision import Supervised
 from services.passwords import with_password
 from services.store.connection import Connection
-from services.users import ensure_admin_token
+from services.users.authentication import ensure_admin_token
 from tests.system.conftest import MODEL, TRAINING, wait_until
 from worker.learning.datasets import load_dataset
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from services.models import ModelStore
+from services.models.files import ModelStore
 from tests.services.samples import CHIP, an_origin
 from tests.worker.counting import Counting
 from worker.checkpoints import Saves, pack_weights, shape_of

@@ -11,16 +11,16 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from services.answers import CROP_BYTES, Answer
+from services.chips.series import SeriesStore
+from services.chips.store import Following, Lease
+from services.crops.answers import CROP_BYTES, Answer
+from services.crops.parcels import Lane, Parcel
+from services.crops.store import CropStore
 from services.errors import ChipError, ChipUnavailableError
-from services.jobs import JobState
-from services.models import ModelStore
-from services.store.chips import Following, Lease
+from services.jobs.record import JobState
+from services.jobs.store import JobStore
+from services.models.files import ModelStore
 from services.store.connection import Connection
-from services.store.crops import CropStore
-from services.store.jobs import JobStore
-from services.store.parcels import Lane, Parcel
-from services.store.series import SeriesStore
 from tests.services.samples import accept, long_ago, some_crops
 from tests.worker.conftest import TINY
 from tests.worker.scripted import ScriptedSession

@@ -4,13 +4,13 @@ from datetime import time
 
 import pytest
 
+from services.chips.series import SeriesStore
+from services.chips.store import ChipStore, Lease
 from services.errors import ChipError, LeaseLostError
-from services.jobs import Job, JobKind, JobState
-from services.store.chips import ChipStore, Lease
+from services.jobs.record import Job, JobKind, JobState
+from services.jobs.store import JobStore
 from services.store.connection import Connection
-from services.store.jobs import JobStore
-from services.store.series import SeriesStore
-from services.users import SYSTEM
+from services.users.authentication import SYSTEM
 from tests.services.samples import CHIP, a_holder
 from tests.worker.scripted import ScriptedSession
 from worker.care import Care, CareSchedule

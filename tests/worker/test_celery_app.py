@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from services.chips.wakeups import TASK_NAME, queue_of
 from services.errors import RedisUnavailableError
 from services.store.connection import Connection
-from services.wakeups import TASK_NAME, queue_of
 from tests.services.samples import CHIP
 from worker.celery_app import create_app, send_wake_up
 

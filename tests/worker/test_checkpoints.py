@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.errors import CheckpointDamagedError, StorageError
-from services.manifest import NetworkShape
+from services.models.manifest import NetworkShape
 from tests.worker.conftest import TINY
 from worker.checkpoints import Saves, pack_weights, read_weights, shape_of, software_versions, spec_of
 from worker.learning.training_state import TrainerState

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.store.chips import ChipStore, Lease
+from services.chips.store import ChipStore, Lease
 from tests.services.samples import CHIP, a_holder
 from worker.health import lacks, main
 from worker.holder import this_process

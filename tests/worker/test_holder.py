@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from deploy.redis_server import redis_server, wait_until_it_answers
+from services.chips.store import ChipStore, Lease
 from services.errors import LeaseHeldError
-from services.store.chips import ChipStore, Lease
 from services.store.connection import Connection
 from tests.services.samples import CHIP, a_holder
 from worker.holder import is_dead, this_process

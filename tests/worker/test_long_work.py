@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.redis_server import redis_server
+from services.chips.store import ChipStore, Lease
 from services.errors import (
     ChipError,
     ChipUnavailableError,
@@ -16,10 +17,9 @@ from services.errors import (
     RedisUnavailableError,
     StorageError,
 )
-from services.jobs import Job, JobState
-from services.store.chips import ChipStore, Lease
+from services.jobs.record import Job, JobState
+from services.jobs.store import Idempotency, JobStore
 from services.store.connection import Connection
-from services.store.jobs import Idempotency, JobStore
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job
 from tests.worker.counting import Counting
 from worker.checkpoints import Saves

@@ -5,11 +5,10 @@ import time
 
 import pytest
 
-from services.costs import cost_of
-from services.store.chips import Lease
+from services.chips.store import Lease
+from services.jobs.store import Idempotency, JobStore
+from services.scheduling.costs import CostStore, cost_of
 from services.store.connection import Connection
-from services.store.costs import CostStore
-from services.store.jobs import Idempotency, JobStore
 from tests.services.samples import PLENTY, a_job
 from tests.worker.counting import Counting
 from worker.checkpoints import Saves

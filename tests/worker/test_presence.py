@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from services.store.chips import ChipStore, Lease
-from services.store.crops import CropStore
+from services.chips.store import ChipStore, Lease
+from services.crops.store import CropStore
 from tests.services.samples import CHIP, a_holder, accept, some_crops
 from worker.presence import LEASE_LOST_EXIT, Presence
 
@@ -23,7 +23,7 @@ OFTEN_S = 0.02
 
 _WORKER = """
 import sys, time
-from services.store.chips import ChipStore
+from services.chips.store import ChipStore
 from services.store.connection import Connection
 from worker.presence import Presence
 url, give_up_after_s = sys.argv[1], float(sys.argv[2])

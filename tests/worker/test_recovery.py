@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.jobs import Job, JobState
-from services.store.chips import ChipStore, Lease
-from services.store.jobs import Idempotency, JobStore
+from services.chips.store import ChipStore, Lease
+from services.jobs.record import Job, JobState
+from services.jobs.store import Idempotency, JobStore
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job
 from worker.checkpoints import Saves
 from worker.executing import ExecutingMark

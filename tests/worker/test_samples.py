@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from services.models import ModelStore
+from services.chips.samples import SampleStore
+from services.models.files import ModelStore
 from services.store.connection import Connection
-from services.store.samples import SampleStore
 from worker.checkpoints import read_version
 from worker.chip.mock_session import open_mock
 from worker.learning.datasets import load_dataset

@@ -7,9 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from services.answers import CROP_BYTES
+from services.crops.answers import CROP_BYTES
 from services.errors import ChipError
-from services.models import ModelStore
+from services.models.files import ModelStore
 from tests.services.samples import an_origin, some_crops
 from tests.worker.conftest import TINY
 from worker.checkpoints import pack_weights, shape_of

@@ -5,11 +5,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from services.answers import CROP_BYTES
-from services.models import ModelStore
-from services.store.chips import Lease
+from services.chips.series import SeriesStore
+from services.chips.store import Lease
+from services.crops.answers import CROP_BYTES
+from services.models.files import ModelStore
 from services.store.connection import Connection
-from services.store.series import SeriesStore
 from tests.services.samples import CHIP, some_crops
 from tests.worker.conftest import TINY
 from worker.chip import ChipSession

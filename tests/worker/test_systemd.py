@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.store.chips import ChipStore, Lease
+from services.chips.store import ChipStore, Lease
 from worker.presence import Presence
 from worker.systemd import ALIVE, READY, VARIABLE, notify
 

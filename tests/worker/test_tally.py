@@ -2,7 +2,7 @@
 
 import json
 
-from services.statistics import BATCH_BOUNDS, Distribution
+from services.crops.statistics import BATCH_BOUNDS, Distribution
 from worker.tally import BatchTally
 
 

@@ -6,16 +6,16 @@ from typing import Literal
 
 import pytest
 
+from services.chips.series import SeriesStore
+from services.chips.store import ChipStore, Drain, Lease
+from services.crops.parcels import Lane
+from services.crops.store import CropStore
 from services.errors import LeaseLostError, RedisUnavailableError, StorageError
-from services.jobs import Job, JobState
-from services.models import ModelStore
-from services.scheduling import Policy
-from services.store.chips import ChipStore, Drain, Lease
+from services.jobs.record import Job, JobState
+from services.jobs.store import Idempotency, JobStore
+from services.models.files import ModelStore
+from services.scheduling.policy import Policy
 from services.store.connection import Connection
-from services.store.crops import CropStore
-from services.store.jobs import Idempotency, JobStore
-from services.store.parcels import Lane
-from services.store.series import SeriesStore
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, some_crops
 from tests.worker.counting import Counting
 from worker.batches import Batches

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from services.answers import Answer
-from services.jobs import Job, JobKind, JobState
-from services.models import ModelStore
-from services.scheduling import Policy
-from services.store.chips import ChipStore, Lease
+from services.chips.series import SeriesStore
+from services.chips.store import ChipStore, Lease
+from services.crops.answers import Answer
+from services.crops.store import CropStore
+from services.jobs.record import Job, JobKind, JobState
+from services.jobs.store import Idempotency, JobStore
+from services.jobs.submission import new_job
+from services.models.files import ModelStore
+from services.scheduling.policy import Policy
 from services.store.connection import Connection
-from services.store.crops import CropStore
-from services.store.jobs import Idempotency, JobStore
-from services.store.series import SeriesStore
-from services.submission import new_job
-from services.users import SYSTEM, User
+from services.users.authentication import SYSTEM, User
 from tests.services.samples import CHIP, PLENTY, accept, an_origin, some_crops
 from tests.worker.conftest import TINY
 from worker.activities import CalibrationActivity

@@ -5,13 +5,13 @@ from typing import Any, get_args
 
 import pytest
 
-from services.jobs import JobKind
-from services.models import ModelStore
-from services.params import validate_params
-from services.recipes import RECIPES, RecipeFacts, RecipeName
-from services.submission import new_job
-from services.users import User
-from services.workloads import TEST_CROPS, TRAIN_CROPS, plan_work
+from services.jobs.params import validate_params
+from services.jobs.recipes import RECIPES, RecipeFacts, RecipeName
+from services.jobs.record import JobKind
+from services.jobs.submission import new_job
+from services.jobs.workloads import TEST_CROPS, TRAIN_CROPS, plan_work
+from services.models.files import ModelStore
+from services.users.authentication import User
 from worker.activities import TrainingActivity
 from worker.checkpoints import Saves
 from worker.chip import ChipSession

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from services.jobs import Job
+from services.jobs.record import Job
 from worker.chip import ChipSession
 from worker.chip.session import CalibrationOutcome
 

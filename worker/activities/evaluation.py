@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from services.jobs import Job, JobKind
-from services.models import ModelStore
-from services.params import EvaluationParams, validate_params
+from services.jobs.params import EvaluationParams, validate_params
+from services.jobs.record import Job, JobKind
+from services.models.files import ModelStore
 from worker.activities.activity import need_chip
 from worker.checkpoints import read_version, spec_of
 from worker.chip import ChipSession

@@ -3,10 +3,10 @@
 from typing import Any
 
 from services.errors import HxserveError, InvalidInputError
-from services.jobs import Job, JobKind
-from services.manifest import Origin
-from services.models import ModelStore
-from services.params import TrainingParams, validate_params
+from services.jobs.params import TrainingParams, validate_params
+from services.jobs.record import Job, JobKind
+from services.models.files import ModelStore
+from services.models.manifest import Origin
 from services.settings import CHIPLESS
 from worker.activities.activity import need_chip
 from worker.checkpoints import Saves, pack_weights, read_version, shape_of, software_versions, spec_of

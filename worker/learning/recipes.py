@@ -1,6 +1,6 @@
 """Training recipes: every number of a training besides the network and the data.
 
-The names, and the facts that others need, stand in `services/recipes.py` too.
+The names, and the facts that others need, stand in `services/jobs/recipes.py` too.
 """
 
 import math

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from services.planning.crop_lanes import ANY, CropLanes, Request
 from services.planning.long_queue import Charges, LongQueue, Work
-from services.scheduling import CREDIT_S, ClassifyBatch, LongJob, Policy, RunSlice, Situation, next_unit
+from services.scheduling.policy import (
+    CREDIT_S,
+    ClassifyBatch,
+    LongJob,
+    Policy,
+    RunSlice,
+    Situation,
+    next_unit,
+)
 
 _POLICY = Policy(batch_crops=64)
 

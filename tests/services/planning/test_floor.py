@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scheduling import Policy
+from services.scheduling.policy import Policy
 from tests.services.planning.day import Day, costs
 
 _users = st.sampled_from(["ada", "bo", "cy"])

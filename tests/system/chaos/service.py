@@ -14,9 +14,9 @@ from client import Client
 from client.errors import ClientError
 from client.jobs import Job
 from deploy.local import Local, processes_of, running
+from services.jobs.store import JobStore
 from services.settings import Settings
 from services.store.connection import Connection
-from services.store.jobs import JobStore
 
 if TYPE_CHECKING:
     from tests.system.chaos.stream import Crops

@@ -14,8 +14,8 @@ import pytest
 
 from deploy.redis_server import redis_server, wait_until_it_answers
 from deploy.supervision import Supervised
+from services.chips.wakeups import queue_of
 from services.store.connection import Connection
-from services.wakeups import queue_of
 from tests.system.chaos.consumer import CHIP, NOTHING
 from worker.celery_app import create_app, send_wake_up
 

@@ -12,7 +12,7 @@ import pytest
 
 from client import Client
 from client.jobs import Job
-from services.wakeups import queue_of
+from services.chips.wakeups import queue_of
 from tests.system.chaos.conftest import Extent, Summary, training_of
 from tests.system.chaos.service import Service
 from tests.system.chaos.stream import Crops, streaming

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from client.jobs import Job
+from services.chips.store import ChipStore
 from services.settings import load_settings
-from services.store.chips import ChipStore
 from tests.system.chaos.conftest import Extent, Summary, training_of, wait_until_ready
 from tests.system.chaos.crops import prepared_crops
 from tests.system.chaos.service import Service, disturbable

@@ -3,8 +3,8 @@
 from typing import Any
 
 from client.jobs import Job
-from services.jobs import JobState
-from services.store.jobs import JobStore
+from services.jobs.record import JobState
+from services.jobs.store import JobStore
 from tests.system.chaos.service import Service
 from tests.system.chaos.stream import Tally
 

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.local import free_port
 from deploy.supervision import Supervised
-from services.models import ModelStore
+from services.models.files import ModelStore
 from services.store.connection import Connection
 from tests.api.requests import TOKEN
 from tests.services.chip import Chip, open_chip

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from services.accounts import Role
-from services.store.users import UserStore
+from services.users.accounts import Role
+from services.users.store import UserStore
 from tests.api.requests import CLASSIFY, RAW, TOKEN
 from tests.services.samples import scores_of, some_crops
 from tests.system.conftest import wait_until

@@ -17,10 +17,10 @@ from PIL import Image
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, events, from_schema
 
-from services.answers import CROP_BYTES
+from services.crops.answers import CROP_BYTES
 from services.errors import HxserveError
-from services.models import ModelStore
-from services.store.jobs import JobStore
+from services.jobs.store import JobStore
+from services.models.files import ModelStore
 from tests.api.requests import NPY, RAW, TOKEN, bright_on_dark, npy, picture, png
 from tests.services.samples import CHIP, an_origin
 from tests.system.hostile.conftest import Server

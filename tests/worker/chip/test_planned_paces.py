@@ -2,9 +2,9 @@
 
 import pytest
 
+from services.crops import parcels
 from services.planning.costs import PACES, PART_CROPS, costs_of
 from services.planning.question import Question
-from services.store import parcels
 from tests.worker.chip.test_real_time import network_s
 
 

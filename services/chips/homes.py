@@ -1,0 +1,52 @@
+"""Where models are at home: what learnt in a chip's loop is read by that chip, unless its user says otherwise."""
+
+from typing import Final
+
+from services.chips.store import ChipStore
+from services.errors import CheckpointDamagedError, ChipElsewhereError
+from services.models.files import ModelStore
+
+_MOST_REMEMBERED: Final = 10_000
+
+
+class Homes:
+    """Finds the chip that a version is bound to."""
+
+    def __init__(self, models: ModelStore, chips: ChipStore) -> None:
+        self._models = models
+        self._chips = chips
+        self._known: dict[tuple[str, str], str] = {}
+
+    def of(self, model: str, version: str, *, allow_transfer: bool) -> str:
+        """The hardware's name of the only chip that may run a version; empty when any may.
+
+        Args:
+            model: the model's name.
+            version: a number.
+            allow_transfer: whether another chip than the one it learnt on will do.
+
+        Raises:
+            ModelNotFoundError: the version was deleted.
+            ChipElsewhereError: it is bound to a chip that this service never had or has no more.
+        """
+        if allow_transfer:
+            return ""
+        home = self._home(model, version)
+        if home and home not in self._chips.identifiers():
+            raise ChipElsewhereError(
+                f"version {version} of {model} learnt in the loop of the chip {home}, which is not here; with "
+                "allow_transfer another chip takes its place, and the result says so"
+            )
+        return home
+
+    def _home(self, model: str, version: str) -> str:
+        known = self._known.get((model, version))
+        if known is None:
+            try:
+                known = self._models.manifest(model, version).home
+            except CheckpointDamagedError:
+                return ""  # the worker says what is wrong with it
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[model, version] = known
+        return known

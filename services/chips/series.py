@@ -1,0 +1,49 @@
+"""Series of measurements of a chip: its canary, and its shadow; and its fixed pattern."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from services.chips.store import Lease
+from services.store.connection import Connection, translated_errors
+
+SeriesName = Literal["canary", "shadow"]
+_KEPT: Final = 5000
+
+
+class SeriesStore:
+    """Keeps the newest points of each series; a point is numbers by name, `at` among them (Unix seconds)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, lease: Lease, series: SeriesName, point: Mapping[str, float]) -> None:
+        """Keeps a point.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        flat = [text for name, number in point.items() for text in (name, repr(float(number)))]
+        self._connection.run("chips/add_point", lease.chip, lease.fence, series, _KEPT, *flat)
+
+    def keep_pattern(self, lease: Lease, pattern: Mapping[str, Any]) -> None:
+        """Keeps a chip's fixed pattern, in the place of the one before.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        self._connection.run("chips/keep_pattern", lease.chip, lease.fence, json.dumps(pattern))
+
+    def pattern(self, chip: str) -> dict[str, Any] | None:
+        """A chip's fixed pattern as it was kept last; None when none was."""
+        with translated_errors():
+            stored: Any = self._connection.client.get(f"hx:chip:{chip}:pattern")
+        return json.loads(stored) if stored else None
+
+    def newest(self, chip: str, series: SeriesName, count: int) -> list[dict[str, float]]:
+        """The newest points of a chip's series, oldest of them first."""
+        with translated_errors():
+            found: Any = self._connection.client.xrevrange(f"hx:chip:{chip}:{series}", count=count)
+        return [
+            {name.decode(): float(number) for name, number in point.items()} for _, point in reversed(found)
+        ]

@@ -1,0 +1,263 @@
+"""Which worker holds which chip: leases with fencing numbers, bells and wake-ups, in Redis."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from services.crops.parcels import Entry, read_entries
+from services.errors import LeaseHeldError, NotFoundError
+from services.store.connection import Connection, pairs, translated_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to a chip; every write of the worker carries its fencing number."""
+
+    chip: str
+    fence: int
+    holder: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Maintenance of a chip: its long work is paused or, as `running` says, finishes; new long work waits.
+
+    `since` is in Unix seconds, `user` who asked for it.
+    """
+
+    message: str
+    running: Literal["pause", "finish"]
+    user: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChipRecord:
+    """What is known of a chip: who holds it, since when, how its session is, and whether it is in maintenance."""
+
+    chip: str
+    holder: Mapping[str, Any] | None
+    since: float | None
+    status: Mapping[str, Any]
+    drain: Drain | None = None
+
+    @property
+    def state(self) -> Literal["ready", "drifted", "lost", "starting", "absent"]:
+        """`ready` when a worker holds the lease and its session passed the self-test; `drifted` chips serve too.
+
+        A `lost` chip has a worker that tries to reach it again.
+        """
+        if self.holder is None:
+            return "absent"
+        if not self.status.get("ready"):
+            return "starting"
+        if self.status.get("connected") is False:
+            return "lost"
+        return "drifted" if self.status.get("drifted") else "ready"
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether the chip takes work."""
+        return self.state in {"ready", "drifted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Crops to claim in the step that looks, if nothing else waits: `most` of one lane of this reference."""
+
+    reference: str = ""
+    most: int = 0
+
+
+NOTHING: Final = Following()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What there is to do, as seen in one atomic step. Times are Unix seconds by the clock of Redis.
+
+    What was `claimed` then still stands under `waiting`.
+    """
+
+    waiting: Mapping[str, tuple[int, int, float]]
+    """By lane: crops, entries, and the time the oldest came."""
+    long_revision: int
+    charged: Mapping[str, tuple[float, float]]
+    """By user: a decaying sum of seconds, and the time it was true."""
+    now: float
+    drain: Drain | None = None
+    claimed: Sequence[Entry] = ()
+
+
+class ChipStore:
+    """Leases, bells and wake-ups."""
+
+    def __init__(self, connection: Connection, *, lease_s: float) -> None:
+        self._connection = connection
+        self._lease_ms = int(lease_s * 1000)
+
+    def take(self, chip: str, holder: Mapping[str, Any], *, dead: Mapping[str, Any] | None = None) -> Lease:
+        """Takes a chip's lease.
+
+        Args:
+            chip: its id.
+            holder: who takes it.
+            dead: a holder known to be dead, whose lease need not run out.
+
+        Raises:
+            LeaseHeldError: another worker holds it.
+        """
+        answer = self._connection.run(
+            "chips/take_lease", chip, self._lease_ms, json.dumps(holder), json.dumps(dead) if dead else ""
+        )
+        if answer[0] == b"held":
+            raise LeaseHeldError(f"chip {chip} is held by {answer[1].decode()}; one chip has one worker")
+        return Lease(chip, int(answer[1]), holder)
+
+    def renew(self, lease: Lease, status: Mapping[str, Any]) -> bool:
+        """Keeps the lease, also when it ran out and nobody took it; says whether work waits.
+
+        Raises:
+            LeaseLostError: another worker has it.
+        """
+        return bool(
+            self._connection.run(
+                "chips/renew_lease",
+                lease.chip,
+                lease.fence,
+                self._lease_ms,
+                json.dumps(lease.holder),
+                json.dumps(status),
+            )
+        )
+
+    def release(self, lease: Lease) -> None:
+        """Gives the lease back.
+
+        Raises:
+            LeaseLostError: another worker has it already.
+        """
+        self._connection.run("chips/release_lease", lease.chip, lease.fence)
+
+    def records(self) -> list[ChipRecord]:
+        """All chips that have or had a worker."""
+        with translated_errors():
+            chips: Any = self._connection.client.smembers("hx:chips")
+            return [self.record(chip.decode()) for chip in sorted(chips)]
+
+    def absent(self) -> list[str]:
+        """Chips that had a worker and have none now."""
+        with translated_errors():
+            known: Any = self._connection.client.smembers("hx:chips")
+            with self._connection.client.pipeline(transaction=False) as pipeline:
+                for chip in known:
+                    pipeline.exists(f"hx:chip:{chip.decode()}:lease")
+                present = pipeline.execute()
+        return sorted(chip.decode() for chip, here in zip(known, present, strict=True) if not here)
+
+    def identifiers(self) -> set[str]:
+        """The hardware's names of all chips, also of those that have no worker now, as they were last."""
+        with translated_errors():
+            stored: Any = self._connection.client.hvals("hx:chips:identifiers")
+        return {identifier.decode() for identifier in stored}
+
+    def record(self, chip: str) -> ChipRecord:
+        """One chip."""
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(f"hx:chip:{chip}:lease")
+            pipeline.get(f"hx:chip:{chip}:drain")
+            stored, drain = pipeline.execute()
+        if not stored:
+            return ChipRecord(chip, None, None, {}, _drain(drain))
+        return ChipRecord(
+            chip,
+            json.loads(stored[b"holder"]),
+            float(stored[b"since"]),
+            json.loads(stored.get(b"status", b"{}")),
+            _drain(drain),
+        )
+
+    def set_drain(self, chip: str, drain: Drain | None) -> tuple[str, ...]:
+        """Puts a chip into maintenance, or ends that with None; it outlives the worker. Returns the chips to wake.
+
+        Raises:
+            NotFoundError: no worker ever held such a chip.
+        """
+        known, asleep = self._connection.run(
+            "chips/set_drain", chip, json.dumps(asdict(drain)) if drain else ""
+        )
+        if not known:
+            raise NotFoundError(f"there is no chip {chip!r}; `GET /v1/chip` lists what there is")
+        return tuple(name.decode() for name in asleep)
+
+    def look(self, lease: Lease, following: Following = NOTHING) -> Look:
+        """What there is to do; the bell is silent and the wake-up taken from here on.
+
+        Args:
+            lease: of the worker that looks.
+            following: what is claimed in the same step.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        return read_look(
+            self._connection.run("chips/look", lease.chip, lease.fence, following.reference, following.most)
+        )
+
+    def waiting_crops(self) -> int:
+        """Crops that no worker has claimed yet."""
+        return sum(crops for crops, _, _ in self._waiting())
+
+    def oldest_waiting_at(self) -> float | None:
+        """When the oldest came of the crops that no worker has claimed yet; None when there are none."""
+        return min((oldest_at for _, _, oldest_at in self._waiting()), default=None)
+
+    def _waiting(self) -> list[tuple[int, int, float]]:
+        with translated_errors():
+            stored: Any = self._connection.client.hvals("hx:crops:waiting")
+        return [_waiting(text) for text in stored]
+
+    def wait_for_bell(self, chip: str, timeout_s: float) -> bool:
+        """Waits until somebody rings this chip's bell; says whether somebody did."""
+        return self._connection.execute("BLPOP", f"hx:chip:{chip}:bell", timeout_s) is not None
+
+    def bell_rang(self, chip: str) -> bool:
+        """Whether something came since the last look; cheap enough to ask between two mini-batches."""
+        return bool(self._connection.execute("EXISTS", f"hx:chip:{chip}:bell"))
+
+    def end_turn(self, lease: Lease) -> bool:
+        """Whether work is left, so that the next wake-up is to be sent.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        return bool(self._connection.run("chips/end_turn", lease.chip, lease.fence))
+
+
+def read_look(told: Sequence[Any]) -> Look:
+    """A look as the scripts give it."""
+    waiting, revision, charged, now, drain, claimed = told
+    return Look(
+        waiting={lane.decode(): _waiting(text) for lane, text in pairs(waiting).items()},
+        long_revision=int(revision),
+        charged={user.decode(): read_charge(text) for user, text in pairs(charged).items()},
+        now=float(now),
+        drain=_drain(drain),
+        claimed=read_entries(claimed),
+    )
+
+
+def _drain(text: bytes | None) -> Drain | None:
+    return Drain(**json.loads(text)) if text else None
+
+
+def _waiting(text: bytes) -> tuple[int, int, float]:
+    crops, entries, oldest_ms = text.split()
+    return int(crops), int(entries), int(oldest_ms) / 1000
+
+
+def read_charge(text: bytes) -> tuple[float, float]:
+    """A decaying sum as it is stored: seconds, and the time it was true."""
+    seconds, at = text.split()
+    return float(seconds), float(at)

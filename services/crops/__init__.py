@@ -1,0 +1,1 @@
+"""Crops: what is sent to the chip and answered, with or without a job's record."""

@@ -1,0 +1,78 @@
+"""How much waited, as a series: crops and long jobs, every few seconds of the last two hours."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.errors import HxserveError
+from services.store.connection import Connection, translated_errors
+
+EVERY_S: Final = 5.0
+_KEPT: Final = int(2 * 3600 / EVERY_S)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """What waited at a Unix time: crops that no worker had claimed, long jobs queued; and long jobs running."""
+
+    at: float
+    crops: int
+    queued: int
+    running: int
+
+
+class DepthStore:
+    """Keeps the series; however many processes note it, there is one point every few seconds."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def note(self, *, every_s: float = EVERY_S) -> bool:
+        """Notes how much waits now; says whether it was time to."""
+        # A little less, so that who asks every few seconds by a clock of its own is not now and then just too early.
+        return bool(self._connection.run("crops/note_depth", int(0.9 * 1000 * every_s), _KEPT))
+
+    def lately(self, minutes: int) -> list[Depth]:
+        """The points of the last minutes, oldest first."""
+        since_ms = int(1000 * (time.time() - 60 * minutes))
+        with translated_errors():
+            found: Any = self._connection.client.xrange("hx:depth", min=str(since_ms))
+        return [
+            Depth(
+                at=int(entry.partition(b"-")[0]) / 1000,
+                crops=int(point[b"crops"]),
+                queued=int(point[b"queued"]),
+                running=int(point[b"running"]),
+            )
+            for entry, point in found
+        ]
+
+
+class DepthKeeper:
+    """Notes every few seconds how much waits; `start` it, and `stop` it."""
+
+    def __init__(self, depths: DepthStore) -> None:
+        self._depths = depths
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._note_on, name="depths", daemon=True)
+
+    def start(self) -> None:
+        """Begins to note."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends noting."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _note_on(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._depths.note()
+            except HxserveError as error:  # a gap in the series says so too
+                _log.debug("how much waits is not noted: %s", error.message)
+            self._stopping.wait(EVERY_S)

@@ -1,0 +1,1 @@
+"""Long jobs: their records and params, taking them in, looking at them and watching them."""

@@ -1,0 +1,159 @@
+"""Looking at jobs: one, many, and what is still ahead of them."""
+
+import base64
+import binascii
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.crops.classification import Classifications
+from services.crops.listener import Listener
+from services.errors import InvalidCursorError
+from services.jobs.record import Job, JobKind, JobState
+from services.jobs.store import JobStore
+from services.jobs.submission import job_for
+from services.jobs.watching import Watches
+from services.scheduling.waiting import Outlook, Waiting
+from services.users.authentication import User
+
+_SCAN: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job with what is not in its record: its result, and its outlook."""
+
+    job: Job
+    result: Mapping[str, Any] | None
+    outlook: Outlook
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs to list; what is None does not matter."""
+
+    state: JobState | None = None
+    kind: JobKind | None = None
+    user: str | None = None
+
+    def admits(self, job: Job) -> bool:
+        """Whether a job is one of those."""
+        return (
+            self.state in {None, job.state}
+            and self.kind in {None, job.kind}
+            and self.user in {None, job.user}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, and where the next ones begin."""
+
+    views: list[JobView] = field(default_factory=list)
+    next_cursor: str | None = None
+
+
+class Inspections:
+    """The ways to look at jobs."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        classifications: Classifications,
+        listener: Listener,
+        waiting: Waiting,
+        watches: Watches,
+    ) -> None:
+        self._jobs = jobs
+        self._classifications = classifications
+        self._listener = listener
+        self._waiting = waiting
+        self._watches = watches
+
+    def job(self, job_id: str, viewer: User) -> Job:
+        """One job.
+
+        Raises:
+            JobNotFoundError: there is none of this id that the viewer may see.
+        """
+        return job_for(self._jobs, job_id, viewer)
+
+    def view(self, job: Job) -> JobView:
+        """A job with result and outlook."""
+        result = job.result
+        if job.kind is JobKind.CLASSIFICATION:
+            result = self._classifications.result_of(job)
+        return JobView(job, result, self._waiting.outlook(job))
+
+    def position(self, job: Job) -> int | None:
+        """The place in the queue of a job that has one."""
+        if job.state is not JobState.QUEUED:
+            return None
+        return self._waiting.outlook(job).position
+
+    def wait_for_change(self, known: Job, wait_s: float) -> Job:
+        """The job as soon as it is not what is known of it, at most `wait_s` later.
+
+        Of mere progress many who wait are told one after the other, so it may take longer: `services/jobs/watching.py`.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        until = time.monotonic() + wait_s
+        with self._watches.watching(known.id) as watch:
+            while True:
+                job = watch.job
+                left_s = until - time.monotonic()
+                if job.revision > known.revision or watch.is_gone:
+                    return job
+                if known.state.is_final or left_s <= 0 or self._listener.is_stopping:
+                    return known
+                watch.wait(left_s)
+
+    def page(self, wanted: Filter, limit: int, cursor: str | None, viewer: User) -> Page:
+        """The newest jobs that the filter admits and the viewer may see, from a cursor on.
+
+        Records that expired are forgotten.
+
+        Raises:
+            InvalidCursorError: the cursor is not one of ours.
+        """
+        owner = wanted.user if viewer.is_admin else viewer.name
+        place = _read_cursor(cursor) if cursor else None
+        found: list[Job] = []
+        while len(found) <= limit:
+            places = self._jobs.newest(before=place, count=_SCAN, user=owner)
+            if not places:
+                break
+            place = places[-1]
+            present = {job.id: job for job in self._jobs.get_many(job_id for _, job_id in places)}
+            self._jobs.forget((job_id for _, job_id in places if job_id not in present), owner)
+            found.extend(job for job in present.values() if wanted.admits(job))
+        jobs = found[:limit]
+        views = [
+            JobView(
+                job,
+                None if job.kind is JobKind.CLASSIFICATION else job.result,
+                self._waiting.outlook(job),
+            )
+            for job in jobs
+        ]
+        more = len(found) > limit
+        return Page(views, _write_cursor(jobs[-1]) if more else None)
+
+
+def _write_cursor(job: Job) -> str:
+    return base64.urlsafe_b64encode(f"{job.created_at:.6f} {job.id}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[float, str]:
+    try:
+        at, job_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
+        place = float(at), job_id
+    except (ValueError, binascii.Error):
+        raise InvalidCursorError from None
+    if not math.isfinite(place[0]):
+        raise InvalidCursorError
+    return place

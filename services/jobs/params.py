@@ -1,0 +1,185 @@
+"""What each kind of job may be told, validated at the door and again by the worker."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from services.errors import InvalidInputError
+from services.jobs.recipes import RecipeName
+from services.jobs.record import JobKind, LongKind
+from services.names import ModelName, Name
+
+HiddenSize = Annotated[int, Field(ge=1, le=1024)]
+NumSends = Annotated[int, Field(ge=1, le=64)]
+
+
+class Params(BaseModel):
+    """Options of a job; what is not known is refused, not ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NetworkParams(Params):
+    """The network's shape: 784 inputs, hidden layers, 10 outputs."""
+
+    hidden: Annotated[list[HiddenSize], Field(min_length=1, max_length=4)] = [256, 256]
+    shift: Annotated[int, Field(ge=0, le=7, description="Converting ReLU: divide by 2**shift.")] = 1
+    num_sends: Annotated[
+        list[NumSends] | None,
+        Field(description="How often each layer's input is sent; chosen from the gain when left out."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_number_of_sends_per_layer(self) -> Self:
+        layers = len(self.hidden) + 1
+        if self.num_sends is not None and len(self.num_sends) != layers:
+            raise ValueError(f"num_sends has {len(self.num_sends)} numbers; give one per layer, {layers}")
+        return self
+
+
+class TrainingParams(Params):
+    """A training; what is left out is the recipe's own value."""
+
+    recipe: RecipeName = "strong"
+    epochs: Annotated[int | None, Field(ge=1, le=200)] = None
+    batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
+    learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    execution: Annotated[
+        Literal["mock", "chip", "mock-then-chip", "float32"] | None,
+        Field(
+            description="Where to learn; when left out `mock-then-chip`, or `mock` where there is no chip. "
+            "`mock`: in hxtorch's mock arithmetic; `chip`: with the chip in the loop; `mock-then-chip`: one after "
+            "the other; `float32`: in plain layers, as a reference."
+        ),
+    ] = None
+    start_from: Annotated[
+        str | None, Field(description="Version of the same model to learn on from; a number or an alias.")
+    ] = None
+    chip_epochs: Annotated[int | None, Field(ge=1, le=50, description="Epochs in the chip's loop.")] = None
+    chip_learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
+    dataset: Annotated[
+        Literal["auto", "mnist", "digits"],
+        Field(description="`auto`: MNIST where it is found, else the digits inside scikit-learn."),
+    ] = "auto"
+    network: NetworkParams = NetworkParams()
+
+    @model_validator(mode="after")
+    def _what_goes_on_keeps_its_network(self) -> Self:
+        if self.start_from is not None and self.network != NetworkParams():
+            raise ValueError("a training that starts from a version has its network; leave out network")
+        return self
+
+
+class VersionParams(Params):
+    """What is done with one version of a model: the sender must be allowed to use it, and it may have a home."""
+
+    version: Annotated[str, Field(description="A version number or an alias.")] = "latest"
+    allow_transfer: Annotated[
+        bool, Field(description="On the chip: also on another one than that in whose loop it learnt.")
+    ] = False
+
+    @property
+    def on_chip(self) -> bool:
+        """Whether the chip computes, so that what learnt in a chip's loop has to go there."""
+        return True
+
+
+class EvaluationParams(VersionParams):
+    """A measurement of one version on the test set."""
+
+    execution: Annotated[
+        Literal["mock", "quantised", "float32", "chip"],
+        Field(description="`quantised` is the mock without noise, `chip` the chip itself."),
+    ] = "mock"
+    repeats: Annotated[int, Field(ge=1, le=64, description="Readings of each crop; their mean counts.")] = 1
+    dataset: Literal["auto", "mnist", "digits"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
+
+    @property
+    def on_chip(self) -> bool:
+        """Whether it was asked for."""
+        return self.execution == "chip"
+
+
+class CalibrationParams(Params):
+    """A calibration of one chip."""
+
+    chip: Annotated[Name | None, Field(description="The chip's id; any that is free when left out.")] = None
+
+
+PARAMS_OF: Final[Mapping[JobKind, type[Params]]] = {
+    JobKind.TRAINING: TrainingParams,
+    JobKind.EVALUATION: EvaluationParams,
+    JobKind.CALIBRATION: CalibrationParams,
+}
+
+
+class JobRequest(BaseModel):
+    """A job as it is asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: Annotated[LongKind, Field(description="What to do.")]
+    model: Annotated[
+        ModelName | None,
+        Field(
+            description="The model's name; a training makes it if it is new. A calibration has none. Another user's "
+            "is `<owner>~<name>`."
+        ),
+    ] = None
+    params: Annotated[
+        dict[str, Any],
+        Field(description=f"By kind: {', '.join(f'`{model.__name__}`' for model in PARAMS_OF.values())}."),
+    ] = {}
+
+    def validated_params(self) -> Params:
+        """The options, checked against the kind's model.
+
+        Raises:
+            InvalidInputError: naming each field that is wrong, and what it should be.
+        """
+        kind = JobKind(self.kind)
+        if kind.is_care and self.model is not None:
+            raise InvalidInputError(f"model: a {kind} is of a chip, not of a model; leave the model out")
+        if not kind.is_care and self.model is None:
+            raise InvalidInputError(f"model: {kind} needs the name of its model")
+        return validate_params(kind, self.params)
+
+
+def validate_params(kind: JobKind, params: Mapping[str, Any]) -> Params:
+    """The options of a job of this kind, checked."""
+    try:
+        return PARAMS_OF[kind].model_validate(dict(params))
+    except ValidationError as error:
+        raise InvalidInputError(explain(error, PARAMS_OF[kind], under="params")) from None
+
+
+def explain(error: ValidationError, model: type[BaseModel], under: str = "") -> str:
+    """A validation error in one line that says where, what and what is allowed."""
+    parts = []
+    for problem in error.errors(include_url=False):
+        path = ".".join([under, *map(str, problem["loc"])] if under else map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            known = _known_beside(problem["loc"], model)
+            parts.append(f"{path}: unknown field" + (f"; known are {known}" if known else ""))
+        else:
+            parts.append(f"{path}: {problem['msg']}, got {_shorten(problem['input'])}")
+    return "; ".join(parts)
+
+
+def _known_beside(place: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """The fields of the model that an unknown field stands in, or nothing if they cannot be told."""
+    for name in place[:-1]:
+        field = model.model_fields.get(str(name))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return ""
+        model = inner
+    return ", ".join(sorted(model.model_fields))
+
+
+def _shorten(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

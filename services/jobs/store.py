@@ -1,0 +1,389 @@
+"""Job records in Redis."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgpack
+
+from services.chips.store import Lease, read_charge
+from services.crops.answers import Answer, problem_of
+from services.errors import (
+    HxserveError,
+    IdempotencyConflictError,
+    InvalidTransitionError,
+    JobCancelledError,
+    JobNotFoundError,
+    QueueFullError,
+)
+from services.jobs.record import Job, JobState, states_before, to_hash
+from services.scheduling.policy import CREDIT_S, HALF_LIFE_S
+from services.store.connection import Connection, translated_errors
+from services.users.quotas import UNLIMITED, Quotas, quota_exceeded
+
+_LOOK_AGAIN_S: Final = 2.0
+KEEP_KEYS_S: Final = 86_400
+"""How long an Idempotency-Key is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """An Idempotency-Key, bound to its user, and the digest of the request it came with."""
+
+    key: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a submission: the job's id, and the chips to wake.
+
+    `entry` is the place of crops that have no record yet; `repeated` says that the Idempotency-Key had been
+    used for the same request, and `id` is that one's.
+    """
+
+    id: str
+    asleep: tuple[str, ...] = ()
+    entry: str = ""
+    repeated: bool = False
+
+
+def read_acceptance(answer: Sequence[Any], most: int, what: str, quotas: Quotas) -> Accepted:
+    """The answer of an accepting script.
+
+    Raises:
+        IdempotencyConflictError: the key was used for another request.
+        QueueFullError: too much waits.
+        QuotaExceededError: it would go beyond the user's quotas.
+    """
+    match answer[0]:
+        case b"new":
+            entry = answer[3].decode() if len(answer) > 3 else ""
+            return Accepted(answer[1].decode(), tuple(chip.decode() for chip in answer[2]), entry)
+        case b"same":
+            return Accepted(answer[1].decode(), repeated=True)
+        case b"conflict":
+            raise IdempotencyConflictError
+        case _:
+            raise refusal(answer, most, what, quotas)
+
+
+def refusal(answer: Sequence[Any], most: int, what: str, quotas: Quotas) -> HxserveError:
+    """Why an accepting script took something not in: `{'full'}` or `{'quota', name, used[, seconds to wait]}`."""
+    if answer[0] == b"full":
+        return queue_full(most, what)
+    quota = answer[1].decode()
+    retry_after_s = float(answer[3]) if len(answer) > 3 else _LOOK_AGAIN_S
+    return quota_exceeded(quota, getattr(quotas, quota), float(answer[2]), retry_after_s=retry_after_s)
+
+
+def queue_full(most: int, what: str) -> QueueFullError:
+    """The refusal of what there is no room for."""
+    return QueueFullError(
+        f"the limit of {most} waiting {what} is reached; wait until some are done", retry_after_s=1.0
+    )
+
+
+def job_not_found(job_id: str) -> JobNotFoundError:
+    """What is said of a job that is not there, or not for the one who asks."""
+    return JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
+
+
+class JobStore:
+    """Reads and writes job records; every change is one atomic step and an event."""
+
+    def __init__(self, connection: Connection, *, keep_jobs_s: float) -> None:
+        self._connection = connection
+        self._keep_s = int(keep_jobs_s)
+
+    def submit(
+        self, job: Job, idempotency: Idempotency, *, most: int, quotas: Quotas = UNLIMITED
+    ) -> Accepted:
+        """Records a long job.
+
+        Raises:
+            IdempotencyConflictError: the key was used for another request.
+            QueueFullError: `most` jobs are unfinished.
+            QuotaExceededError: its user's are too many, or have used the chip too long today.
+        """
+        answer = self._connection.run(
+            "jobs/submit_job",
+            job.id,
+            job.user,
+            idempotency.key,
+            idempotency.digest,
+            KEEP_KEYS_S,
+            most,
+            limit(quotas.max_queued_jobs),
+            limit(quotas.chip_seconds_per_day),
+            HALF_LIFE_S,
+            CREDIT_S,
+            *flat_fields(record_fields(job)),
+        )
+        return read_acceptance(answer, most, "jobs", quotas)
+
+    def get(self, job_id: str) -> Job:
+        """One job.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        found = self.get_many([job_id]) if _is_id(job_id) else []
+        if not found:
+            raise job_not_found(job_id)
+        return found[0]
+
+    def get_with_place(self, job_id: str) -> tuple[Job, str]:
+        """One job, and the id of an event of it before which nothing is missing in it; "0" when it has none.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            pipeline.xrevrange(f"hx:job:{job_id}:events", count=1)
+            pipeline.hgetall(f"hx:job:{job_id}")
+            newest, stored = pipeline.execute() if _is_id(job_id) else ([], {})
+        return _existing(job_id, stored), newest[0][0].decode() if newest else "0"
+
+    def get_with_events(self, job_id: str, *, after: str) -> tuple[Job, list[tuple[str, bytes, bytes]]]:
+        """One job, and its events after the one named as they are stored: id, time and JSON object.
+
+        All events that made the job what it is are there, perhaps later ones too.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(f"hx:job:{job_id}")
+            pipeline.xrange(f"hx:job:{job_id}:events", min=f"({after}")
+            stored, events = pipeline.execute()
+        return _existing(job_id, stored), [
+            (event_id.decode(), entry[b"at"], entry[b"event"]) for event_id, entry in events
+        ]
+
+    def get_many(self, job_ids: Iterable[str]) -> list[Job]:
+        """Those of the jobs that exist, in the order asked for."""
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hgetall(f"hx:job:{job_id}")
+            return [Job.from_hash(stored) for stored in pipeline.execute() if b"kind" in stored]
+
+    def newest(
+        self, *, before: tuple[float, str] | None, count: int, user: str | None = None
+    ) -> list[tuple[float, str]]:
+        """Ids of jobs (of one user) with their creation times, newest first, those after the place `before`."""
+        with translated_errors():
+            found: Any = self._connection.client.zrange(
+                _list_of(user),
+                f"{before[0]:.6f}" if before else "+inf",
+                "-inf",
+                desc=True,
+                byscore=True,
+                withscores=True,
+                offset=0,
+                num=count + 1,
+            )
+        places = [(at, job_id.decode()) for job_id, at in found]
+        return [place for place in places if before is None or place < before][:count]
+
+    def forget(self, job_ids: Iterable[str], user: str | None = None) -> None:
+        """Takes jobs whose records have expired out of the list (of one user)."""
+        ids = list(job_ids)
+        if ids:
+            with translated_errors():
+                self._connection.client.zrem(_list_of(user), *ids)
+
+    def unfinished(self) -> list[Job]:
+        """All long jobs that are queued or running."""
+        with translated_errors():
+            ids: Any = self._connection.client.smembers("hx:jobs:long")
+        return self.get_many(job_id.decode() for job_id in ids)
+
+    def long_revision(self) -> int:
+        """A number that changes whenever a long job comes, begins, is cancelled or ends."""
+        with translated_errors():
+            stored: Any = self._connection.client.get("hx:jobs:long:revision")
+        return int(stored or 0)
+
+    def change(
+        self,
+        job: Job,
+        *,
+        lease: Lease | None,
+        allowed: Iterable[JobState],
+        event: Mapping[str, Any],
+        charged_s: float = 0.0,
+        **fields: Any,
+    ) -> None:
+        """Changes fields of a job if it is in an allowed state, and charges its user.
+
+        A new `state` is written only from where the table lets it be reached, or over itself: a worker whose
+        first try was stored but not answered tries again.
+
+        Raises:
+            InvalidTransitionError: it is in another state.
+            JobNotFoundError: it is gone.
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        if "state" in fields:
+            allowed = {*states_before(fields["state"]), fields["state"]}.intersection(allowed)
+        answer: bytes = self._connection.run(
+            "jobs/change_job",
+            lease.chip if lease else "",
+            lease.fence if lease else "",
+            job.id,
+            ",".join(json.dumps(state) for state in allowed),
+            json.dumps(event),
+            self._keep_s,
+            HALF_LIFE_S,
+            job.kind,
+            job.user,
+            charged_s,
+            *flat_fields(to_hash(fields)),
+        )
+        match answer:
+            case b"done":
+                return
+            case b"missing":
+                raise job_not_found(job.id)
+            case b"elsewhere":
+                raise InvalidTransitionError(f"job {job.id} runs on another chip")
+            case state:
+                raise InvalidTransitionError(f"job {job.id} is {json.loads(state)}")
+
+    def confirm(self, lease: Lease) -> None:
+        """Does nothing while a worker holds its lease; asked before it writes files, which know no fence.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+        """
+        self._connection.run("chips/confirm_lease", lease.chip, lease.fence)
+
+    def cancel(self, job_id: str) -> tuple[bool, tuple[str, ...]]:
+        """Cancels a job, or asks its worker to; a finished one stays as it is.
+
+        Returns:
+            Whether this step ended it, and the chips to wake.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        if not _is_id(job_id):
+            raise job_not_found(job_id)
+        answer = msgpack.packb([(job_id, 0, Answer(problem=problem_of(JobCancelledError())).pack())])
+        found, asleep = self._connection.run("jobs/cancel_job", job_id, self._keep_s, answer)
+        if found == b"missing":
+            raise job_not_found(job_id)
+        return found == b"ended", tuple(chip.decode() for chip in asleep)
+
+    def events(self, job_id: str, *, after: str = "0", count: int = 500) -> list[tuple[str, float, Any]]:
+        """Events of a job after the one named: id, Unix time and content of each, oldest first."""
+        with translated_errors():
+            found: Any = self._connection.client.xrange(
+                f"hx:job:{job_id}:events", min=f"({after}" if after != "0" else "-", count=count
+            )
+        return [
+            (event_id.decode(), float(entry[b"at"]), json.loads(entry[b"event"])) for event_id, entry in found
+        ]
+
+    def results(self, job_id: str) -> dict[int, bytes]:
+        """The stored answers of a classification, by part."""
+        with translated_errors():
+            found: Any = self._connection.client.hgetall(f"hx:job:{job_id}:results")
+        return {int(part): answer for part, answer in found.items()}
+
+    def charged(self) -> dict[str, tuple[float, float]]:
+        """By user, the decaying sum of charged seconds and the time it was true."""
+        with translated_errors():
+            stored: Any = self._connection.client.hgetall("hx:charged")
+        return {user.decode(): read_charge(text) for user, text in stored.items()}
+
+    def usage_by_minute(self, minutes: int) -> dict[int, dict[tuple[str, str, str], float]]:
+        """Chip time in seconds by (chip, user, kind), for each of the last minutes: by its number since 1970.
+
+        The present minute is the last; charges older than two hours are forgotten.
+        """
+        last = int(time.time() // 60)
+        numbers = range(last - minutes + 1, last + 1)
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            for number in numbers:
+                pipeline.hgetall(f"hx:minute:{number}:charged")
+            found: list[dict[bytes, bytes]] = pipeline.execute()
+        return {
+            number: {_chip_user_and_kind(name): float(seconds) for name, seconds in stored.items()}
+            for number, stored in zip(numbers, found, strict=True)
+        }
+
+    def newest_change(self) -> str:
+        """The place of the newest change of any job; another one when something has changed."""
+        with translated_errors():
+            newest: Any = self._connection.client.xrevrange("hx:changes", count=1)
+        return newest[0][0].decode() if newest else ""
+
+    def finished(self) -> dict[tuple[str, str], int]:
+        """How many jobs have ended since there are records, by kind and final state."""
+        with translated_errors():
+            stored: Any = self._connection.client.hgetall("hx:finished")
+        counted: dict[tuple[str, str], int] = {}
+        for name, count in stored.items():
+            kind, state = name.decode().split(":")
+            counted[kind, state] = int(count)
+        return counted
+
+    def usage(self, kinds: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Chip time in seconds by user and kind."""
+        used: dict[str, dict[str, float]] = {}
+        with translated_errors():
+            for kind in kinds:
+                stored: Any = self._connection.client.hgetall(f"hx:usage:{kind}")
+                for user, seconds in stored.items():
+                    used.setdefault(user.decode(), {})[kind] = float(seconds)
+        return used
+
+
+def _list_of(user: str | None) -> str:
+    return "hx:jobs" if user is None else f"hx:user:{user}:jobs"
+
+
+def _existing(job_id: str, stored: Mapping[bytes, bytes]) -> Job:
+    if b"kind" not in stored:
+        raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
+    return Job.from_hash(stored)
+
+
+def _chip_user_and_kind(name: bytes) -> tuple[str, str, str]:
+    chip, kind, user = name.decode().split(":")
+    return chip, user, kind
+
+
+def _is_id(text: str) -> bool:
+    """Whether this can be a job's id; what belongs to a job has a key with a colon after the id."""
+    return ":" not in text
+
+
+def limit(most: float | None) -> float | str:
+    """A limit as scripts take it."""
+    return "" if most is None else most
+
+
+def record_fields(job: Job, **more: Any) -> dict[str, str]:
+    """What is stored of a new job; the rest has its default until it changes."""
+    return to_hash(
+        {
+            "id": job.id,
+            "kind": job.kind,
+            "user": job.user,
+            "model": job.model,
+            "params": job.params,
+            "state": job.state,
+            **({"home": job.home} if job.home else {}),
+            **more,
+        }
+    )
+
+
+def flat_fields(fields: Mapping[str, str]) -> list[str]:
+    """Names and values in turn, as scripts take them."""
+    return [text for pair in fields.items() for text in pair]

@@ -1,0 +1,152 @@
+"""Taking in long jobs, and cancelling them."""
+
+import hashlib
+import json
+import logging
+import secrets
+import time
+from typing import Any, Final
+
+from services.chips.homes import Homes
+from services.chips.store import ChipStore
+from services.chips.wakeups import WakeUp, wake_all
+from services.disk import Disk
+from services.errors import ForbiddenError, InvalidInputError, NotFoundError
+from services.jobs.params import CalibrationParams, JobRequest, TrainingParams, VersionParams
+from services.jobs.record import Job, JobKind, JobState
+from services.jobs.store import Idempotency, JobStore, job_not_found
+from services.logs import about, log_end
+from services.models.registry import Registry
+from services.users.authentication import User
+
+_LONGEST_KEY: Final = 200
+_log = logging.getLogger(__name__)
+
+
+def new_job_id() -> str:
+    """An id that nobody can guess, and that sorts by time."""
+    return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(6)}"
+
+
+def new_job(kind: JobKind, user: User, model: str, params: dict[str, Any], home: str = "") -> Job:
+    """A job as it is before it is recorded; the store stamps the time."""
+    return Job(
+        id=new_job_id(),
+        kind=kind,
+        user=user.name,
+        model=model,
+        params=params,
+        state=JobState.QUEUED,
+        created_at=time.time(),
+        home=home,
+    )
+
+
+def bind_key(user: User, key: str | None, request: bytes) -> Idempotency:
+    """An Idempotency-Key as the store knows it: each user has their own keys.
+
+    Raises:
+        InvalidInputError: the key is too long.
+    """
+    if not key:
+        return Idempotency()
+    if len(key) > _LONGEST_KEY:
+        raise InvalidInputError(f"the Idempotency-Key has {len(key)} characters; use at most {_LONGEST_KEY}")
+    return Idempotency(f"{user.name}:{key}", hashlib.sha256(request).hexdigest())
+
+
+def job_for(jobs: JobStore, job_id: str, user: User) -> Job:
+    """One job, as if those that the user may not see were not there.
+
+    Raises:
+        JobNotFoundError: there is none of this id for the user.
+    """
+    job = jobs.get(job_id)
+    if not user.may_see(job.user):
+        raise job_not_found(job_id)
+    return job
+
+
+class Submissions:
+    """The ways in for long work."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        registry: Registry,
+        chips: ChipStore,
+        homes: Homes,
+        wake_up: WakeUp,
+        *,
+        max_queued_jobs: int,
+        disk: Disk | None = None,
+    ) -> None:
+        self._jobs = jobs
+        self._registry = registry
+        self._chips = chips
+        self._wake_up = wake_up
+        self._homes = homes
+        self._max_queued_jobs = max_queued_jobs
+        self._disk = disk
+
+    def submit(self, request: JobRequest, user: User, key: str | None = None) -> Job:
+        """Records a job and wakes the chip; the job is durable when this returns.
+
+        Raises:
+            InvalidInputError: the options are not those of the kind.
+            ForbiddenError: a plain user asks for a calibration, or for a training of another's model.
+            ChipElsewhereError: the version to evaluate learnt in the loop of a chip that is not here.
+            ModelNotFoundError: the version to evaluate or to start from does not exist.
+            NotFoundError: the chip to calibrate does not exist.
+            IdempotencyConflictError: the key was used for another request.
+            QueueFullError: too many jobs are unfinished.
+            QuotaExceededError: the user's are too many, or have used the chip too long today.
+            DiskLowError: there is no room for another training.
+        """
+        params, home = request.validated_params(), ""
+        if JobKind(request.kind).is_care and not user.is_admin:
+            raise ForbiddenError(
+                "only an admin may have a chip calibrated: it goes before everybody's long work"
+            )
+        model = request.model or ""
+        if isinstance(params, VersionParams):
+            found = self._registry.find(user, model, params.version)
+            model, params = found.model, params.model_copy(update={"version": found.version})
+            if params.on_chip:
+                home = self._homes.of(model, found.version, allow_transfer=params.allow_transfer)
+        if isinstance(params, TrainingParams):
+            if self._disk is not None:
+                self._disk.check()
+            model = self._registry.to_train(user, model)
+            if params.start_from is not None:
+                parent = self._registry.find(user, model, params.start_from)
+                params = params.model_copy(update={"start_from": parent.version})
+        if isinstance(params, CalibrationParams) and params.chip is not None:
+            known = [record.chip for record in self._chips.records()]
+            if params.chip not in known:
+                raise NotFoundError(
+                    f"there is no chip {params.chip!r}; there are: {', '.join(known) or 'none'}"
+                )
+        job = new_job(JobKind(request.kind), user, model, params.model_dump(), home)
+        body = json.dumps(request.model_dump(), sort_keys=True).encode()
+        accepted = self._jobs.submit(
+            job, bind_key(user, key, body), most=self._max_queued_jobs, quotas=user.quotas
+        )
+        if not accepted.repeated:
+            with about(job=job.id, user=job.user):
+                _log.info("job %s: submitted, %s of %s", job.id, job.kind, job.model or "the chip")
+        wake_all(self._wake_up, accepted.asleep)
+        return self._jobs.get(accepted.id)
+
+    def cancel(self, job_id: str, user: User) -> Job:
+        """Cancels a job: at once while it waits, at the next mini-batch when it runs.
+
+        Raises:
+            JobNotFoundError: there is no such job that the user may touch.
+        """
+        job = job_for(self._jobs, job_id, user)
+        ended, asleep = self._jobs.cancel(job_id)
+        if ended and job.kind.is_long:
+            log_end(job, JobState.CANCELLED)
+        wake_all(self._wake_up, asleep)
+        return self._jobs.get(job_id)

@@ -1,0 +1,170 @@
+"""The mini-batches of long work, counted from a job's params, with a reference time for each.
+
+The reference is what the mini-batch takes on one core of an ordinary processor in mock arithmetic; what it really
+takes is learned, see `services/scheduling/costs.py`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+from services.jobs.params import CalibrationParams, EvaluationParams, Params, TrainingParams, validate_params
+from services.jobs.recipes import RECIPES, RecipeFacts
+from services.jobs.record import Job, JobKind
+from services.settings import CHIPLESS
+
+TRAIN_CROPS: Final[Mapping[str, int]] = {"mnist": 60_000, "digits": 1437}
+TEST_CROPS: Final[Mapping[str, int]] = {"mnist": 10_000, "digits": 360}
+_READ_BATCH: Final = 500
+_HELD_OUT: Final = 0.05
+_DEFAULT_HIDDEN: Final = (256, 256)
+_CALIBRATION_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Mini-batches of one kind.
+
+    Attributes:
+        kind: Of work, the most exact name under which its pace is learned.
+        execution: Where they are computed.
+        steps: How many.
+        step_s: Reference time of one, on average.
+        step_crops: How many crops pass through the network in one, on average; 0 where none do.
+    """
+
+    kind: str
+    execution: str
+    steps: int
+    step_s: float
+    step_crops: float = 0.0
+
+    @property
+    def wider_kind(self) -> str:
+        """The name under which the pace of all such work is learned, whatever its shape."""
+        return "/".join(self.kind.split("/")[:3])
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """All the mini-batches of a job, and what else it takes.
+
+    Attributes:
+        phases: In the order in which they are run.
+        fixed_kind: The name under which its beginning and its end are learned.
+        fixed_s: Reference of taking it up and ending it.
+    """
+
+    phases: tuple[Phase, ...]
+    fixed_kind: str
+    fixed_s: float
+
+    @property
+    def steps(self) -> int:
+        """Mini-batches in all."""
+        return sum(phase.steps for phase in self.phases)
+
+    def after(self, done: int) -> "Workload":
+        """What is left when so many are done."""
+        left = []
+        for phase in self.phases:
+            skipped = min(done, phase.steps)
+            done -= skipped
+            left.append(replace(phase, steps=phase.steps - skipped))
+        return Workload(tuple(left), self.fixed_kind, self.fixed_s)
+
+
+def workload_of(job: Job, backend: str, auto_dataset: str) -> Workload:
+    """The mini-batches of a job.
+
+    Args:
+        job: of a kind that is worked on in slices.
+        backend: what computes, `hxtorch`, `emulator` or `mock`.
+        auto_dataset: which data set `auto` is there.
+
+    Raises:
+        InvalidInputError: its params are not those of its kind.
+    """
+    return plan_work(job.kind, validate_params(job.kind, job.params), job.model, backend, auto_dataset)
+
+
+def plan_work(kind: JobKind, params: Params, model: str, backend: str, auto_dataset: str) -> Workload:
+    """The mini-batches of work with these params; see `workload_of`."""
+    fixed = f"{backend}/{kind}/fixed"
+    match params:
+        case TrainingParams():
+            return Workload(_training(params, model, backend, auto_dataset), fixed, 0.05)
+        case EvaluationParams():
+            dataset = auto_dataset if params.dataset == "auto" else params.dataset
+            steps = math.ceil(TEST_CROPS[dataset] / _READ_BATCH)
+            crops = params.repeats * TEST_CROPS[dataset] / steps
+            name = f"{backend}/{kind}/{params.execution}/{dataset}/{params.repeats}/{model}"
+            phase = Phase(name, params.execution, steps, _reading_s(crops, _DEFAULT_HIDDEN), crops)
+            return Workload((phase,), fixed, 0.02)
+        case CalibrationParams():
+            return Workload((Phase(f"{backend}/{kind}/chip", "chip", 1, _CALIBRATION_S),), fixed, 0.02)
+        case _:
+            raise AssertionError(f"work of kind {kind} is not done in slices")
+
+
+def _training(params: TrainingParams, model: str, backend: str, auto_dataset: str) -> tuple[Phase, ...]:
+    facts = RECIPES[params.recipe]
+    dataset = auto_dataset if params.dataset == "auto" else params.dataset
+    goes_on = params.start_from is not None
+    # The network of a version to go on from is not known here; its pace is learned under the model's name.
+    hidden = _DEFAULT_HIDDEN if goes_on else tuple(params.network.hidden)
+    shape = model if goes_on else "x".join(map(str, hidden))
+    batch_size = params.batch_size or facts.batch_size
+
+    held_out = max(1, round(TRAIN_CROPS[dataset] * _HELD_OUT))
+    learned = TRAIN_CROPS[dataset] - (held_out if facts.holds_out else 0)
+    repeats = max(1, math.ceil(facts.least_steps * batch_size / learned))
+    train_steps = math.ceil(repeats * learned / batch_size)
+    test_steps = math.ceil(TEST_CROPS[dataset] / _READ_BATCH)
+    scaling_steps = math.ceil(held_out / _READ_BATCH)
+    epoch_s = train_steps * _learning_s(repeats * learned / train_steps, hidden) + test_steps * _reading_s(
+        TEST_CROPS[dataset] / test_steps, hidden
+    )
+    scaling_s = scaling_steps * _reading_s(held_out / scaling_steps, hidden)
+
+    phases = []
+    parts = _parts(params, facts, backend)
+    for number, (execution, epochs) in enumerate(parts):
+        is_last = number == len(parts) - 1
+        steps = epochs * (train_steps + test_steps) + (scaling_steps if is_last else 0)
+        total_s = epochs * epoch_s + (scaling_s if is_last else 0.0)
+        crops = epochs * (repeats * learned + TEST_CROPS[dataset]) + (held_out if is_last else 0)
+        kind = f"{backend}/training/{execution}/{params.recipe}/{dataset}/{batch_size}/{shape}"
+        phases.append(Phase(kind, execution, steps, total_s / steps, crops / steps))
+    return tuple(phases)
+
+
+def _parts(params: TrainingParams, facts: RecipeFacts, backend: str) -> list[tuple[str, int]]:
+    """Where a training learns, and for how many epochs."""
+    epochs, chip_epochs = params.epochs or facts.epochs, params.chip_epochs or facts.chip_epochs
+    execution = params.execution or ("mock" if backend in CHIPLESS else "mock-then-chip")
+    match execution:
+        case "mock-then-chip":
+            return [("mock", epochs), ("chip", chip_epochs)]
+        case "chip" if params.start_from is not None:
+            return [("chip", chip_epochs)]
+        case "mock" | "chip" | "float32":
+            return [(execution, epochs)]
+        case _:
+            assert_never(execution)
+
+
+def _products(hidden: tuple[int, ...]) -> int:
+    """Multiplications of one crop."""
+    return sum(inputs * outputs for inputs, outputs in zip((784, *hidden), (*hidden, 10), strict=True))
+
+
+def _learning_s(crops: float, hidden: tuple[int, ...]) -> float:
+    """Reference of learning from a mini-batch. Source: measured on one core, docs/decisions/0016-honest-waiting.md."""
+    return 1.5e-3 + crops * (6e-6 + 75e-12 * _products(hidden))
+
+
+def _reading_s(crops: float, hidden: tuple[int, ...]) -> float:
+    """Reference of reading a mini-batch. Source: the same."""
+    return 1e-3 + crops * (1e-6 + 30e-12 * _products(hidden))

@@ -1,0 +1,188 @@
+"""The models as one user sees them: their own, those shared with everyone, and the service's.
+
+A user's model is `<owner>~<name>`, one of the service, trained by an admin, is `<name>`. A user who says `digits` means
+their own `digits` if they have one, else the service's. Who may not see a model is told what they are told of one that
+is not there.
+"""
+
+from dataclasses import dataclass
+
+from services.errors import ConflictError, ForbiddenError, InvalidInputError
+from services.models.files import LATEST, ModelStore, version_not_found
+from services.models.sharing import Shares
+from services.names import is_model_name, model_of, owner_of
+from services.users.authentication import User
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One version of a model, by its full name and number."""
+
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """What a user sees of a model: those of its versions and aliases that are not kept from them."""
+
+    name: str
+    owner: str | None
+    versions: list[str]
+    aliases: dict[str, str]
+    shared: bool
+    shared_versions: list[str]
+
+
+class Registry:
+    """Models by the rules of who may see and change them."""
+
+    def __init__(self, models: ModelStore) -> None:
+        self._models = models
+        self._shares = Shares(models.folder)
+
+    def find(self, user: User, asked: str, version_or_alias: str = LATEST) -> Reference:
+        """The version that a user means.
+
+        Raises:
+            ModelNotFoundError: there is no such model, version or alias for the user.
+        """
+        for name in self._meanings(user, asked):
+            version = self._models.find(name, version_or_alias)
+            if version is not None and self._is_open(user, name, version):
+                return Reference(name, version)
+            if self._versions(user, name):
+                asked = name
+                break
+        versions = self._versions(user, asked) if is_model_name(asked) else []
+        aliases = self._aliases(asked, versions) if versions else {}
+        raise version_not_found(asked, version_or_alias, versions, aliases, self.names(user))
+
+    def names(self, user: User) -> list[str]:
+        """Models that a user may see, by their full names."""
+        return [name for name in self._models.names() if self._versions(user, name)]
+
+    def look(self, user: User, asked: str) -> ModelView:
+        """A model as a user may see it.
+
+        Raises:
+            ModelNotFoundError: there is no such model for the user.
+        """
+        for name in self._meanings(user, asked):
+            versions = self._versions(user, name)
+            if versions:
+                owner = owner_of(name)
+                return ModelView(
+                    name=name,
+                    owner=owner,
+                    versions=versions,
+                    aliases=self._aliases(name, versions),
+                    shared=owner is None or self._shares.has_all(name),
+                    shared_versions=[v for v in self._shares.versions(name) if v in versions],
+                )
+        raise version_not_found(asked, LATEST, [], [], self.names(user))
+
+    def to_train(self, user: User, asked: str) -> str:
+        """The full name of the model that a training makes or goes on with.
+
+        Raises:
+            ForbiddenError: it would be another's.
+        """
+        if user.is_admin:
+            return asked
+        owner = owner_of(asked)
+        if owner not in {None, user.name}:
+            raise ForbiddenError(f"{asked!r} would be a model of {owner!r}; train one of your own")
+        return asked if owner else model_of(user.name, asked)
+
+    def to_change(self, user: User, asked: str) -> str:
+        """The full name of a model that a user may change.
+
+        Raises:
+            ModelNotFoundError: there is no such model for the user.
+            ForbiddenError: the user may only look at it.
+        """
+        view = self.look(user, asked)
+        if not (user.is_admin or view.owner == user.name):
+            raise ForbiddenError(
+                f"the model {view.name!r} belongs to {view.owner or 'the service'}; "
+                "only its owner and admins may change it"
+            )
+        return view.name
+
+    def version_to_change(self, user: User, asked: str, version_or_alias: str) -> Reference:
+        """A version of a model that a user may change.
+
+        Raises:
+            ModelNotFoundError: there is no such model or version for the user.
+            ForbiddenError: the user may only look at it.
+        """
+        return self.find(user, self.to_change(user, asked), version_or_alias)
+
+    def share(self, user: User, asked: str, version_or_alias: str | None = None) -> ModelView:
+        """Lets everyone use a model with all its versions, also those to come, or one version.
+
+        Raises:
+            ModelNotFoundError: there is no such model or version for the user.
+            ForbiddenError: it belongs to another.
+            InvalidInputError: it is the service's, which everyone may use.
+        """
+        name, version = self._to_share(user, asked, version_or_alias)
+        self._shares.add(name, version)
+        return self.look(user, name)
+
+    def unshare(self, user: User, asked: str, version_or_alias: str | None = None) -> ModelView:
+        """Keeps a model, or one version, to its owner again; who has downloaded it has it.
+
+        Raises:
+            ModelNotFoundError: there is no such model or version for the user.
+            ForbiddenError: it belongs to another.
+            InvalidInputError: it is the service's, which everyone may use.
+            ConflictError: one version is asked for and all are shared.
+        """
+        name, version = self._to_share(user, asked, version_or_alias)
+        if version and self._shares.has_all(name):
+            raise ConflictError(
+                f"all versions of {name!r} are shared; unshare the model, then share the versions you mean"
+            )
+        self._shares.remove(name, version)
+        return self.look(user, name)
+
+    def delete(self, user: User, asked: str) -> None:
+        """Deletes a model with all its versions and aliases, and that it was shared.
+
+        Raises:
+            ModelNotFoundError: there is no such model for the user.
+            ForbiddenError: it belongs to another.
+        """
+        name = self.to_change(user, asked)
+        self._shares.remove(name, None)
+        self._models.delete_model(name)
+
+    def _to_share(self, user: User, asked: str, version_or_alias: str | None) -> tuple[str, str | None]:
+        name = self.to_change(user, asked)
+        if owner_of(name) is None:
+            raise InvalidInputError(f"{name!r} is a model of the service, which everyone may use")
+        if version_or_alias is None:
+            return name, None
+        return name, self.find(user, name, version_or_alias).version
+
+    def _meanings(self, user: User, asked: str) -> list[str]:
+        """The models that a name may mean, the first that is there counts."""
+        if not is_model_name(asked):
+            return []
+        if user.is_admin or owner_of(asked):
+            return [asked]
+        return [model_of(user.name, asked), asked]
+
+    def _is_open(self, user: User, name: str, version: str) -> bool:
+        owner = owner_of(name)
+        return owner is None or user.may_see(owner) or self._shares.has(name, version)
+
+    def _versions(self, user: User, name: str) -> list[str]:
+        return [version for version in self._models.versions(name) if self._is_open(user, name, version)]
+
+    def _aliases(self, name: str, versions: list[str]) -> dict[str, str]:
+        return {
+            alias: version for alias, version in self._models.aliases(name).items() if version in versions
+        }

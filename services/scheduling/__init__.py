@@ -1,0 +1,1 @@
+"""What the chip does next, and when waiting work will begin and end."""

@@ -1,0 +1,156 @@
+"""When waiting jobs will begin and end: the policy, run forward over what waits now.
+
+Slice by slice, as on the chip: the next slice goes to the first job of the user charged least. Far ahead the slices
+are taken longer than they are, in proportion to the time that has passed, so that a long queue is foreseen quickly.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.scheduling.costs import Cost
+from services.scheduling.policy import Charge, LongJob, Policy
+
+_ROUNDS: Final = 20
+"""Every user has at least about so many slices in the time that has passed, or slices of their real length."""
+_MOST_SLICES: Final = 20_000
+_MOST_HALF_LIVES: Final = 500.0
+"""Charges made so long before others count nothing beside them, and their ratio would be no float."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Seconds from now: the earliest and the latest to be expected, the 10th and 90th percentile."""
+
+    earliest_s: float
+    latest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """When a job will get its first slice, and when it will be finished."""
+
+    start: Span
+    finish: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A long job with what is left of it."""
+
+    job: LongJob
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """How much of its time a chip has for long work, 0..1, and how many chips there are.
+
+    `newcomer_s` is work of users who are not here yet that may come before the work is done.
+    """
+
+    low: float = 1.0
+    high: float = 1.0
+    chips: int = 1
+    newcomer_s: float = 0.0
+
+
+def run_ahead(
+    work: Sequence[tuple[LongJob, float]],
+    charged: Mapping[str, Charge],
+    now: float,
+    policy: Policy,
+    speed: float = 1.0,
+) -> dict[str, tuple[float, float]]:
+    """When each job begins and ends, in seconds from now, if all goes as counted.
+
+    Args:
+        work: jobs, and the seconds that each still takes a chip.
+        charged: what users were charged lately.
+        now: the instant all this is true, Unix seconds.
+        policy: whose order is followed.
+        speed: seconds of work done per second.
+    """
+    times: dict[str, tuple[float, float]] = {}
+    clock = 0.0
+    queues: dict[str, list[tuple[LongJob, float]]] = {}
+    for job, seconds in sorted(work, key=lambda item: (item[0].created_at, item[0].id)):
+        if job.is_care:
+            times[job.id] = clock, clock + seconds / speed
+            clock += seconds / speed
+        else:
+            queues.setdefault(job.user, []).append((job, seconds))
+
+    # A charge now is worth more than the same charge later. Counted in what it will be worth at one instant,
+    # what was charged before stays as it is.
+    heap = []
+    for user, theirs in queues.items():
+        theirs.reverse()
+        charge = charged.get(user)
+        first = theirs[-1][0]
+        heap.append(
+            (charge.now(now, policy.half_life_s) if charge else 0.0, first.created_at, first.id, user)
+        )
+    heapq.heapify(heap)
+    longest_s = max(policy.quantum_s, sum(seconds for _, seconds in work) / speed / _MOST_SLICES)
+    left_s = {job.id: seconds for job, seconds in work}
+    while heap:
+        charge_s, created_at, job_id, user = heap[0]
+        slice_s = max(longest_s, clock / (_ROUNDS * len(heap))) * speed
+        seconds = min(slice_s, left_s[job_id])
+        began, _ = times.get(job_id, (clock, 0.0))
+        growth = 2.0 ** min(clock / policy.half_life_s, _MOST_HALF_LIVES)
+        clock += seconds / speed
+        charge_s += seconds * growth
+        left_s[job_id] -= seconds
+        times[job_id] = began, clock
+        if left_s[job_id] > 0:
+            heapq.heapreplace(heap, (charge_s, created_at, job_id, user))
+            continue
+        queues[user].pop()
+        if queues[user]:
+            following = queues[user][-1][0]
+            heapq.heapreplace(heap, (charge_s, following.created_at, following.id, user))
+        else:
+            heapq.heappop(heap)
+    return times
+
+
+def foresee(
+    ahead: Sequence[Ahead],
+    charged: Mapping[str, Charge],
+    now: float,
+    policy: Policy,
+    supply: Supply,
+) -> dict[str, Expectation]:
+    """When each job begins and ends, as a range.
+
+    Once with all work cheap and the chip as free as it may be, once with all work dear, the chip busier and somebody
+    new coming. With several chips they work as one that is so many times faster, but no job runs on two at once.
+    """
+    soon = run_ahead(
+        [(each.job, each.cost.low_s) for each in ahead], charged, now, policy, supply.high * supply.chips
+    )
+    newcomer = [(LongJob("", "", now), supply.newcomer_s)] if supply.newcomer_s > 0 else []
+    late = run_ahead(
+        [(each.job, each.cost.high_s) for each in ahead] + newcomer,
+        charged,
+        now,
+        policy,
+        supply.low * supply.chips,
+    )
+    # Whose turn it is now rests on charges that are not recorded yet: a round more or less.
+    users = len({each.job.user for each in ahead if not each.job.is_care})
+    round_s = (users - 1) * policy.quantum_s if users else 0.0
+    found = {}
+    for each in ahead:
+        own_s = each.cost.low_s / supply.high
+        (start_soon, end_soon), (start_late, end_late) = soon[each.job.id], late[each.job.id]
+        earliest_s = max(own_s, end_soon - round_s)
+        latest_s = max(each.cost.high_s / supply.low, end_late + round_s, earliest_s)
+        start_s = max(0.0, start_soon - round_s)
+        found[each.job.id] = Expectation(
+            Span(start_s, max(start_s, start_late + round_s)), Span(earliest_s, latest_s)
+        )
+    return found

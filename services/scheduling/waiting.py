@@ -1,0 +1,239 @@
+"""What is ahead of long jobs: their places, and when they will begin and end; for one not submitted yet too."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from services.chips.store import ChipRecord, ChipStore
+from services.errors import InvalidInputError
+from services.jobs.params import Params
+from services.jobs.record import Job, JobKind, JobState
+from services.jobs.store import JobStore
+from services.jobs.workloads import Workload, plan_work, workload_of
+from services.scheduling.costs import Cost, CostStore, Pace, cost_of
+from services.scheduling.forecast import Ahead, Expectation, Span, Supply, foresee
+from services.scheduling.policy import CREDIT_S, Charge, LongJob, Policy, queue_order
+
+_FRESH_S: Final = 0.5
+_LEAST_SPEED: Final = 0.01
+_BUSY_CHANGES: Final = 0.4
+"""How much of the load by crops may come or go."""
+_LATELY_S: Final = 120.0
+_MORE_TO_COME: Final = 0.5
+"""How much more work is to be expected, at the most, where so much came lately."""
+_MANY: Final = 100
+_PAUSES: Final = 4.0
+"""The forecast of a queue with more jobs is made at most a fifth of the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is ahead of a job: its place among the long jobs, and when it will begin and end; None: not known."""
+
+    position: int | None = None
+    of: int = 0
+    start: Span | None = None
+    finish: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a job not submitted yet would meet: its chip time, its place, and when it would begin and end."""
+
+    cost: Cost | None
+    outlook: Outlook
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What chips there are for long work: their backend and data set, and what they are given to."""
+
+    backend: str
+    dataset: str
+    supply: Supply
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The queue of long work as it was at one instant, and what was foreseen then.
+
+    Attributes:
+        made_at: By the monotonic clock.
+        took_s: How long it took to make.
+        revision: Of the set of unfinished long jobs.
+        unfinished: Those jobs.
+        conditions: None while no chip takes long work.
+    """
+
+    made_at: float
+    took_s: float
+    revision: int
+    unfinished: Mapping[str, Job]
+    ahead: Sequence[Ahead]
+    charged: Mapping[str, Charge]
+    paces: Mapping[str, Pace]
+    conditions: Conditions | None
+    positions: Mapping[str, int] = field(default_factory=dict)
+    expectations: Mapping[str, Expectation] = field(default_factory=dict)
+
+
+class Waiting:
+    """Foresees; a forecast serves all who ask within half a second, unless the queue changes."""
+
+    def __init__(self, jobs: JobStore, chips: ChipStore, costs: CostStore, policy: Policy) -> None:
+        self._jobs = jobs
+        self._chips = chips
+        self._costs = costs
+        self._policy = policy
+        self._forecast: Forecast | None = None
+        self._making = threading.Lock()
+        self._workloads: dict[str, Workload] = {}
+
+    def outlook(self, job: Job) -> Outlook:
+        """What is ahead of a job."""
+        if not job.kind.is_long or job.state.is_final:
+            return Outlook()
+        forecast = self.forecast(job.id)
+        age_s = time.monotonic() - forecast.made_at
+        expected = forecast.expectations.get(job.id)
+        waits = job.state is JobState.QUEUED
+        return Outlook(
+            position=forecast.positions.get(job.id) if waits else None,
+            of=len(forecast.positions),
+            start=_later(expected.start, age_s) if expected and waits else None,
+            finish=_later(expected.finish, age_s) if expected else None,
+        )
+
+    def prospect(self, kind: JobKind, params: Params, user: str) -> Prospect:
+        """What a job of this user would meet if it were submitted now."""
+        forecast, now = self.forecast(), time.time()
+        job = LongJob("\uffff", user, now, kind.is_care)
+        charged = self._let_in(job, forecast, now)
+        positions = self._positions([*(each.job for each in forecast.ahead), job], charged, now)
+        outlook = Outlook(positions[job.id], len(positions))
+        conditions = forecast.conditions
+        if conditions is None:
+            return Prospect(None, outlook)
+        workload = plan_work(kind, params, "", conditions.backend, conditions.dataset)
+        cost = cost_of(workload, forecast.paces)
+        ahead = [*forecast.ahead, Ahead(job, cost)]
+        expected = foresee(ahead, charged, now, self._policy, conditions.supply)[job.id]
+        return Prospect(cost, replace(outlook, start=expected.start, finish=expected.finish))
+
+    def forecast(self, job_id: str | None = None) -> Forecast:
+        """The forecast as it is now, with this job in it if it is unfinished.
+
+        A queue so long that its forecast takes long is foreseen less often; a new job may be missing from it.
+        """
+        revision = self._jobs.long_revision()
+        # Who asks while one is being made gets that one.
+        with self._making:
+            known = self._forecast
+            if known is None or not self._serves(known, revision, job_id):
+                known = self._forecast = self._make(revision)
+            return known
+
+    def _serves(self, known: Forecast, revision: int, job_id: str | None) -> bool:
+        age_s = time.monotonic() - known.made_at
+        if len(known.unfinished) > _MANY and age_s < _PAUSES * known.took_s:
+            return True
+        is_new = job_id is not None and job_id not in known.unfinished
+        return known.revision >= revision and age_s < _FRESH_S and not is_new
+
+    def _let_in(self, job: LongJob, forecast: Forecast, now: float) -> dict[str, Charge]:
+        """The charges as they would be once this job is accepted. Source: `let_in` in lua/prelude.lua, decision 10."""
+        charged = dict(forecast.charged)
+        others = {each.job.user for each in forecast.ahead if not each.job.is_care}
+        if not others or job.user in others or job.is_care:
+            return charged
+        half_life_s, nothing = self._policy.half_life_s, Charge(0.0, now)
+        least_s = min(charged.get(user, nothing).now(now, half_life_s) for user in others) - CREDIT_S
+        if charged.get(job.user, nothing).now(now, half_life_s) < least_s:
+            charged[job.user] = Charge(least_s, now)
+        return charged
+
+    def _make(self, revision: int) -> Forecast:
+        began, now = time.monotonic(), time.time()
+        unfinished = self._jobs.unfinished()
+        charged = {user: Charge(seconds, at) for user, (seconds, at) in self._jobs.charged().items()}
+        conditions = _conditions(self._chips.records(), self._policy)
+        paces = self._costs.paces()
+        ahead = [
+            Ahead(
+                _as_long(job), self._cost_left(job, conditions, paces) if conditions else Cost(0.0, 0.0, 0.0)
+            )
+            for job in unfinished
+        ]
+        if conditions:
+            supply = replace(conditions.supply, newcomer_s=_more_to_come_s(ahead, now))
+            conditions = replace(conditions, supply=supply)
+        self._workloads = {job.id: self._workloads[job.id] for job in unfinished if job.id in self._workloads}
+        positions = self._positions([each.job for each in ahead], charged, now)
+        expectations = foresee(ahead, charged, now, self._policy, conditions.supply) if conditions else {}
+        return Forecast(
+            made_at=began,
+            took_s=time.monotonic() - began,
+            revision=revision,
+            unfinished={job.id: job for job in unfinished},
+            ahead=ahead,
+            charged=charged,
+            paces=paces,
+            conditions=conditions,
+            positions=positions,
+            expectations=expectations,
+        )
+
+    def _positions(self, jobs: list[LongJob], charged: Mapping[str, Charge], now: float) -> dict[str, int]:
+        order = queue_order(jobs, charged, now, self._policy)
+        return {job_id: place for place, job_id in enumerate(order, 1)}
+
+    def _cost_left(self, job: Job, conditions: Conditions, paces: Mapping[str, Pace]) -> Cost:
+        workload = self._workloads.get(job.id)
+        if workload is None:
+            try:
+                workload = workload_of(job, conditions.backend, conditions.dataset)
+            except InvalidInputError:  # a record of other times: its job will fail as soon as it is taken up
+                workload = Workload((), "", 0.0)
+            self._workloads[job.id] = workload
+        return cost_of(workload.after(round(job.progress * workload.steps)), paces)
+
+
+def _more_to_come_s(ahead: Sequence[Ahead], now: float) -> float:
+    """Chip time of work that may still come, in seconds: where much came lately, more will."""
+    return _MORE_TO_COME * sum(
+        each.cost.median_s * max(0.0, 1 - (now - each.job.created_at) / _LATELY_S)
+        for each in ahead
+        if not each.job.is_care
+    )
+
+
+def _as_long(job: Job) -> LongJob:
+    return LongJob(job.id, job.user, job.created_at, job.kind.is_care)
+
+
+def _later(span: Span, seconds: float) -> Span:
+    return Span(max(0.0, span.earliest_s - seconds), max(0.0, span.latest_s - seconds))
+
+
+def _conditions(records: list[ChipRecord], policy: Policy) -> Conditions | None:
+    """What the chips offer that take long work: none in maintenance, for nobody knows how long that lasts.
+
+    The first one's backend counts for all; chips side by side are of one make.
+    """
+    serving = [record for record in records if record.is_serving and record.drain is None]
+    if not serving:
+        return None
+    busy = sum(float(record.status.get("busy_share", 0.0)) for record in serving) / len(serving)
+    guaranteed = max(policy.long_work_share, _LEAST_SPEED)
+    status = serving[0].status
+    return Conditions(
+        backend=str(status.get("backend") or "mock"),
+        dataset=str(status.get("dataset") or "digits"),
+        supply=Supply(
+            low=max(guaranteed, 1 - busy * (1 + _BUSY_CHANGES)),
+            high=max(guaranteed, 1 - busy * (1 - _BUSY_CHANGES)),
+            chips=len(serving),
+        ),
+    )

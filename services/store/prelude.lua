@@ -1,0 +1,317 @@
+-- Shared by all scripts: each is run with those of these that it refers to before it (services/store/connection.py), so
+-- each is one atomic step. Only what stands at the beginning of a line is a definition.
+-- Key names are built here, not passed: the store is one Redis node (replicated, not sharded).
+local JOBS = 'hx:jobs'                       -- sorted set: job id by creation time
+local LONG = 'hx:jobs:long'                  -- set: unfinished long jobs
+local LONG_REVISION = 'hx:jobs:long:revision'
+local CHANGES = 'hx:changes'                 -- stream: id of each job that changed
+local WAITING = 'hx:crops:waiting'           -- hash: '<lane>' -> 'crops entries oldest_ms'
+local LANES = 'hx:crops:lanes'               -- set: lanes whose stream exists
+local CHIPS = 'hx:chips'                     -- set: chips that have or had a worker
+local IDENTIFIERS = 'hx:chips:identifiers'   -- hash: chip -> its hardware's name, as it was last
+local FINISHED = 'hx:finished'               -- hash: '<kind>:<state>' -> how many jobs have ended so
+local CHARGED = 'hx:charged'                 -- hash: user -> 'seconds at', a decaying sum
+local DEPTH = 'hx:depth'                     -- stream: how much waited, every few seconds
+local GROUP = 'chips'                        -- consumer group of every lane
+local WAKEUP_MS = 5000
+local PART_CROPS = 64                        -- no entry of a lane has more: services/crops/parcels.py
+
+local function clock()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) + tonumber(t[2]) / 1e6
+end
+local NOW = clock()
+local NOW_JSON = string.format('%.6f', NOW)
+local NOW_MS = math.floor(NOW * 1000)
+
+local function job_key(id) return 'hx:job:' .. id end
+local function lane_key(lane) return 'hx:crops:' .. lane end
+local function late_key(lane, entry) return 'hx:late:' .. lane .. ':' .. entry end -- hash: job -> its crops of an entry
+local function chip_key(chip, what) return 'hx:chip:' .. chip .. ':' .. what end
+local function long_of(user) return 'hx:user:' .. user .. ':long' end  -- set: unfinished long jobs of a user
+local function jobs_of(user) return 'hx:user:' .. user .. ':jobs' end  -- sorted set: as JOBS, of a user
+local function used_key() return 'hx:used:' .. math.floor(NOW / 86400) end -- hash: user -> chip seconds of today, UTC
+
+-- The name that a field of a record holds: names need no escapes in JSON.
+local function name_in(json) return string.sub(json, 2, -2) end
+
+-- A paused worker that was replaced has an old fencing number: it may write nothing. One whose lease ran out
+-- while Redis was away, but which nobody replaced, still has the newest.
+local function lost_lease(chip, fence)
+  return redis.call('GET', chip_key(chip, 'fence')) ~= fence
+end
+local LOST = {err = 'LEASELOST this worker no longer holds the chip'}
+
+local function ring_bell(chip)
+  local bell = chip_key(chip, 'bell')
+  if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, '1') end
+end
+
+-- Rings the bell of every chip that has a worker; returns the chips that need a wake-up message because none is
+-- outstanding. A chip without one is not called: the worker that takes it wakes itself, and one whose lease lapsed
+-- is told of the work when it renews it.
+local function ring()
+  local asleep = {}
+  for _, chip in ipairs(redis.call('SMEMBERS', CHIPS)) do
+    if redis.call('EXISTS', chip_key(chip, 'lease')) == 1 then
+      ring_bell(chip)
+      if redis.call('SET', chip_key(chip, 'wakeup'), '1', 'NX', 'PX', WAKEUP_MS) then
+        asleep[#asleep + 1] = chip
+      end
+    end
+  end
+  return asleep
+end
+
+local function announce(id, event)
+  local key = job_key(id)
+  redis.call('HSET', key, 'updated_at', NOW_JSON)
+  local revision = redis.call('HINCRBY', key, 'revision', 1)
+  redis.call('XADD', key .. ':events', 'MAXLEN', '~', 1000, '*', 'at', NOW_JSON, 'event', event)
+  redis.call('XADD', CHANGES, 'MAXLEN', '~', 5000, '*', 'job', id)
+  return revision
+end
+
+-- `fields` is a flat list of names and JSON texts.
+local function create(id, fields, event)
+  local key = job_key(id)
+  -- Records expire by themselves; the list forgets them here, more of them than jobs are added. Any may be the one
+  -- that is gone: how long a record is kept depends on its kind.
+  redis.call('HSET', key, 'created_at', NOW_JSON, unpack(fields))
+  for _, list in ipairs({JOBS, jobs_of(name_in(redis.call('HGET', key, 'user')))}) do
+    for _, listed in ipairs(redis.call('ZRANDMEMBER', list, 8)) do
+      if redis.call('EXISTS', job_key(listed)) == 0 then redis.call('ZREM', list, listed) end
+    end
+    redis.call('ZADD', list, NOW_JSON, id)
+  end
+  announce(id, event)
+end
+
+local function is_final(state)
+  return state == '"succeeded"' or state == '"failed"' or state == '"cancelled"' or state == '"expired"'
+end
+
+-- Sets fields of a job; when the state becomes final, the record gets its time to live.
+local function change(id, fields, event, keep_s)
+  local key = job_key(id)
+  if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+  announce(id, event)
+  local state = redis.call('HGET', key, 'state')
+  if is_final(state) then
+    redis.call('HSET', key, 'finished_at', NOW_JSON)
+    for _, suffix in ipairs({'', ':events', ':results'}) do
+      redis.call('EXPIRE', key .. suffix, keep_s)
+    end
+    redis.call('SREM', LONG, id)
+    redis.call('HINCRBY', FINISHED, name_in(redis.call('HGET', key, 'kind')) .. ':' .. name_in(state), 1)
+    redis.call('SREM', long_of(name_in(redis.call('HGET', key, 'user'))), id)
+  end
+  for i = 1, #fields, 2 do
+    if fields[i] == 'state' or fields[i] == 'cancel_requested' then redis.call('INCR', LONG_REVISION) end
+  end
+end
+
+local function start_if_queued(id)
+  local key = job_key(id)
+  if redis.call('HGET', key, 'state') == '"queued"' then
+    redis.call('HSET', key, 'state', '"running"', 'started_at', NOW_JSON)
+    announce(id, '{"type":"state","state":"running"}')
+  end
+end
+
+-- Sends answers to a process that waits for them; a stream that nobody reads any more goes by itself.
+local function send_reply(stream, batch)
+  redis.call('XADD', stream, 'MAXLEN', '~', 4000, '*', 'batch', batch)
+  if redis.call('PTTL', stream) < 60000 then redis.call('PEXPIRE', stream, 120000) end
+end
+
+local function waiting_of(lane)
+  local text = redis.call('HGET', WAITING, lane)
+  if not text then return 0, 0, 0 end
+  local crops, entries, oldest = string.match(text, '^(%d+) (%d+) (%d+)$')
+  return tonumber(crops), tonumber(entries), tonumber(oldest)
+end
+
+local function set_waiting(lane, crops, entries, oldest_ms)
+  if entries <= 0 then
+    redis.call('HDEL', WAITING, lane)
+  else
+    redis.call('HSET', WAITING, lane, string.format('%d %d %d', crops, entries, oldest_ms))
+  end
+end
+
+local function user_of(lane) return string.match(lane, '[^:]*$') end
+
+-- Crops that wait: all of them, and by user.
+local function waiting_crops()
+  local all, of = 0, {}
+  local lanes = redis.call('HGETALL', WAITING)
+  for i = 1, #lanes, 2 do
+    local crops = tonumber(string.match(lanes[i + 1], '^(%d+)'))
+    local user = user_of(lanes[i])
+    all = all + crops
+    of[user] = (of[user] or 0) + crops
+  end
+  return all, of
+end
+
+-- Adds one part of a request to its lane; returns its place there.
+local function add_part(lane, id, part, count, reply_to, deadline_ms, crops, repeats)
+  local stream = lane_key(lane)
+  if redis.call('SADD', LANES, lane) == 1 then
+    redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+  end
+  local entry = redis.call('XADD', stream, '*', 'id', id, 'part', part, 'count', count, 'reply', reply_to,
+                           'deadline', deadline_ms, 'crops', crops, 'repeats', repeats)
+  local waiting, entries, oldest = waiting_of(lane)
+  if entries == 0 then oldest = NOW_MS end
+  set_waiting(lane, waiting + tonumber(count), entries + 1, oldest)
+  return entry
+end
+
+-- Whether nobody wants any of an entry's `count` crops: all are of jobs that have ended, cancelled most likely.
+local function is_abandoned(lane, entry, count)
+  local late, ended = redis.call('HGETALL', late_key(lane, entry)), 0
+  for i = 1, #late, 2 do
+    local state = redis.call('HGET', job_key(late[i]), 'state')
+    if state and is_final(state) then ended = ended + tonumber(string.match(late[i + 1], '%d+$')) end
+  end
+  return ended >= count
+end
+
+-- Takes an entry out of its lane for good, and which of its requests have jobs, if some `may` have; an empty lane's
+-- stream goes too.
+local function forget_entry(lane, entry, may_have_jobs)
+  local key = lane_key(lane)
+  redis.call('XACK', key, GROUP, entry)
+  redis.call('XDEL', key, entry)
+  if may_have_jobs then redis.call('DEL', late_key(lane, entry)) end
+  if redis.call('XLEN', key) == 0 then
+    redis.call('DEL', key)
+    redis.call('HDEL', WAITING, lane)
+    redis.call('SREM', LANES, lane)
+  end
+end
+
+-- Claims crops of a lane for a chip, adding them to `claimed`. At most the last part goes beyond the grant: a part is
+-- known only when it is claimed, so no more are read at once than fit if each is as large as the lane's largest can be:
+-- the largest there is, or all others being of one crop. Cancelled ones are dropped.
+local function claim_lane(chip, lane, grant, claimed)
+  local stream = lane_key(lane)
+  local crops, entries, oldest = waiting_of(lane)
+  local last = nil
+  while grant > 0 and entries > 0 do
+    local at_once = math.max(1, math.floor(grant / math.min(PART_CROPS, crops - entries + 1)))
+    local read = redis.call('XREADGROUP', 'GROUP', GROUP, chip, 'COUNT', at_once, 'STREAMS', stream, '>')
+    if not read then
+      entries = 0
+      break
+    end
+    for _, entry in ipairs(read[1][2]) do
+      local f = entry[2] -- id, part, count, reply, deadline, crops: in the order of add_part
+      local id, count, deadline = f[2], tonumber(f[6]), tonumber(f[10])
+      local state = redis.call('HGET', job_key(id), 'state')
+      last, crops, entries, grant = entry[1], crops - count, entries - 1, grant - count
+      if (state and is_final(state)) or is_abandoned(lane, entry[1], count) then
+        forget_entry(lane, entry[1], true)
+      else
+        local expired = deadline > 0 and deadline < NOW_MS
+        if state and not expired then start_if_queued(id) end
+        local accepted_ms = string.match(entry[1], '^(%d+)')
+        claimed[#claimed + 1] = {lane, entry[1], id, f[4], f[6], f[8], f[12], expired and 1 or 0, accepted_ms, f[14]}
+      end
+    end
+  end
+  if last then
+    local next_one = entries > 0 and redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
+    if next_one then oldest = tonumber(string.match(next_one[1], '^(%d+)')) else entries = 0 end
+  end
+  set_waiting(lane, crops, entries, oldest)
+end
+
+-- What there is to do for a chip, which has seen it from here on: its bell is silent and its wake-up taken. Where
+-- nothing waits but one lane of `reference` ('' for none), up to `most` of its crops are claimed in the same step: it
+-- would be the chip's choice. The look is that before the claim.
+local function look(chip, reference, most)
+  redis.call('DEL', chip_key(chip, 'bell'))
+  if redis.call('PTTL', chip_key(chip, 'wakeup')) < WAKEUP_MS / 2 then
+    redis.call('SET', chip_key(chip, 'wakeup'), '1', 'PX', WAKEUP_MS) -- now and then: what is written goes to the disk
+  end
+  local waiting, claimed = redis.call('HGETALL', WAITING), {}
+  local told = {waiting, redis.call('GET', LONG_REVISION) or '0', redis.call('HGETALL', CHARGED), NOW_JSON,
+                redis.call('GET', chip_key(chip, 'drain')) or '', claimed}
+  if reference ~= '' and #waiting == 2 and string.match(waiting[1], '^(.*):') == reference
+      and redis.call('SCARD', LONG) == 0 then
+    claim_lane(chip, waiting[1], tonumber(most), claimed)
+  end
+  return told
+end
+
+local function charged_now(user, half_life_s)
+  local text = redis.call('HGET', CHARGED, user)
+  if not text then return 0 end
+  local before, at = string.match(text, '^(%S+) (%S+)$')
+  return tonumber(before) * 0.5 ^ ((NOW - tonumber(at)) / half_life_s)
+end
+
+local function set_charged(user, seconds)
+  redis.call('HSET', CHARGED, user, string.format('%.6f %.3f', seconds, NOW))
+end
+
+-- Adds to a sum in a hash that is kept for so long.
+local function add_for(key, keep_s, field, seconds)
+  redis.call('HINCRBYFLOAT', key, field, seconds)
+  if redis.call('TTL', key) < 0 then redis.call('EXPIRE', key, keep_s) end
+end
+
+local function charge(chip, user, kind, seconds, half_life_s)
+  set_charged(user, charged_now(user, half_life_s) + seconds)
+  local amount = string.format('%.6f', seconds)
+  redis.call('HINCRBYFLOAT', 'hx:usage:' .. kind, user, amount)
+  add_for(used_key(), 172800, user, amount)
+  -- hash: '<chip>:<kind>:<user>' -> seconds
+  add_for('hx:minute:' .. math.floor(NOW / 60) .. ':charged', 7200, chip .. ':' .. kind .. ':' .. user, amount)
+end
+
+local function used_today(user) return redis.call('HGET', used_key(), user) or '0' end
+
+-- Whether a user has used the chip seconds of a day ('' for no limit), and the refusal of one who has.
+local function has_spent(user, most_s)
+  return most_s ~= '' and tonumber(used_today(user)) >= tonumber(most_s)
+end
+local function spent(user)
+  return {'quota', 'chip_seconds_per_day', used_today(user), tostring(86400 - math.floor(NOW % 86400))}
+end
+
+-- A user who comes to long work that others wait for goes ahead of them by `credit_s` at most, however much those
+-- were charged before: from then on all share alike. See decision 10.
+local function let_in(id, half_life_s, credit_s)
+  local newcomer, least = redis.call('HMGET', job_key(id), 'user', 'kind'), nil
+  for _, other in ipairs(redis.call('SMEMBERS', LONG)) do
+    local found = redis.call('HMGET', job_key(other), 'user', 'kind')
+    if found[1] == newcomer[1] then return end
+    if found[1] and found[2] ~= '"calibration"' then
+      local charged = charged_now(string.sub(found[1], 2, -2), half_life_s)
+      if not least or charged < least then least = charged end
+    end
+  end
+  local user = string.sub(newcomer[1], 2, -2)
+  if least and newcomer[2] ~= '"calibration"' and charged_now(user, half_life_s) < least - credit_s then
+    set_charged(user, least - credit_s)
+  end
+end
+
+-- The answer to an Idempotency-Key seen before, or nil; `digest` tells whether it is the same request.
+local function seen_before(key, digest)
+  if key == '' then return nil end
+  local before = redis.call('HMGET', 'hx:idempotency:' .. key, 'digest', 'job')
+  if not before[1] then return nil end
+  if before[1] ~= digest then return {'conflict'} end
+  return {'same', before[2]}
+end
+
+local function remember(key, digest, id, keep_s)
+  if key == '' then return end
+  redis.call('HSET', 'hx:idempotency:' .. key, 'digest', digest, 'job', id)
+  redis.call('EXPIRE', 'hx:idempotency:' .. key, keep_s)
+end

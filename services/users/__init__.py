@@ -1,0 +1,1 @@
+"""Users: tokens, quotas, sessions at the page."""

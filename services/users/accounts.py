@@ -1,0 +1,79 @@
+"""What is kept of a user: role, tokens (as digests), quotas of their own."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Self
+
+from services.names import Name
+from services.users.quotas import QUOTA_NAMES, UNLIMITED, Quotas
+
+RESERVED_NAMES: Final = frozenset({"admin", "system"})
+"""The bearer of the token file, and the chip's own care."""
+
+_PREFIX: Final = "hxserve_"
+_ID_CHARACTERS: Final = 12
+
+
+class Role(StrEnum):
+    """What a user may do: their own work, or everything."""
+
+    USER = "user"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is known of a token: not the token. Times are Unix seconds; one that never expires has no end."""
+
+    id: str
+    created_at: float
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user as recorded; `own_quotas` are those an admin set, a None among them lifts the limit."""
+
+    name: Name
+    role: Role
+    created_at: float
+    disabled: bool = False
+    own_quotas: Mapping[str, float | None] = field(default_factory=dict)
+
+    def quotas(self, defaults: Quotas) -> Quotas:
+        """The limits that hold: the user's own, else the defaults, which bind no admin."""
+        return (UNLIMITED if self.role is Role.ADMIN else defaults).with_own(self.own_quotas)
+
+    @classmethod
+    def from_hash(cls, name: str, stored: Mapping[bytes, bytes]) -> Self:
+        """The user as their Redis hash holds them: one JSON text per field."""
+        values = {key.decode(): json.loads(text) for key, text in stored.items()}
+        return cls(
+            name=name,
+            role=Role(values["role"]),
+            created_at=values["created_at"],
+            disabled=values.get("disabled", False),
+            own_quotas={quota: values[quota] for quota in QUOTA_NAMES if quota in values},
+        )
+
+
+def new_token() -> str:
+    """A token that nobody can guess: 256 random bits behind a word by which scanners for secrets know it."""
+    return _PREFIX + secrets.token_urlsafe(32)
+
+
+def digest_of(token: str) -> str:
+    """What is kept of a token.
+
+    A plain SHA-256 is enough: the tokens are random, so there is no dictionary to try them from.
+    """
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def token_id(digest: str) -> str:
+    """The name by which people speak of a token."""
+    return digest[:_ID_CHARACTERS]

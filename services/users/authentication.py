@@ -1,0 +1,149 @@
+"""Who may do what: bearer tokens and the users they stand for."""
+
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from services.errors import NotAuthenticatedError, SettingsError
+from services.names import Name
+from services.users.accounts import Role, digest_of
+from services.users.quotas import UNLIMITED, Quotas
+from services.users.store import Found, UserStore
+
+LONGEST_MEMORY_S: Final = 1.0
+"""So long after a user is disabled or a token revoked, a process may still let them in."""
+
+_MOST_REMEMBERED: Final = 10_000
+_LEAST_TOKEN_CHARACTERS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody whose work the chip does."""
+
+    name: Name
+    is_admin: bool = False
+    quotas: Quotas = UNLIMITED
+
+    def may_see(self, owner: str) -> bool:
+        """Whether what belongs to `owner` is this user's to see and to touch."""
+        return self.is_admin or owner == self.name
+
+
+ADMIN: Final = User("admin", is_admin=True)
+SYSTEM: Final = User("system")
+"""The chip's own care is done in this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """What is known of a token until `until` (monotonic): whose it is, or why it opens nothing."""
+
+    user: User | None
+    reason: str | None
+    until: float
+
+
+class Tokens:
+    """The tokens this service knows: the admin's from its file, those of users from the store.
+
+    A token is looked up by its digest. How long that takes may tell about the digests there are, but from a digest
+    nobody gets to a token, so the time tells nothing of use. What was found is remembered for a second, so that
+    requests in volume cost no round trip to Redis.
+    """
+
+    def __init__(
+        self,
+        admin_token: str,
+        store: UserStore | None = None,
+        defaults: Quotas = UNLIMITED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._admin_digest = digest_of(admin_token)
+        self._store = store
+        self._defaults = defaults
+        self._clock = clock
+        self._remembered: dict[str, _Remembered] = {}
+
+    def user_of(self, token: str | None) -> User:
+        """The user a token stands for.
+
+        Raises:
+            NotAuthenticatedError: there is no token, it is not known or has expired, or its user is disabled.
+            RedisUnavailableError: whose it is cannot be looked up.
+        """
+        if not token:
+            raise NotAuthenticatedError
+        return self.user_of_digest(digest_of(token))
+
+    def user_of_digest(self, digest: str) -> User:
+        """The user whose token has this digest.
+
+        Raises:
+            NotAuthenticatedError: nobody's has, it has expired, or its user is disabled.
+            RedisUnavailableError: whose it is cannot be looked up.
+        """
+        if hmac.compare_digest(digest, self._admin_digest):
+            return ADMIN
+        known = self._remembered.get(digest)
+        if known is None or known.until <= self._clock():
+            known = self._look_up(digest)
+        if known.user is None:
+            raise NotAuthenticatedError(known.reason)
+        return known.user
+
+    def _look_up(self, digest: str) -> _Remembered:
+        found = self._store.find(digest) if self._store else None
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        known = self._remembered[digest] = self._judge(found)
+        return known
+
+    def _judge(self, found: Found | None) -> _Remembered:
+        until = self._clock() + LONGEST_MEMORY_S
+        if found is None:
+            return _Remembered(None, None, until)
+        account, left_s = found.account, found.left_s
+        if account.disabled:
+            return _Remembered(None, f"the user {account.name!r} is disabled; ask an admin", until)
+        if left_s is not None and left_s <= 0:
+            ended = datetime.fromtimestamp(time.time() + left_s, UTC)
+            return _Remembered(
+                None, f"the token expired at {ended:%Y-%m-%d %H:%M} UTC; ask an admin for a new one", until
+            )
+        user = User(account.name, account.role is Role.ADMIN, account.quotas(self._defaults))
+        return _Remembered(user, None, until if left_s is None else min(until, self._clock() + left_s))
+
+
+def read_admin_token(path: Path) -> str:
+    """The admin's token from its file.
+
+    Raises:
+        SettingsError: the file is missing or holds no token.
+    """
+    try:
+        token = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"the admin token cannot be read from {path} ({error}); write one there "
+            "(for example the output of `openssl rand -hex 24`) or set HXSERVE_ADMIN_TOKEN_FILE"
+        ) from None
+    if len(token) < _LEAST_TOKEN_CHARACTERS:
+        raise SettingsError(f"the admin token in {path} is shorter than {_LEAST_TOKEN_CHARACTERS} characters")
+    return token
+
+
+def ensure_admin_token(path: Path) -> str:
+    """The admin's token from its file, which is made, readable by its owner alone, when there is none."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
+    return read_admin_token(path)

@@ -1,0 +1,182 @@
+"""Users and their tokens in Redis."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.errors import ConflictError, UserNotFoundError
+from services.store.connection import Connection, pairs, translated_errors
+from services.users.accounts import RESERVED_NAMES, Account, Role, Token, digest_of, new_token, token_id
+
+Changes = Mapping[str, float | str | bool | None]
+"""New values of a user's fields, quotas among them; None for a quota lifts the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Whose a token is; `left_s` seconds are left of its life, None when it has no end."""
+
+    account: Account
+    left_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A new token, the only time that it is known as it is."""
+
+    secret: str
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a user takes now: unfinished long jobs, crops that wait, and chip seconds since midnight UTC."""
+
+    queued_jobs: int
+    waiting_crops: int
+    chip_s: float
+
+
+class UserStore:
+    """Reads and writes users; every change is one atomic step."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(
+        self,
+        name: str,
+        role: Role = Role.USER,
+        own_quotas: Mapping[str, float | None] | None = None,
+        *,
+        expires_in_s: float | None = None,
+    ) -> tuple[Account, IssuedToken]:
+        """A new user with a first token.
+
+        Args:
+            name: not taken yet.
+            role: what they may do.
+            own_quotas: limits by name that differ from the defaults; None lifts one.
+            expires_in_s: life of the token; None for one without end.
+
+        Raises:
+            ConflictError: the name is taken.
+        """
+        if name in RESERVED_NAMES:
+            raise ConflictError(f"the name {name!r} belongs to the service itself; choose another")
+        fields: Changes = {"role": role, **(own_quotas or {})}
+        issued = self._issue(name, "new", expires_in_s, fields)
+        if issued is None:
+            raise ConflictError(
+                f"there is a user {name!r} already; `hxserve users token {name}` gives a new token"
+            )
+        return self.get(name), issued
+
+    def issue_token(
+        self, name: str, *, expires_in_s: float | None = None, revoke: bool = False
+    ) -> IssuedToken:
+        """One more token of a user.
+
+        Args:
+            name: the user.
+            expires_in_s: its life; None for one without end.
+            revoke: whether the user's other tokens are void from now on, in the same step.
+
+        Raises:
+            UserNotFoundError: there is no such user.
+        """
+        issued = self._issue(name, "replace" if revoke else "add", expires_in_s, {})
+        if issued is None:
+            raise _no_user(name)
+        return issued
+
+    def _issue(self, name: str, mode: str, expires_in_s: float | None, fields: Changes) -> IssuedToken | None:
+        secret = new_token()
+        digest = digest_of(secret)
+        texts = [text for key, value in fields.items() for text in (key, json.dumps(value))]
+        answer = self._connection.run("users/issue_token", name, digest, mode, expires_in_s or 0, *texts)
+        return IssuedToken(secret, _token(digest, answer)) if answer else None
+
+    def revoke_tokens(self, name: str, token: str | None = None) -> int:
+        """Makes a token void, or all of a user; says how many there were.
+
+        Raises:
+            UserNotFoundError: there is no such user.
+        """
+        revoked: int = self._connection.run("users/revoke_tokens", name, token or "")
+        if revoked < 0:
+            raise _no_user(name)
+        return revoked
+
+    def change(self, name: str, changes: Changes, defaulted: Iterable[str] = ()) -> Account:
+        """The user with fields changed.
+
+        Args:
+            name: the user.
+            changes: new values.
+            defaulted: quotas that are to follow the defaults again.
+
+        Raises:
+            UserNotFoundError: there is no such user.
+        """
+        texts = [text for key, value in changes.items() for text in (key, json.dumps(value))]
+        texts += [text for key in defaulted for text in (key, "")]
+        if not self._connection.run("users/change_user", name, *texts):
+            raise _no_user(name)
+        return self.get(name)
+
+    def get(self, name: str) -> Account:
+        """One user.
+
+        Raises:
+            UserNotFoundError: there is none of this name.
+        """
+        with translated_errors():
+            stored: Any = self._connection.client.hgetall(f"hx:user:{name}") if ":" not in name else {}
+        if not stored:
+            raise _no_user(name)
+        return Account.from_hash(name, stored)
+
+    def all(self) -> list[Account]:
+        """Every user, by name."""
+        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+            names: Any = self._connection.client.smembers("hx:users")
+            ordered = sorted(name.decode() for name in names)
+            for name in ordered:
+                pipeline.hgetall(f"hx:user:{name}")
+            return [
+                Account.from_hash(name, stored)
+                for name, stored in zip(ordered, pipeline.execute(), strict=True)
+            ]
+
+    def tokens(self, name: str) -> list[Token]:
+        """What is known of a user's tokens, the newest first."""
+        with translated_errors():
+            stored: Any = self._connection.client.hgetall(f"hx:user:{name}:tokens")
+        found = [_token(digest.decode(), text) for digest, text in stored.items()]
+        return sorted(found, key=lambda token: token.created_at, reverse=True)
+
+    def find(self, digest: str) -> Found | None:
+        """Whose token has this digest; None when nobody's has."""
+        answer = self._connection.run("users/find_token", digest)
+        if not answer:
+            return None
+        name, stored, token, now = answer
+        expires_at = _token(digest, token).expires_at
+        left_s = None if expires_at is None else expires_at - float(now)
+        return Found(Account.from_hash(name.decode(), pairs(stored)), left_s)
+
+    def taken(self, name: str) -> Taken:
+        """What a user takes now."""
+        queued, waiting, chip_s = self._connection.run("users/user_load", name)
+        return Taken(int(queued), int(waiting), float(chip_s))
+
+
+def _token(digest: str, text: bytes) -> Token:
+    created_at, expires_at = (float(part) for part in text.split())
+    return Token(token_id(digest), created_at, expires_at or None)
+
+
+def _no_user(name: str) -> UserNotFoundError:
+    return UserNotFoundError(f"there is no user {name!r}; see `hxserve users list`")

@@ -1,0 +1,107 @@
+"""What jobs may be told: checked, and refused with the place and the reason."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.errors import InvalidInputError
+from services.jobs.params import (
+    PARAMS_OF,
+    EvaluationParams,
+    JobRequest,
+    TrainingParams,
+    explain,
+    validate_params,
+)
+from services.jobs.record import JobKind
+
+
+def test_every_long_kind_has_its_options() -> None:
+    assert set(PARAMS_OF) == {kind for kind in JobKind if kind.is_long}
+
+
+def test_options_left_out_have_their_defaults() -> None:
+    params = validate_params(JobKind.TRAINING, {})
+
+    assert params == TrainingParams()
+    assert isinstance(params, TrainingParams)
+    assert (params.recipe, params.network.hidden, params.seed) == ("strong", [256, 256], 0)
+
+
+def test_options_survive_being_stored() -> None:
+    params = validate_params(
+        JobKind.TRAINING, {"epochs": 3, "network": {"hidden": [5, 7], "num_sends": [1, 2, 3]}}
+    )
+
+    assert validate_params(JobKind.TRAINING, params.model_dump()) == params
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        (
+            {"epoch": 1},
+            r"params\.epoch: unknown field; known are batch_size, chip_epochs, chip_learning_rate, dataset, epochs",
+        ),
+        ({"epochs": 0}, r"params\.epochs: .*greater than or equal to 1, got 0"),
+        ({"epochs": "4"}, r"params\.epochs: .*integer, got '4'"),
+        ({"epochs": True}, r"params\.epochs: .*integer"),
+        ({"learning_rate": float("nan")}, r"params\.learning_rate"),
+        ({"learning_rate": float("inf")}, r"params\.learning_rate"),
+        ({"recipe": "weak"}, r"params\.recipe: .*'notebook' or 'strong', got 'weak'"),
+        ({"seed": -1}, r"params\.seed"),
+        ({"seed": 2**53}, r"params\.seed"),
+        ({"network": {"hidden": []}}, r"params\.network\.hidden: .*at least 1 item"),
+        ({"network": {"hidden": [0]}}, r"params\.network\.hidden\.0: "),
+        ({"network": {"hidden": [8], "shift": 8}}, r"params\.network\.shift: "),
+        ({"dataset": "letters"}, r"params\.dataset: "),
+    ],
+)
+def test_a_wrong_option_is_refused_with_its_place_and_what_is_allowed(
+    params: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        validate_params(JobKind.TRAINING, params)
+
+
+def test_every_wrong_option_is_named() -> None:
+    with pytest.raises(InvalidInputError, match=r"params\.epochs.*; params\.seed"):
+        validate_params(JobKind.TRAINING, {"epochs": 0, "seed": -1})
+
+
+def test_an_unknown_field_inside_another_is_told_what_is_known_there() -> None:
+    with pytest.raises(InvalidInputError, match=r"params\.network\.depth: unknown field") as refusal:
+        validate_params(JobKind.TRAINING, {"network": {"depth": 1}})
+
+    assert "hidden" in refusal.value.message
+
+
+def test_a_huge_wrong_value_is_not_repeated_whole() -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        validate_params(JobKind.EVALUATION, {"dataset": "x" * 100_000})
+
+    assert len(refusal.value.message) < 400
+
+
+def test_an_evaluation_is_of_the_latest_version_unless_told_otherwise() -> None:
+    assert validate_params(JobKind.EVALUATION, {}) == EvaluationParams(version="latest")
+
+
+@pytest.mark.parametrize("kind", ["classification", "dancing", "Training", ""])
+def test_a_kind_that_cannot_be_submitted_is_refused(kind: str) -> None:
+    with pytest.raises(ValidationError, match="kind"):
+        JobRequest.model_validate({"kind": kind, "model": "digits"})
+
+
+@pytest.mark.parametrize("model", ["../x", "", "Digits", "a" * 65, "digits\n", "a b", "ä"])
+def test_a_model_cannot_be_called_anything(model: str) -> None:
+    with pytest.raises(ValidationError, match="model"):
+        JobRequest.model_validate({"kind": "training", "model": model})
+
+
+def test_an_explanation_says_where_what_and_what_came() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        JobRequest.model_validate({"kind": "training", "model": 3})
+
+    assert explain(refusal.value, JobRequest) == "model: Input should be a valid string, got 3"

@@ -1,0 +1,228 @@
+"""Taking in long jobs."""
+
+from pathlib import Path
+
+import pytest
+
+from services.chips.homes import Homes
+from services.chips.store import ChipStore, Lease
+from services.disk import Disk
+from services.errors import (
+    DiskLowError,
+    IdempotencyConflictError,
+    InvalidInputError,
+    JobNotFoundError,
+    ModelNotFoundError,
+    NotFoundError,
+    QueueFullError,
+)
+from services.jobs.params import JobRequest
+from services.jobs.record import JobKind, JobState
+from services.jobs.store import JobStore
+from services.jobs.submission import Submissions, bind_key, new_job_id
+from services.models.files import ModelStore
+from services.models.registry import Registry
+from services.users.authentication import ADMIN, User
+from tests.services.samples import CHIP, PLENTY, an_origin
+
+TRAINING = JobRequest(kind="training", model="digits", params={"epochs": 2})
+OTHER = JobRequest(kind="training", model="digits", params={"epochs": 3})
+GRACE = User("grace")
+
+
+@pytest.fixture
+def woken() -> list[str]:
+    """The chips that were sent a wake-up."""
+    return []
+
+
+@pytest.fixture
+def submissions(jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]) -> Submissions:
+    return Submissions(
+        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=PLENTY
+    )
+
+
+def test_a_submitted_training_is_queued_with_all_its_options(
+    submissions: Submissions, jobs: JobStore
+) -> None:
+    job = submissions.submit(TRAINING, ADMIN)
+
+    assert jobs.unfinished() == [job]
+    assert (job.kind, job.state, job.user, job.model) == (
+        JobKind.TRAINING,
+        JobState.QUEUED,
+        "admin",
+        "digits",
+    )
+    assert job.params["epochs"] == 2
+    assert job.params["recipe"] == "strong"
+
+
+def test_below_the_floor_of_free_room_no_training_is_taken_in_but_other_work_is(
+    jobs: JobStore, models: ModelStore, chips: ChipStore, tmp_path: Path
+) -> None:
+    models.publish(an_origin(), b"weights")
+    disk = Disk(tmp_path / "not" / "made" / "yet", floor_bytes=2**62)
+    submissions = Submissions(
+        jobs, Registry(models), chips, Homes(models, chips), lambda _: None, max_queued_jobs=9, disk=disk
+    )
+
+    with pytest.raises(DiskLowError, match="MiB free, less than the 4398046511104 MiB below which"):
+        submissions.submit(TRAINING, ADMIN)
+    evaluation = submissions.submit(JobRequest(kind="evaluation", model="digits"), ADMIN)
+
+    assert [job.id for job in jobs.unfinished()] == [evaluation.id]
+
+
+def test_a_submission_wakes_the_chip_once(submissions: Submissions, lease: Lease, woken: list[str]) -> None:
+    del lease
+
+    submissions.submit(TRAINING, ADMIN)
+    submissions.submit(OTHER, ADMIN)
+
+    assert woken == [CHIP]
+
+
+def test_the_same_request_with_the_same_key_is_one_job(
+    submissions: Submissions, jobs: JobStore, woken: list[str], lease: Lease
+) -> None:
+    del lease
+    first = submissions.submit(TRAINING, ADMIN, "k")
+
+    again = submissions.submit(TRAINING, ADMIN, "k")
+
+    assert again == first
+    assert len(jobs.newest(before=None, count=9)) == 1
+    assert woken == [CHIP]
+
+
+def test_another_request_with_the_same_key_is_a_conflict(submissions: Submissions, jobs: JobStore) -> None:
+    first = submissions.submit(TRAINING, ADMIN, "k")
+
+    with pytest.raises(IdempotencyConflictError):
+        submissions.submit(OTHER, ADMIN, "k")
+
+    assert jobs.unfinished() == [first]
+
+
+def test_keys_of_two_users_have_nothing_to_do_with_each_other(
+    submissions: Submissions, jobs: JobStore
+) -> None:
+    submissions.submit(TRAINING, ADMIN, "k")
+
+    theirs = submissions.submit(OTHER, GRACE, "k")
+
+    assert theirs.user == "grace"
+    assert len(jobs.unfinished()) == 2
+
+
+def test_requests_without_key_are_never_the_same(submissions: Submissions, jobs: JobStore) -> None:
+    submissions.submit(TRAINING, ADMIN)
+    submissions.submit(TRAINING, ADMIN)
+
+    assert len(jobs.unfinished()) == 2
+
+
+def test_a_repeated_request_is_answered_even_when_the_queue_is_full(
+    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
+) -> None:
+    submissions = Submissions(
+        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=1
+    )
+    first = submissions.submit(TRAINING, ADMIN, "k")
+
+    assert submissions.submit(TRAINING, ADMIN, "k") == first
+
+
+def test_a_job_beyond_the_limit_is_refused_and_says_when_to_come_back(
+    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
+) -> None:
+    submissions = Submissions(
+        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=1
+    )
+    submissions.submit(TRAINING, ADMIN)
+
+    with pytest.raises(QueueFullError, match="limit of 1 waiting jobs") as refusal:
+        submissions.submit(OTHER, ADMIN, "k")
+
+    assert refusal.value.retry_after_s
+    assert len(jobs.newest(before=None, count=9)) == 1
+
+
+def test_a_finished_job_makes_room(
+    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
+) -> None:
+    submissions = Submissions(
+        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=1
+    )
+    submissions.cancel(submissions.submit(TRAINING, ADMIN).id, ADMIN)
+
+    job = submissions.submit(OTHER, ADMIN)
+
+    assert job.state is JobState.QUEUED
+
+
+def test_an_evaluation_means_the_version_that_the_alias_meant_when_it_was_submitted(
+    submissions: Submissions, models: ModelStore
+) -> None:
+    models.publish(an_origin(job="a"), b"weights")
+
+    job = submissions.submit(JobRequest(kind="evaluation", model="digits"), ADMIN)
+
+    models.publish(an_origin(job="b"), b"weights")
+    assert job.params["version"] == "1"
+
+
+def test_an_evaluation_of_what_is_not_there_is_refused(submissions: Submissions, jobs: JobStore) -> None:
+    with pytest.raises(ModelNotFoundError, match="nothing"):
+        submissions.submit(JobRequest(kind="evaluation", model="nothing"), ADMIN)
+
+    assert jobs.newest(before=None, count=9) == []
+
+
+def test_wrong_options_are_refused_before_anything_is_recorded(
+    submissions: Submissions, jobs: JobStore
+) -> None:
+    request = JobRequest(kind="training", model="digits", params={"epoch": 2})
+
+    with pytest.raises(InvalidInputError, match=r"params\.epoch: unknown field"):
+        submissions.submit(request, ADMIN)
+
+    assert jobs.newest(before=None, count=9) == []
+
+
+def test_cancelling_a_job_that_is_not_there_says_so(submissions: Submissions) -> None:
+    with pytest.raises(JobNotFoundError, match="nothing"):
+        submissions.cancel("nothing", ADMIN)
+
+
+def test_a_queued_job_is_cancelled_at_once(submissions: Submissions) -> None:
+    job = submissions.submit(TRAINING, ADMIN)
+
+    assert submissions.cancel(job.id, ADMIN).state is JobState.CANCELLED
+
+
+def test_ids_sort_by_time_and_cannot_be_guessed_from_each_other() -> None:
+    ids = [new_job_id() for _ in range(50)]
+
+    assert [i[:11] for i in ids] == sorted(i[:11] for i in ids)
+    assert len({i[11:] for i in ids}) == 50
+
+
+def test_a_key_is_bound_to_its_user_and_its_request() -> None:
+    bound = bind_key(ADMIN, "k", b"request")
+
+    assert bound == bind_key(ADMIN, "k", b"request")
+    assert bound.key != bind_key(GRACE, "k", b"request").key
+    assert bound.digest != bind_key(ADMIN, "k", b"other").digest
+    assert bind_key(ADMIN, None, b"request").key == ""
+
+
+def test_a_calibration_of_a_chip_that_never_was_is_refused(submissions: Submissions, jobs: JobStore) -> None:
+    request = JobRequest(kind="calibration", params={"chip": "nosuch"})
+
+    with pytest.raises(NotFoundError, match="no chip 'nosuch'"):
+        submissions.submit(request, ADMIN)
+
+    assert jobs.unfinished() == []
