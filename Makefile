@@ -8,6 +8,7 @@ MNIST ?=
 ONLY ?=
 MINUTES ?= 10
 SEED ?=
+SECONDS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo serve test docs-test chaos soak check bench clean
@@ -49,8 +50,8 @@ check: $(READY) ## lint, format, types, import contracts and the fast tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m 'not system' -n auto
 
-bench: $(READY) ## measurements beside their alternatives (ONLY=serving,training MNIST=folder)
-	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(MNIST),--mnist $(MNIST))
+bench: $(READY) ## measurements beside their alternatives (ONLY=serving,peers SECONDS=8 MNIST=folder)
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(MNIST),--mnist $(MNIST))
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

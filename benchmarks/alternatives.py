@@ -1,16 +1,16 @@
 """Several services under the same load, in turns, so that all meet the same machine."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from benchmarks.context import MeasurementError
 from benchmarks.crops import LabelledCrop
-from benchmarks.load import LoadPlan, LoadReport, apply_load
+from benchmarks.formats import RAW, Format
+from benchmarks.load import LoadPlan, LoadReport, apply_load, build_request
 from benchmarks.processes import Served
 
-DIGIT_PATTERN = r'"digit":\s*(\d)'
 _WRONG_SHARE_LIMIT = 0.02
 _ERROR_SHARE_LIMIT = 0.001
 
@@ -23,26 +23,31 @@ class Alternative:
     served: Served
     requests: tuple[bytes, ...]
     answers: tuple[tuple[str, ...], ...]
+    answer_pattern: str = RAW.answer_pattern
+    renumbered: bool = False
 
     @classmethod
     def of(
         cls,
         name: str,
         served: Served,
-        request: Callable[[bytes], bytes],
+        path: str,
         crops: Sequence[LabelledCrop],
         per_request: int = 1,
+        *,
+        form: Format = RAW,
+        headers: Mapping[str, str] | None = None,
     ) -> Self:
-        """The service asked for so many crops at a time; every request starts at another crop."""
+        """The service with `per_request` crops in each request; every request starts at another crop."""
         groups = [
             [crops[(first + n) % len(crops)] for n in range(per_request)] for first in range(len(crops))
         ]
-        return cls(
-            name,
-            served,
-            tuple(request(b"".join(crop.crop for crop in group)) for group in groups),
-            tuple(tuple(str(crop.digit) for crop in group) for group in groups),
-        )
+        requests = []
+        for group in groups:
+            body, content = form.encode(b"".join(crop.crop for crop in group))
+            requests.append(build_request(path, body, headers={**content, **(headers or {})}))
+        answers = tuple(tuple(form.encode_digit(crop.digit) for crop in group) for group in groups)
+        return cls(name, served, tuple(requests), answers, form.answer_pattern)
 
     def plan(self, clients: int, seconds: float) -> LoadPlan:
         """The load of so many clients."""
@@ -51,17 +56,19 @@ class Alternative:
             requests=self.requests,
             clients=clients,
             seconds=seconds,
-            answer_pattern=DIGIT_PATTERN,
+            answer_pattern=self.answer_pattern,
             answers=self.answers,
+            renumbered=self.renumbered,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One load on one service, and the processor seconds that all its processes used meanwhile."""
+    """One load on one service, and the processor seconds that its processes used: all of them, and the API."""
 
     report: LoadReport
     cpu_s: float
+    api_cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ class Figures:
     errors: int
     client_cpu: float
     cpu_ms_per_request: float
+    api_us_per_request: float
     rounds: int
 
     def as_detail(self) -> dict[str, Any]:
@@ -87,6 +95,7 @@ class Figures:
             "errors": self.errors,
             "client_cpu": round(self.client_cpu, 3),
             "cpu_ms_per_request": round(self.cpu_ms_per_request, 3),
+            "api_us_per_request": round(self.api_us_per_request, 1),
             "rounds": self.rounds,
         }
 
@@ -108,9 +117,10 @@ def side_by_side(
 
 def measure_round(alternative: Alternative, clients: int, seconds: float) -> Round:
     """One load on one service."""
-    before_s = alternative.served.cpu_s()
+    served = alternative.served
+    before_s, api_before_s = served.cpu_s(), served.cpu_s("api")
     report = apply_load(alternative.plan(clients, seconds))
-    return Round(report, alternative.served.cpu_s() - before_s)
+    return Round(report, served.cpu_s() - before_s, served.cpu_s("api") - api_before_s)
 
 
 def summarise_rounds(name: str, rounds: Sequence[Round]) -> Figures:
@@ -121,6 +131,7 @@ def summarise_rounds(name: str, rounds: Sequence[Round]) -> Figures:
     """
     reports = [one.report for one in rounds]
     answered = sum(report.requests for report in reports)
+    answered_and_warm_up = sum(report.answered for report in reports)
     errors = sum(report.errors for report in reports)
     wrong_share = max(report.wrong_share for report in reports)
     if errors > _ERROR_SHARE_LIMIT * answered:
@@ -135,8 +146,7 @@ def summarise_rounds(name: str, rounds: Sequence[Round]) -> Figures:
         wrong_share=wrong_share,
         errors=errors,
         client_cpu=statistics.median(report.client_cpu for report in reports),
-        cpu_ms_per_request=1000
-        * sum(one.cpu_s for one in rounds)
-        / sum(report.answered for report in reports),
+        cpu_ms_per_request=1e3 * sum(one.cpu_s for one in rounds) / answered_and_warm_up,
+        api_us_per_request=1e6 * sum(one.api_cpu_s for one in rounds) / answered_and_warm_up,
         rounds=len(reports),
     )

@@ -5,16 +5,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
-
-import psutil  # type: ignore[import-untyped]  # ships no types
 
 from benchmarks.alternatives import measure_round, summarise_rounds
 from benchmarks.context import Context, MeasurementError, say
 from benchmarks.load.listeners import Heard, ListenersPlan
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, Served
 from benchmarks.ratio import Ratio
 from benchmarks.serving import TrainedService
 
@@ -78,17 +74,17 @@ def measure_dashboards(context: Context, trained: TrainedService) -> dict[str, R
     service, ours = trained.service, trained.alternative(1)
     say(f"{_CLASSIFYING} clients classify beside a training, without and with {POLLERS + STREAMS} dashboards")
     alone, beside, heard_by_round = [], [], []
-    with _training(trained) as job_id:
+    with service.training_beside("watched") as job_id:
         for _ in range(_ROUNDS):
             alone.append(measure_round(ours, _CLASSIFYING, context.seconds))
             dashboards = _open_dashboards(trained, job_id, context.seconds + _LISTENING_ON_S)
             beside.append(measure_round(ours, _CLASSIFYING, context.seconds))
             heard_by_round.append(dashboards.wait())
     say("the same dashboards, and nobody classifies")
-    with _training(trained) as job_id:
-        idle_cores = _api_cores(service.served.processes[0].pid, context.seconds)
+    with service.training_beside("watched") as job_id:
+        idle_cores = _api_cores(service.served, context.seconds)
         dashboards = _open_dashboards(trained, job_id, context.seconds + _LISTENING_ON_S)
-        cores = _api_cores(service.served.processes[0].pid, context.seconds)
+        cores = _api_cores(service.served, context.seconds)
         quiet = dashboards.wait()
     without, with_them = summarise_rounds("alone", alone), summarise_rounds("dashboards", beside)
     return {
@@ -106,34 +102,16 @@ def measure_dashboards(context: Context, trained: TrainedService) -> dict[str, R
     }
 
 
-@contextmanager
-def _training(trained: TrainedService) -> Iterator[str]:
-    """A training that runs as long as it is looked at."""
-    service = trained.service
-    job_id = service.start_training("watched", recipe="strong", dataset="digits", epochs=200)
-    try:
-        service.await_running(job_id)
-        yield job_id
-        if service.job(job_id)["state"] != "running":
-            raise MeasurementError("the training that the dashboards look at ended too early")
-    finally:
-        service.cancel(job_id)
-
-
 def _open_dashboards(trained: TrainedService, job_id: str, seconds: float) -> Dashboards:
     service = trained.service
     return Dashboards(ListenersPlan(service.served.port, service.token, job_id, POLLERS, STREAMS, seconds))
 
 
-def _api_cores(pid: int, seconds: float) -> float:
+def _api_cores(served: Served, seconds: float) -> float:
     """Cores that the API process uses on average."""
-    api = next(
-        process for process in psutil.Process(pid).children(recursive=True) if "api" in process.cmdline()
-    )
-    before, began = api.cpu_times(), time.monotonic()
+    before_s, began = served.cpu_s("api"), time.monotonic()
     time.sleep(seconds)
-    after, elapsed_s = api.cpu_times(), time.monotonic() - began
-    return float(after.user + after.system - before.user - before.system) / elapsed_s
+    return (served.cpu_s("api") - before_s) / (time.monotonic() - began)
 
 
 def _heard(rounds: list[Heard]) -> dict[str, Any]:

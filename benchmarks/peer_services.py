@@ -1,18 +1,16 @@
 """Model servers of others, each in its own environment, with the weights of one of our versions."""
 
-import base64
-import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.environments import peer_python
-from benchmarks.load import build_request
+from benchmarks.formats import BASE64_JSON, RAW, V2_BINARY, Format
 from benchmarks.processes import ProcessError, Served, Started, free_port, started
 
 _READY_LIMIT_S: Final = 60.0
@@ -25,29 +23,19 @@ class Peer:
     name: str
     command: tuple[str, ...]
     path: str
-    encode: Callable[[bytes], tuple[bytes, str]]
-
-    def request(self, crops: bytes) -> bytes:
-        """The bytes of a request for the load generator."""
-        body, content_type = self.encode(crops)
-        return build_request(self.path, body, content_type=content_type)
-
-
-def _raw(crops: bytes) -> tuple[bytes, str]:
-    return crops, "application/octet-stream"
-
-
-def _base64_json(crops: bytes) -> tuple[bytes, str]:
-    return json.dumps({"crops": base64.b64encode(crops).decode()}).encode(), "application/json"
+    form: Format
 
 
 MOSEC: Final = Peer(
     "mosec",
     ("-m", "benchmarks.mosec_server", "--address", "127.0.0.1", "--port", "{port}", "--log-level", "error"),
     "/inference",
-    _raw,
+    RAW,
 )
-LITSERVE: Final = Peer("litserve", ("-m", "benchmarks.litserve_server", "{port}"), "/predict", _base64_json)
+LITSERVE: Final = Peer("litserve", ("-m", "benchmarks.litserve_server", "{port}"), "/predict", BASE64_JSON)
+TRITON: Final = Peer(
+    "triton", ("-m", "benchmarks.triton_server", "{port}"), "/v2/models/digits/infer", V2_BINARY
+)
 
 
 @contextmanager
@@ -60,15 +48,16 @@ def running_peer(peer: Peer, folder: Path, version: Path) -> Iterator[Served]:
     """
     port = free_port()
     command = [str(peer_python(peer.name)), *(part.replace("{port}", str(port)) for part in peer.command)]
-    with started(command, log=folder / f"{peer.name}.log", env={"BENCH_VERSION": str(version)}) as process:
+    env = {"BENCH_VERSION": str(version), "BENCH_FOLDER": str(folder)}
+    with started(command, log=folder / f"{peer.name}.log", env=env) as process:
         _await_answer(peer, process, port)
         yield Served(port, (process,))
 
 
 def _await_answer(peer: Peer, process: Started, port: int) -> None:
-    body, content_type = peer.encode(bytes(784))
+    body, headers = peer.form.encode(bytes(784))
     request = urllib.request.Request(  # our own address
-        f"http://127.0.0.1:{port}{peer.path}", data=body, headers={"Content-Type": content_type}
+        f"http://127.0.0.1:{port}{peer.path}", data=body, headers=dict(headers)
     )
     deadline = time.monotonic() + _READY_LIMIT_S
     while True:

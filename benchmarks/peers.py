@@ -1,9 +1,8 @@
 """Group `peers`: hxserve beside model servers that keep nothing, and beside the bare network."""
 
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from benchmarks.alternatives import Alternative, Figures, side_by_side
@@ -11,7 +10,8 @@ from benchmarks.classifiers import load_classifier
 from benchmarks.context import Context, say
 from benchmarks.crops import LabelledCrop
 from benchmarks.environments import PeerUnavailableError
-from benchmarks.peer_services import LITSERVE, MOSEC, Peer, running_peer
+from benchmarks.formats import V2_BINARY
+from benchmarks.peer_services import LITSERVE, MOSEC, TRITON, Peer, running_peer
 from benchmarks.processes import Served
 from benchmarks.ratio import Ratio, Target
 from benchmarks.serving import TrainedService, throughput_ratio, trained_service
@@ -24,6 +24,10 @@ TARGETS: Final[Mapping[str, Target]] = {
     "serving.single32.throughput_vs_litserve": Target(4.0, "higher"),
     "serving.crops64.throughput_vs_mosec": Target(1.0, "higher"),
     "serving.crops64.throughput_vs_network": Target(0.5, "higher"),
+    "serving.single1.p50_vs_triton": Target(1.5, "lower"),
+    "serving.v2_single32.throughput_vs_triton": Target(1.0, "higher"),
+    "serving.v2_single64.throughput_vs_triton": Target(1.0, "higher"),
+    "serving.v2_crops64.throughput_vs_triton": Target(1.0, "higher"),
 }
 
 _MANY: Final = 64
@@ -31,68 +35,104 @@ _MANY_CLIENTS: Final = 8
 
 
 def measure(context: Context) -> dict[str, Ratio]:
-    """Whatever peers can be had here; the others are said to be missing."""
+    """Every peer that can be installed here; the others are reported as skipped."""
     ratios: dict[str, Ratio] = {}
-    with context.folder() as folder, trained_service(folder) as trained, ExitStack() as stack:
-        many = trained.alternative(_MANY)
-        network = _network_crops_per_s(trained.version, trained.crops, context.seconds)
-        figures: dict[str, Figures] = {}
-        for peer in (MOSEC, LITSERVE):
+    with context.folder() as folder, trained_service(folder) as trained:
+        ratios["serving.crops64.throughput_vs_network"] = _beside_network(context, trained)
+        for peer, compare in ((MOSEC, _beside_mosec), (LITSERVE, _beside_litserve), (TRITON, _beside_triton)):
             try:
-                served = stack.enter_context(running_peer(peer, folder, trained.version))
+                with running_peer(peer, folder, trained.version) as served:
+                    ratios |= compare(context, trained, served)
             except PeerUnavailableError as error:
                 say(f"skipped: {error}")
-                continue
-            if peer is MOSEC:
-                ratios |= _beside_mosec(context, trained, served)
-                theirs = _alternative(peer, served, trained.crops, _MANY)
-                say(f"{_MANY_CLIENTS} clients, {_MANY} crops per request: hxserve, mosec")
-                figures = side_by_side([many, theirs], clients=_MANY_CLIENTS, seconds=context.seconds)
-                ratios["serving.crops64.throughput_vs_mosec"] = throughput_ratio(figures, "hxserve", "mosec")
-            else:
-                say("32 clients, one crop per request: hxserve, LitServe")
-                pair = [trained.alternative(1), _alternative(peer, served, trained.crops, 1)]
-                ours_theirs = side_by_side(pair, clients=32, seconds=context.seconds)
-                ratios["serving.single32.throughput_vs_litserve"] = throughput_ratio(
-                    ours_theirs, "hxserve", "litserve"
-                )
-        figures = figures or side_by_side([many], clients=_MANY_CLIENTS, seconds=context.seconds)
-    crops_per_s = figures["hxserve"].requests_per_s * _MANY
-    detail = {"hxserve_crops_per_s": round(crops_per_s), "network_crops_per_s": round(network)}
-    ratios["serving.crops64.throughput_vs_network"] = Ratio(crops_per_s / network, detail)
     return ratios
 
 
+def _beside_network(context: Context, trained: TrainedService) -> Ratio:
+    """The service, 64 crops per request, beside its network alone in one thread of this process."""
+    read = load_classifier(trained.version)
+    images = b"".join(crop.crop for crop in trained.crops[:_MANY])
+    calls, start = 0, time.perf_counter()
+    while time.perf_counter() - start < context.seconds:
+        read(images)
+        calls += 1
+    network = calls * _MANY / (time.perf_counter() - start)
+    crops_per_s = _MANY * _crops64(context, [trained.alternative(_MANY)])["hxserve"].requests_per_s
+    detail = {"hxserve_crops_per_s": round(crops_per_s), "network_crops_per_s": round(network)}
+    return Ratio(crops_per_s / network, detail)
+
+
 def _beside_mosec(context: Context, trained: TrainedService, served: Served) -> dict[str, Ratio]:
-    """One crop per request, with 1, 32 and 64 clients."""
-    pair = [trained.alternative(1), _alternative(MOSEC, served, trained.crops, 1)]
-    by_clients: dict[int, dict[str, Figures]] = {}
-    for clients in (1, 32, 64):
-        say(f"{clients} clients, one crop per request: hxserve, mosec")
-        by_clients[clients] = side_by_side(pair, clients=clients, seconds=context.seconds)
-    one, many = by_clients[1], by_clients[64]
+    """One crop per request with 1, 32 and 64 clients, then 64 crops per request."""
+    single = _singles(context, [trained.alternative(), _alternative(MOSEC, served, trained.crops)])
+    many = [trained.alternative(_MANY), _alternative(MOSEC, served, trained.crops, _MANY)]
     return {
-        "serving.single1.p50_vs_mosec": Ratio(one["hxserve"].p50_ms / one["mosec"].p50_ms, _details(one)),
-        "serving.single32.throughput_vs_mosec": throughput_ratio(by_clients[32], "hxserve", "mosec"),
-        "serving.single64.throughput_vs_mosec": throughput_ratio(many, "hxserve", "mosec"),
-        "serving.single64.p99_vs_mosec": Ratio(many["hxserve"].p99_ms / many["mosec"].p99_ms, _details(many)),
+        "serving.single1.p50_vs_mosec": _p50_ratio(single[1], "hxserve", "mosec"),
+        "serving.single32.throughput_vs_mosec": throughput_ratio(single[32], "hxserve", "mosec"),
+        "serving.single64.throughput_vs_mosec": throughput_ratio(single[64], "hxserve", "mosec"),
+        "serving.single64.p99_vs_mosec": Ratio(
+            single[64]["hxserve"].p99_ms / single[64]["mosec"].p99_ms, _details(single[64])
+        ),
+        "serving.crops64.throughput_vs_mosec": throughput_ratio(_crops64(context, many), "hxserve", "mosec"),
     }
+
+
+def _beside_litserve(context: Context, trained: TrainedService, served: Served) -> dict[str, Ratio]:
+    pair = [trained.alternative(), _alternative(LITSERVE, served, trained.crops)]
+    figures = _singles(context, pair, clients=(32,))[32]
+    return {"serving.single32.throughput_vs_litserve": throughput_ratio(figures, "hxserve", "litserve")}
+
+
+def _beside_triton(context: Context, trained: TrainedService, served: Served) -> dict[str, Ratio]:
+    """Raw crops, and the same requests of the Open Inference Protocol to both."""
+
+    def both(per_request: int) -> list[Alternative]:
+        ours = trained.alternative(per_request, "hxserve_v2", form=V2_BINARY)
+        return [
+            trained.alternative(per_request, "hxserve_raw"),
+            ours,
+            replace(ours, name="triton", served=served),
+        ]
+
+    single = _singles(context, both(1))
+    many = _crops64(context, both(_MANY))
+    return {
+        "serving.single1.p50_vs_triton": _p50_ratio(single[1], "hxserve_raw", "triton"),
+        "serving.v2_single32.throughput_vs_triton": throughput_ratio(single[32], "hxserve_v2", "triton"),
+        "serving.v2_single64.throughput_vs_triton": throughput_ratio(single[64], "hxserve_v2", "triton"),
+        "serving.v2_crops64.throughput_vs_triton": throughput_ratio(many, "hxserve_v2", "triton"),
+    }
+
+
+def _singles(
+    context: Context, alternatives: Sequence[Alternative], clients: Sequence[int] = (1, 32, 64)
+) -> dict[int, dict[str, Figures]]:
+    """Figures with one crop per request, by the number of clients."""
+    figures: dict[int, dict[str, Figures]] = {}
+    for number in clients:
+        say(f"{number} clients, one crop per request: {_names(alternatives)}")
+        figures[number] = side_by_side(alternatives, clients=number, seconds=context.seconds)
+    return figures
+
+
+def _crops64(context: Context, alternatives: Sequence[Alternative]) -> dict[str, Figures]:
+    say(f"{_MANY_CLIENTS} clients, {_MANY} crops per request: {_names(alternatives)}")
+    return side_by_side(alternatives, clients=_MANY_CLIENTS, seconds=context.seconds)
+
+
+def _p50_ratio(figures: Mapping[str, Figures], ours: str, theirs: str) -> Ratio:
+    return Ratio(figures[ours].p50_ms / figures[theirs].p50_ms, _details(figures))
 
 
 def _details(figures: Mapping[str, Figures]) -> dict[str, object]:
     return {name: one.as_detail() for name, one in figures.items()}
 
 
-def _alternative(peer: Peer, served: Served, crops: list[LabelledCrop], per_request: int) -> Alternative:
-    return Alternative.of(peer.name, served, peer.request, crops, per_request)
+def _names(alternatives: Sequence[Alternative]) -> str:
+    return ", ".join(alternative.name for alternative in alternatives)
 
 
-def _network_crops_per_s(version: Path, crops: list[LabelledCrop], seconds: float) -> float:
-    """What the bare network computes in this process, 64 crops at a time, with one thread."""
-    read = load_classifier(version)
-    images = b"".join(crop.crop for crop in crops[:_MANY])
-    calls, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        read(images)
-        calls += 1
-    return calls * _MANY / (time.perf_counter() - start)
+def _alternative(
+    peer: Peer, served: Served, crops: Sequence[LabelledCrop], per_request: int = 1
+) -> Alternative:
+    return Alternative.of(peer.name, served, peer.path, crops, per_request, form=peer.form)

@@ -26,12 +26,14 @@ class ProcessError(Exception):
 class Started:
     """A running process, in a process group of its own, that writes to a log file."""
 
-    def __init__(self, command: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None) -> None:
+    def __init__(
+        self, command: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None, folder: Path
+    ) -> None:
         self._log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [str(part) for part in command],
-                cwd=ROOT,
+                cwd=folder,
                 env={**os.environ, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -59,10 +61,11 @@ class Started:
         family = [process, *process.children(recursive=True)]
         return sum(float(member.memory_info().rss) for member in family) / 2**20
 
-    def cpu_s(self) -> float:
-        """Processor seconds the process and its children have used."""
+    def cpu_s(self, word: str = "") -> float:
+        """Processor seconds of the process and its children, or of those with `word` in their command line."""
         process = psutil.Process(self._process.pid)
-        times = [member.cpu_times() for member in (process, *process.children(recursive=True))]
+        family = [process, *process.children(recursive=True)]
+        times = [member.cpu_times() for member in family if not word or word in member.cmdline()]
         return sum(float(time_.user + time_.system) for time_ in times)
 
     def terminate(self) -> None:
@@ -100,21 +103,26 @@ class Served:
     port: int
     processes: tuple[Started, ...]
 
-    def cpu_s(self) -> float:
-        """Processor seconds that all of it has used."""
-        return sum(process.cpu_s() for process in self.processes)
+    def cpu_s(self, word: str = "") -> float:
+        """Processor seconds of all processes, or of those with `word` in their command line."""
+        return sum(process.cpu_s(word) for process in self.processes)
 
 
 @contextmanager
 def started(
-    command: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None, port: int = 0
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    port: int = 0,
+    folder: Path = ROOT,
 ) -> Iterator[Started]:
-    """A process for the length of a `with` block; with a port, from when it accepts connections there.
+    """A process in `folder` for the length of a `with` block; with a port, from when it accepts connections there.
 
     Raises:
         ProcessError: when it ends early or does not listen in time; the message holds its last words.
     """
-    process = Started(command, log=log, env=env)
+    process = Started(command, log=log, env=env, folder=folder)
     try:
         if port:
             _await_port(process, port)

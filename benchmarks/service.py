@@ -1,6 +1,7 @@
 """hxserve as its users start it, and the few calls that a measurement makes."""
 
 import json
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -10,9 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.context import MeasurementError
-from benchmarks.load import build_request
 from benchmarks.probe import Probe
-from benchmarks.processes import ProcessError, Served, Started, python_module, started
+from benchmarks.processes import ROOT, ProcessError, Served, Started, started
 
 _READY_LIMIT_S: Final = 120.0
 _FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
@@ -24,6 +24,7 @@ class Service:
     def __init__(self, url: str, token: str, process: Started) -> None:
         self.url = url
         self.token = token
+        self.credentials = {"Authorization": f"Bearer {token}"}
         self.served = Served(int(url.rpartition(":")[2]), (process,))
 
     def call(
@@ -56,7 +57,7 @@ class Service:
 
     def probe(self, model: str, crop: bytes) -> Probe:
         """A user who sends one crop now and then."""
-        return Probe(self.served.port, f"/v1/models/{model}/classify?wait=30", crop, self.token)
+        return Probe(self.served.port, self.classify_path(model), crop, self.token)
 
     def job(self, job_id: str) -> dict[str, Any]:
         """The record of a job as it is now."""
@@ -75,6 +76,23 @@ class Service:
             raise MeasurementError(f"job {job_id} {job['state']}: {job['error']}")
         return job
 
+    @contextmanager
+    def training_beside(self, model: str) -> Iterator[str]:
+        """The id of a training that runs for the length of a `with` block.
+
+        Raises:
+            MeasurementError: when it ended earlier.
+        """
+        job_id = self.start_training(model, recipe="strong", dataset="digits", epochs=200)
+        try:
+            self.await_running(job_id)
+            yield job_id
+            job = self.job(job_id)
+            if job["state"] != "running":
+                raise MeasurementError(f"the training beside the load is {job['state']}: {job['error']}")
+        finally:
+            self.cancel(job_id)
+
     def await_running(self, job_id: str) -> None:
         """Returns when the job has made its first progress."""
         while self.job(job_id)["progress"] == 0.0:
@@ -88,13 +106,18 @@ class Service:
 
     def digits_of(self, model: str, crops: bytes) -> list[int]:
         """What the model reads in crops of 784 bytes each."""
-        answer = self.call("POST", f"/v1/models/{model}/classify?wait=30", crops)
+        answer = self.call("POST", self.classify_path(model), crops)
         return [int(prediction["digit"]) for prediction in answer["predictions"]]
 
-    def classify_request(self, model: str, crops: bytes) -> bytes:
-        """The bytes of a request for the load generator."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        return build_request(f"/v1/models/{model}/classify?wait=30", crops, headers=headers)
+    @staticmethod
+    def classify_path(model: str) -> str:
+        """The path that takes raw crops and waits for their digits."""
+        return f"/v1/models/{model}/classify?wait=30"
+
+    @staticmethod
+    def infer_path(model: str) -> str:
+        """The path of the Open Inference Protocol."""
+        return f"/v2/models/{model}/infer"
 
 
 @contextmanager
@@ -105,8 +128,9 @@ def running_service(
     chip: str = "mock",
     chips: int = 1,
     env: Mapping[str, str] | None = None,
+    checkout: Path = ROOT,
 ) -> Iterator[Service]:
-    """The whole service on a free port.
+    """The whole service on a free port, as its users start it.
 
     Args:
         data_dir: where it keeps everything.
@@ -114,16 +138,21 @@ def running_service(
         chip: what executes.
         chips: how many.
         env: settings besides.
+        checkout: whose service; another one than this needs its environment in `.venv`.
 
     Raises:
         ProcessError: when it does not become ready; the message holds its last words.
     """
-    command = python_module("deploy.local", "--data-dir", data_dir, "--port", "0", "--chip", chip)
+    program = (
+        Path(sys.executable).with_name("hxserve") if checkout == ROOT else checkout / ".venv/bin/hxserve"
+    )
+    command = [str(program), "up", "--data-dir", str(data_dir), "--port", "0", "--chip", chip]
     if chips > 1:
         command += ["--chips", str(chips)]
     if mnist is not None:
         command += ["--mnist", str(mnist)]
-    with started(command, log=data_dir.with_name(data_dir.name + ".log"), env=env) as process:
+    log = data_dir.with_name(data_dir.name + ".log")
+    with started(command, log=log, env=env, folder=checkout) as process:
         _await_url(process, data_dir / "url")
         url, token = ((data_dir / name).read_text().strip() for name in ("url", "admin-token"))
         yield Service(url, token, process)

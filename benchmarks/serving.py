@@ -3,17 +3,18 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.alternatives import Alternative, Figures, Round, measure_round, side_by_side, summarise_rounds
 from benchmarks.celery_per_request import running_celery_service
-from benchmarks.context import Context, MeasurementError, say
+from benchmarks.context import Context, say
 from benchmarks.crops import LabelledCrop, clear_crops
-from benchmarks.load import build_request
+from benchmarks.formats import RAW, V2_BINARY, Format
+from benchmarks.load import UNNUMBERED
 from benchmarks.probe import Probe
+from benchmarks.processes import ROOT
 from benchmarks.ratio import Ratio, Target
 from benchmarks.service import Service, running_service
 
@@ -21,10 +22,13 @@ TARGETS: Final[Mapping[str, Target]] = {
     "serving.single32.throughput_vs_celery": Target(15.0, "higher"),
     "serving.with_training.p99_ms": Target(50.0, "lower"),
     "serving.with_training.training_share": Target(0.2, "higher"),
+    "serving.v2_binary_vs_raw": Target(0.9, "higher"),
+    "serving.unknown_heads_vs_known": Target(1.1, "lower"),
 }
 
 MODEL: Final = "digits"
-_TRAINING_CLIENTS: Final = 8
+TRAINING_CLIENTS: Final = 8
+_FORM_CLIENTS: Final = 64
 _ROUNDS: Final = 2
 
 
@@ -36,23 +40,37 @@ class TrainedService:
     version: Path
     crops: list[LabelledCrop]
 
-    def alternative(self, per_request: int) -> Alternative:
-        """The service under load, with so many crops per request."""
-        return Alternative.of("hxserve", self.service.served, self._request, self.crops, per_request)
+    def alternative(
+        self,
+        per_request: int = 1,
+        name: str = "hxserve",
+        *,
+        form: Format = RAW,
+        headers: Mapping[str, str] | None = None,
+    ) -> Alternative:
+        """The service under load, with `per_request` crops in each request."""
+        service = self.service
+        path = service.infer_path(MODEL) if form is V2_BINARY else service.classify_path(MODEL)
+        return Alternative.of(
+            name,
+            service.served,
+            path,
+            self.crops,
+            per_request,
+            form=form,
+            headers={**service.credentials, **(headers or {})},
+        )
 
     def probe(self) -> Probe:
         """A user who sends one crop now and then."""
         return self.service.probe(MODEL, self.crops[0].crop)
 
-    def _request(self, crops: bytes) -> bytes:
-        return self.service.classify_request(MODEL, crops)
-
 
 @contextmanager
-def trained_service(folder: Path) -> Iterator[TrainedService]:
+def trained_service(folder: Path, checkout: Path = ROOT) -> Iterator[TrainedService]:
     """Hxserve as its users start it, after one epoch on the embedded digits."""
     data_dir = folder / "data"
-    with running_service(data_dir) as service:
+    with running_service(data_dir, checkout=checkout) as service:
         say("training a model on the embedded digits")
         job = service.await_end(service.start_training(MODEL, recipe="strong", dataset="digits", epochs=1))
         version = data_dir / "models" / MODEL / str(job["result"]["version"])
@@ -61,11 +79,12 @@ def trained_service(folder: Path) -> Iterator[TrainedService]:
 
 
 def measure(context: Context) -> dict[str, Ratio]:
-    """Both measurements, on one service with one model."""
+    """All measurements, on one service with one model."""
     with context.folder() as folder, trained_service(folder) as trained:
         return {
             "serving.single32.throughput_vs_celery": _against_celery(context, folder, trained),
             **_beside_training(context, trained),
+            **_request_forms(context, trained),
         }
 
 
@@ -73,39 +92,55 @@ def _against_celery(context: Context, folder: Path, trained: TrainedService) -> 
     with running_celery_service(folder / "celery", trained.version) as celery_service:
         pair = [
             trained.alternative(1),
-            Alternative.of("celery", celery_service, partial(build_request, "/classify"), trained.crops),
+            Alternative.of("celery", celery_service, "/classify", trained.crops),
         ]
         say("32 clients, one crop per request: hxserve and one Celery task per request, in turns")
         figures = side_by_side(pair, clients=32, seconds=context.seconds, rounds=_ROUNDS)
     return throughput_ratio(figures, "hxserve", "celery")
 
 
+def _request_forms(context: Context, trained: TrainedService) -> dict[str, Ratio]:
+    """Raw crops under one head, raw crops under heads that are all different, and binary tensors, in turns."""
+    say(f"{_FORM_CLIENTS} clients: raw crops, raw crops under unknown heads, v2 binary tensors")
+    known = trained.alternative(name="known_heads", headers=UNNUMBERED)
+    alternatives = [
+        known,
+        replace(known, name="unknown_heads", renumbered=True),
+        trained.alternative(name="v2_binary", form=V2_BINARY),
+    ]
+    figures = side_by_side(alternatives, clients=_FORM_CLIENTS, seconds=context.seconds, rounds=_ROUNDS)
+    heads = [figures[name] for name in ("known_heads", "unknown_heads")]
+    return {
+        "serving.v2_binary_vs_raw": throughput_ratio(figures, "v2_binary", "known_heads"),
+        "serving.unknown_heads_vs_known": Ratio(
+            heads[1].api_us_per_request / heads[0].api_us_per_request,
+            {"known_heads": heads[0].as_detail(), "unknown_heads": heads[1].as_detail()},
+        ),
+    }
+
+
 def throughput_ratio(figures: Mapping[str, Figures], ours: str, theirs: str) -> Ratio:
-    """How many times the throughput of the alternative ours is, with all figures of both."""
+    """How many times the throughput of the alternative ours is, with the figures of all."""
     value = figures[ours].requests_per_s / figures[theirs].requests_per_s
-    return Ratio(value, {name: figures[name].as_detail() for name in (ours, theirs)})
+    return Ratio(value, {name: one.as_detail() for name, one in figures.items()})
 
 
 def _beside_training(context: Context, trained: TrainedService) -> dict[str, Ratio]:
     """The same load without and with a training running, in turns."""
-    say(f"{_TRAINING_CLIENTS} clients without and with a training beside them, in turns")
+    say(f"{TRAINING_CLIENTS} clients without and with a training beside them, in turns")
     service, ours = trained.service, trained.alternative(1)
     alone: list[Round] = []
     beside: list[Round] = []
     shares: list[float] = []
     for _ in range(_ROUNDS):
-        alone.append(measure_round(ours, _TRAINING_CLIENTS, context.seconds))
-        job_id = service.start_training("beside", recipe="strong", dataset="digits", epochs=200)
-        service.await_running(job_id)
-        start, chip_start_s = time.monotonic(), _chip_time_s(service, job_id)
-        beside.append(measure_round(ours, _TRAINING_CLIENTS, context.seconds))
-        elapsed_s = time.monotonic() - start
-        shares.append((_chip_time_s(service, job_id) - chip_start_s) / elapsed_s)
-        service.cancel(job_id)
+        alone.append(measure_round(ours, TRAINING_CLIENTS, context.seconds))
+        round_, share = round_beside_training(service, ours, context.seconds)
+        beside.append(round_)
+        shares.append(share)
     with_training = summarise_rounds("hxserve with a training", beside)
     without = summarise_rounds("hxserve", alone)
     detail: dict[str, Any] = {
-        "clients": _TRAINING_CLIENTS,
+        "clients": TRAINING_CLIENTS,
         "with_training": with_training.as_detail(),
         "without_training": without.as_detail(),
         "training_shares": [round(share, 3) for share in shares],
@@ -116,8 +151,15 @@ def _beside_training(context: Context, trained: TrainedService) -> dict[str, Rat
     }
 
 
+def round_beside_training(service: Service, ours: Alternative, seconds: float) -> tuple[Round, float]:
+    """One load beside a training, and the seconds charged to that training per second of the clock."""
+    with service.training_beside("beside") as job_id:
+        start, chip_start_s = time.monotonic(), _chip_time_s(service, job_id)
+        loaded = measure_round(ours, TRAINING_CLIENTS, seconds)
+        elapsed_s = time.monotonic() - start
+        share = (_chip_time_s(service, job_id) - chip_start_s) / elapsed_s
+    return loaded, share
+
+
 def _chip_time_s(service: Service, job_id: str) -> float:
-    job = service.job(job_id)
-    if job["state"] != "running":
-        raise MeasurementError(f"the training beside the load is {job['state']}: {job['error']}")
-    return float(job["chip_time_s"])
+    return float(service.job(job_id)["chip_time_s"])

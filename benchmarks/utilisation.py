@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.context import Context, MeasurementError, say
-from benchmarks.load import LoadPlan, start_load
+from benchmarks.load import LoadPlan, build_request, start_load
 from benchmarks.people import People, people_of
 from benchmarks.ratio import Ratio
 from benchmarks.service import Service, running_service
@@ -47,7 +47,9 @@ def measure_utilisation(context: Context, service: Service, people: People) -> R
     ]
     plan = LoadPlan(
         port=service.served.port,
-        requests=(service.classify_request(_MODEL, bytes(784 * _CROPS)),),
+        requests=(
+            build_request(service.classify_path(_MODEL), bytes(784 * _CROPS), headers=service.credentials),
+        ),
         clients=_CLIENTS,
         seconds=max(_SECONDS, context.seconds) + 2 * _LONGEST_WAIT_S,
         stalled_after_s=60.0,

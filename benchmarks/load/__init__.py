@@ -3,12 +3,13 @@
 One generator serves every alternative, so that its own cost, which is reported, weighs on all alike.
 """
 
-from benchmarks.load.messages import build_request
+from benchmarks.load.messages import UNNUMBERED, build_request
 from benchmarks.load.plan import LoadPlan
 from benchmarks.load.process import LoadError, RunningLoad, apply_load, start_load
 from benchmarks.load.report import LoadReport
 
 __all__ = [
+    "UNNUMBERED",
     "LoadError",
     "LoadPlan",
     "LoadReport",

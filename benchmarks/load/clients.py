@@ -8,7 +8,7 @@ import select
 import time
 
 from benchmarks.load.connection import ClientConnection
-from benchmarks.load.messages import Response
+from benchmarks.load.messages import Response, renumber
 from benchmarks.load.plan import LoadPlan
 from benchmarks.load.report import LoadReport
 from benchmarks.load.tally import Examiner, Tally
@@ -43,7 +43,8 @@ class _Client:
 
     def send(self) -> None:
         """Starts the request that is due."""
-        self.connection.send(self._plan.requests[self.place])
+        request = self._plan.requests[self.place]
+        self.connection.send(renumber(request, time.time_ns()) if self._plan.renumbered else request)
 
     def reconnect(self) -> None:
         """Replaces the connection."""

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:\s*chunked", re.IGNORECASE)
+_NO_NUMBER = f"{0:020}"
+UNNUMBERED = {"X-Request-Number": _NO_NUMBER}
+"""The header that `renumber` fills."""
+
 _CLOSING = re.compile(rb"\r\nconnection:\s*close", re.IGNORECASE)
 
 
@@ -24,14 +28,17 @@ def build_request(
     *,
     method: str = "POST",
     headers: Mapping[str, str] | None = None,
-    content_type: str = "application/octet-stream",
 ) -> bytes:
-    """The bytes of a whole request that keeps the connection open."""
+    """The bytes of a whole request that keeps the connection open; a body is `application/octet-stream` by default."""
+    content = {"Content-Type": "application/octet-stream"} if body else {}
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
-    if body:
-        lines.append(f"Content-Type: {content_type}")
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    lines += [f"{name}: {value}" for name, value in {**content, **(headers or {})}.items()]
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def renumber(request: bytes, number: int) -> bytes:
+    """A request built with `UNNUMBERED`, with its number instead: a head of its own."""
+    return request.replace(_NO_NUMBER.encode(), b"%020d" % number, 1)
 
 
 def take_response(received: bytes) -> Response | None:

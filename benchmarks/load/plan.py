@@ -11,7 +11,8 @@ class LoadPlan:
 
     `answers` holds, per request, what the groups of the regular expression `answer_pattern` must find in
     the body, in order; without a pattern only the status is checked. Every `check_every`-th response of a
-    client is checked. `idle_clients` further connections send `idle_request` and are left waiting.
+    client is checked. With `renumbered` each request is sent with a head of its own. `idle_clients` further
+    connections send `idle_request` and are left waiting.
     """
 
     port: int
@@ -23,6 +24,7 @@ class LoadPlan:
     answer_pattern: str = ""
     answers: tuple[tuple[str, ...], ...] = ()
     check_every: int = 1
+    renumbered: bool = False
     idle_clients: int = 0
     idle_request: bytes = b""
     stalled_after_s: float = 10.0

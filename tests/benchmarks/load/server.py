@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
@@ -18,8 +19,16 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(answer: Callable[[int, bytes], Answer], *, hangs_up_every: int = 0) -> Iterator[int]:
-    """The port of a server that answers the n-th request (from 0) with a body by `answer`."""
+def serving(
+    answer: Callable[[int, bytes], Answer],
+    *,
+    hangs_up_every: int = 0,
+    heard: Callable[[Message], None] = lambda _: None,
+) -> Iterator[int]:
+    """The port of a server that answers the n-th request (from 0) with a body by `answer`.
+
+    `heard` is called with the headers of each request.
+    """
     numbers = count()
 
     class Handler(BaseHTTPRequestHandler):
@@ -28,6 +37,7 @@ def serving(answer: Callable[[int, bytes], Answer], *, hangs_up_every: int = 0) 
 
         def do_POST(self) -> None:
             number = next(numbers)
+            heard(self.headers)
             status, body = answer(number, self.rfile.read(int(self.headers["Content-Length"])))
             if hangs_up_every and number % hangs_up_every == 0:
                 self.close_connection = True

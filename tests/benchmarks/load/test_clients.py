@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.load import LoadError, LoadPlan, LoadReport, apply_load, build_request
+from benchmarks.load import UNNUMBERED, LoadError, LoadPlan, LoadReport, apply_load, build_request
 from benchmarks.load.clients import run_plan
 from tests.benchmarks.load.server import serving
 
@@ -92,6 +92,17 @@ def test_only_every_so_manieth_answer_is_checked_when_asked_for() -> None:
         report = run_plan(a_plan(port, check_every=10, warmup_s=0.0, clients=1))
 
     assert report.checked == pytest.approx(report.requests / 10, abs=2)
+
+
+def test_each_renumbered_request_has_a_head_of_its_own() -> None:
+    numbers: list[str] = []
+    numbered = tuple(build_request("/", bytes([value]), headers=UNNUMBERED) for value in range(3))
+
+    with serving(digit, heard=lambda headers: numbers.append(headers["X-Request-Number"])) as port:
+        report = run_plan(a_plan(port, requests=numbered, renumbered=True))
+
+    assert report.errors == report.wrong == 0
+    assert len(set(numbers)) == len(numbers) >= report.requests
 
 
 def test_another_status_is_an_error_and_no_request() -> None:
