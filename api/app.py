@@ -1,6 +1,6 @@
 """The Flask application, put together."""
 
-from typing import Any
+from typing import Any, Final
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
@@ -23,16 +23,21 @@ from api.routes import (
     jobs,
     letters,
     login,
-    me,
     metrics,
     models,
     page,
     pulse,
     queue,
     repository,
+    usage,
     users,
 )
 from services.users.authentication import Tokens
+
+_ROUTES: Final = (
+    *(page, login, jobs, classification, crops, models, chip, pulse, queue, usage, users),
+    *(letters, health, inference, repository, metrics),
+)
 
 
 class _Json(DefaultJSONProvider):
@@ -57,32 +62,16 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
     app.json = _Json(app)
     app.extensions["hxserve"] = application
-    metrics.measure_requests(app, application.request_times)
+    metrics.measure_requests(app)
     identify_requests(app)
     log_answers(app)
     door = Door(tokens, application.sessions)
     register_authentication(app, door)
     register_pages(app)
     register_problems(app)
-    for module in (
-        page,
-        login,
-        jobs,
-        classification,
-        crops,
-        models,
-        chip,
-        pulse,
-        queue,
-        users,
-        me,
-        letters,
-        health,
-        inference,
-        repository,
-        metrics,
-    ):
+    for module in _ROUTES:
         app.register_blueprint(module.routes)
+    app.register_blueprint(users.own_routes)
     register_documentation(app)
     app.after_request(protect)
     app.wsgi_app = CropLane(app, application, door)  # type: ignore[method-assign] # Flask's own way for middleware

@@ -15,70 +15,38 @@ from spectree import Response as Answers
 from spectree import SecurityScheme, SpecTree
 from spectree.models import SecureType, SecuritySchemeData
 from spectree.plugins.flask_plugin import FlaskPlugin
+from spectree.plugins.werkzeug_utils import flask_response_unpack
 
 from api.bodies import BINARY_FORMS
 from api.inference.schemas import InferenceError
-from api.schemas import (
-    AliasBody,
-    ChangedUserBody,
-    JobsQuery,
-    NewTokenBody,
-    NewUserBody,
-    Problem,
-    QueueQuery,
-    SeriesQuery,
-    WaitQuery,
-)
+from api.schemas import ImagesBody, Problem
 from services.errors import InvalidInputError, UnsupportedMediaError
-from services.jobs.params import PARAMS_OF, JobRequest, explain
-
-_MODELS: Final = {
-    model.__name__: model
-    for model in (
-        AliasBody,
-        ChangedUserBody,
-        JobRequest,
-        JobsQuery,
-        NewTokenBody,
-        NewUserBody,
-        QueueQuery,
-        SeriesQuery,
-        WaitQuery,
-    )
-}
-"""Where the known fields of a wrong request are found; pydantic's error names its model."""
+from services.jobs.params import PARAMS_OF, explain
 
 _FILE: Final = {"type": "string", "format": "binary"}
 _FILES: Final = {"type": "object", "additionalProperties": _FILE, "minProperties": 1}
 
-_REFUSALS_OF_BODIES: Final = (
+_BODY_ERRORS: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 )
-"""Any call that reads a body may answer so: it was malformed, came too slowly, or is too large."""
+"""The body of any request may be malformed, come too slowly, or be too large."""
 
 _SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 _TOKEN: Final = "token"  # noqa: S105 a name
 
 
-def _refuse_invalid(
-    request_: Any, response: Any, error: Exception | None, instance: Any, adapter: Any
-) -> None:
-    del request_, response, instance, adapter
-    if isinstance(error, ValidationError):
-        raise InvalidInputError(explain(error, _MODELS.get(error.title, BaseModel)))
+class _Plugin(FlaskPlugin):
+    """Validates requests, and serialises the documents that routes return.
 
-
-class _RequestsOnly(FlaskPlugin):
-    """Checks what comes in; that what goes out is as documented is the tests' work, not every request's.
-
-    Routes return responses, which pass untouched: reading one would wait for the end of an event stream.
+    Tests compare answers with their schemas, so requests need not pay for it. A `Response` passes untouched: reading
+    one would wait for the end of an event stream.
     """
 
     def register_route(self, app: Any) -> None:
-        """Serves nothing: `register_documentation` does."""
+        """Add no route: `register_documentation` does."""
         del app
 
     def request_validation(
@@ -92,37 +60,51 @@ class _RequestsOnly(FlaskPlugin):
                 )
             if not isinstance(request.get_json(silent=True), dict):
                 raise InvalidInputError("the body is not JSON; send one JSON object")
-        super().request_validation(  # type: ignore[no-untyped-call] # spectree leaves it untyped
-            request, query, json, form, headers, cookies
-        )
+        try:
+            super().request_validation(  # type: ignore[no-untyped-call] # spectree leaves it untyped
+                request, query, json, form, headers, cookies
+            )
+        except ValidationError as error:
+            model = query if query and error.title == query.__name__ else json
+            raise InvalidInputError(explain(error, model)) from None
 
     def validate_response(
         self, resp: Any, resp_model: Answers | None, skip_validation: bool, force_resp_serialize: bool
     ) -> Any:
         del resp_model, skip_validation, force_resp_serialize
-        return resp, None
+        if isinstance(resp, Response):
+            return resp, None
+        document, status, headers = flask_response_unpack(resp)
+        return json_response(document, status, headers), None
+
+
+def json_response(document: BaseModel, status: int = 200, headers: Any = None) -> Response:
+    """Send a document."""
+    text = f"{document.model_dump_json()}\n"
+    return Response(text, status, headers, content_type="application/json")
 
 
 SPEC: Final = SpecTree(
-    backend=_RequestsOnly,
-    before=_refuse_invalid,
+    backend=_Plugin,
     mode="strict",
     title="hxserve",
     version="1",
     description="One neuromorphic chip, many users: training jobs, digit classification, models.",
     path="spectree",
     page_templates={},
+    naming_strategy=lambda model: model.__name__,
+    nested_naming_strategy=lambda _, name: name,
     annotations=True,
     security_schemes=[
         SecurityScheme(name=_TOKEN, data=SecuritySchemeData(type=SecureType.HTTP, scheme="bearer"))
     ],
     security={_TOKEN: []},
 )
-"""What documents and checks the routes."""
+"""Documents the routes and validates their requests."""
 
 
 def answers(status: int, model: type[BaseModel] | None, *others: int) -> Answers:
-    """The answers of a route: one when all is well, and besides the problems it may report, or 304."""
+    """The answers of a route: its document with `status`, a problem with each error status, or 304."""
     described: dict[str, Any] = {
         f"HTTP_{code}": Problem if code >= 400 else None for code in {401, 422, 429, 503, *others}
     }
@@ -131,22 +113,22 @@ def answers(status: int, model: type[BaseModel] | None, *others: int) -> Answers
 
 
 def inference_answers(status: int, model: type[BaseModel], *others: int) -> Answers:
-    """The answers of a route of the inference protocol, whose errors have its form."""
+    """The answers of a route of the inference protocol, which has its own form of errors."""
     described: dict[str, Any] = {f"HTTP_{code}": InferenceError for code in {400, 401, 503, *others}}
     described[f"HTTP_{status}"] = model
     return Answers(**described)
 
 
 def register_documentation(app: Flask) -> None:
-    """Serves `/openapi.json` and `/docs`, from this machine alone."""
+    """Serve `/openapi.json` and `/docs`; the page loads nothing from elsewhere."""
     SPEC.register(app)
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return jsonify(_finished(SPEC.spec))
+        return jsonify(_complete(SPEC.spec))
 
     page = OpenAPITemplate.SWAGGER.value.format(spec_url="/openapi.json")
-    policy = _policy_of(page)
+    policy = _content_security_policy(page)
 
     @app.get("/docs")
     def docs() -> Response:
@@ -155,8 +137,8 @@ def register_documentation(app: Flask) -> None:
         )
 
 
-def _policy_of(page: str) -> str:
-    """What the documentation's page may do: run the scripts it came with, and ask this service alone."""
+def _content_security_policy(page: str) -> str:
+    """Allow the page to run its own scripts and to call this service alone."""
     scripts = (hashlib.sha256(script.encode()).digest() for script in _SCRIPT.findall(page))
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in scripts)
     return (
@@ -165,40 +147,34 @@ def _policy_of(page: str) -> str:
     )
 
 
-def _params_of_jobs() -> dict[str, Any]:
-    """The schemas of the params of all kinds of jobs, by name."""
-    _, definitions = models_json_schema(
-        [(model, "validation") for model in PARAMS_OF.values()], ref_template="#/components/schemas/{model}"
-    )
-    return dict(definitions["$defs"])
+def _complete(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to the document what spectree does not know.
 
-
-def _finished(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The document with problems under their own media type, and with every form of a body of crops.
-
-    A body of which every field may be left out may be left out itself. What jobs of each kind may be told is described
-    too, though no route names it: `JobRequest` does, in words.
+    These are the params of each kind of job, the forms of a body of crops, the errors of any request with a body, the
+    bodies that may be left out, and the media type of problems.
     """
     document = dict(spec)
     schemas = document["components"]["schemas"]
-    schemas |= _params_of_jobs()
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            body = operation.get("requestBody", {}).get("content", {})
-            if body:
-                schema = body["application/json"]["schema"]["$ref"].rpartition("/")[2]
-                operation["requestBody"]["required"] = bool(schemas[schema].get("required"))
-                refusal = operation["responses"].get("422") or operation["responses"]["400"]
-                for status in _REFUSALS_OF_BODIES:
-                    described = {**refusal, "description": status.phrase, "content": {**refusal["content"]}}
-                    operation["responses"].setdefault(str(int(status)), described)
-            if "/ImagesBody." in str(body):
-                body |= {
+    _, params = models_json_schema(
+        [(model, "validation") for model in PARAMS_OF.values()], ref_template="#/components/schemas/{model}"
+    )
+    schemas |= params["$defs"]
+    for operation in (operation for item in document["paths"].values() for operation in item.values()):
+        responses = operation["responses"]
+        if body := operation.get("requestBody"):
+            name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            body["required"] = bool(schemas[name].get("required"))
+            if name == ImagesBody.__name__:
+                body["content"] |= {
                     kind: {"schema": _FILES if kind.startswith("multipart/") else _FILE}
                     for kind in BINARY_FORMS
                 }
-            for status, answer in operation["responses"].items():
-                content = answer.get("content", {})
-                if status[0] in "45" and "/Problem." in str(content.get("application/json")):
-                    content["application/problem+json"] = content.pop("application/json")
+            refusal = responses.get("422") or responses["400"]
+            for status in _BODY_ERRORS:
+                described = {**refusal, "description": status.phrase, "content": {**refusal["content"]}}
+                responses.setdefault(str(int(status)), described)
+        for status, answer in responses.items():
+            content = answer.get("content", {})
+            if status[0] in "45" and f"/{Problem.__name__}'" in str(content.get("application/json")):
+                content["application/problem+json"] = content.pop("application/json")
     return document

@@ -1,157 +1,178 @@
-"""Routes of the chip and its use."""
+"""Chips: their state, their maintenance and their measurements."""
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any, Final, get_args
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
+from pydantic import Field
 
 from api.application import application
 from api.authentication import current_user
 from api.documentation import SPEC, answers
-from api.representation import iso
-from api.schemas import (
-    ChipsAnswer,
-    DrainBody,
-    MinutesAnswer,
-    MinutesQuery,
-    PatternAnswer,
-    ResumeBody,
-    SeriesAnswer,
-    SeriesQuery,
-    UsageAnswer,
-)
+from api.schemas import Moment, Schema
 from services.chips.series import SeriesName
 from services.chips.store import ChipRecord
 from services.errors import NotFoundError
-from services.jobs.record import JobKind
+from services.names import Name
 
-_STATUS: Final = (
-    "backend",
-    "identifier",
-    "calibration",
-    "gain",
-    "noise_std",
-    "self_test",
-    "canary",
-    "temperature_c",
-    "time_s",
-)
+routes = Blueprint("chip", __name__, url_prefix="/v1/chip")
 
-routes = Blueprint("chip", __name__, url_prefix="/v1")
+Running = Annotated[
+    Literal["pause", "finish"],
+    Field(
+        description="Long work that runs: `pause` saves it at its next slice, to go on later; `finish` lets it end."
+    ),
+]
 
 
-@routes.get("/chip")
+class MaintenanceAnswer(Schema):
+    """Maintenance of a chip: crops are served, new long work waits."""
+
+    message: str
+    running: Running
+    user: str
+    since: Moment
+
+
+class DrainBody(Schema):
+    """The chip to put into maintenance, all when left out, and a message for its users."""
+
+    chip: Name | None = None
+    message: Annotated[str, Field(max_length=500)] = ""
+    running: Running = "pause"
+
+
+class ResumeBody(Schema):
+    """The chip whose maintenance ends; all when left out."""
+
+    chip: Name | None = None
+
+
+class ChipAnswer(Schema):
+    """A chip as its worker reports it."""
+
+    id: str
+    state: Literal["ready", "drifted", "lost", "starting", "absent"]
+    holder: dict[str, Any] | None
+    since: Moment | None
+    backend: str | None
+    identifier: str | None
+    calibration: dict[str, Any] | None
+    gain: float | None
+    noise_std: float | None
+    self_test: dict[str, float] | None
+    canary: dict[str, Any] | None
+    temperature_c: Annotated[float | None, Field(description="Degrees C; null where it cannot be measured.")]
+    time_s: Annotated[
+        dict[str, float] | None,
+        Field(description="Seconds of its worker by activity; `chip` is work for users."),
+    ]
+    maintenance: MaintenanceAnswer | None
+
+    @classmethod
+    def of(cls, record: ChipRecord) -> Self:
+        """Describe a chip."""
+        status = {name: record.status.get(name) for name in cls.model_fields} | {
+            "id": record.chip,
+            "state": record.state,
+            "holder": record.holder,
+            "since": record.since,
+            "maintenance": record.drain,
+        }
+        return cls.model_validate(status)
+
+
+class ChipsAnswer(Schema):
+    """All chips."""
+
+    chips: list[ChipAnswer]
+
+    @classmethod
+    def of(cls, records: Iterable[ChipRecord]) -> Self:
+        """Describe chips."""
+        return cls(chips=[ChipAnswer.of(record) for record in records])
+
+
+class SeriesQuery(Schema):
+    """The number of points."""
+
+    limit: Annotated[int, Field(ge=1, le=5000)] = 500
+
+
+class SeriesAnswer(Schema):
+    """Measurements of a chip; `at` of each point is in Unix seconds."""
+
+    chip: str
+    series: SeriesName
+    points: list[dict[str, float]]
+
+
+Neurons = Annotated[list[float], Field(min_length=512, max_length=512, description="LSB, neuron by neuron.")]
+
+
+class PatternAnswer(Schema):
+    """The mean offset of each neuron of a chip, before its calibration and after it."""
+
+    chip: str
+    calibrated_at: Moment | None
+    before_lsb: Neurons | None
+    after_lsb: Neurons | None
+
+
+_NO_PATTERN: Final = {"calibrated_at": None, "before_lsb": None, "after_lsb": None}
+
+
+@routes.get("")
 @SPEC.validate(resp=answers(200, ChipsAnswer), tags=["chip"])
-def show_chips() -> Response:
-    """Show the chips: what they are, who holds them, how their self-test went."""
-    return jsonify({"chips": [chip_json(record) for record in application().chips.records()]})
+def show_chips() -> ChipsAnswer:
+    """Show the chips: their hardware, their workers, the results of their self-tests."""
+    return ChipsAnswer.of(application().chips.records())
 
 
-@routes.post("/chip/drain")
-@SPEC.validate(json=DrainBody, resp=answers(200, ChipsAnswer, 403, 404, 415), tags=["chip"])
-def drain_chip(json: DrainBody) -> Response:
+@routes.post("/drain")
+@SPEC.validate(resp=answers(200, ChipsAnswer, 403, 404, 415), tags=["chip"])
+def drain_chip(json: DrainBody) -> ChipsAnswer:
     """Put a chip into maintenance, as an admin.
 
-    Crops are served on. Long work that runs is kept at its next slice and goes on later, or finishes; new long work is
-    accepted and waits. It lasts until `resume`, also over restarts.
+    Crops are still served. Running long work is saved at its next slice and goes on later, or finishes; new long work
+    is accepted and waits. Maintenance lasts until `resume`, also over restarts.
     """
     maintenance = application().maintenance
-    records = maintenance.drain(current_user(), json.chip, json.message, json.running)
-    return jsonify({"chips": [chip_json(record) for record in records]})
+    return ChipsAnswer.of(maintenance.drain(current_user(), json.chip, json.message, json.running))
 
 
-@routes.post("/chip/resume")
-@SPEC.validate(json=ResumeBody, resp=answers(200, ChipsAnswer, 403, 404, 415), tags=["chip"])
-def resume_chip(json: ResumeBody) -> Response:
+@routes.post("/resume")
+@SPEC.validate(resp=answers(200, ChipsAnswer, 403, 404, 415), tags=["chip"])
+def resume_chip(json: ResumeBody) -> ChipsAnswer:
     """End a chip's maintenance, as an admin."""
-    records = application().maintenance.resume(current_user(), json.chip)
-    return jsonify({"chips": [chip_json(record) for record in records]})
+    return ChipsAnswer.of(application().maintenance.resume(current_user(), json.chip))
 
 
-@routes.get("/chip/<chip>/series/<series>")
-@SPEC.validate(query=SeriesQuery, resp=answers(200, SeriesAnswer, 404), tags=["chip"])
-def show_series(chip: str, series: str, query: SeriesQuery) -> Response:
-    """Show a chip's canary or shadow, the newest points, oldest first.
+@routes.get("/<chip>/series/<series>")
+@SPEC.validate(resp=answers(200, SeriesAnswer, 404), tags=["chip"])
+def show_series(chip: str, series: SeriesName, query: SeriesQuery) -> SeriesAnswer:
+    """Show the newest points of a chip's `canary` or `shadow`, oldest first.
 
     A point of `canary` has `score_lsb` and `limit_lsb`; one of `shadow` has `crops` and `disagreements`.
     """
-    app = application()
-    if series not in get_args(SeriesName) or chip not in {record.chip for record in app.chips.records()}:
+    if series not in get_args(SeriesName) or not _is_known(chip):
         raise NotFoundError(f"there is no series {series!r} of a chip {chip!r}; there are canary and shadow")
-    name: SeriesName = "canary" if series == "canary" else "shadow"
-    return jsonify({"chip": chip, "series": series, "points": app.series.newest(chip, name, query.limit)})
+    points = application().series.newest(chip, series, query.limit)
+    return SeriesAnswer(chip=chip, series=series, points=points)
 
 
-@routes.get("/chip/<chip>/pattern")
+@routes.get("/<chip>/pattern")
 @SPEC.validate(resp=answers(200, PatternAnswer, 404), tags=["chip"])
-def show_pattern(chip: str) -> Response:
-    """Show how far each of a chip's 512 neurons is off, before its calibration and after it.
+def show_pattern(chip: str) -> PatternAnswer:
+    """Show the offsets of a chip's 512 neurons, before its calibration and after it.
 
-    All is null when nobody measured it: that is done by a calibration made here.
+    All is null until a calibration made by this service has measured them.
     """
-    app = application()
-    if chip not in {record.chip for record in app.chips.records()}:
+    if not _is_known(chip):
         raise NotFoundError(f"there is no chip {chip!r}")
-    pattern = app.series.pattern(chip) or {"calibrated_at": None, "before_lsb": None, "after_lsb": None}
-    return jsonify({"chip": chip, **pattern, "calibrated_at": iso(pattern["calibrated_at"])})
+    pattern = application().series.pattern(chip) or _NO_PATTERN
+    return PatternAnswer.model_validate({"chip": chip, **pattern})
 
 
-@routes.get("/usage/minutes")
-@SPEC.validate(query=MinutesQuery, resp=answers(200, MinutesAnswer), tags=["chip"])
-def show_minutes(query: MinutesQuery) -> Response:
-    """Show the chip time of each of the last minutes by chip, user and kind.
-
-    Of others than you only admins see the names.
-    """
-    viewer = current_user()
-    minutes = []
-    for number, used in application().jobs.usage_by_minute(query.minutes).items():
-        seen: Counter[tuple[str, str | None, str]] = Counter()
-        for (chip, user, kind), seconds in used.items():
-            seen[chip, user if viewer.may_see(user) else None, kind] += seconds  # type: ignore[assignment] # a Counter may hold floats
-        parts = [
-            {"chip": chip, "user": user, "kind": kind, "seconds": round(seconds, 4)}
-            for (chip, user, kind), seconds in seen.items()
-        ]
-        minutes.append({"at": iso(60.0 * number), "used": parts})
-    return jsonify({"minutes": minutes})
-
-
-@routes.get("/usage")
-@SPEC.validate(resp=answers(200, UsageAnswer), tags=["chip"])
-def show_usage() -> Response:
-    """Show the chip time you were charged, and all users together; admins see each."""
-    viewer = current_user()
-    used = application().jobs.usage(JobKind)
-    all_kinds: Counter[str] = Counter()
-    for kinds in used.values():
-        all_kinds.update(kinds)
-    seen = {user: kinds for user, kinds in used.items() if viewer.may_see(user)}
-    return jsonify(
-        {
-            "users": [{"user": user, **_chip_time(kinds)} for user, kinds in sorted(seen.items())],
-            "all": _chip_time(all_kinds),
-        }
-    )
-
-
-def _chip_time(kinds: Mapping[str, float]) -> dict[str, Any]:
-    return {
-        "chip_time_s": {kind: round(seconds, 3) for kind, seconds in sorted(kinds.items())},
-        "total_s": round(sum(kinds.values()), 3),
-    }
-
-
-def chip_json(record: ChipRecord) -> dict[str, Any]:
-    """A chip as clients see it."""
-    status, drain = record.status, record.drain
-    return {
-        "id": record.chip,
-        "state": record.state,
-        "holder": record.holder,
-        "since": iso(record.since),
-        **{name: status.get(name) for name in _STATUS},
-        "maintenance": {**asdict(drain), "since": iso(drain.since)} if drain else None,
-    }
+def _is_known(chip: str) -> bool:
+    return chip in {record.chip for record in application().chips.records()}

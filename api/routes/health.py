@@ -1,14 +1,23 @@
-"""Whether the process lives, and whether the service is ready."""
+"""Liveness of the process, and readiness of the service."""
 
-from flask import Blueprint, Response, jsonify
+from typing import Any, Literal
+
+from flask import Blueprint
 
 from api.application import Application, application
 from api.documentation import SPEC, answers
-from api.schemas import HealthAnswer
-from services.chips.store import Drain
+from api.schemas import Schema
 from services.errors import RedisUnavailableError
 
 routes = Blueprint("health", __name__)
+
+
+class HealthAnswer(Schema):
+    """The state of the process or the service, with the reasons why it is not ready, and remarks."""
+
+    status: Literal["ok", "not ready"]
+    reasons: list[str]
+
 
 _READY = answers(200, HealthAnswer)
 _READY.add_model(503, HealthAnswer, replace=True)
@@ -16,36 +25,32 @@ _READY.add_model(503, HealthAnswer, replace=True)
 
 @routes.get("/healthz")
 @SPEC.validate(resp=answers(200, HealthAnswer), security={}, tags=["health"])
-def live() -> Response:
+def live() -> HealthAnswer:
     """Say that this process answers."""
-    return jsonify({"status": "ok", "reasons": []})
+    return HealthAnswer(status="ok", reasons=[])
 
 
 @routes.get("/readyz")
 @SPEC.validate(resp=_READY, security={}, tags=["health"])
-def ready() -> Response:
+def ready() -> Any:
     """Say whether Redis answers and a worker with a tested chip holds a lease.
 
-    Chips that have drifted or are in maintenance serve, and are named.
+    Chips that have drifted or are in maintenance still serve, and are named.
     """
     lacks, remarks = readiness(application())
-    response = jsonify({"status": "not ready" if lacks else "ok", "reasons": [*lacks, *remarks]})
-    response.status_code = 503 if lacks else 200
-    return response
+    status: Literal["ok", "not ready"] = "not ready" if lacks else "ok"
+    return HealthAnswer(status=status, reasons=[*lacks, *remarks]), 503 if lacks else 200
 
 
 def readiness(app: Application) -> tuple[list[str], list[str]]:
-    """What the service lacks to be ready, and what else is to be said of its chips."""
+    """The reasons why the service is not ready, and remarks on its chips."""
     try:
         serving = [record for record in app.chips.records() if record.is_serving]
-        lacks = [] if serving else ["no worker holds a chip"]
-        remarks = [f"chip {record.chip} has drifted" for record in serving if record.state == "drifted"]
-        remarks += [_maintenance(record.chip, record.drain) for record in serving if record.drain]
     except RedisUnavailableError as error:
-        lacks, remarks = [error.message], []
-    return lacks, remarks
-
-
-def _maintenance(chip: str, drain: Drain) -> str:
-    said = f": {drain.message}" if drain.message else ""
-    return f"chip {chip} is in maintenance, long work waits{said}"
+        return [error.message], []
+    remarks = [f"chip {record.chip} has drifted" for record in serving if record.state == "drifted"]
+    for record in serving:
+        if record.drain:
+            message = f": {record.drain.message}" if record.drain.message else ""
+            remarks.append(f"chip {record.chip} is in maintenance, long work waits{message}")
+    return [] if serving else ["no worker holds a chip"], remarks

@@ -1,33 +1,58 @@
-"""Routes of jobs."""
+"""Jobs: submit, list, show, cancel, and follow them."""
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Annotated, Final
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
+from pydantic import Field
 
 from api.application import Application, application
 from api.authentication import current_user
-from api.documentation import SPEC, answers
-from api.representation import etag_of, job_json
-from api.schemas import JobAnswer, JobsAnswer, JobsQuery, WaitQuery
+from api.documentation import SPEC, answers, json_response
+from api.event_streams import event_stream
+from api.schemas import JobAnswer, Schema, StateName
 from services.errors import InvalidCursorError
 from services.jobs.inspection import Filter
 from services.jobs.params import JobRequest
-from services.jobs.record import Job, JobKind, JobState
+from services.jobs.record import Job, JobKind, JobState, KindName
+from services.names import Name
 
-_HEARTBEAT_S: Final = 15.0
+_KEEP_ALIVE_S: Final = 15.0
 _EVENT_ID: Final = re.compile(r"[0-9]{1,15}(-[0-9]{1,15})?")
 
 routes = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 
+class JobsAnswer(Schema):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobAnswer]
+    next_cursor: str | None
+
+
+class JobsQuery(Schema):
+    """A filter of jobs, and a place in the list."""
+
+    state: StateName | None = None
+    kind: KindName | None = None
+    user: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(max_length=200)] | None = None
+
+
+class WaitQuery(Schema):
+    """The longest time to wait for a change."""
+
+    wait: Annotated[float, Field(ge=0, le=60, description="Seconds.")] = 0.0
+
+
 @routes.post("")
-@SPEC.validate(json=JobRequest, resp=answers(202, JobAnswer, 403, 404, 409, 415, 507), tags=["jobs"])
+@SPEC.validate(resp=answers(202, JobAnswer, 403, 404, 409, 415, 507), tags=["jobs"])
 def submit_job(json: JobRequest) -> Response:
     """Submit a long job.
 
-    The job is durable when the answer comes. With an `Idempotency-Key` header the same request twice is one job.
+    The job is durable when the answer comes. With an `Idempotency-Key` header, the same request sent twice is one job.
     """
     app = application()
     job = app.submissions.submit(json, current_user(), request.headers.get("Idempotency-Key"))
@@ -35,8 +60,8 @@ def submit_job(json: JobRequest) -> Response:
 
 
 @routes.get("")
-@SPEC.validate(query=JobsQuery, resp=answers(200, JobsAnswer), tags=["jobs"])
-def list_jobs(query: JobsQuery) -> Response:
+@SPEC.validate(resp=answers(200, JobsAnswer), tags=["jobs"])
+def list_jobs(query: JobsQuery) -> JobsAnswer:
     """List your jobs, newest first; admins see everybody's."""
     wanted = Filter(
         JobState(query.state) if query.state else None,
@@ -44,19 +69,19 @@ def list_jobs(query: JobsQuery) -> Response:
         query.user,
     )
     page = application().inspections.page(wanted, query.limit, query.cursor, current_user())
-    return jsonify({"jobs": [job_json(view) for view in page.views], "next_cursor": page.next_cursor})
+    return JobsAnswer(jobs=[JobAnswer.of(view) for view in page.views], next_cursor=page.next_cursor)
 
 
 @routes.get("/<job_id>")
-@SPEC.validate(query=WaitQuery, resp=answers(200, JobAnswer, 304, 404), tags=["jobs"])
+@SPEC.validate(resp=answers(200, JobAnswer, 304, 404), tags=["jobs"])
 def show_job(job_id: str, query: WaitQuery) -> Response:
     """Show a job.
 
-    With `wait`, the answer comes when the job differs from what `If-None-Match` names, or from what it is now.
+    With `wait`, the answer comes when the job differs from what `If-None-Match` names, or from its present state.
     """
     app, viewer = application(), current_user()
     etags = request.if_none_match
-    # Who polls again knows what this process read last: then it need not be read for each of them.
+    # A client that polls again holds what this process read last: one reading serves all such clients.
     job = app.watches.peek(job_id) if query.wait and etags else None
     if job is None or not viewer.may_see(job.user) or not etags.contains(_etag(app, job).strip('"')):
         job = app.inspections.job(job_id, viewer)
@@ -73,9 +98,9 @@ def show_job(job_id: str, query: WaitQuery) -> Response:
 def cancel_job(job_id: str) -> Response:
     """Cancel a job.
 
-    What waits is cancelled at once, what runs at its next mini-batch; of a training what it learnt is kept as a
-    partial version. Whoever waits for the answer of cancelled crops gets 409 with the code `cancelled`. A finished job
-    stays as it is.
+    A waiting job is cancelled at once, a running one at its next mini-batch; what a training has learnt is kept as a
+    partial version. A client that waits for cancelled crops gets 409 with the code `cancelled`. A finished job stays
+    as it is.
     """
     app = application()
     return job_response(app, app.submissions.cancel(job_id, current_user()), 200)
@@ -93,34 +118,35 @@ def stream_events(job_id: str) -> Response:
     after = request.headers.get("Last-Event-ID", "0")
     if not _EVENT_ID.fullmatch(after):
         raise InvalidCursorError(
-            "the Last-Event-ID is not one this service gave out; leave it out to hear all"
+            "the Last-Event-ID is not one that this service sent; leave it out to hear all events"
         )
-    return Response(
-        _events(app, job_id, after),
-        content_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return event_stream(_events(app, job_id, after))
 
 
 def job_response(app: Application, job: Job, status: int) -> Response:
-    """A job as an answer."""
+    """Answer with a job and its ETag."""
     view = app.inspections.view(job)
-    response = jsonify(job_json(view))
-    response.status_code = status
-    response.headers["ETag"] = etag_of(job, view.outlook.position)
+    response = json_response(JobAnswer.of(view), status)
+    response.headers["ETag"] = _etag_at(job, view.outlook.position)
     if status == 202:
         response.headers["Location"] = f"/v1/jobs/{job.id}"
     return response
 
 
 def _etag(app: Application, job: Job) -> str:
-    return etag_of(job, app.inspections.position(job))
+    return _etag_at(job, app.inspections.position(job))
+
+
+def _etag_at(job: Job, position: int | None) -> str:
+    """The ETag of a job: its place in the queue changes without its record."""
+    place = f"-{position}" if position is not None else ""
+    return f'"{job.id}-{job.revision}{place}"'
 
 
 def _events(app: Application, job_id: str, after: str) -> Iterator[bytes]:
     with app.watches.watching(job_id) as watch:
         while True:
-            # The job first: if it has ended, the event of that is among those asked for next.
+            # The job is read first: if it has ended, its last event is among those read next.
             job = watch.job
             happenings = watch.happenings(after)
             if happenings is None:
@@ -134,5 +160,5 @@ def _events(app: Application, job_id: str, after: str) -> Iterator[bytes]:
                 )
             if job.state.is_final or watch.is_gone or app.listener.is_stopping:
                 return
-            if not watch.wait(_HEARTBEAT_S):
+            if not watch.wait(_KEEP_ALIVE_S):
                 yield b": still here\n\n"

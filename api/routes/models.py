@@ -1,34 +1,80 @@
-"""Routes of the model registry."""
+"""Models: their versions, aliases and weights, and with whom they are shared."""
 
-from dataclasses import asdict
-from typing import Any
+from typing import Annotated
 
-from flask import Blueprint, Response, jsonify, send_file
+from flask import Blueprint, Response, send_file
+from pydantic import Field
 
 from api.application import application
 from api.authentication import current_user
 from api.documentation import SPEC, answers
-from api.schemas import AliasAnswer, AliasBody, ModelAnswer, ModelsAnswer, ModelSummary
+from api.schemas import Schema, StoredProblem
 from services.crops.answers import problem_of
 from services.errors import CheckpointDamagedError, ModelNotFoundError
-from services.models.files import ModelStore
 from services.models.manifest import Manifest
+from services.models.registry import ModelView
 
 routes = Blueprint("models", __name__, url_prefix="/v1/models")
 
 
+class ModelSummary(Schema):
+    """A model with those of its versions and aliases that you may use.
+
+    `shared` says that everyone may use all versions, `shared_versions` are those that everyone may use one by one.
+    """
+
+    name: str
+    owner: Annotated[str | None, Field(description="Null when it is the service's.")]
+    versions: list[str]
+    aliases: dict[str, str]
+    shared: bool
+    shared_versions: list[str]
+
+
+class ModelsAnswer(Schema):
+    """All models that you may use."""
+
+    models: list[ModelSummary]
+
+
+class DamagedVersion(Schema):
+    """A version whose manifest cannot be read."""
+
+    version: str
+    problem: StoredProblem
+
+
+class ModelAnswer(ModelSummary):
+    """A model with the manifests of its versions, oldest first; the rest as in the list."""
+
+    versions: list[Manifest | DamagedVersion]  # type: ignore[assignment] # the list has their numbers alone
+
+
+class AliasBody(Schema):
+    """The version that an alias is to name."""
+
+    version: Annotated[str, Field(pattern=r"^[0-9]+$")]
+
+
+class AliasAnswer(Schema):
+    """The version that an alias names."""
+
+    name: str
+    alias: str
+    version: str
+
+
 @routes.get("")
 @SPEC.validate(resp=answers(200, ModelsAnswer), tags=["models"])
-def list_models() -> Response:
+def list_models() -> ModelsAnswer:
     """List the models you may use, with their versions and aliases: yours, those shared, the service's."""
     registry, user = application().registry, current_user()
-    views = [registry.look(user, name) for name in registry.names(user)]
-    return jsonify({"models": [asdict(view) for view in views]})
+    return ModelsAnswer(models=[_summary(registry.look(user, name)) for name in registry.names(user)])
 
 
 @routes.get("/<name>")
 @SPEC.validate(resp=answers(200, ModelAnswer, 404), tags=["models"])
-def show_model(name: str) -> Response:
+def show_model(name: str) -> ModelAnswer:
     """Show a model with the manifests of its versions.
 
     `digits` is your own model of this name if you have one, else the service's; another user's that is shared is
@@ -36,8 +82,14 @@ def show_model(name: str) -> Response:
     """
     app = application()
     view = app.registry.look(current_user(), name)
-    shown = [_version_json(app.models, view.name, version) for version in view.versions]
-    return jsonify({**asdict(view), "versions": shown})
+    versions: list[Manifest | DamagedVersion] = []
+    for version in view.versions:
+        try:
+            versions.append(app.models.manifest(view.name, version))
+        except (CheckpointDamagedError, ModelNotFoundError) as error:
+            problem = StoredProblem.model_validate(problem_of(error))
+            versions.append(DamagedVersion(version=version, problem=problem))
+    return ModelAnswer.model_validate(_summary(view).model_dump() | {"versions": versions})
 
 
 @routes.delete("/<name>")
@@ -50,11 +102,11 @@ def delete_model(name: str) -> Response:
 
 @routes.get("/<name>/versions/<version>")
 @SPEC.validate(resp=answers(200, Manifest, 404, 500), tags=["models"])
-def show_version(name: str, version: str) -> Response:
+def show_version(name: str, version: str) -> Manifest:
     """Show the manifest of a version or alias."""
     app = application()
     found = app.registry.find(current_user(), name, version)
-    return jsonify(app.models.manifest(found.model, found.version).model_dump())
+    return app.models.manifest(found.model, found.version)
 
 
 @routes.get("/<name>/versions/<version>/weights")
@@ -65,7 +117,7 @@ def download_weights(name: str, version: str) -> Response:
     found = app.registry.find(current_user(), name, version)
     manifest = app.models.manifest(found.model, found.version)
     try:
-        response = send_file(
+        return send_file(
             app.models.weights_path(found.model, found.version).resolve(),
             mimetype="application/octet-stream",
             as_attachment=True,
@@ -76,13 +128,12 @@ def download_weights(name: str, version: str) -> Response:
         raise ModelNotFoundError(
             f"the weights of {found.model}@{found.version} are gone; restore them from a backup"
         ) from None
-    return response
 
 
 @routes.delete("/<name>/versions/<version>")
 @SPEC.validate(resp=answers(204, None, 403, 404, 409, 507), tags=["models"])
 def delete_version(name: str, version: str) -> Response:
-    """Delete a version; an alias that means it must be moved first."""
+    """Delete a version; an alias that names it must be moved first."""
     app = application()
     found = app.registry.version_to_change(current_user(), name, version)
     app.models.delete_version(found.model, found.version)
@@ -90,13 +141,13 @@ def delete_version(name: str, version: str) -> Response:
 
 
 @routes.put("/<name>/aliases/<alias>")
-@SPEC.validate(json=AliasBody, resp=answers(200, AliasAnswer, 403, 404, 415, 507), tags=["models"])
-def set_alias(name: str, alias: str, json: AliasBody) -> Response:
-    """Let an alias mean a version."""
+@SPEC.validate(resp=answers(200, AliasAnswer, 403, 404, 415, 507), tags=["models"])
+def set_alias(name: str, alias: str, json: AliasBody) -> AliasAnswer:
+    """Let an alias name a version."""
     app = application()
     found = app.registry.version_to_change(current_user(), name, json.version)
     app.models.set_alias(found.model, alias, found.version)
-    return jsonify({"name": found.model, "alias": alias, "version": found.version})
+    return AliasAnswer(name=found.model, alias=alias, version=found.version)
 
 
 @routes.delete("/<name>/aliases/<alias>")
@@ -110,34 +161,31 @@ def delete_alias(name: str, alias: str) -> Response:
 
 @routes.put("/<name>/share")
 @SPEC.validate(resp=answers(200, ModelSummary, 403, 404, 507), tags=["models"])
-def share_model(name: str) -> Response:
-    """Let everyone use a model of yours, with all its versions, also those to come."""
-    return jsonify(asdict(application().registry.share(current_user(), name)))
+def share_model(name: str) -> ModelSummary:
+    """Let everyone use a model of yours, with all its versions, present and future."""
+    return _summary(application().registry.share(current_user(), name))
 
 
 @routes.delete("/<name>/share")
 @SPEC.validate(resp=answers(200, ModelSummary, 403, 404, 507), tags=["models"])
-def unshare_model(name: str) -> Response:
-    """Keep a model to yourself again, with all its versions."""
-    return jsonify(asdict(application().registry.unshare(current_user(), name)))
+def unshare_model(name: str) -> ModelSummary:
+    """Make a model private again, with all its versions."""
+    return _summary(application().registry.unshare(current_user(), name))
 
 
 @routes.put("/<name>/versions/<version>/share")
 @SPEC.validate(resp=answers(200, ModelSummary, 403, 404, 507), tags=["models"])
-def share_version(name: str, version: str) -> Response:
+def share_version(name: str, version: str) -> ModelSummary:
     """Let everyone use one version of a model of yours."""
-    return jsonify(asdict(application().registry.share(current_user(), name, version)))
+    return _summary(application().registry.share(current_user(), name, version))
 
 
 @routes.delete("/<name>/versions/<version>/share")
 @SPEC.validate(resp=answers(200, ModelSummary, 403, 404, 409, 507), tags=["models"])
-def unshare_version(name: str, version: str) -> Response:
-    """Keep one version of a model to yourself again."""
-    return jsonify(asdict(application().registry.unshare(current_user(), name, version)))
+def unshare_version(name: str, version: str) -> ModelSummary:
+    """Make one version of a model private again."""
+    return _summary(application().registry.unshare(current_user(), name, version))
 
 
-def _version_json(models: ModelStore, name: str, version: str) -> dict[str, Any]:
-    try:
-        return models.manifest(name, version).model_dump()
-    except (CheckpointDamagedError, ModelNotFoundError) as error:
-        return {"version": version, "problem": problem_of(error)}
+def _summary(view: ModelView) -> ModelSummary:
+    return ModelSummary.model_validate(view)

@@ -1,23 +1,17 @@
-"""What happens here, as it happens: one stream for whoever watches the whole service."""
+"""The state of the whole service as a stream of events."""
 
 from collections import Counter
 
-from flask import Blueprint, Response, current_app
-from flask.blueprints import BlueprintSetupState
+from flask import Blueprint, Response
 
-from api.application import Application, application
-from api.beats import Beat, event_of, event_stream
+from api.application import Application
 from api.documentation import SPEC, answers
-from api.routes.chip import chip_json
-from api.routes.queue import crops_json
+from api.event_streams import format_event, stream_state
+from api.routes.chip import ChipsAnswer
+from api.routes.queue import WaitingCropsAnswer
 from services.jobs.record import JobState
 
 routes = Blueprint("pulse", __name__, url_prefix="/v1")
-
-
-@routes.record_once
-def _begin(state: BlueprintSetupState) -> None:
-    state.app.extensions["pulse"] = Beat(_take)
 
 
 @routes.get("/pulse")
@@ -25,23 +19,16 @@ def _begin(state: BlueprintSetupState) -> None:
 def stream_pulse() -> Response:
     """Listen to the service: server-sent events once a second, with `chips`, `queue` and `changes`.
 
-    `changes` is another text as soon as any job has changed.
+    The text `changes` differs as soon as any job has changed.
     """
-    app, pulse = application(), current_app.extensions["pulse"]
-    return event_stream(app, lambda: str(pulse.newest(app)))
+    return stream_state(_read, str)
 
 
-def _take(app: Application) -> str:
-    """The state of chips and queue as an event, with a mark that changes with every change of a job."""
+def _read(app: Application) -> str:
     states = Counter(job.state for job in app.jobs.unfinished())
-    return event_of(
-        "pulse",
-        {
-            "chips": [chip_json(record) for record in app.chips.records()],
-            "queue": {
-                "crops": crops_json(app),
-                "jobs": {"running": states[JobState.RUNNING], "queued": states[JobState.QUEUED]},
-            },
-            "changes": app.jobs.newest_change(),
-        },
-    )
+    queue = {
+        "crops": WaitingCropsAnswer.read(app).model_dump(),
+        "jobs": {"running": states[JobState.RUNNING], "queued": states[JobState.QUEUED]},
+    }
+    chips = ChipsAnswer.of(app.chips.records()).model_dump()
+    return format_event("pulse", {**chips, "queue": queue, "changes": app.jobs.newest_change()})

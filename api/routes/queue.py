@@ -1,85 +1,142 @@
-"""The route that tells what waits, before anything is submitted."""
+"""The queue: its length, and the outlook of a job before it is submitted."""
 
 from collections import Counter
-from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, Literal, Self, get_args
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
+from pydantic import Field, model_validator
 
 from api.application import Application, application
 from api.authentication import current_user
 from api.documentation import SPEC, answers
-from api.representation import iso, span_json
-from api.schemas import DepthAnswer, MinutesQuery, QueueAnswer, QueueQuery
+from api.routes.usage import MinutesQuery
+from api.schemas import Eta, Moment, Schema, rounded
 from services.jobs.params import validate_params
-from services.jobs.record import JobKind, JobState
-from services.scheduling.costs import Cost
-from services.scheduling.waiting import Forecast
+from services.jobs.recipes import RecipeName
+from services.jobs.record import JobKind, JobState, LongKind
 
-routes = Blueprint("queue", __name__, url_prefix="/v1")
-
-
-@routes.get("/queue/depth")
-@SPEC.validate(query=MinutesQuery, resp=answers(200, DepthAnswer), tags=["chip"])
-def show_depth(query: MinutesQuery) -> Response:
-    """Show how much waited in the last minutes."""
-    points = application().depths.lately(query.minutes)
-    return jsonify({"points": [{**asdict(point), "at": iso(point.at)} for point in points]})
+routes = Blueprint("queue", __name__, url_prefix="/v1/queue")
 
 
-@routes.get("/queue")
-@SPEC.validate(query=QueueQuery, resp=answers(200, QueueAnswer), tags=["chip"])
-def show_queue(query: QueueQuery) -> Response:
-    """Show what waits, and what a job of yours would meet if you submitted it now.
+class DepthPoint(Schema):
+    """The depth of the queue at a time: waiting crops, queued long jobs; and running ones."""
 
-    `kinds` has every kind of long job with its params left out; with `kind` (and the params given beside it) that one.
+    at: Moment
+    crops: int
+    queued: int
+    running: int
+
+
+class DepthAnswer(Schema):
+    """The depth of the queue, oldest first; one point every few seconds while the service ran."""
+
+    points: list[DepthPoint]
+
+
+class WaitingCropsAnswer(Schema):
+    """Crops that wait for a chip."""
+
+    waiting: int
+    expected_wait_s: Annotated[float, rounded(4)] | None
+
+    @classmethod
+    def read(cls, app: Application) -> Self:
+        """Count the waiting crops and estimate how long a new one would wait."""
+        waiting = app.chips.waiting_crops()
+        serving = [record for record in app.chips.records() if record.is_serving]
+        paces = [record.status["crop_s"] for record in serving if record.status.get("crop_s")]
+        return cls(waiting=waiting, expected_wait_s=waiting * min(paces) / len(serving) if paces else None)
+
+
+class WaitingJobsAnswer(Schema):
+    """Unfinished long jobs; the expected wait is until the first slice of a job submitted now."""
+
+    running: int
+    queued: int
+    expected_wait_s: Annotated[float, rounded(3)] | None
+
+
+class ChipTimeRange(Schema):
+    """Chip time of a job, in seconds: the 10th, 50th and 90th percentile."""
+
+    low: Annotated[float, rounded(2), Field(validation_alias="low_s")]
+    median: Annotated[float, rounded(2), Field(validation_alias="median_s")]
+    high: Annotated[float, rounded(2), Field(validation_alias="high_s")]
+
+
+class ProspectAnswer(Schema):
+    """Long jobs of one kind, and the outlook of one that you submit now; null while no chip takes long work."""
+
+    running: int
+    queued: int
+    position: int | None
+    chip_time_s: ChipTimeRange | None
+    start: Eta | None
+    eta: Eta | None
+
+
+class QueueQuery(Schema):
+    """A job that may be submitted; fields left out are as in a job's params."""
+
+    kind: LongKind | None = None
+    recipe: RecipeName | None = None
+    epochs: Annotated[int | None, Field(ge=1, le=200)] = None
+    chip_epochs: Annotated[int | None, Field(ge=1, le=50)] = None
+    batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
+    execution: Annotated[str | None, Field(max_length=20)] = None
+    dataset: Literal["auto", "mnist", "digits"] | None = None
+    repeats: Annotated[int | None, Field(ge=1, le=64)] = None
+
+    @model_validator(mode="after")
+    def _params_are_of_a_kind(self) -> Self:
+        if self.kind is None and self.model_dump(exclude_none=True):
+            raise ValueError(f"params need a kind beside them, one of {', '.join(get_args(LongKind))}")
+        return self
+
+
+class QueueAnswer(Schema):
+    """The queue, as it concerns a new job of yours."""
+
+    crops: WaitingCropsAnswer
+    jobs: WaitingJobsAnswer
+    kinds: dict[LongKind, ProspectAnswer]
+
+
+@routes.get("/depth")
+@SPEC.validate(resp=answers(200, DepthAnswer), tags=["chip"])
+def show_depth(query: MinutesQuery) -> DepthAnswer:
+    """Show the depth of the queue in the last minutes."""
+    return DepthAnswer.model_validate({"points": application().depths.lately(query.minutes)})
+
+
+@routes.get("")
+@SPEC.validate(resp=answers(200, QueueAnswer), tags=["chip"])
+def show_queue(query: QueueQuery) -> QueueAnswer:
+    """Show what waits, and the outlook of a job that you submit now.
+
+    `kinds` has every kind of long job with default params; with `kind` (and params beside it), that one alone.
     """
-    app = application()
-    forecast = app.waiting.forecast()
-    kinds = [JobKind(query.kind)] if query.kind else [kind for kind in JobKind if kind.is_long]
-    params = query.model_dump(exclude={"kind"}, exclude_none=True)
-    described = {kind: _kind_json(app, forecast, kind, params) for kind in kinds}
-    states = Counter(job.state for job in forecast.unfinished.values())
-    start = app.waiting.prospect(JobKind.TRAINING, validate_params(JobKind.TRAINING, {}), current_user().name)
-    span = start.outlook.start
-    return jsonify(
-        {
-            "crops": crops_json(app),
-            "jobs": {
-                "running": states[JobState.RUNNING],
-                "queued": states[JobState.QUEUED],
-                "expected_wait_s": round((span.earliest_s + span.latest_s) / 2, 3) if span else None,
-            },
-            "kinds": described,
+    app, user = application(), current_user().name
+    unfinished = app.waiting.forecast().unfinished.values()
+    counts = Counter((job.kind, job.state) for job in unfinished)
+    kinds: dict[str, Any] = {}
+    for kind in [JobKind(query.kind)] if query.kind else [kind for kind in JobKind if kind.is_long]:
+        params = validate_params(kind, query.model_dump(exclude={"kind"}, exclude_none=True))
+        prospect = app.waiting.prospect(kind, params, user)
+        kinds[kind] = {
+            "running": counts[kind, JobState.RUNNING],
+            "queued": counts[kind, JobState.QUEUED],
+            "position": prospect.outlook.position,
+            "chip_time_s": prospect.cost,
+            "start": prospect.outlook.start,
+            "eta": prospect.outlook.finish,
         }
-    )
-
-
-def crops_json(app: Application) -> dict[str, Any]:
-    """The crops that wait, as clients see them."""
-    waiting = app.chips.waiting_crops()
-    serving = [record for record in app.chips.records() if record.is_serving]
-    paces = [record.status["crop_s"] for record in serving if record.status.get("crop_s")]
-    return {
-        "waiting": waiting,
-        "expected_wait_s": round(waiting * min(paces) / len(serving), 4) if paces else None,
-    }
-
-
-def _kind_json(app: Application, forecast: Forecast, kind: JobKind, given: dict[str, Any]) -> dict[str, Any]:
-    prospect = app.waiting.prospect(kind, validate_params(kind, given), current_user().name)
-    states = Counter(job.state for job in forecast.unfinished.values() if job.kind is kind)
-    return {
+    training = app.waiting.prospect(JobKind.TRAINING, validate_params(JobKind.TRAINING, {}), user)
+    start = training.outlook.start
+    states = Counter(job.state for job in unfinished)
+    jobs = {
         "running": states[JobState.RUNNING],
         "queued": states[JobState.QUEUED],
-        "position": prospect.outlook.position,
-        "chip_time_s": _cost_json(prospect.cost),
-        "start": span_json(prospect.outlook.start),
-        "eta": span_json(prospect.outlook.finish),
+        "expected_wait_s": (start.earliest_s + start.latest_s) / 2 if start else None,
     }
-
-
-def _cost_json(cost: Cost | None) -> dict[str, float] | None:
-    if cost is None:
-        return None
-    return {"low": round(cost.low_s, 2), "median": round(cost.median_s, 2), "high": round(cost.high_s, 2)}
+    return QueueAnswer.model_validate({"crops": WaitingCropsAnswer.read(app), "jobs": jobs, "kinds": kinds})

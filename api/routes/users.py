@@ -1,132 +1,251 @@
-"""Routes of users, for admins."""
+"""Users, for admins; and each user's view of themselves, `/v1/me`."""
 
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
+from pydantic import Field, StrictBool
 
 from api.application import Application, application
-from api.authentication import only_admins
+from api.authentication import current_user, only_admins
 from api.documentation import SPEC, answers
-from api.representation import iso
-from api.schemas import (
-    ChangedUserBody,
-    NewTokenBody,
-    NewUserAnswer,
-    NewUserBody,
-    QuotasBody,
-    RevokedAnswer,
-    TokenAnswer,
-    UserAnswer,
-    UsersAnswer,
-)
-from services.users.accounts import Account, Role, Token
+from api.schemas import Moment, Schema, rounded
+from services.names import Name
+from services.users.accounts import Account, Role
 from services.users.store import IssuedToken
 
 routes = Blueprint("users", __name__, url_prefix="/v1/users")
 routes.before_request(only_admins)
+own_routes = Blueprint("me", __name__, url_prefix="/v1/me")
+
+RoleName = Literal["user", "admin"]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Lifetime = Annotated[
+    float | None,
+    Field(gt=0, le=3_153_600_000, strict=True, description="Seconds until the token expires; never if null."),
+]
+
+
+class QuotasBody(Schema):
+    """Limits of a user; null follows the service's default again."""
+
+    max_queued_jobs: Count | Literal["unlimited"] | None = None
+    max_waiting_crops: Count | Literal["unlimited"] | None = None
+    chip_seconds_per_day: Amount | Literal["unlimited"] | None = None
+    requests_per_second: Rate | Literal["unlimited"] | None = None
+
+    def split(self) -> tuple[dict[str, float | None], list[str]]:
+        """The quotas to set, None for no limit, and the names of those to reset to the defaults."""
+        given: dict[str, Any] = self.model_dump(exclude_unset=True)
+        own = {
+            name: None if limit == "unlimited" else limit
+            for name, limit in given.items()
+            if limit is not None
+        }
+        return own, [name for name, limit in given.items() if limit is None]
+
+
+class NewUserBody(Schema):
+    """A user to add; quotas that are left out follow the service's defaults."""
+
+    name: Name
+    role: RoleName = "user"
+    expires_in: Lifetime = None
+    quotas: QuotasBody = QuotasBody()
+
+
+class ChangedUserBody(Schema):
+    """Changes of a user; what is left out stays as it is."""
+
+    role: RoleName | None = None
+    disabled: StrictBool | None = None
+    quotas: QuotasBody = QuotasBody()
+
+
+class NewTokenBody(Schema):
+    """The lifetime of a new token, and whether the user's other tokens end."""
+
+    expires_in: Lifetime = None
+    revoke: StrictBool = False
+
+
+class QuotasAnswer(Schema):
+    """Limits of a user; null is no limit."""
+
+    max_queued_jobs: int | None
+    max_waiting_crops: int | None
+    chip_seconds_per_day: float | None
+    requests_per_second: float | None
+
+
+class TokenFacts(Schema):
+    """A token, by its id."""
+
+    id: str
+    created_at: Moment
+    expires_at: Moment | None
+
+
+class UserAnswer(Schema):
+    """A user."""
+
+    name: str
+    role: RoleName
+    disabled: bool
+    created_at: Moment
+    quotas: QuotasAnswer
+    tokens: list[TokenFacts]
+
+    @classmethod
+    def of(cls, app: Application, account: Account, **more: Any) -> Self:
+        """Describe a user with their limits and tokens."""
+        shown = {name: getattr(account, name) for name in ("name", "role", "disabled", "created_at")}
+        quotas, tokens = account.quotas(app.settings.user_quotas), app.users.tokens(account.name)
+        return cls.model_validate({**shown, "quotas": quotas, "tokens": tokens, **more})
+
+
+class UsersAnswer(Schema):
+    """All users, by name."""
+
+    users: list[UserAnswer]
+
+
+class TokenAnswer(Schema):
+    """A new token, shown this once."""
+
+    token: str
+    token_id: str
+    expires_at: Moment | None
+
+
+class NewUserAnswer(TokenAnswer, UserAnswer):
+    """A new user with their token, shown this once."""
+
+
+class RevokedAnswer(Schema):
+    """The number of tokens revoked."""
+
+    revoked: int
+
+
+class QuotaAnswer(Schema):
+    """A limit, the part of it in use, and the rest; null where there is none."""
+
+    limit: int | float | None
+    used: Annotated[int | float, rounded(3)] | None
+    remaining: Annotated[int | float, rounded(3)] | None
+
+
+class MyQuotasAnswer(Schema):
+    """Your quotas; chip seconds are counted from midnight UTC."""
+
+    max_queued_jobs: QuotaAnswer
+    max_waiting_crops: QuotaAnswer
+    chip_seconds_per_day: QuotaAnswer
+    requests_per_second: QuotaAnswer
+
+
+class MeAnswer(Schema):
+    """The user whose token came with the request."""
+
+    name: str
+    role: RoleName
+    quotas: MyQuotasAnswer
 
 
 @routes.get("")
 @SPEC.validate(resp=answers(200, UsersAnswer, 403), tags=["users"])
-def list_users() -> Response:
+def list_users() -> UsersAnswer:
     """List the users, with their quotas."""
     app = application()
-    return jsonify({"users": [_user_json(app, account) for account in app.users.all()]})
+    return UsersAnswer(users=[UserAnswer.of(app, account) for account in app.users.all()])
 
 
 @routes.post("")
-@SPEC.validate(json=NewUserBody, resp=answers(201, NewUserAnswer, 403, 409, 415), tags=["users"])
-def add_user(json: NewUserBody) -> Response:
+@SPEC.validate(resp=answers(201, NewUserAnswer, 403, 409, 415), tags=["users"])
+def add_user(json: NewUserBody) -> Any:
     """Add a user.
 
-    The answer holds their token, which is shown this once and kept only as a digest. So an `Idempotency-Key` cannot be
-    honoured: the same request again is a conflict.
+    The answer holds the user's token, which is shown this once and stored only as a digest. So an `Idempotency-Key`
+    cannot be honoured: the same request sent again is a conflict.
     """
     app = application()
-    own, _ = _own_quotas(json.quotas)
+    own, _ = json.quotas.split()
     account, issued = app.users.add(json.name, Role(json.role), own, expires_in_s=json.expires_in)
-    response = jsonify(_user_json(app, account) | _secret_json(issued))
-    response.status_code = 201
-    response.headers["Location"] = f"/v1/users/{account.name}"
-    return response
+    answer = NewUserAnswer.of(app, account, **_secret(issued))
+    return answer, 201, {"Location": f"/v1/users/{account.name}"}
 
 
 @routes.get("/<name>")
 @SPEC.validate(resp=answers(200, UserAnswer, 403, 404), tags=["users"])
-def show_user(name: str) -> Response:
+def show_user(name: str) -> UserAnswer:
     """Show a user."""
     app = application()
-    return jsonify(_user_json(app, app.users.get(name)))
+    return UserAnswer.of(app, app.users.get(name))
 
 
 @routes.patch("/<name>")
-@SPEC.validate(json=ChangedUserBody, resp=answers(200, UserAnswer, 403, 404, 415), tags=["users"])
-def change_user(name: str, json: ChangedUserBody) -> Response:
+@SPEC.validate(resp=answers(200, UserAnswer, 403, 404, 415), tags=["users"])
+def change_user(name: str, json: ChangedUserBody) -> UserAnswer:
     """Change a user's role or quotas, disable them or enable them again.
 
-    What is left out stays as it is. A user who is disabled gets no further than 401 a second later; what they
-    submitted before is still done, unless it is cancelled.
+    What is left out stays as it is. Requests of a disabled user get 401 from a second later on; the jobs submitted
+    before still run unless they are cancelled.
     """
     app = application()
-    own, defaulted = _own_quotas(json.quotas)
-    changes: dict[str, float | str | bool | None] = {**own}
-    if json.role is not None:
-        changes["role"] = json.role
-    if json.disabled is not None:
-        changes["disabled"] = json.disabled
-    return jsonify(_user_json(app, app.users.change(name, changes, defaulted)))
+    own, defaulted = json.quotas.split()
+    changes = own | json.model_dump(include={"role", "disabled"}, exclude_none=True)
+    return UserAnswer.of(app, app.users.change(name, changes, defaulted))
 
 
 @routes.post("/<name>/tokens")
-@SPEC.validate(json=NewTokenBody, resp=answers(201, TokenAnswer, 403, 404, 415), tags=["users"])
-def issue_token(name: str, json: NewTokenBody) -> Response:
+@SPEC.validate(resp=answers(201, TokenAnswer, 403, 404, 415), tags=["users"])
+def issue_token(name: str, json: NewTokenBody) -> Any:
     """Give a user a new token.
 
-    It is shown this once. With `revoke` all tokens they had before are void from the same moment.
+    It is shown this once. With `revoke`, all earlier tokens of the user end at the same moment.
     """
     issued = application().users.issue_token(name, expires_in_s=json.expires_in, revoke=json.revoke)
-    response = jsonify(_secret_json(issued))
-    response.status_code = 201
-    return response
+    return TokenAnswer.model_validate(_secret(issued)), 201
 
 
 @routes.delete("/<name>/tokens")
 @SPEC.validate(resp=answers(200, RevokedAnswer, 403, 404), tags=["users"])
-def revoke_tokens(name: str) -> Response:
-    """Make all tokens of a user void."""
-    return jsonify({"revoked": application().users.revoke_tokens(name)})
+def revoke_tokens(name: str) -> RevokedAnswer:
+    """Revoke all tokens of a user."""
+    return RevokedAnswer(revoked=application().users.revoke_tokens(name))
 
 
 @routes.delete("/<name>/tokens/<token_id>")
 @SPEC.validate(resp=answers(200, RevokedAnswer, 403, 404), tags=["users"])
-def revoke_token(name: str, token_id: str) -> Response:
-    """Make one token of a user void, by its id."""
-    return jsonify({"revoked": application().users.revoke_tokens(name, token_id)})
+def revoke_token(name: str, token_id: str) -> RevokedAnswer:
+    """Revoke one token of a user, by its id."""
+    return RevokedAnswer(revoked=application().users.revoke_tokens(name, token_id))
 
 
-def _own_quotas(body: QuotasBody) -> tuple[dict[str, float | None], list[str]]:
-    """Quotas that the request sets, None for no limit, and those that it gives back to the defaults."""
-    given: dict[str, Any] = body.model_dump(exclude_unset=True)
-    own = {
-        quota: None if value == "unlimited" else value for quota, value in given.items() if value is not None
+@own_routes.get("")
+@SPEC.validate(resp=answers(200, MeAnswer), tags=["users"])
+def show_me() -> MeAnswer:
+    """Show your name, your quotas, and what is left of them."""
+    user = current_user()
+    taken = application().users.taken(user.name)
+    used = {
+        "max_queued_jobs": taken.queued_jobs,
+        "max_waiting_crops": taken.waiting_crops,
+        "chip_seconds_per_day": taken.chip_s,
     }
-    return own, [quota for quota, value in given.items() if value is None]
-
-
-def _user_json(app: Application, account: Account) -> dict[str, Any]:
-    return {
-        "name": account.name,
-        "role": account.role,
-        "disabled": account.disabled,
-        "created_at": iso(account.created_at),
-        "quotas": dict(account.quotas(app.settings.user_quotas).items()),
-        "tokens": [_token_json(token) for token in app.users.tokens(account.name)],
+    quotas = {
+        name: {
+            "limit": limit,
+            "used": used.get(name),
+            "remaining": max(0, limit - used[name]) if limit is not None and name in used else None,
+        }
+        for name, limit in user.quotas.items()
     }
+    role = "admin" if user.is_admin else "user"
+    return MeAnswer.model_validate({"name": user.name, "role": role, "quotas": quotas})
 
 
-def _token_json(token: Token) -> dict[str, Any]:
-    return {"id": token.id, "created_at": iso(token.created_at), "expires_at": iso(token.expires_at)}
-
-
-def _secret_json(issued: IssuedToken) -> dict[str, Any]:
-    return {"token": issued.secret, "token_id": issued.token.id, "expires_at": iso(issued.token.expires_at)}
+def _secret(issued: IssuedToken) -> dict[str, Any]:
+    return {"token": issued.secret, "token_id": issued.token.id, "expires_at": issued.token.expires_at}

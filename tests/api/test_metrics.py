@@ -13,7 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.application import Application
-from api.metrics import render
+from api.routes.metrics import render
 from services.chips.store import ChipStore
 from services.jobs.store import JobStore
 from services.models.files import ModelStore
@@ -189,7 +189,7 @@ def test_without_redis_a_process_still_tells_of_itself(application: Application,
     client.get("/v1/jobs/one")
     away = JobStore(Connection("redis://127.0.0.1:1/0", retries=0), keep_jobs_s=60)
 
-    text = render(replace(application, jobs=away), application.request_times).decode()
+    text = render(replace(application, jobs=away)).decode()
 
     assert "hxserve_store_up 0.0" in text
     assert 'hxserve_request_seconds_count{method="GET",route="/v1/jobs/<job_id>",status="404"} 1.0' in text

@@ -1,6 +1,8 @@
 """The OpenAPI document: valid, complete, and kept by the answers."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,10 +10,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel
 from werkzeug.wrappers import Response
 
 from api.application import Application
 from services.chips.samples import Samples
+from services.jobs.params import PARAMS_OF
 from services.models.files import ModelStore
 from services.store.connection import Connection
 from tests.api.requests import CLASSIFY, TOKEN
@@ -64,6 +68,29 @@ def test_the_document_lists_every_route_and_no_other(app: Flask, document: dict[
     }
 
     assert listed == routes
+
+
+def test_the_params_of_every_kind_of_job_are_documented(document: dict[str, Any]) -> None:
+    for model in PARAMS_OF.values():
+        assert set(document["components"]["schemas"][model.__name__]["properties"]) == set(model.model_fields)
+
+
+def test_no_two_documents_share_a_name() -> None:
+    models = {
+        model
+        for model in _subclasses(BaseModel)
+        if model.__module__.startswith(("api.", "services.")) and not model.__name__.startswith("_")
+    }
+
+    names = Counter(model.__name__ for model in models)
+
+    assert {name for name, count in names.items() if count > 1} == set()
+
+
+def _subclasses(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _subclasses(below)
 
 
 def test_every_operation_says_in_a_sentence_what_it_does(document: dict[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """Errors over HTTP: each class has its status, and nothing but problem documents comes out."""
 
+import re
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -30,6 +32,14 @@ def test_no_error_below_the_root_has_its_status_by_neglect(kind: type[HxserveErr
 
 def test_the_table_has_only_statuses_of_errors() -> None:
     assert all(status >= HTTPStatus.BAD_REQUEST for status in STATUS_OF.values())
+
+
+def test_the_documentation_lists_every_error_with_its_status() -> None:
+    text = Path("docs/http.md").read_text("utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (\d+) \| (yes)? ?\| \S.* \|$", text, re.MULTILINE)
+
+    known = sorted((kind.code, str(int(status_of(kind))), "yes" if kind.retryable else "") for kind in TREE)
+    assert listed == known
 
 
 @pytest.mark.parametrize(
