@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ def _inline(path: Path) -> Iterator[Token]:
         yield from token.children or ()
 
 
+@cache
 def _anchors(path: Path) -> set[str]:
     """What one may link to in a document, as forges name its headings."""
     tokens = _PARSER.parse(path.read_text("utf-8"))
