@@ -1,6 +1,5 @@
 """A whole service and a real browser. Every page a test opens must end without an error and ask nobody else."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,6 +13,7 @@ from client.jobs import Job
 from deploy.local import Local, running
 from services.settings import load_settings
 from tests.browser.chromium import chromium, find_chromium
+from tests.needs import needed
 
 TRAINING: dict[str, Any] = {"recipe": "strong", "dataset": "digits", "epochs": 5}
 
@@ -33,12 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium; without it these tests are skipped at a desk and fail in CI."""
-    executable = find_chromium()
-    if executable is None:
-        message = "there is no chromium; `apt-get install chromium`"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+    executable = needed(find_chromium(), "there is no chromium; `apt-get install chromium`")
     with chromium(executable) as browser:
         yield browser
 

@@ -1,6 +1,5 @@
 """Letters written with the digits inside scikit-learn, which are everywhere."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,7 @@ from numpy.typing import NDArray
 from client.letters.digits import Digits, load_digits
 from client.letters.directory import Directory, invent_directory
 from client.letters.envelopes import Letter, Writer
-
-MNIST = Path(__file__).parents[4] / "shared" / "mnist"
+from tests.needs import shared_folder
 
 
 @pytest.fixture(scope="session")
@@ -26,13 +24,8 @@ def directory() -> Directory:
 
 @pytest.fixture(scope="session")
 def mnist() -> Path:
-    """The folder of MNIST; without it a test skips at a desk and fails where everything must be."""
-    if not MNIST.is_dir():
-        message = "../shared/mnist is not here"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return MNIST
+    """The folder of MNIST."""
+    return shared_folder("mnist")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Fixtures for the emulator: the recorded cases of hxtorch's mock, and a clean process state."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.needs import shared_folder
 from worker import emulator
 from worker.emulator import perceptron
-
-SHARED = Path(__file__).parents[4] / "shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +56,7 @@ class Recordings:
 
 @pytest.fixture(scope="session")
 def recordings() -> Recordings:
-    folder = SHARED / "hxtorch-golden"
-    if not folder.is_dir():
-        reason = "the recorded cases are not beside this repository (../shared)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return Recordings(folder)
+    return Recordings(shared_folder("hxtorch-golden"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,12 @@
 """What the tests of learning share: the arithmetic, small data sets, the real MNIST where it is."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.needs import shared_folder
 from worker.emulator import perceptron as emulator_perceptron
 from worker.learning.arithmetic import Perceptron
 from worker.learning.datasets import Dataset, load_dataset
@@ -38,11 +38,5 @@ def digits() -> Dataset:
 
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
-    """The folder `../shared/mnist` beside the repository; without it the test is skipped, or fails in CI."""
-    folder = Path(__file__).resolve().parents[3].parent / "shared" / "mnist"
-    if not folder.is_dir():
-        message = "there is no ../shared/mnist beside the repository"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return folder
+    """The folder of MNIST."""
+    return shared_folder("mnist")
