@@ -4,15 +4,13 @@ A document that one route alone sends or takes stands beside that route.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.jobs.inspection import JobView
-from services.jobs.record import KindName
+from services.jobs.record import JobKind, JobState
 from services.settings import Backend
-
-StateName = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
 
 
 class Schema(BaseModel):
@@ -76,11 +74,11 @@ class JobAnswer(Schema):
     """A job."""
 
     id: str
-    kind: KindName
+    kind: JobKind
     user: str
     model: str
     params: dict[str, Any]
-    state: StateName
+    state: JobState
     created_at: Moment
     started_at: Moment | None
     finished_at: Moment | None

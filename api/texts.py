@@ -1,4 +1,4 @@
-"""What the page says, in each of its languages."""
+"""The texts of the pages, in each of their languages."""
 
 import tomllib
 from collections.abc import Mapping
@@ -8,29 +8,29 @@ from importlib import resources
 from typing import Final
 
 LANGUAGES: Final = ("en", "de")
-"""The first is spoken when a browser asks for none of them."""
+"""The first is the default for browsers that ask for none of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The texts of one language; called with a text's name, it gives the text."""
+    """The texts of one language, called with a text's name."""
 
     language: str
 
     def __call__(self, name: str, **values: object) -> str:
-        """A text, with the values in place of its `{names}`."""
+        """Give a text with values in place of its `{names}`."""
         text = catalogue()[name][self.language]
         return text.format(**values) if values else text
 
     def problem(self, code: str, message: str) -> str:
-        """What an error says in this language: errors speak English, so others say what kind it is before."""
+        """Describe an error: messages are in English, so other languages put their name of the error before it."""
         name = f"error.{code}"
         if self.language == LANGUAGES[0] or name not in catalogue():
             return message
         return self("js.because", words=self(name), detail=message)
 
     def of(self, *sections: str) -> dict[str, str]:
-        """All texts whose names begin with one of these sections, for the page's scripts."""
+        """All texts of some sections, for the scripts of a page."""
         return {
             name: text[self.language]
             for name, text in catalogue().items()
@@ -40,6 +40,6 @@ class Texts:
 
 @cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
-    """Every text by its name and language, from `texts.toml`."""
+    """Each text by name and language, from `texts.toml`."""
     sections = tomllib.loads(resources.files("api").joinpath("texts.toml").read_text("utf-8"))
     return {f"{section}.{name}": text for section, texts in sections.items() for name, text in texts.items()}

@@ -11,11 +11,11 @@ from api.application import Application, application
 from api.authentication import current_user
 from api.documentation import SPEC, answers, json_response
 from api.event_streams import event_stream
-from api.schemas import JobAnswer, Schema, StateName
+from api.schemas import JobAnswer, Schema
 from services.errors import InvalidCursorError
 from services.jobs.inspection import Filter
 from services.jobs.params import JobRequest
-from services.jobs.record import Job, JobKind, JobState, KindName
+from services.jobs.record import Job, JobKind, JobState
 from services.names import Name
 
 _KEEP_ALIVE_S: Final = 15.0
@@ -34,8 +34,8 @@ class JobsAnswer(Schema):
 class JobsQuery(Schema):
     """A filter of jobs, and a place in the list."""
 
-    state: StateName | None = None
-    kind: KindName | None = None
+    state: JobState | None = None
+    kind: JobKind | None = None
     user: Name | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(max_length=200)] | None = None
@@ -63,11 +63,7 @@ def submit_job(json: JobRequest) -> Response:
 @SPEC.validate(resp=answers(200, JobsAnswer), tags=["jobs"])
 def list_jobs(query: JobsQuery) -> JobsAnswer:
     """List your jobs, newest first; admins see everybody's."""
-    wanted = Filter(
-        JobState(query.state) if query.state else None,
-        JobKind(query.kind) if query.kind else None,
-        query.user,
-    )
+    wanted = Filter(query.state, query.kind, query.user)
     page = application().inspections.page(wanted, query.limit, query.cursor, current_user())
     return JobsAnswer(jobs=[JobAnswer.of(view) for view in page.views], next_cursor=page.next_cursor)
 

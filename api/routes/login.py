@@ -1,4 +1,4 @@
-"""Signing in at the page with a token, and out."""
+"""Sign in at the page with a token, and sign out."""
 
 from typing import Any
 
@@ -13,20 +13,20 @@ routes = Blueprint("login", __name__)
 
 @routes.get("/login")
 def show_login() -> str:
-    """The form for a token."""
+    """Show the form for a token."""
     return _form("", ended="ended" in request.args)
 
 
 @routes.post("/login")
 def sign_in() -> Any:
-    """Opens a session with the token of the form."""
+    """Open a session with the token of the form."""
     refuse_cross_site(request)
     return open_session(request.form.get("token", "").strip(), request.form.get("next", ""))
 
 
 @routes.post("/logout")
 def sign_out() -> Any:
-    """Ends the session."""
+    """End the session."""
     refuse_cross_site(request)
     response = redirect("/login", 303)
     door().sign_out(request, response)
@@ -34,8 +34,8 @@ def sign_out() -> Any:
 
 
 def open_session(token: str, then: str) -> Any:
-    """Opens a session and goes on to a page of this site, whose address holds no token; or the form again."""
-    # A browser told to go on at another site's behest would leave the new cookie out; a page of ours may tell it.
+    """Open a session and redirect to a page of this site without the token in its address, or show the form again."""
+    # After a link on another site, a browser that follows a redirect omits the new cookie; a page of ours sends it on.
     from_elsewhere = request.headers.get("Sec-Fetch-Site") == "cross-site"
     target = then if then.startswith("/") and not then.startswith(("//", "/\\")) else "/"
     response: Any = (
@@ -49,7 +49,7 @@ def open_session(token: str, then: str) -> Any:
 
 
 def door() -> Door:
-    """What tells whose requests are."""
+    """The authenticator of this application."""
     found: Door = current_app.extensions["door"]
     return found
 

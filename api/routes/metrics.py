@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import accumulate, islice
 from math import inf
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from flask import Blueprint, Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, ProcessCollector, generate_latest
@@ -80,34 +80,31 @@ class _ServiceCollector(Collector):
         yield from in_redis
 
     def _of_requests(self) -> Iterator[Metric]:
-        yield _histogram(
-            "request_seconds",
-            "Time of HTTP requests to this process until their answer began.",
-            {
-                (method, route, str(status)): taken
-                for (method, route, status), taken in list(self._app.request_times.distributions.items())
-            },
-            ("method", "route", "status"),
-        )
+        taken = {
+            (method, route, str(status)): seconds
+            for (method, route, status), seconds in list(self._app.request_times.distributions.items())
+        }
+        meaning = "Time of HTTP requests to this process until their answer began."
+        yield _histogram("request_seconds", meaning, taken, "method", "route", "status")
         statistics = self._app.statistics
-        for name, meaning, distribution in (
+        for name, meaning, seconds in (
             ("waiting", "Time that crops of answered requests waited for the chip.", statistics.waiting),
             ("chip", "Time of the chip calls that answered requests were part of.", statistics.chip),
             ("total", "Time from taking in crops to having their answers.", statistics.total),
         ):
-            yield _histogram(f"crop_{name}_seconds", meaning, {(): distribution})
+            yield _histogram(f"crop_{name}_seconds", meaning, {(): seconds})
 
     def _of_models(self) -> Iterator[Metric]:
         versions = self._app.statistics.versions()
         labels = _model_labels(model for model, _ in versions)
-        crops: defaultdict[str, int] = defaultdict(int)
-        requests: defaultdict[tuple[str, str], float] = defaultdict(float)
+        crops: defaultdict[Any, float] = defaultdict(float)
+        requests: defaultdict[Any, float] = defaultdict(float)
         for (model, _), counted in versions.items():
-            crops[labels[model]] += counted.crops
+            crops[(labels[model],)] += counted.crops
             requests[labels[model], "answered"] += counted.succeeded.count
             requests[labels[model], "failed"] += counted.failed.count
-        yield _counter("crops_answered", "Crops answered by this process.", crops, ("model",))
-        yield _counter("crop_requests", "Requests for crops to this process.", requests, ("model", "outcome"))
+        yield _counter("crops_answered", "Crops answered by this process.", crops, "model")
+        yield _counter("crop_requests", "Requests for crops to this process.", requests, "model", "outcome")
 
     def _of_disk(self) -> Iterator[Metric]:
         disk, room = self._app.disk, self._app.disk.room()
@@ -118,17 +115,14 @@ class _ServiceCollector(Collector):
     def _of_redis(self) -> Iterator[Metric]:
         used_bytes, limit_bytes = self._app.connection.memory()
         yield _gauge("store_memory_bytes", "Memory that Redis uses.", used_bytes)
-        limit = {(): limit_bytes} if limit_bytes else {}
-        yield _gauge("store_memory_limit_bytes", "Memory that Redis may use; absent without a limit.", limit)
+        meaning = "Memory that Redis may use; absent without a limit."
+        yield _gauge("store_memory_limit_bytes", meaning, limit_bytes or {})
 
     def _of_queue(self, now: float) -> Iterator[Metric]:
         jobs, chips = self._app.jobs, self._app.chips
         oldest_at: dict[str, float] = {}
-        unfinished = {
-            (kind, state): 0
-            for kind in JobKind
-            if kind.is_long
-            for state in (JobState.QUEUED, JobState.RUNNING)
+        unfinished: dict[Any, float] = {
+            (kind, state): 0 for kind in JobKind if kind.is_long for state in ("queued", "running")
         }
         for job in jobs.unfinished():
             unfinished[job.kind, job.state] = unfinished.get((job.kind, job.state), 0) + 1
@@ -137,68 +131,50 @@ class _ServiceCollector(Collector):
         oldest_crop_at = chips.oldest_waiting_at()
         if oldest_crop_at is not None:
             oldest_at[JobKind.CLASSIFICATION] = oldest_crop_at
-        charged = dict.fromkeys(JobKind, 0.0)
-        for kinds in jobs.usage(JobKind).values():
-            for kind, seconds in kinds.items():
-                charged[JobKind(kind)] += seconds
+        ages = {(kind,): max(0.0, now - oldest_at.get(kind, now)) for kind in JobKind}
+        usage = list(jobs.usage(JobKind).values())
+        charged = {(kind,): sum(seconds.get(kind, 0.0) for seconds in usage) for kind in JobKind}
         yield _gauge("waiting_crops", "Crops that no worker has claimed yet.", chips.waiting_crops())
-        yield _gauge(
-            "oldest_waiting_seconds",
-            "Age of the oldest waiting crop or job, 0 when none waits.",
-            {kind: max(0.0, now - oldest_at.get(kind, now)) for kind in JobKind},
-            ("kind",),
-        )
-        yield _gauge("unfinished_jobs", "Long jobs that are not finished.", unfinished, ("kind", "state"))
-        yield _counter("jobs_finished", "Jobs that ended, by state.", jobs.finished(), ("kind", "state"))
-        yield _counter("charged_seconds", "Chip time charged to users.", charged, ("kind",))
+        meaning = "Age of the oldest waiting crop or job, 0 when none waits."
+        yield _gauge("oldest_waiting_seconds", meaning, ages, "kind")
+        yield _gauge("unfinished_jobs", "Long jobs that are not finished.", unfinished, "kind", "state")
+        yield _counter("jobs_finished", "Jobs that ended, by state.", jobs.finished(), "kind", "state")
+        yield _counter("charged_seconds", "Chip time charged to users.", charged, "kind")
+
+
+_CHIP_GAUGES: Final = {
+    "lease_age_seconds": "Time since the chip's worker took its lease.",
+    "calibration_age_seconds": "Age of the calibration that is loaded.",
+    "canary_lsb": "Score of the chip's canary when it was last measured.",
+    "canary_age_seconds": "Time since the chip's canary was measured.",
+    "canary_limit_lsb": "Highest score of the canary that is still good.",
+    "worker_busy_ratio": "Share of recent time that was not available to long work.",
+}
 
 
 def _of_chips(records: Sequence[ChipRecord], now: float) -> Iterator[Metric]:
-    status = {record.chip: record.status for record in records}
-    canaries = {chip: known.get("canary") or {} for chip, known in status.items()}
     states = {(record.chip, state): float(record.state == state) for record in records for state in _STATES}
+    measured: dict[str, dict[Any, float]] = {name: {} for name in _CHIP_GAUGES}
+    seconds: dict[Any, float] = {}
+    for record in records:
+        status, canary = record.status, record.status.get("canary") or {}
+        for name, value in (
+            ("lease_age_seconds", record.since and now - record.since),
+            ("calibration_age_seconds", (status.get("calibration") or {}).get("age_s")),
+            ("canary_lsb", canary.get("score_lsb")),
+            ("canary_age_seconds", canary.get("at") and max(0.0, now - canary["at"])),
+            ("canary_limit_lsb", status.get("canary_limit_lsb")),
+            ("worker_busy_ratio", status.get("busy_share")),
+        ):
+            if value is not None:
+                measured[name][(record.chip,)] = value
+        seconds |= {(record.chip, doing): spent for doing, spent in (status.get("time_s") or {}).items()}
     meaning = "1 for the state that a chip is in, 0 for the others."
-    yield _gauge("chip_state", meaning, states, ("chip", "state"))
-    for name, meaning, values in (
-        (
-            "lease_age_seconds",
-            "Time since the chip's worker took its lease.",
-            {record.chip: now - record.since for record in records if record.since is not None},
-        ),
-        (
-            "canary_age_seconds",
-            "Time since the chip's canary was measured.",
-            {chip: max(0.0, now - canary["at"]) for chip, canary in canaries.items() if canary.get("at")},
-        ),
-        (
-            "calibration_age_seconds",
-            "Age of the calibration that is loaded.",
-            {chip: (known.get("calibration") or {}).get("age_s") for chip, known in status.items()},
-        ),
-        (
-            "canary_lsb",
-            "Score of the chip's canary when it was last measured.",
-            {chip: canary.get("score_lsb") for chip, canary in canaries.items()},
-        ),
-        (
-            "canary_limit_lsb",
-            "Highest score of the canary that is still good.",
-            {chip: known.get("canary_limit_lsb") for chip, known in status.items()},
-        ),
-        (
-            "worker_busy_ratio",
-            "Share of recent time that was not available to long work.",
-            {chip: known.get("busy_share") for chip, known in status.items()},
-        ),
-    ):
-        yield _gauge(name, meaning, {chip: v for chip, v in values.items() if v is not None}, ("chip",))
-    seconds = {
-        (chip, doing): spent
-        for chip, known in status.items()
-        for doing, spent in (known.get("time_s") or {}).items()
-    }
-    yield _counter("worker_seconds", "Time of the worker by activity.", seconds, ("chip", "doing"))
-    yield from _of_batches({chip: known["tally"] for chip, known in status.items() if known.get("tally")})
+    yield _gauge("chip_state", meaning, states, "chip", "state")
+    for name, meaning in _CHIP_GAUGES.items():
+        yield _gauge(name, meaning, measured[name], "chip")
+    yield _counter("worker_seconds", "Time of the worker by activity.", seconds, "chip", "doing")
+    yield from _of_batches({r.chip: r.status["tally"] for r in records if r.status.get("tally")})
 
 
 def _of_batches(tallies: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
@@ -206,14 +182,14 @@ def _of_batches(tallies: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
         ("batch_crops", "Crops in one chip call.", BATCH_BOUNDS),
         ("batch_chip_seconds", "Time of one chip call.", BOUNDS_S),
     ):
-        counted = {chip: Distribution.from_json(bounds, tally[name]) for chip, tally in tallies.items()}
-        yield _histogram(name, meaning, counted, ("chip",))
-    crops: defaultdict[tuple[str, str], int] = defaultdict(int)
+        counted = {(chip,): Distribution.from_json(bounds, tally[name]) for chip, tally in tallies.items()}
+        yield _histogram(name, meaning, counted, "chip")
+    crops: defaultdict[Any, float] = defaultdict(float)
     for chip, tally in tallies.items():
         labels = _model_labels(tally["crops"])
         for model, count in tally["crops"].items():
             crops[chip, labels[model]] += count
-    yield _counter("worker_crops", "Crops that the chip has read.", crops, ("chip", "model"))
+    yield _counter("worker_crops", "Crops that the chip has read.", crops, "chip", "model")
 
 
 def _model_labels(models: Iterable[str]) -> dict[str, str]:
@@ -226,35 +202,24 @@ def _model_labels(models: Iterable[str]) -> dict[str, str]:
     }
 
 
-_Family = TypeVar("_Family", CounterMetricFamily, GaugeMetricFamily)
-_Values = float | Mapping[Any, float]
-"""One value without labels, or values by one label or by a tuple of labels."""
-
-
-def _gauge(name: str, meaning: str, values: _Values, labels: Sequence[str] = ()) -> Metric:
-    return _filled(GaugeMetricFamily(f"hxserve_{name}", meaning, labels=labels), values)
-
-
-def _counter(name: str, meaning: str, values: _Values, labels: Sequence[str]) -> Metric:
-    return _filled(CounterMetricFamily(f"hxserve_{name}", meaning, labels=labels), values)
-
-
-def _filled(family: _Family, values: _Values) -> Metric:
-    for key, value in values.items() if isinstance(values, Mapping) else [((), values)]:
-        family.add_metric(_as_labels(key), value)
+def _gauge(name: str, meaning: str, values: Mapping[Any, float] | float, *labels: str) -> Metric:
+    """A gauge, its values by their labels, or one value without labels."""
+    family = GaugeMetricFamily(f"hxserve_{name}", meaning, labels=labels)
+    for key, value in (values if isinstance(values, Mapping) else {(): values}).items():
+        family.add_metric(key, value)
     return family
 
 
-def _histogram(
-    name: str, meaning: str, distributions: Mapping[Any, Distribution], labels: Sequence[str] = ()
-) -> Metric:
+def _counter(name: str, meaning: str, values: Mapping[Any, float], *labels: str) -> Metric:
+    family = CounterMetricFamily(f"hxserve_{name}", meaning, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _histogram(name: str, meaning: str, values: Mapping[Any, Distribution], *labels: str) -> Metric:
     family = HistogramMetricFamily(f"hxserve_{name}", meaning, labels=labels)
-    for key, counted in distributions.items():
+    for key, counted in values.items():
         bounds = map(floatToGoString, (*counted.bounds, inf))
-        buckets = list(zip(bounds, accumulate(counted.counts), strict=True))
-        family.add_metric(_as_labels(key), buckets, counted.sum)
+        family.add_metric(key, list(zip(bounds, accumulate(counted.counts), strict=True)), counted.sum)
     return family
-
-
-def _as_labels(key: Any) -> list[str]:
-    return [key] if isinstance(key, str) else list(key)

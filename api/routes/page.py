@@ -1,4 +1,4 @@
-"""The pages: draw a digit, train, watch jobs and the chip. What they show comes from the interface under `/v1`."""
+"""The pages: draw a digit, train, follow jobs and chips. Their scripts read `/v1`."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ routes = Blueprint("page", __name__)
 
 @routes.get("/")
 def draw() -> Any:
-    """A digit to draw, and what the chip reads in it; with a token in the address it signs in first."""
+    """Show the drawing page; a token in the address signs in first."""
     if "token" in request.args:
         return open_session(request.args["token"], "/")
     return render_page("draw.html", "draw")
@@ -27,7 +27,7 @@ def draw() -> Any:
 
 @routes.errorhandler(HxserveError)
 def show_problem(error: HxserveError) -> Any:
-    """An error in words, on a page."""
+    """Show an error as a page."""
     status = status_of(type(error))
     words = Texts(language()).problem(error.code, error.message)
     return render_page("problem.html", problem=words, status=int(status)), status
@@ -35,19 +35,19 @@ def show_problem(error: HxserveError) -> Any:
 
 @routes.get("/train")
 def train() -> str:
-    """A form for a training."""
+    """Show the form for a training."""
     return render_page("train.html", "train", recipes=RECIPES)
 
 
 @routes.get("/jobs")
 def list_jobs() -> str:
-    """Jobs: one's own, or everybody's for admins."""
+    """Show the list of jobs: your own, or everybody's for admins."""
     return render_page("jobs.html", "job", "jobs", kinds=list(JobKind))
 
 
 @routes.get("/jobs/<job_id>")
 def show_job(job_id: str) -> Any:
-    """One job: how it goes, what came of it, its events."""
+    """Show one job: its progress, result and events."""
     job = application().inspections.job(job_id, current_user())
     return render_page(
         "job.html",
@@ -60,12 +60,12 @@ def show_job(job_id: str) -> Any:
 
 @routes.get("/chip")
 def watch_chip() -> str:
-    """The chip: how it is, and who uses it."""
+    """Show the chips: their state and their use."""
     chips = [record.chip for record in application().chips.records()]
     return render_page("chip.html", "chip", "job", chips=chips)
 
 
 @routes.get("/letters")
 def watch_letters() -> str:
-    """The running letter centre, if there is one."""
+    """Show the running letter centres."""
     return render_page("letters.html", "letters")

@@ -11,7 +11,7 @@ from api.application import application
 from api.authentication import current_user
 from api.documentation import SPEC, answers
 from api.schemas import Moment, Schema, rounded
-from services.jobs.record import JobKind, KindName
+from services.jobs.record import JobKind
 
 routes = Blueprint("usage", __name__, url_prefix="/v1/usage")
 
@@ -56,7 +56,7 @@ class MinuteUse(Schema):
 
     chip: str
     user: str | None
-    kind: KindName
+    kind: JobKind
     seconds: Annotated[float, rounded(4)]
 
 

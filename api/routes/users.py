@@ -11,13 +11,13 @@ from api.documentation import SPEC, answers
 from api.schemas import Moment, Schema, rounded
 from services.names import Name
 from services.users.accounts import Account, Role
+from services.users.quotas import Quotas
 from services.users.store import IssuedToken
 
 routes = Blueprint("users", __name__, url_prefix="/v1/users")
 routes.before_request(only_admins)
 own_routes = Blueprint("me", __name__, url_prefix="/v1/me")
 
-RoleName = Literal["user", "admin"]
 Count = Annotated[int, Field(ge=0, strict=True)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
@@ -50,7 +50,7 @@ class NewUserBody(Schema):
     """A user to add; quotas that are left out follow the service's defaults."""
 
     name: Name
-    role: RoleName = "user"
+    role: Role = Role.USER
     expires_in: Lifetime = None
     quotas: QuotasBody = QuotasBody()
 
@@ -58,7 +58,7 @@ class NewUserBody(Schema):
 class ChangedUserBody(Schema):
     """Changes of a user; what is left out stays as it is."""
 
-    role: RoleName | None = None
+    role: Role | None = None
     disabled: StrictBool | None = None
     quotas: QuotasBody = QuotasBody()
 
@@ -68,15 +68,6 @@ class NewTokenBody(Schema):
 
     expires_in: Lifetime = None
     revoke: StrictBool = False
-
-
-class QuotasAnswer(Schema):
-    """Limits of a user; null is no limit."""
-
-    max_queued_jobs: int | None
-    max_waiting_crops: int | None
-    chip_seconds_per_day: float | None
-    requests_per_second: float | None
 
 
 class TokenFacts(Schema):
@@ -91,10 +82,10 @@ class UserAnswer(Schema):
     """A user."""
 
     name: str
-    role: RoleName
+    role: Role
     disabled: bool
     created_at: Moment
-    quotas: QuotasAnswer
+    quotas: Quotas
     tokens: list[TokenFacts]
 
     @classmethod
@@ -150,7 +141,7 @@ class MeAnswer(Schema):
     """The user whose token came with the request."""
 
     name: str
-    role: RoleName
+    role: Role
     quotas: MyQuotasAnswer
 
 
@@ -172,7 +163,7 @@ def add_user(json: NewUserBody) -> Any:
     """
     app = application()
     own, _ = json.quotas.split()
-    account, issued = app.users.add(json.name, Role(json.role), own, expires_in_s=json.expires_in)
+    account, issued = app.users.add(json.name, json.role, own, expires_in_s=json.expires_in)
     answer = NewUserAnswer.of(app, account, **_secret(issued))
     return answer, 201, {"Location": f"/v1/users/{account.name}"}
 
@@ -243,7 +234,7 @@ def show_me() -> MeAnswer:
         }
         for name, limit in user.quotas.items()
     }
-    role = "admin" if user.is_admin else "user"
+    role = Role.ADMIN if user.is_admin else Role.USER
     return MeAnswer.model_validate({"name": user.name, "role": role, "quotas": quotas})
 
 

@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import Any, Final, Literal, Self
 
 LongKind = Literal["training", "evaluation", "calibration"]
-"""The kinds that one may submit as they are, in documents of the interface."""
-KindName = Literal[LongKind, "classification"]
+"""The kinds that clients submit by name."""
 
 
 class JobKind(StrEnum):
