@@ -70,16 +70,18 @@ _FIGURES: Final[dict[str, Callable[[Figures], float]]] = {
 Rounds = list[dict[str, float]]
 
 
-def compare_checkouts(old: Path, *, rounds: int, seconds: float) -> dict[Load, tuple[Rounds, Rounds]]:
+def compare_checkouts(
+    old: Path, loads: Sequence[Load], *, rounds: int, seconds: float
+) -> dict[Load, tuple[Rounds, Rounds]]:
     """Figures of the old and the new service by load; each round begins with the other of the two."""
-    figures: dict[Load, tuple[Rounds, Rounds]] = {load: ([], []) for load in LOADS}
+    figures: dict[Load, tuple[Rounds, Rounds]] = {load: ([], []) for load in loads}
     with Context(seconds, None).folder() as folder, ExitStack() as stack:
         services = [
             stack.enter_context(trained_service(folder / name, checkout))
             for name, checkout in (("old", old), ("new", ROOT))
         ]
         for number in range(rounds):
-            for load in LOADS:
+            for load in loads:
                 say(f"round {number + 1} of {rounds}: {load}")
                 for side in (0, 1) if number % 2 == 0 else (1, 0):
                     figures[load][side].append(load.measure(services[side], seconds))
@@ -100,13 +102,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("old", type=Path, help="checkout with its environment in .venv")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of each load [4]")
+    parser.add_argument("--only", default="", metavar="TEXT", help="loads whose name contains this")
     options = parser.parse_args(arguments)
     old = options.old.resolve()
     if not (old / ".venv/bin/hxserve").exists():
         print(f"{old} has no environment; run `make -C {old} env`", file=sys.stderr)
         return 2
     machine = describe_machine()
-    found = compare_checkouts(old, rounds=options.rounds, seconds=options.seconds)
+    loads = [load for load in LOADS if options.only in str(load)]
+    found = compare_checkouts(old, loads, rounds=options.rounds, seconds=options.seconds)
     print(
         f"\n{machine['cpu']}, {machine['cores']} cores; load average at the start {machine['load_average']}"
     )

@@ -151,6 +151,7 @@ def running_service(
         command += ["--chips", str(chips)]
     if mnist is not None:
         command += ["--mnist", str(mnist)]
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
     log = data_dir.with_name(data_dir.name + ".log")
     with started(command, log=log, env=env, folder=checkout) as process:
         _await_url(process, data_dir / "url")
