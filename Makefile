@@ -18,11 +18,13 @@ help: ## what one can make
 
 env: $(READY) ## the environment with everything, in .venv
 
-$(READY): pyproject.toml constraints.txt
+DISTRIBUTIONS := ./client[plots,notebook] ./emulator .[api,worker,dev] ./letters ./planner
+
+$(READY): constraints.txt pyproject.toml $(wildcard */pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hxserve needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[api,worker,client,letters,plan,plots,notebook,dev]'
+		--constraint constraints.txt $(foreach each,$(DISTRIBUTIONS),--editable "$(each)")
 	touch $@
 
 demo: $(READY) ## train, classify and sum up, on the emulated chip (MNIST=folder)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.recipes import train_notebook_plain
-from worker.emulator import perceptron
+from hxtorch_emulator import perceptron
 from worker.learning.datasets import load_dataset
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import resolve

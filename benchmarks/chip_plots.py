@@ -12,11 +12,11 @@ from typing import Any, Final
 import torch
 from matplotlib.figure import Figure
 
-from worker import emulator
+import hxtorch_emulator as emulator
+from hxtorch_emulator import connection, perceptron
+from hxtorch_emulator.chip import VirtualChip, calibrate
+from hxtorch_emulator.chip.calibrator import measure_neurons
 from worker.chip.canary import measure_deviations, score_of
-from worker.emulator import connection, perceptron
-from worker.emulator.chip import VirtualChip, calibrate
-from worker.emulator.chip.calibrator import measure_neurons
 
 _ROWS: Final = 128
 _COLUMNS: Final = 256

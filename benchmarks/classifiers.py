@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from worker.emulator import perceptron
+from hxtorch_emulator import perceptron
 from worker.learning.inference import Classifier
 from worker.learning.network_spec import NetworkSpec
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 
+import hxtorch_emulator as emulator
 from benchmarks.plain_mock import PlainConvertingReLU, PlainLinear
-from worker import emulator
-from worker.emulator import perceptron
+from hxtorch_emulator import perceptron
 
 BATCH = 256
 SIZES = (784, 256, 256, 10)

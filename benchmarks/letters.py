@@ -6,12 +6,12 @@ from typing import Final
 from benchmarks.context import Context, say
 from benchmarks.ratio import Ratio, Target
 from benchmarks.service import running_service
-from client.client import Client
-from client.letters.belts import Pace
-from client.letters.centre import Centre, Effort
-from client.letters.directory import invent_directory
-from client.letters.eyes import Post
-from client.letters.report import summarise
+from hxserve.client import Client
+from hxserve_letters.belts import Pace
+from hxserve_letters.centre import Centre, Effort
+from hxserve_letters.directory import invent_directory
+from hxserve_letters.eyes import Post
+from hxserve_letters.report import summarise
 
 TARGETS: Final[Mapping[str, Target]] = {"letters.digits_per_s": Target(12_000.0, "higher")}
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 from playwright.sync_api import Browser, Page
 
 from benchmarks.machine import describe_machine
-from client import Client
 from deploy.local import Local, running
+from hxserve import Client
 from services.settings import load_settings
 from tests.browser.chromium import chromium, find_chromium
 

@@ -19,8 +19,8 @@ from benchmarks.plan_trace import (
 )
 from benchmarks.ratio import Ratio, Target
 from benchmarks.service import Service, running_service
-from client.planning.paces import fit_line
-from services.planning.costs import Costs, Stretch
+from hxserve_planner.costs import Costs, Stretch
+from hxserve_planner.paces import fit_line
 from services.scheduling.policy import Policy
 
 TARGETS: Final[Mapping[str, Target]] = {

@@ -13,11 +13,11 @@ import simpy
 
 from benchmarks.people import People
 from benchmarks.service import Service
-from services.planning.costs import Costs
-from services.planning.crop_lanes import ANY, Request
-from services.planning.floor import Floor
-from services.planning.long_queue import Work
-from services.planning.tally import StretchTally, Tally
+from hxserve_planner.costs import Costs
+from hxserve_planner.crop_lanes import ANY, Request
+from hxserve_planner.floor import Floor
+from hxserve_planner.long_queue import Work
+from hxserve_planner.tally import StretchTally, Tally
 from services.scheduling.policy import LongJob, Policy
 
 MODEL: Final = "digits"

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from worker.emulator import perceptron
+from hxtorch_emulator import perceptron
 from worker.learning.datasets import Dataset, load_dataset
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import resolve

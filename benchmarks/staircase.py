@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from worker import emulator
-from worker.emulator import connection, perceptron
-from worker.emulator.chip import VirtualChip
+import hxtorch_emulator as emulator
+from hxtorch_emulator import connection, perceptron
+from hxtorch_emulator.chip import VirtualChip
 from worker.learning.arithmetic import MockParameter
 from worker.learning.datasets import Dataset, load_dataset
 from worker.learning.evaluation import EvaluationExecution, EvaluationReport, Evaluator

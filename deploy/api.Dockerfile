@@ -9,12 +9,11 @@ WORKDIR /source
 RUN python3 -m venv /opt/hxserve
 COPY pyproject.toml README.md constraints.txt ./
 # Empty packages stand for the source, so that a change of it leaves this layer as it is.
-RUN mkdir api client deploy services worker \
+RUN mkdir api deploy services worker \
     && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt '.[api]'
 
 FROM dependencies AS build
 COPY api api
-COPY client client
 COPY deploy deploy
 COPY services services
 COPY worker worker

@@ -36,7 +36,7 @@ def back_up(settings: Settings, path: Path, *, use_redis: bool) -> BackupManifes
         _add_records(archive, snapshot)
         _add_token(archive, settings.token_file)
         manifest = BackupManifest(
-            hxserve=metadata.version("hxserve"),
+            hxserve=metadata.version("hxserve-server"),
             schema_version=snapshot.schema,
             taken_at=snapshot.taken_at,
             counts={"records": len(snapshot.records), **snapshot.counts, **contents.counts},

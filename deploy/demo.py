@@ -18,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from client import Client
-from client.cli.progress import JobProgress
-from client.errors import ClientError
-from client.jobs import Job
-from client.letters.belts import Pace
-from client.letters.centre import Centre, Effort
-from client.letters.directory import invent_directory
-from client.letters.eyes import Post
-from client.letters.report import summarise
 from deploy.local import running
+from hxserve import Client
+from hxserve.cli.progress import JobProgress
+from hxserve.errors import ClientError
+from hxserve.jobs import Job
+from hxserve_letters.belts import Pace
+from hxserve_letters.centre import Centre, Effort
+from hxserve_letters.directory import invent_directory
+from hxserve_letters.eyes import Post
+from hxserve_letters.report import summarise
 from services.errors import HxserveError
 from services.settings import CHIP_CHOICES, Settings, load_settings
 from worker.datasets import Datasets

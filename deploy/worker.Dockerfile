@@ -14,17 +14,18 @@ RUN grep -E '^torch(vision)?==' constraints.txt > torch.txt \
     && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt \
        ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement torch.txt
 COPY pyproject.toml README.md ./
+COPY emulator/pyproject.toml emulator/README.md emulator/
 # Empty packages stand for the source, so that a change of it leaves this layer as it is.
-RUN mkdir api client deploy services worker \
-    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt '.[worker]'
+RUN mkdir api deploy services worker emulator/hxtorch_emulator \
+    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt ./emulator '.[worker]'
 
 FROM dependencies AS build
 COPY api api
-COPY client client
 COPY deploy deploy
+COPY emulator emulator
 COPY services services
 COPY worker worker
-RUN /opt/hxserve/bin/pip install --quiet --no-deps --force-reinstall .
+RUN /opt/hxserve/bin/pip install --quiet --no-deps --force-reinstall ./emulator .
 
 FROM ${PYTHON_IMAGE} AS worker
 RUN groupadd --gid 10001 hxserve \

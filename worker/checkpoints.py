@@ -89,7 +89,8 @@ def shape_of(spec: NetworkSpec) -> NetworkShape:
 
 def software_versions() -> dict[str, str]:
     """The versions that decide what the numbers are."""
-    return {name: metadata.version(name) for name in ("hxserve", "torch", "torchvision", "numpy")}
+    others = {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")}
+    return {"hxserve": metadata.version("hxserve-server"), **others}
 
 
 def _digest(tensors: dict[str, Tensor], facts: str) -> str:

@@ -52,7 +52,7 @@ def show_server() -> Response:
     return jsonify(
         {
             "name": "hxserve",
-            "version": installed_version("hxserve"),
+            "version": installed_version("hxserve-server"),
             "extensions": [
                 "binary_tensor_data",
                 "model_configuration",

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
+BESIDE: Final = frozenset({"hxtorch-emulator"})
+"""What lies beside the worker's source, and is found through PYTHONPATH as that is."""
 FOLLOWS_TORCH: Final = frozenset({"torchvision"})
 """Which release of these fits is decided by the container's torch, not by ours."""
 _IMPORTS: Final = "import hxtorch, hxtorch.perceptron, torch, numpy; print(torch.__file__, numpy.__file__)"
@@ -41,7 +43,8 @@ def name_of(requirement: str) -> str:
 def requirements_of_worker(pyproject: Path) -> list[str]:
     """What the worker asks for, from the project's own file."""
     project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["worker"]]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["worker"]]
+    return [requirement for requirement in asked if name_of(requirement) not in BESIDE]
 
 
 def installed() -> dict[str, str]:
@@ -108,7 +111,7 @@ def look_at_hxtorch(path: Sequence[Path] = ()) -> str:
 def describe_project(pyproject: Path, target: Path) -> None:
     """Lets Python find the version of this project, whose source lies elsewhere, as if it were installed."""
     project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
-    folder = target / f"{project['name']}-{project['version']}.dist-info"
+    folder = target / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n", "utf-8"

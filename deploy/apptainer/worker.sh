@@ -6,7 +6,7 @@ set -eu
 [ -d "$CHIP_PACKAGES" ] || refuse "$CHIP_PACKAGES is missing; run deploy/apptainer/prepare.sh first"
 
 # What the worker reads and writes outside the container: folders, and where systemd put secrets and listens.
-set -- -- sh -c 'PYTHONPATH="$1:$2${PYTHONPATH:+:$PYTHONPATH}"; export PYTHONPATH; shift 2
+set -- -- sh -c 'PYTHONPATH="$1:$2:$2/emulator${PYTHONPATH:+:$PYTHONPATH}"; export PYTHONPATH; shift 2
   python3 -c "import hxtorch, hxtorch.perceptron" || {
     echo "worker: hxtorch cannot be imported in this container; it is not started" >&2; exit 1; }
   exec python3 -P -m worker "$@"' worker "$CHIP_PACKAGES" "$PROJECT" "$@"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+import hxtorch_emulator as emulator
 from services.errors import ChipUnavailableError
-from worker import emulator
 from worker.chip.canary import CanaryReference, measure_deviations, score_of
 from worker.chip.self_test import check_chip
 from worker.chip.session import ChipSession, Loaded

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from client import Client
-from client.jobs import Job
 from deploy.local import Local, running
+from hxserve import Client
+from hxserve.jobs import Job
 from services.settings import load_settings
 from tests.browser.chromium import chromium, find_chromium
 from tests.needs import needed

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, Page
 
-from client import Client
-from client.jobs import Job
 from deploy.local import Local, running
+from hxserve import Client
+from hxserve.jobs import Job
 from services.settings import load_settings
 from tests.browser.chromium import chromium, find_chromium
 
@@ -91,7 +91,7 @@ def _page(browser: Browser, local: Local, **options: Any) -> Iterator[Page]:
 @contextmanager
 def _letters(local: Local, mnist: Path | None) -> Iterator[None]:
     """A letter centre that sorts meanwhile."""
-    command = [sys.executable, "-m", "client", "letters", "--machines", "2", "--letters", "2000"]
+    command = [sys.executable, "-m", "hxserve", "letters", "--machines", "2", "--letters", "2000"]
     command += ["--rate", "3000", "--threshold", "0.9", *(("--mnist", str(mnist)) if mnist else ())]
     environment = {**os.environ, "HXSERVE_URL": local.url, "HXSERVE_TOKEN": local.token}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

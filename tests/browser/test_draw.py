@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, Request, expect
 
-from client.jobs import Job
 from deploy.local import Local
+from hxserve.jobs import Job
 from tests.browser.conftest import OpenPage
 
 ONE = [(0.5, 0.15), (0.5, 0.4), (0.5, 0.85)]

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from api.texts import LANGUAGES, catalogue
-from client.jobs import Job
+from hxserve.jobs import Job
 from tests.browser.conftest import GOOD_SHIFT, OpenPage, layout_shift
 
 PATHS = ["/", "/train", "/jobs", "/chip", "/letters"]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from client import Client
 from deploy.local import Local, running
+from hxserve import Client
 from services.settings import load_settings
 from tests.browser.conftest import GOOD_SHIFT, TRAINING, OpenPage, layout_shift, pages_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from client import Client
-from client.jobs import Job
 from deploy.local import Local
+from hxserve import Client
+from hxserve.jobs import Job
 from tests.browser.conftest import TRAINING, OpenPage
 from tests.browser.test_draw import ONE, ZERO, draw_by_mouse
 

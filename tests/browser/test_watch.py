@@ -8,9 +8,9 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import expect
 
-from client import Client
-from client.jobs import Job
 from deploy.local import Local
+from hxserve import Client
+from hxserve.jobs import Job
 from tests.browser.conftest import OpenPage
 
 _PICTURE: Final = (

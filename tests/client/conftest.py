@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from client import Client
+from hxserve import Client
 from tests.client.service import TOKEN, Service, running
 
 

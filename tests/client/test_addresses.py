@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from client.addresses import Address, find_address
-from client.errors import AddressError
+from hxserve.addresses import Address, find_address
+from hxserve.errors import AddressError
 
 
 def test_the_line_that_up_prints_is_an_address_with_its_token() -> None:

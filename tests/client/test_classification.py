@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import Client, InvalidImagesError, JobFailedError, StillRunningError
-from client.errors import AnswerNotUnderstoodError
-from client.images import CROPS_PER_REQUEST, FILE_BYTES_PER_REQUEST, pack_images
+from hxserve import Client, InvalidImagesError, JobFailedError, StillRunningError
+from hxserve.errors import AnswerNotUnderstoodError
+from hxserve.images import CROPS_PER_REQUEST, FILE_BYTES_PER_REQUEST, pack_images
 from tests.client.records import JOB_ID, job_record, predictions_document
 from tests.client.service import DROPPED, Reply, Service, job_reply
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from client.cli import cli
+from hxserve.cli import cli
 from tests.client.records import (
     JOB_ID,
     WEIGHTS,
@@ -394,7 +394,7 @@ def test_an_interrupt_ends_the_watching_and_leaves_the_job_alone(service: Servic
     environment = {**os.environ, "HXSERVE_URL": service.url, "HXSERVE_TOKEN": TOKEN}
     # Said in the process itself: started in the background it would inherit that interrupts are ignored.
     heed = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = [sys.executable, "-c", f"{heed}; runpy.run_module('client', run_name='__main__')"]
+    command = [sys.executable, "-c", f"{heed}; runpy.run_module('hxserve', run_name='__main__')"]
 
     with subprocess.Popen(
         [*command, "jobs", "watch", JOB_ID], env=environment, stderr=subprocess.PIPE, text=True

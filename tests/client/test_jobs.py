@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from client import Client, JobFailedError, ServiceError, StillRunningError
-from client.errors import AnswerNotUnderstoodError
-from client.events import parse_events
-from client.jobs import Eta, Job, QueuePlace
+from hxserve import Client, JobFailedError, ServiceError, StillRunningError
+from hxserve.errors import AnswerNotUnderstoodError
+from hxserve.events import parse_events
+from hxserve.jobs import Eta, Job, QueuePlace
 from tests.client.records import JOB_ID, job_record, trained
 from tests.client.service import DROPPED, Reply, Service, problem
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.cli.progress import CropsProgress
+from hxserve.cli.progress import CropsProgress
 from tests.client.service import TOKEN, Service
 
 
@@ -53,13 +53,12 @@ def test_in_a_file_or_of_one_crop_nothing_is_shown(
 def test_json_stays_clean_while_a_terminal_shows_the_progress(service: Service, tmp_path: Path) -> None:
     np.save(tmp_path / "many.npy", np.zeros((300, 784), np.uint8))
     environment = {**os.environ, "HXSERVE_URL": service.url, "HXSERVE_TOKEN": TOKEN}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
     termios.tcsetwinsize(theirs, (24, 100))
 
     ended = subprocess.run(
-        [sys.executable, "-m", "client", "classify", "many.npy", "--json"],
+        [sys.executable, "-m", "hxserve", "classify", "many.npy", "--json"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=theirs,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from client import Client
-from client.errors import DownloadDamagedError
+from hxserve import Client
+from hxserve.errors import DownloadDamagedError
 from tests.client.records import WEIGHTS
 from tests.client.service import Reply, Service
 

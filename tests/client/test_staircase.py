@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from client.cli import cli
+from hxserve.cli import cli
 from tests.client.records import trained
 from tests.client.service import TOKEN, Reply, Service
 

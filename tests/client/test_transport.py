@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from client import Client, ConnectionFailedError, ServiceError
-from client.errors import AnswerNotUnderstoodError, InvalidNameError
+from hxserve import Client, ConnectionFailedError, ServiceError
+from hxserve.errors import AnswerNotUnderstoodError, InvalidNameError
 from tests.client.records import JOB_ID
 from tests.client.service import DROPPED, TOKEN, Reply, Service, problem
 

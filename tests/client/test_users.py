@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from client import Client
-from client.cli import cli
-from client.errors import ServiceError
+from hxserve import Client
+from hxserve.cli import cli
+from hxserve.errors import ServiceError
 from tests.client.service import DROPPED, TOKEN, Service, problem
 
 Run = Callable[..., Result]

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from client import Client
 from deploy.local import free_port
+from hxserve import Client
 from tests.deploy.conftest import ROOT
 
 SERVICES: Final = ("redis", "api", "proxy", "worker", "flower", "worker-2", "prometheus")

@@ -22,8 +22,8 @@ import pytest
 import urllib3
 from numpy.typing import NDArray
 
-from client import Client
-from client.jobs import Job
+from hxserve import Client
+from hxserve.jobs import Job
 from tests.compose.conftest import SERVICES, Project, is_healthy, service_of
 from tests.deploy.conftest import ROOT
 from worker.learning.datasets import load_dataset

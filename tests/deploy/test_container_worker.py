@@ -58,7 +58,7 @@ def test_the_worker_runs_in_the_container_with_what_it_lacks(environment: dict[s
     done = _start(environment, "--standby")
 
     assert done.returncode == 0, done.stderr
-    path = f"{environment['CHIP_PACKAGES']}:{ROOT}:/of/the/container"
+    path = f"{environment['CHIP_PACKAGES']}:{ROOT}:{ROOT}/emulator:/of/the/container"
     assert done.stdout == f"PYTHONPATH={path} HXSERVE_CHIP=hxtorch -P -m worker --standby\n"
 
 

@@ -96,7 +96,10 @@ def test_a_container_that_has_all_is_left_as_it_is(tmp_path: Path, monkeypatch: 
 
     assert prepare(tmp_path / "packages") == []
     [project] = metadata.distributions(path=[str(tmp_path / "packages")])
-    assert (project.metadata["Name"], project.version) == ("hxserve", metadata.version("hxserve"))
+    assert (project.metadata["Name"], project.version) == (
+        "hxserve-server",
+        metadata.version("hxserve-server"),
+    )
     assert not list((tmp_path / "packages").glob("*.py"))
 
 

@@ -25,6 +25,8 @@ _NOT_IN_A_CHECKOUT: Final = (
     ".hypothesis",
     "__pycache__",
 )
+DISTRIBUTIONS: Final = ("", "client", "emulator", "letters", "planner")
+"""Folders of a checkout that packages are imported from."""
 _BLOCK_S: Final = 400.0
 _STOPPING_S: Final = 60.0
 _SESSION: Final = """
@@ -67,7 +69,7 @@ class Terminal:
             "HXSERVE_PORT": "0",
             "MPLBACKEND": "Agg",
             "PATH": f"{place}/.venv/bin:{os.environ['PATH']}",
-            "PYTHONPATH": str(place),
+            "PYTHONPATH": ":".join(str(place / part) for part in DISTRIBUTIONS),
             "SESSION": str(self._session),
         }
 

@@ -13,7 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from client.cli import cli
+from hxserve.cli import cli
 from tests.docs.blocks import ROOT, documents
 
 DOCUMENTS = [pytest.param(path, id=str(path.relative_to(ROOT))) for path in documents()]
@@ -65,8 +65,8 @@ def _problem_of_hxserve(words: list[str]) -> str | None:
     command: click.Command = cli
     for word in words:
         name = word.partition("=")[0]
-        if isinstance(command, click.Group) and word in command.commands:
-            command = command.commands[word]
+        if isinstance(command, click.Group) and (found := command.get_command(click.Context(command), word)):
+            command = found
         elif (
             isinstance(command, click.Group)
             and not name.startswith("-")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from client import Client
-from client.jobs import Job
 from deploy.local import Local, running
+from hxserve import Client
+from hxserve.jobs import Job
 from services.settings import Settings, load_settings
 from worker.learning.datasets import load_dataset
 

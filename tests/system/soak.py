@@ -20,8 +20,8 @@ from typing import Any, Final
 import numpy as np
 import psutil  # type: ignore[import-untyped]  # ships no types
 
-from client import Client
-from client.jobs import Job
+from hxserve import Client
+from hxserve.jobs import Job
 from services.settings import load_settings
 from tests.system.chaos.crops import prepared_crops
 from tests.system.chaos.service import Service, disturbable

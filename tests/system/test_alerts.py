@@ -6,8 +6,8 @@ import urllib.request
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from client import Client
 from deploy.local import Local
+from hxserve import Client
 from tests.deploy.test_alerts import ALERTS
 
 OF_PROMETHEUS = {"up"}

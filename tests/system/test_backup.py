@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from client import Client
-from client.jobs import Job
 from deploy.archive import Archive
 from deploy.local import Local, running
 from deploy.places import stopped
+from hxserve import Client
+from hxserve.jobs import Job
 from services.errors import SchemaError
 from services.jobs.store import JobStore
 from services.settings import Settings, load_settings
@@ -38,7 +38,7 @@ def _settings(folder: Path) -> Settings:
 
 def _hxserve(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Runs the command as an operator does."""
-    command = [sys.executable, "-m", "client", *map(str, arguments)]
+    command = [sys.executable, "-m", "hxserve", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

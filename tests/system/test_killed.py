@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from client import Client
-from client.jobs import Job
 from deploy.local import Local
+from hxserve import Client
+from hxserve.jobs import Job
 from tests.system.conftest import MODEL, TRAINING, kill_worker, wait_until
 
 Digits = tuple[NDArray[np.uint8], NDArray[np.int64]]

@@ -4,9 +4,9 @@ import json
 
 from click.testing import CliRunner
 
-from client.cli import cli
-from client.jobs import Job
 from deploy.local import Local
+from hxserve.cli import cli
+from hxserve.jobs import Job
 from tests.system.conftest import MODEL
 
 

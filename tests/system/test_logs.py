@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from client import Client
 from deploy.local import running
+from hxserve import Client
 from services.settings import load_settings
 from tests.system.conftest import TRAINING, kill_worker, wait_until
 

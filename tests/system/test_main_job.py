@@ -1,8 +1,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from client import Client
-from client.jobs import Job
+from hxserve import Client
+from hxserve.jobs import Job
 from tests.system.conftest import MODEL, TRAINING, wait_until
 
 Digits = tuple[NDArray[np.uint8], NDArray[np.int64]]

@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from client import Client
 from deploy.backup import main as back_up
 from deploy.local import free_port
 from deploy.redis_server import find_redis_server, redis_server
 from deploy.redis_users import acl_lines, main
 from deploy.supervision import Supervised
+from hxserve import Client
 from services.passwords import with_password
 from services.store.connection import Connection
 from services.users.authentication import ensure_admin_token

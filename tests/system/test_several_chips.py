@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import Client
-from client.errors import StillRunningError
-from client.jobs import Job
 from deploy.local import Local, running
+from hxserve import Client
+from hxserve.errors import StillRunningError
+from hxserve.jobs import Job
 from services.settings import load_settings
 from tests.system.conftest import wait_until
 

@@ -12,9 +12,9 @@ import tritonclient.http.aio as triton_aio
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
-from client import Client
-from client.jobs import Job
 from deploy.local import Local
+from hxserve import Client
+from hxserve.jobs import Job
 from tests.system.conftest import MODEL
 
 NOISE_LSB = 20.0

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from client import Client
-from client.errors import ServiceError
 from deploy.local import Local
+from hxserve import Client
+from hxserve.errors import ServiceError
 from tests.system.conftest import TRAINING
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from client import Client
-from client.jobs import Job
 from deploy.local import running
+from hxserve import Client
+from hxserve.jobs import Job
 from services.settings import load_settings
 from tests.system.conftest import wait_until
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from hxtorch_emulator import perceptron as emulated
 from services.models.files import ModelStore
 from tests.services.samples import CHIP, an_origin
 from tests.worker.counting import Counting
 from worker.checkpoints import Saves, pack_weights, shape_of
 from worker.chip import ChipSession, open_chip
-from worker.emulator import perceptron as emulated
 from worker.executing import ExecutingMark
 from worker.learning.network import build_network, weights_of
 from worker.learning.network_spec import NetworkSpec

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from hxtorch_emulator import perceptron as emulated
 from services.crops.answers import CROP_BYTES
 from services.errors import ChipError
 from services.models.files import ModelStore
@@ -14,7 +15,6 @@ from tests.services.samples import an_origin, some_crops
 from tests.worker.conftest import TINY
 from worker.checkpoints import pack_weights, shape_of
 from worker.chip import ChipSession
-from worker.emulator import perceptron as emulated
 from worker.learning.inference import Classifier
 from worker.serving import LoadedVersion, LoadedVersions
 

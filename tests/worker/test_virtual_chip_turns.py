@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from hxtorch_emulator import connection as emulated_connection
+from hxtorch_emulator import perceptron as emulated
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore, Lease
 from services.crops.answers import Answer
@@ -25,8 +27,6 @@ from worker.batches import Batches
 from worker.care import Care, CareSchedule
 from worker.checkpoints import Saves, pack_weights, shape_of
 from worker.chip import ChipSession, VirtualChoice, open_chip
-from worker.emulator import connection as emulated_connection
-from worker.emulator import perceptron as emulated
 from worker.executing import ExecutingMark
 from worker.learning.network import build_network, weights_of
 from worker.long_work import LongWork

@@ -5,8 +5,8 @@ import importlib.util
 import sys
 from typing import Any
 
+import hxtorch_emulator as emulator
 from services.errors import ChipUnavailableError
-from worker import emulator
 
 
 def is_hxtorch_installed() -> bool:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, NoReturn
 
+import hxtorch_emulator as emulator
 from services.errors import ChipUnavailableError
-from worker import emulator
 from worker.chip.canary import CanaryReference, measure_deviations, score_of
 from worker.chip.self_test import check_chip
 from worker.chip.session import ChipSession, Loaded

@@ -6,9 +6,9 @@ from typing import Final
 
 import torch
 
-from worker.emulator.chip import Calibration, ChipParameters, VirtualChip
-from worker.emulator.chip.fixed_pattern import NEURONS, ROWS
-from worker.emulator.chip.placement import HEMISPHERE, count_executions
+from hxtorch_emulator.chip import Calibration, ChipParameters, VirtualChip
+from hxtorch_emulator.chip.fixed_pattern import NEURONS, ROWS
+from hxtorch_emulator.chip.placement import HEMISPHERE, count_executions
 
 CYCLE_S: Final = 8e-9
 """One cycle of the FPGA, which sends at most one event in it. Source: BrainScaleS-2, 125 MHz."""

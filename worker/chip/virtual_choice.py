@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
+from hxtorch_emulator.chip import ChipParameters, VirtualChip
+from hxtorch_emulator.connection import DEFAULT_CHIP_ID
 from services.errors import ChipUnavailableError
 from worker.chip.real_time import PacedVirtualChip
-from worker.emulator.chip import ChipParameters, VirtualChip
-from worker.emulator.connection import DEFAULT_CHIP_ID
 
 _FIELDS: Final = {field.name: field.type for field in fields(ChipParameters)}
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
+import hxtorch_emulator as emulator
+from hxtorch_emulator import connection
+from hxtorch_emulator.chip import Calibration, VirtualChip, calibrate
 from services.errors import ChipUnavailableError, HxserveError
-from worker import emulator
 from worker.chip.calibrations import (
     LATEST,
     CalibrationRecord,
@@ -22,8 +24,6 @@ from worker.chip.calibrations import (
 )
 from worker.chip.canary import measure_deviations, spread_of
 from worker.chip.session import CalibrationOutcome, ChipSession, Loaded, Pattern, measure_chip
-from worker.emulator import connection
-from worker.emulator.chip import Calibration, VirtualChip, calibrate
 
 _log = logging.getLogger(__name__)
 _perceptron: Any = emulator.perceptron

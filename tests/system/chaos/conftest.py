@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from client import Client
-from client.jobs import Job
+from hxserve import Client
+from hxserve.jobs import Job
 from services.settings import Settings, load_settings
 from tests.system.chaos.crops import prepared_crops
 from tests.system.chaos.service import Service, disturbable

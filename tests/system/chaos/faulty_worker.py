@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
+import hxtorch_emulator as emulator
 import worker.__main__ as worker_main
 from services.errors import ChipError
 from services.settings import Backend
-from worker import emulator
 from worker.activities.training import TrainingActivity
 from worker.chip.breaker import Breaker
 from worker.chip.hxtorch_session import HxtorchSession

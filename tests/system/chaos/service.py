@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from client import Client
-from client.errors import ClientError
-from client.jobs import Job
 from deploy.local import Local, processes_of, running
+from hxserve import Client
+from hxserve.errors import ClientError
+from hxserve.jobs import Job
 from services.jobs.store import JobStore
 from services.settings import Settings
 from services.store.connection import Connection

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from client import Client
-from client.errors import ClientError
-from client.predictions import Predictions
+from hxserve import Client
+from hxserve.errors import ClientError
+from hxserve.predictions import Predictions
 from tests.system.chaos.service import Service
 
 Scores = tuple[int, ...]

@@ -2,8 +2,8 @@
 
 from random import Random
 
-from client import Client
-from client.jobs import Job
+from hxserve import Client
+from hxserve.jobs import Job
 from tests.system.chaos.conftest import Extent, Summary, training_of
 from tests.system.chaos.service import Service
 from tests.system.chaos.stream import Crops, streaming

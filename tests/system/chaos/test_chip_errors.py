@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
-from client import Client
-from client.errors import JobFailedError
-from client.jobs import Job
+from hxserve import Client
+from hxserve.errors import JobFailedError
+from hxserve.jobs import Job
 from tests.system.chaos.conftest import Extent, Summary, training_of
 from tests.system.chaos.faulty_worker import Fault, ask, is_open
 from tests.system.chaos.service import Service

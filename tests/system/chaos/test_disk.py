@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from client import Client
-from client.jobs import Job
+from hxserve import Client
+from hxserve.jobs import Job
 from tests.system.chaos.conftest import Extent, Summary, training_of
 from tests.system.chaos.service import Service
 from tests.system.chaos.stream import Crops

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from client import Client
-from client.jobs import Job
+from hxserve import Client
+from hxserve.jobs import Job
 from services.chips.wakeups import queue_of
 from tests.system.chaos.conftest import Extent, Summary, training_of
 from tests.system.chaos.service import Service

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from client.jobs import Job
+from hxserve.jobs import Job
 from services.chips.store import ChipStore
 from services.settings import load_settings
 from tests.system.chaos.conftest import Extent, Summary, training_of, wait_until_ready

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from client.jobs import Job
+from hxserve.jobs import Job
 from services.jobs.record import JobState
 from services.jobs.store import JobStore
 from tests.system.chaos.service import Service

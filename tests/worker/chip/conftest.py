@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+import hxtorch_emulator as emulator
+from hxtorch_emulator import connection
+from hxtorch_emulator.chip import VirtualChip
 from services.settings import ChipChoice
 from tests.worker.chip.standin import Faults, install_standin
-from worker import emulator
 from worker.chip import ChipSession, VirtualChoice, open_chip
 from worker.chip.environment import VARIABLES
-from worker.emulator import connection
-from worker.emulator.chip import VirtualChip
 
 VIRTUAL_CHIP = "hxvirtual3fpga0chip4_1"
 

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from worker import emulator
-from worker.emulator import connection
-from worker.emulator.chip import VirtualChip
-from worker.emulator.perceptron import constants, nn
+import hxtorch_emulator as emulator
+from hxtorch_emulator import connection
+from hxtorch_emulator.chip import VirtualChip
+from hxtorch_emulator.perceptron import constants, nn
 
 IDENTIFIER = "hxcube7fpga0chip67_1"
 

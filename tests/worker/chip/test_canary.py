@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from hxtorch_emulator import connection, perceptron
+from hxtorch_emulator.chip import VirtualChip, calibrate
 from worker.chip.canary import has_drifted, measure_deviations, score_of, spread_of
-from worker.emulator import connection, perceptron
-from worker.emulator.chip import VirtualChip, calibrate
 
 
 class _Recording:

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
+import hxtorch_emulator as emulator
+from hxtorch_emulator.chip import VirtualChip, calibrate
 from services.errors import ChipError, ChipLostError, ChipUnavailableError
 from tests.worker.chip.standin import IDENTIFIER, Faults, network_step, time_out
 from tests.worker.chip.test_breaker import Clock
-from worker import emulator
 from worker.chip import open_chip
 from worker.chip.breaker import Breaker
 from worker.chip.hxtorch_connection import HxtorchConnection
 from worker.chip.hxtorch_library import import_hxtorch
 from worker.chip.hxtorch_session import PAUSES_S, HxtorchSession
-from worker.emulator.chip import VirtualChip, calibrate
 
 
 class Bench:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import hxtorch_emulator as emulator
 from services.errors import ChipUnavailableError
 from tests.worker.chip.conftest import VIRTUAL_CHIP
-from worker import emulator
 from worker.chip import VirtualChoice, open_chip
 
 without_hxtorch = pytest.mark.skipif(

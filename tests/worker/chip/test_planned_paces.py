@@ -2,9 +2,9 @@
 
 import pytest
 
+from hxserve_planner.costs import PACES, PART_CROPS, costs_of
+from hxserve_planner.question import Question
 from services.crops import parcels
-from services.planning.costs import PACES, PART_CROPS, costs_of
-from services.planning.question import Question
 from tests.worker.chip.test_real_time import network_s
 
 

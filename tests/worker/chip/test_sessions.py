@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+import hxtorch_emulator as emulator
 from services.errors import ChipUnavailableError, HxserveError
 from services.settings import ChipChoice
 from tests.worker.chip.conftest import VIRTUAL_CHIP
 from tests.worker.chip.standin import network_step
-from worker import emulator
 from worker.chip import ChipSession, VirtualChoice, has_drifted, open_chip
 
 

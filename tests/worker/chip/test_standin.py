@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+import hxtorch_emulator as emulator
 import worker.chip
 from tests.worker.chip.standin import Faults
-from worker import emulator
 from worker.chip.hxtorch_library import import_hxtorch
 
 OF_HXTORCH = {

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from hxtorch_emulator.chip import ChipParameters
 from services.errors import ChipUnavailableError
 from tests.worker.chip.conftest import VIRTUAL_CHIP
 from worker.chip import VirtualChoice, open_chip
-from worker.emulator.chip import ChipParameters
 
 
 def _write(folder: Path, text: str) -> Path:

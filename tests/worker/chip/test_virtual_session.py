@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+import hxtorch_emulator as emulator
+from hxtorch_emulator.chip import ChipParameters, VirtualChip
 from services.errors import ChipError, ChipUnavailableError, StorageError
 from tests.worker.chip.conftest import VIRTUAL_CHIP
-from worker import emulator
 from worker.chip.virtual_session import VirtualSession, open_virtual
-from worker.emulator.chip import ChipParameters, VirtualChip
 
 Opened = AbstractContextManager[VirtualSession]
 

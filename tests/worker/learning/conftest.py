@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from hxtorch_emulator import perceptron as emulator_perceptron
 from tests.needs import shared_folder
-from worker.emulator import perceptron as emulator_perceptron
 from worker.learning.arithmetic import Perceptron
 from worker.learning.datasets import Dataset, load_dataset
 

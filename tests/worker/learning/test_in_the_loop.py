@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from worker import emulator
-from worker.emulator import connection
-from worker.emulator.chip import VirtualChip
+import hxtorch_emulator as emulator
+from hxtorch_emulator import connection
+from hxtorch_emulator.chip import VirtualChip
 from worker.learning.arithmetic import Perceptron
 from worker.learning.datasets import Dataset
 from worker.learning.evaluation import EvaluationReport, Evaluator

@@ -1,5 +1,0 @@
-"""`python -m client` is `hxserve`."""
-
-from client.cli import main
-
-main()

@@ -1,0 +1,5 @@
+"""`python -m hxserve` is `hxserve`."""
+
+from hxserve.cli import main
+
+main()

@@ -1,0 +1,91 @@
+"""The command `chip`: how the chips are, and their maintenance."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import click
+
+from hxserve.cli.console import show_json, show_line, show_table
+from hxserve.cli.maintenance import show_maintenance
+from hxserve.cli.options import Options, common_options
+from hxserve.cli.phrases import age, flat
+
+_CHIP = click.option("--chip", "chip_id", metavar="ID", help="Only this chip; default: all.")
+
+
+@click.group(invoke_without_command=True)
+@common_options
+@click.pass_context
+def chip(context: click.Context) -> None:
+    """Show the chips, who holds them, and how their self-tests went; drain and resume them."""
+    if context.invoked_subcommand is not None:
+        return
+    options: Options = context.obj
+    found = options.client().chip()
+    if options.as_json:
+        show_json(found)
+        return
+    if not found["chips"]:
+        show_line("No worker has opened a chip yet.")
+        return
+    show_maintenance(found["chips"])
+    show_table(
+        ["chip", "backend", "state", "since", "held by", "gain", "noise (LSB)", "calibration", "self-test"],
+        [_row(c) for c in found["chips"]],
+        right=["gain", "noise (LSB)"],
+    )
+
+
+@chip.command()
+@_CHIP
+@click.option("--message", metavar="TEXT", default="", help="What users are told.")
+@click.option("--finish", is_flag=True, help="Let running long work finish instead of pausing it.")
+@common_options
+@click.pass_obj
+def drain(options: Options, chip_id: str | None, message: str, finish: bool) -> None:
+    """Put chips into maintenance: crops are served on, new long work waits. For admins.
+
+    Long work that runs is kept and paused, and goes on after `hxserve chip resume`.
+    """
+    found = options.client().drain_chip(chip_id, message=message, finish=finish)
+    if options.as_json:
+        show_json({"chips": found})
+    else:
+        show_maintenance(found)
+
+
+@chip.command()
+@_CHIP
+@common_options
+@click.pass_obj
+def resume(options: Options, chip_id: str | None) -> None:
+    """End the maintenance of chips; long work goes on. For admins."""
+    found = options.client().resume_chip(chip_id)
+    if options.as_json:
+        show_json({"chips": found})
+        return
+    for record in found:
+        show_line(f"chip {record['id']} takes long work again")
+
+
+def _row(record: dict[str, Any]) -> list[object]:
+    holder = record.get("holder") or {}
+    since = record.get("since")
+    return [
+        record["id"],
+        record.get("backend"),
+        f"{record['state']}, maintenance" if record.get("maintenance") else record["state"],
+        age(datetime.fromisoformat(since)) if since else None,
+        f"{holder['host']}, process {holder['pid']}" if {"host", "pid"} <= holder.keys() else flat(holder),
+        record.get("gain"),
+        record.get("noise_std"),
+        _brief(record.get("calibration")) or "none",
+        _brief(record.get("self_test")),
+    ]
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, dict):
+        return flat(value)
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,128 @@
+"""The command `jobs`: what was submitted, and how it goes."""
+
+from typing import Any, Final
+
+import click
+
+from hxserve.cli.console import show_json, show_line, show_table
+from hxserve.cli.options import Command, Options, common_options
+from hxserve.cli.outcome import INTERRUPTED
+from hxserve.cli.phrases import age, standing
+from hxserve.cli.progress import JobProgress
+from hxserve.cli.results import show_job_facts, show_outcome
+from hxserve.client import Client
+from hxserve.jobs import Job
+
+_STATES: Final = ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+_LISTED: Final = 20
+_KINDS: Final = ["training", "evaluation", "classification", "calibration"]
+
+
+def _filters(command: Command) -> Command:
+    """Adds the options that choose which jobs to list."""
+    for option in (
+        click.option("--limit", type=click.IntRange(min=1), help="The newest only.  [default: 20]"),
+        click.option("--user", help="Only those of this user."),
+        click.option("--kind", type=click.Choice(_KINDS), help="Only those of this kind."),
+        click.option("--state", type=click.Choice(_STATES), help="Only those in this state."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(invoke_without_command=True)
+@_filters
+@common_options
+@click.pass_context
+def jobs(context: click.Context, /, **filters: Any) -> None:
+    """Show and steer jobs; alone, list them."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_jobs, **filters)
+    elif any(value is not None for value in filters.values()):
+        raise click.UsageError("what to list is said after `list`: hxserve jobs list --state ...")
+
+
+@jobs.command("list")
+@_filters
+@common_options
+@click.pass_obj
+def list_jobs(
+    options: Options, /, state: str | None, kind: str | None, user: str | None, limit: int | None
+) -> None:
+    """List jobs, newest first."""
+    found = list(options.client().jobs(state=state, kind=kind, user=user, limit=limit or _LISTED))
+    if options.as_json:
+        show_json({"jobs": [job.record for job in found]})
+        return
+    if not found:
+        show_line("There are no such jobs." if state or kind or user else "There are no jobs.")
+        return
+    show_table(
+        ["id", "kind", "model", "user", "state", "done", "submitted", "remarks"],
+        [
+            [
+                job.id,
+                job.kind,
+                job.model,
+                job.user,
+                job.state,
+                f"{job.progress:.0%}",
+                age(job.created_at),
+                standing(job),
+            ]
+            for job in found
+        ],
+        right=["done", "submitted"],
+    )
+
+
+@jobs.command("show")
+@click.argument("job_id", metavar="ID")
+@common_options
+@click.pass_obj
+def show_job(options: Options, job_id: str) -> None:
+    """Show a job as it is now."""
+    job = options.client().job(job_id)
+    if options.as_json:
+        show_json(job.record)
+    else:
+        show_job_facts(job)
+
+
+@jobs.command("watch")
+@click.argument("job_id", metavar="ID")
+@common_options
+@click.pass_obj
+def watch(options: Options, job_id: str) -> None:
+    """Watch a job until it ends; Ctrl-C stops the watching, not the job."""
+    show_outcome(watch_job(options.client(), job_id), as_json=options.as_json)
+
+
+@jobs.command("cancel")
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@common_options
+@click.pass_obj
+def cancel(options: Options, job_ids: tuple[str, ...]) -> None:
+    """Cancel jobs; of a training, what it learnt so far is kept as a partial version."""
+    client = options.client()
+    found = [client.cancel(job_id) for job_id in job_ids]
+    if options.as_json:
+        show_json({"jobs": [job.record for job in found]})
+        return
+    for job in found:
+        pending = " (cancellation asked for)" if job.cancel_requested and not job.is_final else ""
+        show_line(f"{job.id}: {job.state}{pending}")
+
+
+def watch_job(client: Client, job_id: str) -> Job:
+    """The job in its final state, its progress shown meanwhile."""
+    try:
+        with JobProgress() as progress:
+            return client.wait(job_id, on_change=progress.update)
+    except KeyboardInterrupt:
+        click.echo(
+            f"job {job_id} goes on; watch it with `hxserve jobs watch {job_id}`, "
+            f"stop it with `hxserve jobs cancel {job_id}`",
+            err=True,
+        )
+        raise click.exceptions.Exit(INTERRUPTED) from None

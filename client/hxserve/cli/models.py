@@ -1,0 +1,201 @@
+"""The command `models`: the registry."""
+
+import hashlib
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from hxserve.cli.console import show_facts, show_json, show_line, show_table
+from hxserve.cli.options import Options, common_options
+from hxserve.cli.phrases import age, flat, local_time, percent
+
+
+@click.group(invoke_without_command=True)
+@common_options
+@click.pass_context
+def models(context: click.Context) -> None:
+    """Show and manage models; alone, list them."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_models)
+
+
+@models.command("list")
+@common_options
+@click.pass_obj
+def list_models(options: Options) -> None:
+    """List models."""
+    found = options.client().models()
+    if options.as_json:
+        show_json({"models": found})
+    elif not found:
+        show_line("There are no models yet; `hxserve train` makes one.")
+    else:
+        show_table(
+            ["model", "versions", "aliases", "for"],
+            [[m["name"], len(m["versions"]), _aliases(m["aliases"]), _audience(m)] for m in found],
+            right=["versions"],
+        )
+
+
+@models.command("show")
+@click.argument("name")
+@click.argument("version", required=False)
+@common_options
+@click.pass_obj
+def show_model(options: Options, name: str, version: str | None) -> None:
+    """Show a model's versions, or one VERSION (a number or an alias)."""
+    found = options.client().model(name, version)
+    if options.as_json:
+        show_json(found)
+    elif version is None:
+        _show_versions(found)
+    else:
+        _show_manifest(found)
+
+
+@models.command("download")
+@click.argument("name")
+@click.argument("version", default="latest")
+@click.option("-o", "--output", default=".", metavar="PATH", help="File or folder to write.  [default: .]")
+@common_options
+@click.pass_obj
+def download(options: Options, name: str, version: str, output: str) -> None:
+    """Fetch a version's weights as a safetensors file; VERSION is `latest` unless given."""
+    path = options.client().download_weights(name, version, output)
+    if options.as_json:
+        content = path.read_bytes()
+        show_json({"path": str(path), "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
+    else:
+        show_line(f"{path}: {path.stat().st_size:,} bytes, checked.")
+
+
+@models.command("alias")
+@click.argument("name")
+@click.argument("alias")
+@click.argument("version", required=False)
+@click.option("--delete", is_flag=True, help="Remove the alias; the version stays.")
+@common_options
+@click.pass_obj
+def set_alias(options: Options, name: str, alias: str, version: str | None, delete: bool) -> None:
+    """Let ALIAS name VERSION (a number or another alias), or remove it."""
+    if delete == (version is not None):
+        raise click.UsageError("give either VERSION or --delete")
+    client = options.client()
+    if version is None:
+        client.delete_alias(name, alias)
+    else:
+        client.set_alias(name, alias, version)
+    aliases = client.model(name)["aliases"]
+    if options.as_json:
+        show_json({"name": name, "aliases": aliases})
+    else:
+        show_line(f"{name}: {_aliases(aliases) or 'no aliases'}")
+
+
+@models.command("share")
+@click.argument("model", metavar="NAME[@VERSION]")
+@common_options
+@click.pass_obj
+def share(options: Options, model: str) -> None:
+    """Let everyone use a model of yours: all its versions, also those to come, or one."""
+    _show_audience(options, options.client().share(*_parse_model(model)))
+
+
+@models.command("unshare")
+@click.argument("model", metavar="NAME[@VERSION]")
+@common_options
+@click.pass_obj
+def unshare(options: Options, model: str) -> None:
+    """Keep a model of yours, or one version, to yourself again."""
+    _show_audience(options, options.client().unshare(*_parse_model(model)))
+
+
+@models.command("delete")
+@click.argument("name")
+@click.argument("version")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common_options
+@click.pass_obj
+def delete_version(options: Options, name: str, version: str, yes: bool) -> None:
+    """Delete a version and its weights for good."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("deleting cannot be undone; confirm with --yes")
+        click.confirm(f"Delete version {version} of {name} for good?", abort=True, err=True)
+    options.client().delete_version(name, version)
+    if options.as_json:
+        show_json({"name": name, "deleted": version})
+    else:
+        show_line(f"Version {version} of {name} is deleted.")
+
+
+def _parse_model(text: str) -> tuple[str, str | None]:
+    name, at, version = text.partition("@")
+    if at and not version:
+        raise click.UsageError(f"{text!r} names no version; give NAME or NAME@VERSION")
+    return name, version or None
+
+
+def _show_audience(options: Options, model: dict[str, Any]) -> None:
+    if options.as_json:
+        show_json(model)
+    else:
+        show_line(f"{model['name']} is for {_audience(model)}.")
+
+
+def _audience(model: dict[str, Any]) -> str:
+    """Who may use a model."""
+    if model["shared"]:
+        return "everyone"
+    if model["shared_versions"]:
+        return f"everyone in version {', '.join(model['shared_versions'])}"
+    return f"{model['owner']} alone"
+
+
+def _show_versions(model: dict[str, Any]) -> None:
+    names: dict[str, list[str]] = {}
+    for alias, version in sorted(model["aliases"].items()):
+        names.setdefault(str(version), []).append(alias)
+    show_table(
+        ["version", "made", "accuracy", "data set", "recipe", "execution", "chip", "aliases"],
+        [[*_version_cells(m), ", ".join(names.get(m["version"], []))] for m in model["versions"]],
+        right=["made", "accuracy"],
+        title=model["name"],
+    )
+    for m in model["versions"]:
+        if "problem" in m:
+            show_line(f"Version {m['version']}: {m['problem']['message']}.")
+
+
+def _version_cells(manifest: dict[str, Any]) -> list[object]:
+    if "problem" in manifest:
+        return [manifest["version"] + " (damaged)", *[None] * 6]
+    return [
+        manifest["version"] + (" (partial)" if manifest.get("partial") else ""),
+        age(_moment(manifest)),
+        percent(manifest["metrics"].get("accuracy")),
+        manifest["dataset"].get("name"),
+        manifest["recipe"].get("name"),
+        manifest["execution"],
+        f"{manifest['chip']} ({manifest['backend']})",
+    ]
+
+
+def _show_manifest(manifest: dict[str, Any]) -> None:
+    facts: dict[str, object] = {"model": manifest["name"], "version": manifest["version"]}
+    facts["made"] = local_time(_moment(manifest))
+    facts["accuracy"] = percent(manifest["metrics"].get("accuracy"))
+    for name, value in manifest.items():
+        if name not in {"name", "version", "created_at", "metrics", "format"} and value is not False:
+            facts[name.replace("_", " ")] = flat(value) if isinstance(value, dict) else value
+    show_facts(facts)
+
+
+def _moment(manifest: dict[str, Any]) -> datetime:
+    return datetime.fromtimestamp(manifest["created_at"], UTC)
+
+
+def _aliases(aliases: dict[str, str]) -> str:
+    return ", ".join(f"{alias} = {version}" for alias, version in sorted(aliases.items()))

@@ -1,0 +1,90 @@
+"""How commands end: one readable line on stderr and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import Any, Final
+
+import click
+
+from hxserve.cli.phrases import one_line
+from hxserve.errors import AddressError, ClientError, ConnectionFailedError, ServiceError, StillRunningError
+
+REFUSED: Final = 1
+UNREACHABLE: Final = 3
+INTERRUPTED: Final = 130
+
+EXIT_CODES: Final = """\b
+Exit codes:
+  0    done
+  1    the service or the job said no
+  2    the command line is wrong
+  3    no service answers
+  130  interrupted with Ctrl-C; jobs go on
+
+\b
+Environment:
+  HXSERVE_URL, HXSERVE_TOKEN    the service to use
+"""
+
+_HINTS: Final = {
+    "not_authenticated": "give the service's token with --token or HXSERVE_TOKEN",
+    "model_not_found": "see `hxserve models`",
+    "job_not_found": "see `hxserve jobs`",
+    "queue_full": "see `hxserve queue`",
+    "quota_exceeded": "see `hxserve me`",
+}
+
+
+class Failure(click.ClickException):
+    """An error that the user should read."""
+
+    exit_code = REFUSED
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+    def show(self, file: Any = None) -> None:
+        """Writes the error to stderr: its code, what happened, what to do."""
+        hint = _HINTS.get(self.code)
+        said = one_line(self.message).rstrip(".")
+        if hint and "`hxserve" not in said:
+            said += f"; {hint}"
+        click.echo(f"hxserve: {self.code}: {said}", file=file or sys.stderr)
+
+
+class UnreachableFailure(Failure):
+    """There is no service to ask."""
+
+    exit_code = UNREACHABLE
+
+
+def failure_of(error: ClientError) -> Failure:
+    """A client's error as the end of a command."""
+    if isinstance(error, ConnectionFailedError | AddressError):
+        return UnreachableFailure(error.code, error.detail)
+    if isinstance(error, StillRunningError):
+        return Failure(error.code, f"{error.detail}; watch it with `hxserve jobs watch {error.job.id}`")
+    if isinstance(error, ServiceError) and error.retryable and error.retry_after_s:
+        return Failure(error.code, f"{error.detail}; try again in {error.retry_after_s:g} s")
+    return Failure(error.code, error.detail)
+
+
+class CommandGroup(click.Group):
+    """The outermost group: translates every error into a line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except ClientError as error:
+            raise failure_of(error) from None
+        except KeyboardInterrupt:
+            click.echo("hxserve: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            raise Failure("file_error", f"{error.filename or 'a file'}: {error.strerror or error}") from None

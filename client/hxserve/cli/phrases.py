@@ -1,0 +1,92 @@
+"""Numbers, times and names as a person reads them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from hxserve.jobs import Eta, Job
+
+
+def one_line(text: object) -> str:
+    """Text of others, safe to show: on one line, without control characters."""
+    return "".join(c if c.isprintable() else " " for c in str(text)).strip()
+
+
+def duration(seconds: float) -> str:
+    """A time span in its natural unit."""
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def age(moment: datetime | None) -> str:
+    """How long ago something was."""
+    if moment is None:
+        return ""
+    return f"{duration(max((datetime.now(UTC) - moment).total_seconds(), 0.0))} ago"
+
+
+def local_time(moment: datetime | None) -> str:
+    """A moment by the clock on the wall here."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+
+
+def percent(share: float | None) -> str:
+    """A share 0..1 with two digits behind the point."""
+    return "" if share is None else f"{share:.2%}"
+
+
+def remaining(eta: Eta | None) -> str:
+    """When a job will be finished, as a phrase; empty when that is not known."""
+    if eta is None:
+        return ""
+    earliest, latest = duration(eta.earliest_s), duration(eta.latest_s)
+    return f"done in {earliest}" if earliest == latest else f"done in {earliest} to {latest}"
+
+
+def standing(job: Job) -> str:
+    """What there is to say of a job in its state."""
+    parts = []
+    if job.state == "queued" and job.queue:
+        parts.append(f"{job.queue.position} of {job.queue.of} in the queue")
+    if not job.is_final and job.eta:
+        parts.append(remaining(job.eta))
+    if job.cancel_requested and not job.is_final:
+        parts.append("to be cancelled")
+    if job.error:
+        parts.append(one_line(job.error.get("message", "")))
+    if job.version and job.kind != "classification":
+        partial = "partial " if (job.result or {}).get("partial") else ""
+        parts.append(f"{partial}version {one_line(job.version)}")
+    if job.is_final and job.accuracy is not None:
+        parts.append(percent(job.accuracy))
+    return ", ".join(parts)
+
+
+def flat(mapping: Mapping[str, Any] | None) -> str:
+    """A small mapping in one line; nested ones in brackets."""
+    if not mapping:
+        return ""
+    return one_line(
+        ", ".join(
+            f"{name} {_brief(value)}" for name, value in mapping.items() if value is not None and value != {}
+        )
+    )
+
+
+def _brief(value: object) -> str:
+    match value:
+        case Mapping():
+            return f"({flat(value)})"
+        case float():
+            return f"{value:.4g}"
+        case _:
+            return str(value)

@@ -1,0 +1,97 @@
+"""A job's record and what came out of it, as a person reads them."""
+
+from hxserve.classification import predictions_of
+from hxserve.cli.classification import show_predictions
+from hxserve.cli.console import show_confusion, show_facts, show_json, show_line, show_table
+from hxserve.cli.outcome import Failure
+from hxserve.cli.phrases import duration, flat, local_time, percent, standing
+from hxserve.jobs import Job
+
+
+def show_submitted(job: Job, *, as_json: bool) -> None:
+    """Says that a job was submitted and how to follow it."""
+    if as_json:
+        show_json(job.record)
+        return
+    remarks = standing(job)
+    subject = f"{job.kind} of {job.model}" if job.model else job.kind
+    show_line(f"{subject} submitted: {job.id}" + (f" ({remarks})" if remarks else ""))
+    show_line(f"Watch it with `hxserve jobs watch {job.id}`.")
+
+
+def show_outcome(job: Job, *, as_json: bool) -> None:
+    """Shows how a job ended.
+
+    Raises:
+        Failure: it has no result.
+    """
+    if as_json:
+        show_json(job.record)
+    else:
+        _show_result(job)
+    if job.problem:
+        raise Failure((job.error or {}).get("code") or f"job_{job.state}", job.problem)
+
+
+def show_job_facts(job: Job) -> None:
+    """Shows all there is to say of a job."""
+    show_facts(
+        {
+            "job": job.id,
+            "kind": job.kind,
+            "model": job.model,
+            "user": job.user,
+            "state": f"{job.state}, {job.progress:.0%}" if job.state == "running" else job.state,
+            "remarks": standing(job),
+            "submitted": local_time(job.created_at),
+            "started": local_time(job.started_at),
+            "finished": local_time(job.finished_at),
+            "chip time": duration(job.chip_time_s) if job.chip_time_s else None,
+            "attempts": job.record.get("attempts"),
+            "parameters": flat(job.params),
+            "provenance": flat(job.record.get("provenance")),
+        }
+    )
+    _show_result(job)
+
+
+def _show_result(job: Job) -> None:
+    """What came out so far, by kind of job."""
+    epochs = job.metrics.get("epochs")
+    if epochs:
+        show_table(
+            ["epoch", "learning rate", "train loss", "train accuracy", "test loss", "test accuracy"],
+            [
+                [
+                    row["epoch"],
+                    f"{row['learning_rate']:.3g}",
+                    f"{row['train_loss']:.4f}",
+                    percent(row["train_accuracy"]),
+                    f"{row['test_loss']:.4f}",
+                    percent(row["test_accuracy"]),
+                ]
+                for row in epochs
+            ],
+            right=["epoch", "learning rate", "train loss", "train accuracy", "test loss", "test accuracy"],
+        )
+    result = job.result or {}
+    if job.kind == "classification" and job.state == "succeeded" and result:
+        show_predictions(predictions_of(job))
+    confusion = result.get("confusion") or []
+    # All zero when a training was cancelled before its first test.
+    if any(map(any, confusion)):
+        show_confusion(confusion)
+    if job.kind == "training" and job.version:
+        kind = "Partial version" if result.get("partial") else "Version"
+        show_line(
+            f"{kind} {job.version} of {job.model}: accuracy {percent(job.accuracy) or 'not measured'} "
+            f"on {result.get('dataset', 'its data set')}, {duration(job.chip_time_s)} of chip time."
+        )
+    if job.kind == "evaluation" and job.accuracy is not None:
+        show_line(
+            f"{job.model} version {job.version}: accuracy {percent(job.accuracy)}, "
+            f"loss {result.get('loss', float('nan')):.4f} on {result.get('crops', '?')} crops "
+            f"of {result.get('dataset', '?')} ({result.get('execution', '?')})."
+        )
+    if job.kind == "calibration" and result:
+        show_facts({name.replace("_", " "): value for name, value in result.items()})

@@ -1,0 +1,114 @@
+"""The commands that submit long work: `train`, `evaluate` and `calibrate`."""
+
+from typing import Any, Final
+
+import click
+
+from hxserve.cli.jobs import watch_job
+from hxserve.cli.maintenance import show_maintenance
+from hxserve.cli.options import Options, common_options
+from hxserve.cli.results import show_outcome, show_submitted
+from hxserve.client import Client
+from hxserve.jobs import Job
+
+
+class Numbers(click.ParamType[list[int]]):
+    """Whole numbers separated by commas."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """The numbers of the text."""
+        try:
+            return [int(part) for part in str(value).split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers such as 256,256", param, ctx)
+
+
+RECIPE: Final = click.Choice(["notebook", "strong"])
+_DATASET = click.option("--dataset", type=click.Choice(["auto", "mnist", "digits"]), help="Default: auto.")
+_SEED = click.option("--seed", type=click.IntRange(min=0), help="Of the random numbers; default 0.")
+_NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wait for the end.")
+
+
+@click.command()
+@click.option("--model", default="digits", show_default=True, help="Model to train; made if it is new.")
+@click.option("--recipe", type=RECIPE, help="Default: strong.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Default: the recipe's.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Crops per step; default: the recipe's.")
+@click.option("--learning-rate", type=float, help="Default: the recipe's.")
+@click.option(
+    "--execution",
+    type=click.Choice(["mock", "chip", "mock-then-chip", "float32"]),
+    help="Where to learn; default: mock, then the chip if there is one.",
+)
+@click.option("--start-from", metavar="VERSION", help="Version of the same model to learn on from.")
+@click.option(
+    "--chip-epochs", type=click.IntRange(min=1), help="Epochs in the chip's loop; default: the recipe's."
+)
+@click.option("--chip-learning-rate", type=float, help="In the chip's loop; default: the recipe's.")
+@click.option("--hidden", type=Numbers(), help="Sizes of the hidden layers; default 256,256.")
+@click.option("--shift", type=click.IntRange(min=0), help="Right shift of the converting ReLU; default 1.")
+@click.option("--num-sends", type=Numbers(), help="Per layer, how often its input is sent.")
+@_DATASET
+@_SEED
+@_NO_WAIT
+@common_options
+@click.pass_obj
+def train(options: Options, /, model: str, no_wait: bool, **given: Any) -> None:
+    """Train a model; its next version comes out.
+
+    Shows the progress. Ctrl-C stops the watching, not the training.
+    """
+    shape = {name: given.pop(name) for name in ("hidden", "shift", "num_sends")}
+    network = {name: value for name, value in shape.items() if value is not None}
+    client = options.client()
+    _follow(options, client, client.train(model, **given, network=network or None), no_wait)
+
+
+@click.command()
+@click.option("--model", default="digits", show_default=True, help="Model to measure.")
+@click.option("--version", default="latest", show_default=True, help="A number or an alias.")
+@click.option(
+    "--execution", type=click.Choice(["mock", "quantised", "float32", "chip"]), help="Default: mock."
+)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), help="Readings of each crop; their mean counts.  [default: 1]"
+)
+@click.option(
+    "--allow-transfer",
+    is_flag=True,
+    default=None,
+    help="On any chip, also when it learnt in the loop of another one.",
+)
+@_DATASET
+@_SEED
+@_NO_WAIT
+@common_options
+@click.pass_obj
+def evaluate(options: Options, /, model: str, version: str, no_wait: bool, **given: Any) -> None:
+    """Measure a version on the test set: accuracy and confusion matrix.
+
+    Shows the progress. Ctrl-C stops the watching, not the measurement.
+    """
+    client = options.client()
+    _follow(options, client, client.evaluate(model, version, **given), no_wait)
+
+
+@click.command()
+@click.option("--chip", metavar="ID", help="The chip to calibrate; default: any that is free.")
+@_NO_WAIT
+@common_options
+@click.pass_obj
+def calibrate(options: Options, /, chip: str | None, no_wait: bool) -> None:
+    """Calibrate a chip: measure it, flatten its fixed pattern, and load what was found."""
+    client = options.client()
+    _follow(options, client, client.calibrate(chip), no_wait)
+
+
+def _follow(options: Options, client: Client, job: Job, no_wait: bool) -> None:
+    show_maintenance(client.chip()["chips"])
+    if no_wait:
+        show_submitted(job, as_json=options.as_json)
+    else:
+        show_outcome(watch_job(client, job.id), as_json=options.as_json)

@@ -1,0 +1,388 @@
+"""The client: what one may ask of a service, as methods."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from hxserve.addresses import find_address
+from hxserve.classification import Manner, classify_parcels, fresh_key
+from hxserve.downloads import download_weights
+from hxserve.errors import ConnectionFailedError
+from hxserve.events import Event, follow_events
+from hxserve.images import pack_images
+from hxserve.jobs import Job
+from hxserve.polling import fetch_job, wait_for_job
+from hxserve.predictions import Predictions
+from hxserve.transport import Transport, json_object, segment
+from hxserve.users import Users
+
+if TYPE_CHECKING:
+    from hxserve.images import Images
+
+_PAGE_JOBS: Final = 100
+
+
+class Client:
+    """A connection to an hxserve, safe to share between threads.
+
+    The service is the one at `url`, else that of the data folder `data_dir`, else the one that HXSERVE_URL
+    names, else that of the data folder HXSERVE_DATA_DIR or `data` here. `url` may be the line
+    `http://host:port/?token=...` that `hxserve up` prints.
+
+    Args:
+        url: the service's address.
+        token: what opens it; else the address's own, else HXSERVE_TOKEN, else the data folder's.
+        data_dir: data folder of a service on this machine.
+        timeout_s: how long an answer may take, beyond what the service was asked to wait.
+        retries: how often a request that failed on the way, or was refused for now, is repeated.
+        backoff_s: pause before the second repetition; it doubles with each further one.
+        patience_s: how long the service may be away while a job is waited for.
+        maxsize: connections kept open, as many as there are threads at most.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        data_dir: str | os.PathLike[str] | None = None,
+        timeout_s: float = 30.0,
+        retries: int = 4,
+        backoff_s: float = 0.2,
+        patience_s: float = 60.0,
+        maxsize: int = 16,
+    ) -> None:
+        self._transport = Transport(
+            find_address(url, token, data_dir),
+            timeout_s=timeout_s,
+            retries=retries,
+            backoff_s=backoff_s,
+            maxsize=maxsize,
+        )
+        self._patience_s = patience_s
+        self.users = Users(self._transport)
+        """For admins: adding users, disabling them, giving them tokens and quotas."""
+
+    @property
+    def url(self) -> str:
+        """The service's address, without the token."""
+        return self._transport.address.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def tell_letters(self, status: dict[str, Any]) -> None:
+        """Tells the service how a letter centre is, for its page; see `hxserve_letters.showing`.
+
+        Raises:
+            ServiceError: the service refused.
+        """
+        self._transport.call("PUT", "/v1/letters", json=status)
+
+    def close(self) -> None:
+        """Closes idle connections; the client can still be used."""
+        self._transport.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self.url!r})"
+
+    def submit(
+        self, kind: str, model: str | None = None, params: Mapping[str, Any] | None = None, wait: bool = False
+    ) -> Job:
+        """A new job of any kind that the service knows; `train`, `evaluate` and `calibrate` say it for the usual ones.
+
+        Args:
+            kind: training, evaluation, calibration, or what the service has besides.
+            model: its name, for all but a calibration.
+            params: of the kind; None stands for the service's choice.
+            wait: return only when it has succeeded.
+
+        Raises:
+            JobFailedError: waited for, it ended without a result.
+        """
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        request = {"kind": kind, "params": given, **({"model": model} if model else {})}
+        job = self._job_of(self._transport.call("POST", "/v1/jobs", json=request, headers=fresh_key()))
+        return self.wait(job).expect_success() if wait else job
+
+    def train(self, model: str = "digits", *, wait: bool = False, **params: Any) -> Job:
+        """A new training of a model; it makes the model's next version.
+
+        Args:
+            model: its name.
+            wait: return only when it has succeeded.
+            **params: `recipe`, `epochs`, `batch_size`, `learning_rate`, `seed`, `execution`, `start_from` (a
+                version of the same model to learn on from), `chip_epochs` and `chip_learning_rate` (of the part
+                in the chip's loop), `dataset`, `network` (`hidden`, `shift`, `num_sends`); what is left out or
+                None is the service's choice.
+
+        Raises:
+            JobFailedError: waited for, it ended without a version.
+        """
+        return self.submit("training", model, params, wait)
+
+    def evaluate(
+        self,
+        model: str = "digits",
+        version: str | int = "latest",
+        *,
+        repeats: int | None = None,
+        wait: bool = False,
+        **params: Any,
+    ) -> Job:
+        """A new measurement of a version on the test set.
+
+        Args:
+            model: its name.
+            version: a number or an alias.
+            repeats: how often each crop is read; the mean of its scores counts. None is once.
+            wait: return only when it has succeeded.
+            **params: `execution`, `dataset`, `seed`.
+
+        Raises:
+            JobFailedError: waited for, it ended without a result.
+        """
+        return self.submit("evaluation", model, {"version": str(version), "repeats": repeats, **params}, wait)
+
+    def calibrate(self, chip: str | None = None, *, wait: bool = False) -> Job:
+        """A new calibration of a chip, or of any that is free.
+
+        Args:
+            chip: its id.
+            wait: return only when it has succeeded.
+
+        Raises:
+            JobFailedError: waited for, it ended without a calibration.
+        """
+        return self.submit("calibration", None, {"chip": chip}, wait)
+
+    def classify(
+        self,
+        images: Images,
+        model: str = "digits",
+        version: str | int = "latest",
+        *,
+        repeats: int = 1,
+        allow_transfer: bool = False,
+        wait_s: float = 10.0,
+        deadline_s: float | None = None,
+        timeout_s: float | None = None,
+        idempotent: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Predictions:
+        """The digits in images.
+
+        Args:
+            images: paths or contents of PNG, JPEG or .npy files, or an array of crops; see `pack_images`.
+            model: its name.
+            version: a number or an alias; a call that takes several requests stays with one version.
+            repeats: how often each crop is read; the mean of its scores counts. More readings, fewer errors
+                by the chip's noise, and as much more chip time.
+            allow_transfer: let any chip read them, also when the model learnt in the loop of another one;
+                the predictions are then marked `transferred`.
+            wait_s: how long a request stays open for its answer; then its job is polled. 0 makes a durable
+                job at once.
+            deadline_s: what the chip has not begun by then is dropped.
+            timeout_s: how long to wait for the job in all; None for as long as it takes.
+            idempotent: make each request durable under a key, so that a repeated one runs once; slower.
+            on_progress: called with how many crops are read, and of how many, before the first request and after each.
+
+        Raises:
+            InvalidImagesError: an image cannot be sent.
+            JobFailedError: the job ended without predictions.
+            StillRunningError: `timeout_s` is over.
+        """
+        return classify_parcels(
+            self._transport,
+            pack_images(images),
+            model,
+            str(version),
+            Manner(wait_s, deadline_s, idempotent, repeats, allow_transfer),
+            lambda job: self.wait(job, timeout_s=timeout_s),
+            on_progress,
+        )
+
+    def job(self, job_id: str) -> Job:
+        """A job as it is now."""
+        job = fetch_job(self._transport, job_id)
+        assert job is not None, "asked without an ETag, a service does not answer 304"
+        return job
+
+    def jobs(
+        self,
+        *,
+        state: str | None = None,
+        kind: str | None = None,
+        user: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Job]:
+        """The jobs there are, newest first, at most `limit`; fetched page by page as they are needed."""
+        cursor: str | None = None
+        while limit is None or limit > 0:
+            page_jobs = _PAGE_JOBS if limit is None else min(limit, _PAGE_JOBS)
+            query = {"state": state, "kind": kind, "user": user, "limit": page_jobs, "cursor": cursor}
+            page = self._transport.call_json("GET", "/v1/jobs", query=query)
+            yield from (Job.from_record(record) for record in page["jobs"][:page_jobs])
+            limit = None if limit is None else limit - len(page["jobs"])
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    def wait(
+        self,
+        job: Job | str,
+        *,
+        timeout_s: float | None = None,
+        on_change: Callable[[Job], None] | None = None,
+    ) -> Job:
+        """The job in its final state, whichever that is; `expect_success` refuses the bad ones.
+
+        Args:
+            job: the job or its id.
+            timeout_s: how long to wait; None for as long as it takes.
+            on_change: called with the job now and whenever it has changed.
+
+        Raises:
+            StillRunningError: the time is over; the job goes on.
+        """
+        return wait_for_job(
+            self._transport,
+            _id_of(job),
+            timeout_s=timeout_s,
+            patience_s=self._patience_s,
+            on_change=on_change,
+        )
+
+    def events(self, job: Job | str) -> Iterator[Event]:
+        """What happens to a job, as it happens, until it is finished."""
+        return follow_events(self._transport, _id_of(job), patience_s=self._patience_s)
+
+    def cancel(self, job: Job | str) -> Job:
+        """The job, cancelled or about to be."""
+        path = f"/v1/jobs/{segment(_id_of(job))}/cancel"
+        return self._job_of(self._transport.call("POST", path, headers=fresh_key()))
+
+    def models(self) -> list[dict[str, Any]]:
+        """Name, owner, version numbers and aliases of every model one may use, and whether it is shared."""
+        models: list[dict[str, Any]] = self._transport.call_json("GET", "/v1/models")["models"]
+        return models
+
+    def model(self, name: str, version: str | int | None = None) -> dict[str, Any]:
+        """A model with its aliases and the manifests of its versions, or the manifest of one version."""
+        path = f"/v1/models/{segment(name)}"
+        if version is not None:
+            path += f"/versions/{segment(str(version))}"
+        return self._transport.call_json("GET", path)
+
+    def download_weights(
+        self, name: str, version: str | int = "latest", path: str | os.PathLike[str] = "."
+    ) -> Path:
+        """The safetensors file that now holds a version's weights: `path`, or in the folder `path`."""
+        return download_weights(self._transport, name, str(version), Path(path))
+
+    def set_alias(self, name: str, alias: str, version: str | int) -> None:
+        """Lets an alias name this version: a number, or what another alias names now."""
+        number = str(version)
+        if not number.isdecimal():
+            number = str(self.model(name, number)["version"])
+        path = f"/v1/models/{segment(name)}/aliases/{segment(alias)}"
+        self._transport.call("PUT", path, json={"version": number})
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Removes an alias; the version stays."""
+        self._transport.delete(f"/v1/models/{segment(name)}/aliases/{segment(alias)}")
+
+    def delete_version(self, name: str, version: str | int) -> None:
+        """Removes a version and its weights for good."""
+        self._transport.delete(f"/v1/models/{segment(name)}/versions/{segment(str(version))}")
+
+    def share(self, name: str, version: str | int | None = None) -> dict[str, Any]:
+        """The model, which everyone may use now: all its versions, also those to come, or this one."""
+        return self._transport.call_json("PUT", _share_path(name, version))
+
+    def unshare(self, name: str, version: str | int | None = None) -> dict[str, Any]:
+        """The model, or this version of it, private again; who downloaded it has it."""
+        return self._transport.call_json("DELETE", _share_path(name, version))
+
+    def chip(self) -> dict[str, Any]:
+        """The chips, who holds them, their calibration and last self-test."""
+        return self._transport.call_json("GET", "/v1/chip")
+
+    def drain_chip(
+        self, chip: str | None = None, *, message: str = "", finish: bool = False
+    ) -> list[dict[str, Any]]:
+        """Puts a chip into maintenance: crops are served on, new long work waits. Needs an admin's token.
+
+        Args:
+            chip: its id; all chips when None.
+            message: what its users are told.
+            finish: let long work that runs finish, instead of pausing it.
+
+        Returns:
+            The chips as they are then.
+        """
+        body = {"chip": chip, "message": message, "running": "finish" if finish else "pause"}
+        return self._steer_chips("drain", body)
+
+    def resume_chip(self, chip: str | None = None) -> list[dict[str, Any]]:
+        """Ends the maintenance of a chip, or of all; the chips as they are then. Needs an admin's token."""
+        return self._steer_chips("resume", {"chip": chip})
+
+    def series(self, chip: str, name: str, limit: int = 500) -> list[dict[str, float]]:
+        """The newest points of a chip's series `canary` or `shadow`, oldest first."""
+        path = f"/v1/chip/{segment(chip)}/series/{segment(name)}"
+        points: list[dict[str, float]] = self._transport.call_json("GET", path, query={"limit": limit})[
+            "points"
+        ]
+        return points
+
+    def sample(self, digit: int) -> dict[str, Any]:
+        """A random picture of a digit from the test set: its 784 `pixels`, 0..255, and the name of the `dataset`."""
+        return self._transport.call_json("GET", f"/v1/samples/{digit}")
+
+    def queue(self) -> dict[str, Any]:
+        """What waits, and how long something sent now would."""
+        return self._transport.call_json("GET", "/v1/queue")
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """What became of requests for crops since the service started, by version, with its chip calls by size."""
+        found: list[dict[str, Any]] = self._transport.call_json("GET", "/v2/models/stats")["model_stats"]
+        return found
+
+    def usage(self) -> dict[str, Any]:
+        """One's own chip time by kind of work, and that of all users together; admins see each."""
+        return self._transport.call_json("GET", "/v1/usage")
+
+    def me(self) -> dict[str, Any]:
+        """Who the token stands for, their quotas, and what is left of them."""
+        return self._transport.call_json("GET", "/v1/me")
+
+    def is_ready(self) -> bool:
+        """Whether the service takes work now; asked once, without repeating."""
+        try:
+            return self._transport.request("GET", "/readyz", retry=False).status == 200
+        except ConnectionFailedError:
+            return False
+
+    def _steer_chips(self, what: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        answer = self._transport.call("POST", f"/v1/chip/{what}", json=body, headers=fresh_key())
+        chips: list[dict[str, Any]] = json_object(answer)["chips"]
+        return chips
+
+    def _job_of(self, response: Any) -> Job:
+        return Job.from_record(json_object(response), response.headers.get("ETag"))
+
+
+def _id_of(job: Job | str) -> str:
+    return job if isinstance(job, str) else job.id
+
+
+def _share_path(name: str, version: str | int | None) -> str:
+    of_version = "" if version is None else f"/versions/{segment(str(version))}"
+    return f"/v1/models/{segment(name)}{of_version}/share"

@@ -1,0 +1,49 @@
+"""Checkpoints fetched to a file: checked, and whole or not there at all."""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from hxserve.errors import DownloadDamagedError
+from hxserve.transport import Transport, segment
+
+
+def download_weights(transport: Transport, name: str, version: str, path: Path) -> Path:
+    """The file that now holds a version's weights.
+
+    Args:
+        transport: where to ask.
+        name: the model's name.
+        version: a number or an alias.
+        path: the file to write, or a folder for `<name>-<version>.safetensors`.
+
+    Raises:
+        DownloadDamagedError: what arrived has another sha256 than the service published.
+        OSError: the file cannot be written; what was there is untouched.
+    """
+    model = f"/v1/models/{segment(name)}/versions"
+    manifest = transport.call_json("GET", f"{model}/{segment(version)}")
+    # By its number: an alias may have moved on since.
+    number = str(manifest["version"])
+    weights = transport.call("GET", f"{model}/{segment(number)}/weights").data
+    if hashlib.sha256(weights).hexdigest() != manifest["weights_sha256"]:
+        raise DownloadDamagedError(
+            f"the weights of {name} version {number} arrived with another sha256 than published "
+            f"({len(weights)} bytes came); download them again, and tell the operator if it stays so"
+        )
+    target = path / f"{name}-{number}.safetensors" if path.is_dir() else path
+    _write(target, weights)
+    return target
+
+
+def _write(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with unfinished.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

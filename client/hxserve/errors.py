@@ -1,0 +1,109 @@
+"""Everything that can go wrong on this side of the wire, as one tree.
+
+What the service refused carries the service's own `code`; the other classes have codes of their own. A
+class's docstring is its message when no better one is given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from hxserve.jobs import Job
+
+
+class ClientError(Exception):
+    """Something went wrong between this program and hxserve."""
+
+    code: str = "client_error"
+    retryable: bool = False
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip()
+        super().__init__(self.detail)
+
+
+class ServiceError(ClientError):
+    """The service refused the request.
+
+    `code` is stable and meant for programs, `status` is the HTTP status, `retryable` says whether the same
+    request can succeed later, and `retry_after_s` when, if the service said so.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        status: int,
+        *,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.status = status
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail} (HTTP {self.status})"
+
+
+class ConnectionFailedError(ClientError):
+    """No service answers there; start one with `hxserve up` or check the address."""
+
+    code = "not_reachable"
+    retryable = True
+
+
+class AnswerNotUnderstoodError(ClientError):
+    """What answered there does not speak like hxserve; check the address."""
+
+    code = "not_hxserve"
+
+
+class AddressError(ClientError):
+    """It is not known where the service is; set HXSERVE_URL, or start one here with `hxserve up`."""
+
+    code = "no_address"
+
+
+class InvalidNameError(ClientError):
+    """A name is empty or made of dots only."""
+
+    code = "invalid_name"
+
+
+class InvalidImagesError(ClientError):
+    """The images cannot be sent; give PNG, JPEG or .npy files, or arrays of 28 x 28."""
+
+    code = "invalid_images"
+
+
+class DownloadDamagedError(ClientError):
+    """What arrived is not what the service published; download it again."""
+
+    code = "download_damaged"
+    retryable = True
+
+
+class JobError(ClientError):
+    """The job did not end as hoped; `job` is its record."""
+
+    code_when_unknown: ClassVar[str] = "job_failed"
+
+    def __init__(self, job: Job, detail: str, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.code = code or self.code_when_unknown
+        self.job = job
+
+
+class JobFailedError(JobError):
+    """The job failed, was cancelled or expired."""
+
+
+class StillRunningError(JobError):
+    """The time given for waiting is over; the job goes on."""
+
+    code_when_unknown = "still_running"
+    retryable = True

@@ -1,0 +1,142 @@
+"""What the chip made of images."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Final, Self, overload
+
+from hxserve.errors import AnswerNotUnderstoodError
+
+_ROWS_SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The digit seen in one crop.
+
+    `scores` are what the chip's ADC gave per digit, in LSB; `confidence` is 0..1. The crop went through the
+    chip in slot `slot` of a batch of `batch_size` crops. `source` is the file it came from, if any.
+    """
+
+    digit: int
+    confidence: float
+    scores: tuple[int, ...]
+    batch_size: int
+    slot: int
+    source: str = ""
+
+    @property
+    def runner_up(self) -> int:
+        """The digit that came second."""
+        return max((d for d in range(len(self.scores)) if d != self.digit), key=self.scores.__getitem__)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Predictions(Sequence[Prediction]):
+    """One prediction per crop in the order sent, and how they came about.
+
+    `backend` is hxtorch, emulator or mock. `transferred` says that the model learnt in the loop of another
+    chip. `timing` holds `waiting_ms`, `chip_ms` and, if known, `total_ms`.
+    """
+
+    items: tuple[Prediction, ...]
+    model: str
+    version: str
+    chip: str
+    backend: str
+    calibration: Mapping[str, Any] | None
+    transferred: bool
+    timing: Mapping[str, float]
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], sources: Sequence[str] | None = None) -> Self:
+        """The predictions of one answer; `sources` names the file of each crop.
+
+        Raises:
+            AnswerNotUnderstoodError: the answer is not one prediction per crop.
+        """
+        try:
+            found = document["predictions"]
+            return cls(
+                tuple(
+                    Prediction(
+                        p["digit"], p["confidence"], tuple(p["scores"]), p["batch_size"], p["slot"], source
+                    )
+                    for p, source in zip(found, sources or [""] * len(found), strict=True)
+                ),
+                model=document["model"],
+                version=str(document["version"]),
+                chip=document["chip"],
+                backend=document["backend"],
+                calibration=document.get("calibration"),
+                transferred=document["transferred"],
+                timing=document["timing"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise AnswerNotUnderstoodError(
+                f"the service sent predictions that cannot be read ({error!r})"
+            ) from None
+
+    @classmethod
+    def joined(cls, parts: Iterable[Self]) -> Self:
+        """The predictions of one call that took several requests, one after the other."""
+        first, *others = parts
+        if not others:
+            return first
+        everything = [first, *others]
+        timing = {name: sum(part.timing.get(name, 0.0) for part in everything) for name in first.timing}
+        return cls(
+            tuple(p for part in everything for p in part.items),
+            first.model,
+            first.version,
+            first.chip,
+            first.backend,
+            first.calibration,
+            any(part.transferred for part in everything),
+            timing,
+        )
+
+    @property
+    def digits(self) -> list[int]:
+        """The digits alone."""
+        return [p.digit for p in self.items]
+
+    @property
+    def confidences(self) -> list[float]:
+        """The confidences alone, 0..1."""
+        return [p.confidence for p in self.items]
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Prediction, ...]: ...
+    def __getitem__(self, index: int | slice) -> Prediction | tuple[Prediction, ...]:
+        return self.items[index]
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        digits = str(self.digits[:_ROWS_SHOWN])[:-1] + (", ..." if len(self) > _ROWS_SHOWN else "") + "]"
+        return f"Predictions({digits}, {len(self)} by {self.origin})"
+
+    @property
+    def origin(self) -> str:
+        """Which model on which chip, in a phrase."""
+        learnt = ", learnt on another chip" if self.transferred else ""
+        return f"{self.model} version {self.version} on {self.chip} ({self.backend}{learnt})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(p.source) or i}</td><td><b>{p.digit}</b></td>"
+            f"<td>{p.confidence:.1%}</td><td>{p.runner_up}</td></tr>"
+            for i, p in enumerate(self.items[:_ROWS_SHOWN])
+        )
+        more = f"<div>and {len(self) - _ROWS_SHOWN:,} more</div>" if len(self) > _ROWS_SHOWN else ""
+        return (
+            "<table><tr><th>image</th><th>digit</th><th>confidence</th><th>runner-up</th></tr>"
+            f"{rows}</table>{more}<div>{escape(self.origin)}</div>"
+        )

@@ -1,0 +1,123 @@
+"""Opening and closing the chip of this process, under hxtorch's names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hxtorch_emulator.chip.calibration import CalibrationFile, read_calibration
+from hxtorch_emulator.chip.calibrator import calibrate
+from hxtorch_emulator.chip.virtual_chip import VirtualChip
+
+DEFAULT_CHIP_ID = "hxvirtual0fpga0chip0_1"
+"""The chip of a program that chooses none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationPath:
+    """Where a calibration is: a file, or a folder with one; links such as ``latest`` are resolved."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class HWDBPath:
+    """Where calibrations of all chips are: ``<path>/<chip id>/<version>/hagen_cocolist.*``.
+
+    Attributes:
+        path: the folder; without one the chip is calibrated as it is opened.
+        version: the folders between the chip's and the file.
+    """
+
+    path: str | None = None
+    version: str = "stable/latest"
+
+
+@dataclass(slots=True)
+class _Process:
+    """What hxtorch keeps once per process."""
+
+    chosen: VirtualChip | None = None
+    is_open: bool = False
+    calibration_file: CalibrationFile | None = None
+
+
+_process = _Process()
+
+
+def choose_chip(chip: VirtualChip) -> None:
+    """Make ``chip`` the one that ``init_hardware`` opens.
+
+    Raises:
+        RuntimeError: another one is open.
+    """
+    if _process.is_open:
+        raise RuntimeError("a chip is open; call release_hardware() before choosing another")
+    _process.chosen = chip
+
+
+def chosen_chip() -> VirtualChip:
+    """The chip that ``init_hardware`` opens."""
+    if _process.chosen is None:
+        _process.chosen = VirtualChip(DEFAULT_CHIP_ID)
+    return _process.chosen
+
+
+def init_hardware(hwdb_path: HWDBPath | CalibrationPath | None = None, ann: bool = False) -> None:  # noqa: ARG001 - hxtorch's signature
+    """Open the chip and calibrate it.
+
+    Args:
+        hwdb_path: where the calibration is. Without one, the chip is calibrated on the spot.
+        ann: accepted for hxtorch's sake.
+
+    Raises:
+        RuntimeError: there is no calibration there, or it is damaged.
+    """
+    chip = chosen_chip()
+    file: CalibrationFile | None = None
+    match hwdb_path:
+        case CalibrationPath(value):
+            file = read_calibration(Path(value))
+        case HWDBPath(str(path), version):
+            file = read_calibration(Path(path) / chip.chip_id / version)
+        case _:
+            pass
+    if file is not None:
+        chip.apply(file.calibration)
+    elif chip.calibration is None or chip.calibration.temperature_c != chip.temperature_c:
+        calibrate(chip)
+    _process.is_open, _process.calibration_file = True, file
+
+
+def init_hardware_minimal() -> None:
+    """Open the chip without a calibration: every trim in the middle of its range."""
+    chosen_chip().apply(None)
+    _process.is_open, _process.calibration_file = True, None
+
+
+def release_hardware() -> None:
+    """Close the chip; harmless when it is closed."""
+    _process.is_open, _process.calibration_file = False, None
+
+
+def get_unique_identifier(hwdb_path: HWDBPath | None = None) -> list[str]:  # noqa: ARG001 - hxtorch's signature
+    """The id of the open chip, in a list.
+
+    Raises:
+        RuntimeError: none is open.
+    """
+    return [open_chip().chip_id]
+
+
+def calibration_file() -> CalibrationFile | None:
+    """The file whose calibration was loaded when the chip was opened, if it was one."""
+    return _process.calibration_file
+
+
+def open_chip() -> VirtualChip:
+    """The chip in use.
+
+    Raises:
+        RuntimeError: none is open.
+    """
+    if not _process.is_open:
+        raise RuntimeError("No connection allocated. Call init_hardware() first, or pass mock=True.")
+    return chosen_chip()

@@ -1,0 +1,134 @@
+"""Rectifiers and argmax of the on-chip SIMD processor."""
+
+from typing import Any
+
+import torch
+
+from hxtorch_emulator import connection
+from hxtorch_emulator.perceptron import constants
+from hxtorch_emulator.perceptron.addition import readout
+from hxtorch_emulator.perceptron.gradients import is_gradient_wanted
+from hxtorch_emulator.perceptron.tracing import traced
+
+
+def _rectified(values: torch.Tensor) -> torch.Tensor:
+    """0..127, in a new tensor."""
+    return torch.floor(values).clamp_(0, constants.output_activation_max)
+
+
+def _converted(values: torch.Tensor, shift: int) -> torch.Tensor:
+    """0..31, in a new tensor.
+
+    By definition the values are floored and clamped to 0..127, then divided by 2**shift, floored and clamped to
+    0..31. Two of these steps change nothing and are left out: floor(floor(x) / n) is floor(x / n) for any integer
+    n >= 1, division by a power of two being exact; and clamping to 127 first is clamping to 127 >> shift after.
+    """
+    if shift < 0:
+        return _rectified(values).mul_(2.0**-shift).clamp_(0, constants.input_activation_max)
+    largest = min(constants.input_activation_max, constants.output_activation_max >> shift)
+    return torch.mul(values, 2.0**-shift).floor_().clamp_(0, largest)
+
+
+class _Relu(torch.autograd.Function):
+    """A rectifier of integers; its gradient is 1 where the input is positive."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(values)
+        return _rectified(values)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        (values,) = ctx.saved_tensors
+        grad: torch.Tensor = torch.ops.aten.threshold_backward.default(grads[0], values, 0.0)
+        return grad
+
+
+class _ConvertingRelu(torch.autograd.Function):
+    """A rectifier into 5 bits; its gradient is 2**-shift where the input is positive."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, shift: int) -> torch.Tensor:
+        ctx.save_for_backward(values)
+        ctx.scale = 2.0**-shift
+        return _converted(values, shift)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (values,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward.default(grads[0], values, 0.0).mul_(ctx.scale), None
+
+
+@traced("relu")
+def relu(input: torch.Tensor, mock: bool = False) -> torch.Tensor:  # noqa: A002 - hxtorch's keyword
+    """Rectify readouts.
+
+    Args:
+        input: readouts in LSB, any shape; floored first.
+        mock: compute in the mock.
+
+    Returns:
+        0..127, same shape.
+
+    Raises:
+        RuntimeError: no chip is open and ``mock`` is false.
+    """
+    if not mock:
+        connection.open_chip()
+    if not is_gradient_wanted(input):
+        return _rectified(input)
+    y: torch.Tensor = _Relu.apply(input)  # type: ignore[no-untyped-call]  # torch types apply as untyped
+    return y
+
+
+@traced("converting_relu")
+def converting_relu(
+    input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
+    shift: int = 2,
+    mock: bool = False,
+) -> torch.Tensor:
+    """Rectify readouts and shift them right, so that they can be the next layer's inputs.
+
+    Args:
+        input: readouts in LSB, any shape; floored first.
+        shift: how many bits to drop.
+        mock: compute in the mock.
+
+    Returns:
+        0..31, same shape.
+
+    Raises:
+        RuntimeError: no chip is open and ``mock`` is false.
+    """
+    if not mock:
+        connection.open_chip()
+    if not is_gradient_wanted(input):
+        return _converted(input, shift)
+    y: torch.Tensor = _ConvertingRelu.apply(input, shift)  # type: ignore[no-untyped-call]  # torch types apply as untyped
+    return y
+
+
+@traced("argmax")
+def argmax(
+    input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
+    dim: int | None = None,
+    keepdim: bool = False,
+    mock: bool = False,
+) -> torch.Tensor:
+    """The position of the largest readout.
+
+    Args:
+        input: readouts in LSB, any shape; floored and clamped to -128..127 first.
+        dim: the axis to search; all of them when None.
+        keepdim: keep that axis, with length 1.
+        mock: compute in the mock.
+
+    Returns:
+        int64 positions.
+
+    Raises:
+        RuntimeError: no chip is open and ``mock`` is false.
+    """
+    if not mock:
+        connection.open_chip()
+    return torch.argmax(readout(input), dim=dim, keepdim=keepdim)

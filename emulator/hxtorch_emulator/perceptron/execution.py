@@ -1,0 +1,45 @@
+"""What a multiply-accumulate computes: in the mock, or on the chip that is open."""
+
+import torch
+
+from hxtorch_emulator import connection
+from hxtorch_emulator.perceptron import mock as mock_arithmetic
+from hxtorch_emulator.perceptron.kept_weights import rounded_weights
+from hxtorch_emulator.perceptron.mocking import get_mock_parameter
+from hxtorch_emulator.perceptron.ranges import round_inputs
+
+
+def accumulate(
+    x: torch.Tensor,
+    weights: torch.Tensor,
+    *,
+    num_sends: int,
+    wait_between_events: int,
+    mock: bool,
+    saturate_weights: bool = False,
+) -> torch.Tensor:
+    """Readouts of one multiply-accumulate, without gradient.
+
+    Args:
+        x: (rows,) or (batch, rows), rounding to 0..31.
+        weights: (rows, columns), rounding to -63..63.
+        num_sends: how often each input is sent.
+        wait_between_events: FPGA cycles between two events; the mock ignores it.
+        mock: compute in the mock instead of on the open chip.
+        saturate_weights: clamp ``weights`` themselves to -63..63 first, in place.
+
+    Returns:
+        (columns,) or (batch, columns), -128..127.
+    """
+    chip = None if mock else connection.open_chip()
+    rounded, inputs = rounded_weights(weights, saturate=saturate_weights), round_inputs(x)
+    batch = inputs if inputs.dim() == 2 else inputs.unsqueeze(0)
+    if chip is None:
+        y = mock_arithmetic.multiply(
+            batch, rounded.factor, num_sends=num_sends, parameter=get_mock_parameter()
+        )
+    else:
+        y = chip.multiply(
+            batch, rounded.integers, num_sends=num_sends, wait_between_events=wait_between_events
+        )
+    return y if x.dim() == 2 else y.squeeze(0)

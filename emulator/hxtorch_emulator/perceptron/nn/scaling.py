@@ -1,0 +1,28 @@
+"""Bringing inputs and weights into the ranges of the chip."""
+
+import torch
+
+from hxtorch_emulator.perceptron import constants
+
+
+def scale_input(x_in: torch.Tensor) -> torch.Tensor:
+    """``x_in`` scaled so that its maximum is the largest input, 31; unchanged without a positive one."""
+    maximum = x_in.max()
+    if maximum <= 0:
+        return x_in
+    return x_in * (constants.input_activation_max / maximum)
+
+
+def scale_weight(weight: torch.Tensor) -> torch.Tensor:
+    """``weight`` scaled so that its largest magnitude is 63; unchanged when all are zero."""
+    maximum = weight.abs().max()
+    if maximum <= 0:
+        return weight
+    return weight * (constants.synaptic_weight_max / maximum)
+
+
+def clamp_weight_(weight: torch.Tensor) -> torch.Tensor:
+    """``weight`` itself, after clamping its values to -63..63 in place, unseen by autograd."""
+    with torch.no_grad():
+        weight.data.clamp_(constants.synaptic_weight_min, constants.synaptic_weight_max)
+    return weight

@@ -1,0 +1,300 @@
+"""The letter centre: cameras, belts, desk and service put together for one run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from hxserve.client import Client
+from hxserve.errors import ClientError
+from hxserve_letters.belts import Belts, Pace
+from hxserve_letters.decisions import Decision, choose_threshold
+from hxserve_letters.desk import Desk
+from hxserve_letters.directory import Directory
+from hxserve_letters.eyes import Eyes, Post, Sight
+from hxserve_letters.seen import Seen
+from hxserve_letters.sending import Sender
+
+_DRAWN_AHEAD: Final = 200
+_PREPARATION: Final = Pace(1, None, None, 400)
+
+
+class DeskFailedError(ClientError):
+    """Reading letters went wrong in a way that nobody foresaw; what it was stands above."""
+
+    code = "desk_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """With what the centre works: camera processes, requests at a time, and crops in each."""
+
+    cameras: int = 2
+    connections: int = 4
+    crops_per_request: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run came to: the decisions in order, and what it took.
+
+    `elapsed_s` is from the first letter on the belt to the last decision; flat out, only while crops were sent.
+    """
+
+    decisions: list[Decision]
+    threshold: float
+    elapsed_s: float
+    crops: int
+    refused: int
+    paused_s: float
+    stalled_s: float = 0.0
+    starved_s: float = 0.0
+    origin: dict[str, object] = field(default_factory=dict)
+
+
+class Centre:
+    """Sorts letters with one model of a service; `client` must not repeat requests itself."""
+
+    def __init__(self, client: Client, model: str, version: str, effort: Effort) -> None:
+        self._client = client
+        self._model = model
+        self._version = version
+        self._effort = effort
+
+    def find_threshold(
+        self,
+        post: Post,
+        letters: int,
+        most_error: float,
+        on_decision: Callable[[Decision], object] | None = None,
+    ) -> float:
+        """A threshold for this model, chosen on letters of another seed and of other digit images.
+
+        Raises:
+            TooFewLettersError: fewer than a hundred letters.
+            ClientError: the service or a camera failed.
+        """
+        other = replace(post, seed=post.seed + 1, for_threshold=True)
+        run = self.sort(other, letters, _PREPARATION, threshold=0.0, on_decision=on_decision)
+        read = [decision for decision in run.decisions if decision.reading is not None]
+        return choose_threshold(
+            [decision.reading.confidence for decision in read if decision.reading],
+            [not decision.is_wrong for decision in read],
+            most_error,
+        )
+
+    def sort_flat_out(
+        self,
+        sights: Sequence[Sight],
+        directory: Directory,
+        *,
+        threshold: float,
+        on_decision: Callable[[Decision], object] | None = None,
+    ) -> Run:
+        """Sends the crops of prepared letters as fast as the service takes them.
+
+        Only the sending is timed: this is what the service can do, not what the cameras can.
+
+        Raises:
+            ClientError: the service failed.
+        """
+        all_seen = [Seen(sight) for sight in sights]
+        sender = Sender(self._client, self._model, self._version)
+        elapsed_s = self._send_all(sender, all_seen, directory)
+        elapsed_s += self._send_all(sender, [seen for seen in all_seen if seen.wants_second_look], directory)
+        decisions = [seen.decide(threshold) for seen in all_seen]
+        for decision in decisions if on_decision else ():
+            assert on_decision
+            on_decision(decision)
+        return Run(
+            decisions,
+            threshold,
+            elapsed_s,
+            sender.crops,
+            sender.refused,
+            sender.paused_s,
+            origin=_origin_of(sender),
+        )
+
+    def _send_all(self, sender: Sender, letters: list[Seen], directory: Directory) -> float:
+        """Reads letters in full requests on all connections; the seconds that the sending took."""
+        if not letters:
+            return 0.0
+        crops = [seen.crops() for seen in letters]
+        everything = np.concatenate(crops)
+        step = self._effort.crops_per_request
+        requests = [everything[start : start + step] for start in range(0, len(everything), step)]
+        with ThreadPoolExecutor(self._effort.connections) as pool:
+            started = time.monotonic()
+            answers = list(pool.map(sender.read, requests))
+            elapsed_s = time.monotonic() - started
+        scores = np.concatenate([part for part, _ in answers])
+        ends = np.cumsum([len(part) for part in crops])
+        for seen, part in zip(letters, np.split(scores, ends[:-1]), strict=True):
+            seen.understand(part, sender.scale, directory)
+        return elapsed_s
+
+    def prepare(self, post: Post, letters: int) -> list[Sight]:
+        """What the cameras see of all letters, in order.
+
+        Raises:
+            ClientError: a camera failed.
+        """
+        sights: list[Sight] = []
+        failures: list[ClientError] = []
+        finished = threading.Event()
+        room = threading.Semaphore(_DRAWN_AHEAD)
+
+        def seen(sight: Sight) -> None:
+            sights.append(sight)
+            room.release()
+            if len(sights) == letters:
+                finished.set()
+
+        def failed(error: ClientError) -> None:
+            failures.append(error)
+            room.release()
+            finished.set()
+
+        with Eyes(
+            post, self._effort.cameras, on_drawn=lambda _: None, on_sight=seen, on_failure=failed
+        ) as eyes:
+            for number in range(letters):
+                room.acquire()
+                if failures:
+                    break
+                eyes.look(number)
+            finished.wait()
+        if failures:
+            raise failures[0]
+        return sorted(sights, key=lambda sight: sight.number)
+
+    def sort(
+        self,
+        post: Post,
+        letters: int,
+        pace: Pace,
+        *,
+        threshold: float,
+        on_decision: Callable[[Decision], object] | None = None,
+    ) -> Run:
+        """Draws letters and sorts them at the belts' pace.
+
+        Raises:
+            ClientError: the service or a camera failed.
+        """
+        sender = Sender(self._client, self._model, self._version)
+        belts = Belts(pace)
+        decisions: list[Decision] = []
+        failures: list[ClientError] = []
+        lock = threading.Lock()
+        finished = threading.Event()
+        passed: dict[int, float] = {}
+
+        def decided(decision: Decision) -> None:
+            with lock:
+                decisions.append(decision)
+                is_last = len(decisions) == letters
+            belts.left()
+            if on_decision:
+                on_decision(decision)
+            if is_last:
+                finished.set()
+
+        def failed(error: ClientError) -> None:
+            failures.append(error)
+            belts.stop()
+            finished.set()
+
+        desk = Desk(
+            sender,
+            post.directory,
+            threshold=threshold,
+            deadline_s=pace.deadline_s,
+            crops_per_request=self._effort.crops_per_request,
+            on_decision=decided,
+        )
+
+        def seen(sight: Sight) -> None:
+            desk.put(sight, sight.number % pace.machines, passed.pop(sight.number))
+
+        with (
+            Eyes(post, self._effort.cameras, on_drawn=belts.drawn, on_sight=seen, on_failure=failed) as eyes,
+            _working(desk, self._effort.connections, failed),
+        ):
+            for number in range(min(_DRAWN_AHEAD, letters)):
+                eyes.draw(number)
+
+            def pass_camera(number: int, moment: float) -> None:
+                passed[number] = moment
+                eyes.look(number)
+                if number + _DRAWN_AHEAD < letters:
+                    eyes.draw(number + _DRAWN_AHEAD)
+
+            belts.await_drawn(min(_DRAWN_AHEAD, letters))
+            started = time.monotonic()
+            belts.run(letters, pass_camera)
+            finished.wait()
+            elapsed_s = time.monotonic() - started
+        if failures:
+            raise failures[0]
+        return Run(
+            sorted(decisions, key=lambda decision: decision.number),
+            threshold,
+            elapsed_s,
+            sender.crops,
+            sender.refused,
+            sender.paused_s,
+            belts.stalled_s,
+            belts.starved_s,
+            _origin_of(sender),
+        )
+
+
+@contextmanager
+def _working(desk: Desk, threads: int, failed: Callable[[ClientError], None]) -> Iterator[None]:
+    """Workers of a desk, until nothing waits there any more."""
+
+    def work() -> None:
+        failure: ClientError | None = DeskFailedError()
+        try:
+            desk.work()
+            failure = None
+        except ClientError as error:
+            failure = error
+        finally:
+            # Also when something unforeseen went wrong: somebody waits for the last letter.
+            if failure is not None:
+                desk.abandon()
+                failed(failure)
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        desk.close()
+        for worker in workers:
+            worker.join()
+
+
+def _origin_of(sender: Sender) -> dict[str, object]:
+    """Which version of which model on which chip answered."""
+    answer = sender.origin
+    if answer is None:
+        return {}
+    return {
+        "model": answer.model,
+        "version": answer.version,
+        "chip": answer.chip,
+        "backend": answer.backend,
+        "transferred": answer.transferred,
+    }

@@ -1,0 +1,98 @@
+"""The handwriting on the envelopes: digits that no recipe has learnt from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxserve_letters.errors import DigitsMissingError
+
+_IMAGES: Final = "t10k-images-idx3-ubyte"
+_LABELS: Final = "t10k-labels-idx1-ubyte"
+_IDX_IMAGES, _IDX_LABELS = 0x803, 0x801
+
+Crops = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """Handwritten digits: `images` (n, 28, 28) uint8, bright on dark, and `labels` (n,) 0..9."""
+
+    name: str
+    images: Crops
+    labels: NDArray[np.int64]
+
+    def halves(self) -> tuple[Self, Self]:
+        """Two sets without a common digit image: for choosing a threshold, and for reporting what it does."""
+        return (
+            type(self)(self.name, self.images[1::2], self.labels[1::2]),
+            type(self)(self.name, self.images[::2], self.labels[::2]),
+        )
+
+    def by_digit(self) -> list[Crops]:
+        """The images of each digit 0..9.
+
+        Raises:
+            DigitsMissingError: one digit has none.
+        """
+        groups = [self.images[self.labels == digit] for digit in range(10)]
+        for digit, group in enumerate(groups):
+            if not len(group):
+                raise DigitsMissingError(
+                    f"the set {self.name} has no image of the digit {digit}; give another"
+                )
+        return groups
+
+
+def load_digits(mnist: Path | None = None) -> Digits:
+    """The test digits of MNIST in a folder, else those of the set inside scikit-learn.
+
+    Raises:
+        DigitsMissingError: the folder holds no MNIST, or neither is here.
+    """
+    return _from_scikit_learn() if mnist is None else _from_mnist(mnist)
+
+
+def _from_mnist(folder: Path) -> Digits:
+    for candidate in (folder / "MNIST" / "raw", folder / "raw", folder):
+        if (candidate / _IMAGES).is_file() and (candidate / _LABELS).is_file():
+            images = _read_idx(candidate / _IMAGES, _IDX_IMAGES, 16).reshape(-1, 28, 28)
+            labels = _read_idx(candidate / _LABELS, _IDX_LABELS, 8).astype(np.int64)
+            if len(images) != len(labels) or labels.max(initial=0) > 9:
+                raise DigitsMissingError(f"the files in {candidate} do not fit together; fetch MNIST again")
+            return Digits("mnist", images, labels)
+    raise DigitsMissingError(
+        f"{folder} holds no MNIST; expected {_IMAGES} and {_LABELS}, unpacked, in it, in raw/ or MNIST/raw/"
+    )
+
+
+def _read_idx(path: Path, magic: int, header_bytes: int) -> NDArray[np.uint8]:
+    """The values of an IDX file of bytes. Source: yann.lecun.com/exdb/mnist, "file formats"."""
+    content = path.read_bytes()
+    item_bytes = 784 if header_bytes == 16 else 1
+    count = int.from_bytes(content[4:8], "big")
+    if int.from_bytes(content[:4], "big") != magic or len(content) != header_bytes + count * item_bytes:
+        raise DigitsMissingError(f"{path} is not the file of MNIST it is named after; fetch it again")
+    return np.frombuffer(content, np.uint8, offset=header_bytes)
+
+
+def _from_scikit_learn() -> Digits:
+    """The 360 digits that a service without MNIST keeps for testing, 20 x 20 centred in 28 x 28."""
+    try:
+        import cv2  # noqa: PLC0415 an extra
+        from sklearn.datasets import load_digits as load_bunch  # noqa: PLC0415 takes a second
+        from sklearn.model_selection import train_test_split  # noqa: PLC0415 the same
+    except ImportError:
+        raise DigitsMissingError from None
+    bunch: Any = load_bunch()
+    # The split of worker/learning/datasets.py; a test holds the two together.
+    _, test = train_test_split(range(len(bunch.target)), test_size=360, stratify=bunch.target, random_state=0)
+    images = np.zeros((len(test), 28, 28), np.uint8)
+    for place, source in enumerate(test):
+        small = bunch.images[source].astype(np.float32) * (255 / 16)
+        images[place, 4:24, 4:24] = np.rint(cv2.resize(small, (20, 20), interpolation=cv2.INTER_LINEAR))
+    return Digits("digits", images, bunch.target[test].astype(np.int64))

@@ -1,0 +1,181 @@
+"""Cameras: processes that draw letters ahead and, when one passes, find its postcode and cut it up."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+from hxserve.errors import ClientError
+from hxserve_letters.digits import load_digits
+from hxserve_letters.directory import Directory
+
+if TYPE_CHECKING:
+    from hxserve_letters.envelopes import Letter
+    from hxserve_letters.segmentation import Cuts
+
+
+class CameraFailedError(ClientError):
+    """A camera process ended early; the machine may be out of memory."""
+
+    code = "camera_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where the letters come from.
+
+    Attributes:
+        seed: of the drawing.
+        directory: the postcodes they bear.
+        mnist: folder that holds MNIST; None for the digits inside scikit-learn.
+        for_threshold: written with the half of the digits that is kept for choosing the threshold.
+    """
+
+    seed: int
+    directory: Directory
+    mnist: Path | None = None
+    for_threshold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a camera made of a letter: the postcode that was written, and the cuts, if one was found."""
+
+    number: int
+    written: str
+    cuts: Cuts | None
+
+
+class Eyes:
+    """A few camera processes; letter k belongs to process k modulo their number.
+
+    `on_drawn` and `on_sight` are called in threads of the eyes, `on_failure` when a process ended early.
+    """
+
+    def __init__(
+        self,
+        post: Post,
+        processes: int,
+        *,
+        on_drawn: Callable[[int], None],
+        on_sight: Callable[[Sight], None],
+        on_failure: Callable[[ClientError], None],
+    ) -> None:
+        # Not forked: this process has threads.
+        context = multiprocessing.get_context("spawn")
+        self._on_drawn, self._on_sight, self._on_failure = on_drawn, on_sight, on_failure
+        self._ends: list[Connection] = []
+        self._processes = []
+        self._threads = []
+        for _ in range(processes):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_run_camera, args=(theirs, post), daemon=True)
+            process.start()
+            theirs.close()
+            self._ends.append(ours)
+            self._processes.append(process)
+            self._threads.append(threading.Thread(target=self._listen, args=(ours,), daemon=True))
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for end, process in zip(self._ends, self._processes, strict=True):
+            try:
+                end.send(("stop", 0))
+            except OSError:
+                continue
+            finally:
+                process.join(5.0)
+                if process.is_alive():
+                    process.terminate()
+                    process.join()
+        for thread in self._threads:
+            thread.join()
+        for end in self._ends:
+            end.close()
+
+    def draw(self, number: int) -> None:
+        """Has a letter drawn, so that it can pass."""
+        self._send("draw", number)
+
+    def look(self, number: int) -> None:
+        """Has a letter looked at; one that is not drawn yet is drawn for it."""
+        self._send("look", number)
+
+    def _send(self, what: Literal["draw", "look"], number: int) -> None:
+        try:
+            self._ends[number % len(self._ends)].send((what, number))
+        except OSError:
+            raise CameraFailedError from None
+
+    def _listen(self, end: Connection) -> None:
+        while True:
+            try:
+                said = end.recv()
+            except (EOFError, OSError):
+                self._on_failure(CameraFailedError())
+                return
+            match said:
+                case int():
+                    self._on_drawn(said)
+                case Sight():
+                    self._on_sight(said)
+                case ClientError():
+                    self._on_failure(said)
+                    return
+                case _:
+                    return
+
+
+def _run_camera(end: Connection, post: Post) -> None:
+    """The life of a camera process."""
+    import cv2  # noqa: PLC0415 an extra, needed in the processes only
+
+    from hxserve_letters.envelopes import Writer  # noqa: PLC0415 imports OpenCV
+
+    # One thread per camera: their number is what spreads over the cores.
+    cv2.setNumThreads(1)
+    try:
+        kept, reported = load_digits(post.mnist).halves()
+        writer = Writer(kept if post.for_threshold else reported, post.directory, post.seed)
+        drawn: dict[int, Letter] = {}
+        to_draw: deque[int] = deque()
+        while True:
+            # Letters that pass come before letters that will.
+            while end.poll(0.0 if to_draw else None):
+                what, number = end.recv()
+                if what == "draw":
+                    to_draw.append(number)
+                elif what == "look":
+                    letter = drawn.pop(number) if number in drawn else writer.draw(number)
+                    end.send(_look(letter))
+                else:
+                    end.send(None)
+                    return
+            number = to_draw.popleft()
+            drawn[number] = writer.draw(number)
+            end.send(number)
+    except ClientError as error:
+        end.send(error)
+    except (EOFError, KeyboardInterrupt, BrokenPipeError):
+        return
+
+
+def _look(letter: Letter) -> Sight:
+    from hxserve_letters.finding import find_postcode  # noqa: PLC0415 imports OpenCV
+    from hxserve_letters.segmentation import cut  # noqa: PLC0415 the same
+
+    field = find_postcode(letter.picture)
+    return Sight(letter.number, letter.postcode, None if field is None else cut(field))

@@ -1,0 +1,73 @@
+"""A letter between camera and gate: what was seen of it, what was read so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxserve_letters.decisions import Decision, decide
+from hxserve_letters.directory import Directory
+from hxserve_letters.eyes import Sight
+from hxserve_letters.likelihoods import Numbers, log_likelihoods
+from hxserve_letters.reading import Reading, likely_paths, read_postcode
+
+SURE: Final = 0.99
+"""A letter read less surely is looked at again."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """A letter on its way.
+
+    `scores` (spans, 10) are the mean of its looks so far; `doubtful` are the spans that a second look is for.
+    """
+
+    sight: Sight
+    machine: int = 0
+    passed_at: float = 0.0
+    scores: Numbers | None = None
+    reading: Reading | None = None
+    looks: int = 0
+    doubtful: list[int] = field(default_factory=list)
+
+    @property
+    def wants_second_look(self) -> bool:
+        """Whether leaning its digits differently may help."""
+        return self.looks == 1 and self.reading is not None and self.reading.confidence < SURE
+
+    def crops(self) -> NDArray[np.uint8]:
+        """What to send next, (n, 28, 28); none when no postcode was found."""
+        if self.sight.cuts is None:
+            return np.empty((0, 28, 28), np.uint8)
+        if self.looks == 0:
+            return self.sight.cuts.crops
+        from hxserve_letters.normalisation import other_looks  # noqa: PLC0415 imports OpenCV
+
+        return other_looks(self.sight.cuts.crops[self.doubtful]).reshape(-1, 28, 28)
+
+    def understand(self, scores: Numbers, scale: float, directory: Directory) -> None:
+        """Takes the scores (n, 10) of the crops that were sent."""
+        cuts = self.sight.cuts
+        if cuts is None:
+            return
+        if self.scores is None:
+            self.scores = scores
+        else:
+            looks = scores.reshape(-1, len(self.doubtful), 10)
+            self.scores[self.doubtful] = (self.scores[self.doubtful] + looks.sum(0)) / (1 + len(looks))
+        self.looks += 1
+        likelihoods = log_likelihoods(self.scores, scale)
+        paths = likely_paths(cuts, likelihoods)
+        self.doubtful = sorted({span for path in paths for span in path.spans})
+        self.reading = read_postcode(paths, likelihoods, directory)
+
+    def decide(self, threshold: float, latency_s: float = 0.0, *, is_late: bool = False) -> Decision:
+        """What becomes of it."""
+        sight = self.sight
+        route, reason = decide(self.reading, sight.cuts is not None, threshold, is_late=is_late)
+        return Decision(
+            sight.number, self.machine, sight.written, self.reading, route, reason, latency_s, self.looks
+        )

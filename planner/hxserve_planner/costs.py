@@ -1,0 +1,125 @@
+"""What the chips' work costs in a plan: defaults per backend with their sources, or what a service measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from hxserve_planner.question import Backend, Question
+from services.jobs.params import TrainingParams
+from services.jobs.record import JobKind
+from services.jobs.workloads import Phase, plan_work
+
+
+@dataclass(frozen=True, slots=True)
+class ChipPace:
+    """Seconds of one backend.
+
+    Attributes:
+        call_s: Fixed part of a chip call that reads crops with the network 784-256-256-10.
+        crop_s: What each crop adds.
+        chip_step: Time of a mini-batch in the chip's loop over that in mock arithmetic; None: the chip call adds to it.
+        canary_s: One canary.
+        said: Where that comes from.
+    """
+
+    call_s: float
+    crop_s: float
+    chip_step: float | None
+    canary_s: float
+    said: str
+
+
+PACES: Final[Mapping[Backend, ChipPace]] = {
+    "mock": ChipPace(0.5e-3, 22e-6, 1.0, 0.0, "mock arithmetic, 256 crops in 6 ms on a busy core"),
+    "emulator": ChipPace(0.5e-3, 22e-6, 1.0, 0.01, "the virtual chip is about as fast as the mock"),
+    "hxtorch": ChipPace(
+        12e-3, 1 / 780, None, 0.5, "13 ms for one crop, 780 crops/s at large batch (published: 380 to 1,230)"
+    ),
+}
+
+LOOK_S: Final = 1.0e-3
+"""From the bell to a choice, before every unit. Measured beside the API on two cores, docs/capacity.md."""
+
+STORE_S: Final = 1.0e-3
+"""Claiming crops and storing their answers, for every batch. Measured there too."""
+
+PART_CROPS: Final = 64
+"""As in services/crops/store.py; a test holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Mini-batches of one length."""
+
+    steps: int
+    step_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Everything that takes time in a plan, in seconds, and where each number is from."""
+
+    call_s: float
+    crop_s: float
+    look_s: float
+    store_s: float
+    training: tuple[Stretch, ...]
+    fixed_s: float
+    canary_s: float
+    said: Mapping[str, str]
+
+    @property
+    def training_s(self) -> float:
+        """Chip time of a whole training."""
+        return sum(stretch.steps * stretch.step_s for stretch in self.training)
+
+    def call_of(self, crops: int) -> float:
+        """How long the chip reads so many crops at once."""
+        return self.call_s + crops * self.crop_s
+
+
+def costs_of(question: Question) -> Costs:
+    """The costs of a question's backend and training, measured where the question says what was measured."""
+    pace, measured = PACES[question.backend], question.measured
+    call_s = pace.call_s if measured.call_s is None else measured.call_s
+    crop_s = pace.crop_s if measured.crop_s is None else measured.crop_s
+    params = TrainingParams(
+        recipe=question.recipe,
+        dataset=question.dataset,
+        execution=question.execution,
+        epochs=question.epochs,
+        batch_size=question.batch_size,
+    )
+    work = plan_work(JobKind.TRAINING, params, "", question.backend, question.dataset)
+    if measured.step_s is None:
+        training = tuple(Stretch(p.steps, _step_s(p, pace, call_s, crop_s)) for p in work.phases)
+    else:
+        training = (Stretch(work.steps, measured.step_s),)
+    by_default = "default: "
+    return Costs(
+        call_s=call_s,
+        crop_s=crop_s,
+        look_s=LOOK_S if measured.look_s is None else measured.look_s,
+        store_s=STORE_S if measured.store_s is None else measured.store_s,
+        training=training,
+        fixed_s=work.fixed_s if measured.fixed_s is None else measured.fixed_s,
+        canary_s=pace.canary_s,
+        said={
+            "crops": "measured" if measured.crop_s is not None else by_default + pace.said,
+            "look": "measured" if measured.look_s is not None else by_default + "docs/capacity.md",
+            "store": "measured" if measured.store_s is not None else by_default + "docs/capacity.md",
+            "trainings": "measured"
+            if measured.step_s is not None
+            else by_default
+            + "reference of docs/decisions/0016"
+            + (", and the chip's calls" if pace.chip_step is None else ""),
+        },
+    )
+
+
+def _step_s(phase: Phase, pace: ChipPace, call_s: float, crop_s: float) -> float:
+    if phase.execution != "chip":
+        return phase.step_s
+    if pace.chip_step is None:
+        return phase.step_s + call_s + phase.step_crops * crop_s
+    return phase.step_s * pace.chip_step

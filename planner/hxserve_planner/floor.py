@@ -1,0 +1,316 @@
+"""The chips in simulated time: each looks, lets the real policy choose, does that, and looks again, as a turn does."""
+
+import math
+import random
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import Any, Final, assert_never
+
+import simpy
+
+from hxserve_planner.chips import AtLongWork, Chip, Slice, call
+from hxserve_planner.costs import PART_CROPS, Costs
+from hxserve_planner.crop_lanes import ANY, CropLanes, Part, Request
+from hxserve_planner.leisure import Leisure
+from hxserve_planner.long_queue import Charges, LongQueue, Work
+from hxserve_planner.tally import Doing, StretchTally, Tally
+from services.scheduling.policy import (
+    CREDIT_S,
+    ClassifyBatch,
+    MeasureCanary,
+    Policy,
+    RunSlice,
+    Situation,
+    Unit,
+    next_unit,
+)
+
+Steps = Generator[simpy.Event, Any, None]
+
+_FLOOD_S: Final = 3.0
+"""In a flood crops and long work both wait without a gap for longer: three half-lives of what the policy remembers."""
+
+
+class Floor:
+    """All chips, and what waits for them.
+
+    While `is_detailed`, every unit is simulated. Otherwise crops stand still: long work alone goes on, in longer
+    slices, at the pace that the crops left it when they were last simulated.
+
+    Args:
+        long_quantum_s: How long slices are at least while crops stand still.
+        any_chip: Whether any chip reads any crops.
+
+    Attributes:
+        events_left: Counts units, requests and letters down; at 0 `window_over` happens.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        chips: int,
+        costs: Costs,
+        policy: Policy,
+        tally: Tally,
+        rng: random.Random,
+        *,
+        canary_every_s: float = math.inf,
+        long_quantum_s: float = 0.0,
+        any_chip: bool = True,
+    ) -> None:
+        self._env = env
+        self._costs = costs
+        self._policy = policy
+        self._long_policy = replace(policy, quantum_s=max(policy.quantum_s, long_quantum_s))
+        self._tally = tally
+        self._canary_every_s = canary_every_s if costs.canary_s > 0 else math.inf
+        self.charges = Charges(policy)
+        self.lanes = CropLanes(PART_CROPS)
+        self.long = LongQueue(self.charges, CREDIT_S)
+        self.is_detailed = True
+        self.is_watched = True
+        self.stretch = StretchTally(0.0, 0.0)
+        self.events_left = 0
+        self.window_over = env.event()
+        self.used_today: dict[str, float] = {}
+        """Chip seconds by user since midnight."""
+        self._any_chip = any_chip
+        self._leisure = Leisure([0.0] * chips, policy.long_work_share, any_chip=any_chip)
+        self._counted_since = 0.0
+        self._idle: dict[int, Chip] = {}
+        self._at_long_work = AtLongWork(rng)
+        self._called: dict[int, int] = {}
+        """Chips that were called away from long work for crops of a home, and have not looked yet."""
+        self.chips = [
+            Chip(
+                number, rng.uniform(0, self._canary_every_s) if self._canary_every_s < math.inf else math.inf
+            )
+            for number in range(chips)
+        ]
+        for chip in self.chips:
+            chip.process = env.process(self._serve(chip))
+
+    def send(self, request: Request) -> None:
+        """Takes in crops and rings for them."""
+        self.lanes.add(request)
+        self._ring_for_crops(request.home)
+
+    def submit(self, work: Work) -> None:
+        """Takes in a long job and rings for it."""
+        self.long.submit(work, self._env.now)
+        if self._idle:
+            self._wake(next(iter(self._idle.values())))
+        else:
+            call(self._at_long_work.soonest(self._env.now))
+
+    def open_window(self) -> None:
+        """Lets crops be simulated again; for those that wait no time has passed."""
+        self.is_detailed = True
+        self.begin_counting()
+        for chip in self._at_long_work:
+            call(chip)
+        for home in [home for home, crops in self.lanes.crops_at.items() if crops]:
+            self._ring_for_crops(home)
+
+    def close_window(self, seconds: float) -> None:
+        """Lets crops stand still; long work goes on as fast as they left it lately, which was watched for `seconds`."""
+        self.is_detailed = False
+        busy = [
+            sum(spent for doing, spent in chip.spent_s.items() if doing != "long") / seconds
+            if seconds > 0
+            else 0.0
+            for chip in self.chips
+        ]
+        self._leisure = Leisure(busy, self._policy.long_work_share, any_chip=self._any_chip)
+        for chip in self._at_long_work:
+            call(chip)
+
+    def begin_counting(self) -> None:
+        """Counts the chips' time anew from now on."""
+        self._counted_since = self._env.now
+        for chip in self.chips:
+            chip.spent_s = dict.fromkeys(chip.spent_s, 0.0)
+
+    def _serve(self, chip: Chip) -> Steps:
+        flooded_since = math.inf
+        elapsed_s = worked_s = 0.0
+        while True:
+            looked_at = self._env.now
+            if self.is_detailed:
+                yield from self._around(chip, self._costs.look_s)
+            unit, wants_both = self._choose(chip)
+            if self._env.now - flooded_since > _FLOOD_S and self.is_watched:
+                self.stretch.flooded_s += elapsed_s
+                self.stretch.flooded_long_s += worked_s
+            if not (wants_both and self.is_detailed):
+                flooded_since = math.inf
+            elif flooded_since == math.inf:
+                flooded_since = self._env.now
+            if unit is None:
+                yield from self._rest(chip)
+                continue
+            worked_s = 0.0
+            match unit:
+                case ClassifyBatch():
+                    yield from self._read(chip, unit)
+                case RunSlice():
+                    worked_s = yield from self._work(chip, unit)
+                case MeasureCanary():
+                    chip.canary_at = self._env.now + self._canary_every_s
+                    yield self._env.timeout(self._costs.canary_s)
+                    worked_s = self._costs.canary_s
+                    self._spend(chip, "care", worked_s)
+                case _:
+                    assert_never(unit)
+            elapsed_s = self._env.now - looked_at
+            chip.meter.note(max(0.0, elapsed_s - worked_s), is_long=False)
+            chip.meter.note(worked_s, is_long=True)
+            self._tally.units += 1
+            self.count_event()
+
+    def _choose(self, chip: Chip) -> tuple[Unit | None, bool]:
+        """What goes next, and whether both crops and long work wait for it."""
+        for home in (ANY, chip.number):
+            self._called[home] = 0
+        waiting = self.lanes.waiting_for(chip.number, chip.on_chip) if self.is_detailed else []
+        works = self.long.candidates(chip.number)
+        now = self._env.now
+        situation = Situation(
+            now=now,
+            waiting=waiting,
+            jobs=[work.job for work in works],
+            charged=self.charges.of([work.job.user for work in works]),
+            on_chip=chip.on_chip,
+            long_share=chip.meter.long_share,
+            canary_is_due=self.is_detailed and now >= chip.canary_at,
+        )
+        unit = next_unit(situation, self._policy if self.is_detailed else self._long_policy)
+        if not isinstance(unit, ClassifyBatch) and self.lanes.crops_at.get(ANY):
+            self._ring_for_crops(ANY)  # another chip may read them
+        return unit, bool(waiting and works)
+
+    def _rest(self, chip: Chip) -> Steps:
+        chip.bell = self._env.event()
+        self._idle[chip.number] = chip
+        due_s = chip.canary_at - self._env.now
+        if self.is_detailed and due_s < math.inf:
+            yield chip.bell | self._env.timeout(max(0.0, due_s))
+        else:
+            yield chip.bell
+        self._idle.pop(chip.number, None)
+        chip.bell = None
+
+    def _read(self, chip: Chip, unit: ClassifyBatch) -> Steps:
+        parts = self.lanes.claim(chip.number, unit.reference, unit.grants)
+        if self.lanes.crops_at.get(ANY):
+            self._ring_for_crops(ANY)
+        for part in parts:
+            part.request.begun_at = self._env.now
+        yield from self._around(chip, self._costs.store_s)
+        chip.on_chip = unit.reference
+        for batch in self._fitting(parts):
+            crops = sum(part.crops for part in batch)
+            chip_s = self._costs.call_of(crops)
+            yield self._env.timeout(chip_s)
+            self._spend(chip, "crops", chip_s)
+            if self.is_watched:
+                self.stretch.crops += crops
+            for part in batch:
+                self._charge(part.request.user, chip_s * part.crops / crops)
+                part.request.parts_left -= 1
+                if not part.request.parts_left:
+                    part.request.answered(part.request)
+
+    def _fitting(self, parts: list[Part]) -> Iterator[list[Part]]:
+        batch: list[Part] = []
+        crops = 0
+        for part in parts:
+            if batch and crops + part.crops > self._policy.batch_crops:
+                yield batch
+                batch, crops = [], 0
+            batch.append(part)
+            crops += part.crops
+        yield batch
+
+    def _work(self, chip: Chip, unit: RunSlice) -> Generator[simpy.Event, Any, float]:
+        work = next(w for w in self.long.candidates(chip.number) if w.job.id == unit.job_id)
+        if work.chip is None:
+            self.long.take_up(work, chip.number, self._env.now)
+            self._tally.began_s.append(self._env.now - work.job.created_at)
+            if self.is_detailed:
+                yield self._env.timeout(self._costs.fixed_s / 2)
+        was_detailed, began_at = self.is_detailed, self._env.now
+        part = 1.0 if was_detailed else self._leisure.part(chip.number, len(self._at_long_work) + 1)
+        # Who came since the chip looked has rung already.
+        at_least_s = unit.yields_after_s if self.lanes.readable(chip.number) else unit.quantum_s
+        whole_s = work.span_s(at_least_s) if was_detailed else min(unit.quantum_s, work.left_s / part)
+        assert chip.process is not None, "a chip that works is served by its process"
+        current = chip.slice = Slice(work, began_at, unit.yields_after_s, chip.process)
+        self._at_long_work.enter(chip)
+        try:
+            yield self._env.timeout(whole_s)
+        except simpy.Interrupt:
+            if was_detailed and self.is_detailed:
+                used_s = self._env.now - began_at
+                whole_s = min(whole_s, current.gives_way_after_s(used_s))
+                yield self._env.timeout(max(0.0, whole_s - used_s))
+        self._at_long_work.leave(chip)
+        worked_s = (self._env.now - began_at) * part
+        work.do(worked_s)
+        self._charge(work.job.user, worked_s)
+        self.stretch.long_s += worked_s
+        self._spend(chip, "long", worked_s)
+        if not work.left:
+            if self.is_detailed:
+                yield self._env.timeout(self._costs.fixed_s / 2)
+            self.long.finish(work)
+            assert work.began_at is not None, "what is done was begun"
+            self._tally.note_end(work.job.created_at, work.began_at, self._env.now)
+        return worked_s
+
+    def _around(self, chip: Chip, seconds: float) -> Steps:
+        if seconds > 0:
+            yield self._env.timeout(seconds)
+            self._spend(chip, "around", seconds)
+
+    def _ring_for_crops(self, home: int) -> None:
+        """Sees to it that enough chips will look: idle ones, else those at long work that give way soonest."""
+        if not self.is_detailed:
+            return
+        if home != ANY:
+            chip = self.chips[home]
+            if chip.bell is not None:
+                self._wake(chip)
+            else:
+                call(chip)
+            return
+        wanted = -(-self.lanes.crops_at[ANY] // self._policy.batch_crops)
+        while wanted > self._called.get(ANY, 0):
+            if self._idle:
+                self._wake(next(iter(self._idle.values())))
+            elif not call(self._at_long_work.soonest(self._env.now)):
+                return
+            self._called[ANY] = self._called.get(ANY, 0) + 1
+
+    def _wake(self, chip: Chip) -> None:
+        assert chip.bell is not None, "an idle chip waits for its bell"
+        self._idle.pop(chip.number, None)
+        if not chip.bell.triggered:
+            chip.bell.succeed()
+
+    def _charge(self, user: str, seconds: float) -> None:
+        self.charges.add(user, seconds, self._env.now)
+        self.used_today[user] = self.used_today.get(user, 0.0) + seconds
+
+    def _spend(self, chip: Chip, doing: Doing, seconds: float) -> None:
+        """Counts what a chip has just done, as far as it was done since time is counted."""
+        counted_s = min(seconds, self._env.now - self._counted_since)
+        chip.spent_s[doing] += counted_s
+        if self.is_watched and self.is_detailed:
+            self.stretch.spent_s[doing] += counted_s
+
+    def count_event(self) -> None:
+        """Counts what was simulated by itself: a unit, a request or a letter."""
+        self.events_left -= 1
+        if self.events_left == 0 and not self.window_over.triggered:
+            self.window_over.succeed()

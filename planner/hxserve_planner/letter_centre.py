@@ -1,0 +1,135 @@
+"""A letter centre in simulated time, as `hxserve letters` is one: belts, a desk with few connections, a deadline."""
+
+import random
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import simpy
+
+from hxserve_planner.crop_lanes import ANY, Request
+from hxserve_planner.floor import Floor
+from hxserve_planner.load import Activity, Doors, Gate
+from hxserve_planner.question import Question
+
+Steps = Generator[simpy.Event, Any, None]
+
+_PAUSE_S: Final = 1.0
+"""What a client that was refused for now waits, as the service's Retry-After tells it."""
+_TIME_FOR_LOOK: Final = 0.5
+"""As in letters/hxserve_letters/desk.py: share of the deadline after which there is no time for a second look."""
+
+
+@dataclass(slots=True)
+class _Letter:
+    passed_at: float
+    looks: int = 0
+
+
+class Centre:
+    """A letter centre: belts that pass a camera, and a desk that sends crops on a few connections."""
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        question: Question,
+        number: int,
+        letters_per_hour: float,
+        floor: Floor,
+        doors: Doors,
+        gate: Gate,
+    ) -> None:
+        self._env = env
+        self._question = question
+        self._floor = floor
+        self._doors = doors
+        self._gate = gate
+        self._activity = Activity(question)
+        self._rng = random.Random(f"{question.seed}/centre/{number}")
+        self._user = f"centre-{number}"
+        self._home = number % question.chips if question.bound_to_chips else ANY
+        self._reference = f"letters-{number}@1" if question.bound_to_chips else "letters@1"
+        self._most_per_s = letters_per_hour / 3600
+        self._waiting: deque[_Letter] = deque()
+        self._sent: dict[int, list[_Letter]] = {}
+        self._inside = 0
+        self._free = question.connections_per_centre
+        env.process(self._pass_letters())
+
+    def delay(self, seconds: float) -> None:
+        """Makes all letters younger, because no time has passed for them."""
+        for letters in (self._waiting, *self._sent.values()):
+            for letter in letters:
+                letter.passed_at += seconds
+
+    def resume(self) -> None:
+        """Sends what waited while nothing was simulated."""
+        self._send()
+
+    def _pass_letters(self) -> Steps:
+        env, rng, floor = self._env, self._rng, self._floor
+        while True:
+            per_s = self._most_per_s * self._activity.of_letters(env.now)
+            left_s = self._activity.next_hour_s(env.now)
+            gap_s = rng.expovariate(per_s) if per_s > 0 else left_s
+            yield env.timeout(min(gap_s, left_s))
+            if not floor.is_detailed:
+                yield self._gate.opens
+            elif gap_s < left_s:
+                floor.count_event()
+                if self._inside >= self._question.buffer_per_centre:
+                    if floor.is_watched:
+                        floor.stretch.held_up += 1
+                    continue
+                self._inside += 1
+                self._waiting.append(_Letter(env.now))
+                self._send()
+
+    def _send(self) -> None:
+        question = self._question
+        while self._free and self._waiting and self._floor.is_detailed:
+            batch: list[_Letter] = []
+            crops = 0
+            while self._waiting:
+                letter = self._waiting[0]
+                more = question.crops_per_second_look if letter.looks else question.crops_per_letter
+                if batch and crops + more > question.batch_crops:
+                    break
+                crops += more
+                batch.append(self._waiting.popleft())
+            request = Request(self._user, self._reference, self._home, crops, self._env.now, self._answered)
+            self._free -= 1
+            self._sent[id(request)] = batch
+            if not self._doors.take_crops(request, has_quotas=False):
+                self._env.process(self._try_again(request))
+
+    def _try_again(self, request: Request) -> Steps:
+        while True:
+            yield self._env.timeout(_PAUSE_S)
+            if not self._floor.is_detailed:
+                yield self._gate.opens
+            request.sent_at = self._env.now
+            if self._doors.take_crops(request, has_quotas=False):
+                return
+
+    def _answered(self, request: Request) -> None:
+        question, now, floor = self._question, self._env.now, self._floor
+        self._free += 1
+        is_counted = floor.is_watched and floor.is_detailed
+        if is_counted:
+            floor.stretch.desk_waited_s.append(request.begun_at - request.sent_at)
+            floor.stretch.desk_answered_s.append(now - request.sent_at)
+        for letter in self._sent.pop(id(request)):
+            letter.looks += 1
+            age_s = now - letter.passed_at
+            has_time = age_s < _TIME_FOR_LOOK * question.letter_deadline_s
+            wants_second = letter.looks == 1 and self._rng.random() < question.second_looks
+            if wants_second and has_time:
+                self._waiting.appendleft(letter)
+                continue
+            self._inside -= 1
+            if is_counted:
+                floor.stretch.letters_s.append(age_s)
+                floor.stretch.hurried += wants_second
+        self._send()

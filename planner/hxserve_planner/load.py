@@ -1,0 +1,178 @@
+"""Users in simulated time, with requests and trainings; what the service takes in; how busy each hour is."""
+
+import random
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import simpy
+
+from hxserve_planner.costs import Costs
+from hxserve_planner.crop_lanes import ANY, Request
+from hxserve_planner.floor import Floor
+from hxserve_planner.long_queue import Work
+from hxserve_planner.question import Limits, Question
+from hxserve_planner.tally import Tally
+from services.scheduling.policy import LongJob
+
+Steps = Generator[simpy.Event, Any, None]
+
+
+class Activity:
+    """How much comes now: a profile over the hours of a day, constant within each hour."""
+
+    def __init__(self, question: Question) -> None:
+        self._start_hour = question.start_hour
+        users, letters = question.user_profile, question.letter_profile
+        self._users_most, self._users_sum = max(users), sum(users)
+        self._users, self._letters, self._letters_most = users, letters, max(letters)
+
+    def hour(self, now: float) -> int:
+        """The hour of the day."""
+        return int(self._start_hour + now / 3600 + 1e-9) % 24
+
+    def of_users(self, now: float) -> float:
+        """What users do now, over what they do in their busiest hour."""
+        return self._users[self.hour(now)] / self._users_most if self._users_most else 0.0
+
+    def of_users_per_s(self, now: float) -> float:
+        """The part of a day's work that they begin per second."""
+        return self._users[self.hour(now)] / self._users_sum / 3600 if self._users_sum else 0.0
+
+    def of_letters(self, now: float) -> float:
+        """Letters over those of the busiest hour."""
+        return self._letters[self.hour(now)] / self._letters_most if self._letters_most else 0.0
+
+    def next_hour_s(self, now: float) -> float:
+        """Seconds until the hour is over."""
+        into_s = (self._start_hour * 3600 + now) % 3600
+        return max(3600 - into_s, 1e-3)
+
+
+class Doors:
+    """What the service takes in and what it refuses, in the order of its scripts."""
+
+    def __init__(self, floor: Floor, limits: Limits, tally: Tally) -> None:
+        self._floor = floor
+        self._limits = limits
+        self._tally = tally
+
+    def take_crops(self, request: Request, *, has_quotas: bool) -> bool:
+        """Takes in a request, or counts why not."""
+        floor, limits = self._floor, self._limits
+        stretch = floor.stretch
+        if floor.is_watched:
+            stretch.requests += 1
+        own = floor.lanes.crops_of.get(request.user, 0) + request.crops
+        if has_quotas and limits.user_max_waiting_crops is not None and own > limits.user_max_waiting_crops:
+            why = "max_waiting_crops"
+        elif has_quotas and self._has_spent(request.user):
+            why = "chip_seconds_per_day"
+        elif floor.lanes.crops + request.crops > limits.max_waiting_crops:
+            why = "queue_full"
+        else:
+            floor.send(request)
+            return True
+        if floor.is_watched:
+            stretch.refuse(why)
+        return False
+
+    def take_job(self, work: Work) -> bool:
+        """Takes in a long job, or counts why not."""
+        floor, limits, user = self._floor, self._limits, work.job.user
+        floor.stretch.trainings += 1
+        if (
+            limits.user_max_queued_jobs is not None
+            and floor.long.unfinished_of(user) >= limits.user_max_queued_jobs
+        ):
+            self._tally.refuse("max_queued_jobs")
+        elif self._has_spent(user):
+            self._tally.refuse("chip_seconds_per_day")
+        elif floor.long.unfinished >= limits.max_queued_jobs:
+            self._tally.refuse("queue_full")
+        else:
+            floor.submit(work)
+            return True
+        return False
+
+    def _has_spent(self, user: str) -> bool:
+        most_s = self._limits.user_chip_seconds_per_day
+        return most_s is not None and self._floor.used_today.get(user, 0.0) >= most_s
+
+
+@dataclass(slots=True)
+class Gate:
+    """Whether crops are simulated now, and the event for those who wait until they are."""
+
+    opens: simpy.Event
+
+
+class Users:
+    """People who train models, and have digits read by them."""
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        question: Question,
+        costs: Costs,
+        floor: Floor,
+        doors: Doors,
+        gate: Gate,
+    ) -> None:
+        self._env = env
+        self._question = question
+        self._costs = costs
+        self._floor = floor
+        self._doors = doors
+        self._gate = gate
+        self._activity = Activity(question)
+        self._jobs = 0
+        if question.users and question.requests_per_user_per_hour:
+            env.process(self._send(random.Random(f"{question.seed}/requests")))
+        if question.users and question.trainings_per_user_per_day:
+            env.process(self._train(random.Random(f"{question.seed}/trainings")))
+
+    def _send(self, rng: random.Random) -> Steps:
+        question, env = self._question, self._env
+        most_per_s = question.users * question.requests_per_user_per_hour / 3600
+        while True:
+            per_s = most_per_s * self._activity.of_users(env.now)
+            left_s = self._activity.next_hour_s(env.now)
+            gap_s = rng.expovariate(per_s) if per_s > 0 else left_s
+            yield env.timeout(min(gap_s, left_s))
+            if not self._floor.is_detailed:
+                yield self._gate.opens
+            elif gap_s < left_s:
+                self._floor.count_event()
+                number = rng.randrange(question.users)
+                home = number % question.chips if question.bound_to_chips else ANY
+                request = Request(
+                    f"u{number}",
+                    f"u{number}~digits@1",
+                    home,
+                    question.crops_per_request,
+                    env.now,
+                    self._answered,
+                )
+                self._doors.take_crops(request, has_quotas=True)
+
+    def _answered(self, request: Request) -> None:
+        if self._floor.is_watched and self._floor.is_detailed:
+            stretch = self._floor.stretch
+            stretch.waited_s.append(request.begun_at - request.sent_at)
+            stretch.answered_s.append(self._env.now - request.sent_at)
+
+    def _train(self, rng: random.Random) -> Steps:
+        question, env = self._question, self._env
+        per_day = question.users * question.trainings_per_user_per_day
+        while True:
+            per_s = per_day * self._activity.of_users_per_s(env.now)
+            left_s = self._activity.next_hour_s(env.now)
+            gap_s = rng.expovariate(per_s) if per_s > 0 else left_s
+            yield env.timeout(min(gap_s, left_s))
+            if gap_s < left_s:
+                self._jobs += 1
+                job = LongJob(f"{self._jobs:012}", f"u{rng.randrange(question.users)}", env.now)
+                left = deque((float(s.steps), s.step_s) for s in self._costs.training)
+                self._doors.take_job(Work(job, left))

@@ -1,0 +1,77 @@
+"""What a running service measured that a plan can use: its chip calls, and what finished trainings took."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from hxserve.client import Client
+from hxserve.jobs import Job
+
+_LEAST_CALLS: Final = 20
+_NEWEST: Final = 200
+
+
+def backend_of(client: Client) -> str | None:
+    """What computes there; None while no chip is held."""
+    backends = [chip.get("backend") for chip in client.chip()["chips"]]
+    return next((str(backend) for backend in backends if backend), None)
+
+
+def measured_paces(
+    client: Client, backend: str, recipe: str, dataset: str, execution: str | None
+) -> dict[str, float]:
+    """Paces of this backend in seconds, by the names that a plan's question has for them; not of what nobody did."""
+    finished = client.jobs(state="succeeded", kind="training", limit=_NEWEST)
+    return calls_pace(client.statistics()) | training_pace(finished, backend, recipe, dataset, execution)
+
+
+def calls_pace(models: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """`call_s` and `crop_s`: the line through the chip calls' times over their sizes; nothing from one size alone."""
+    points = [
+        (
+            float(batch["batch_size"]),
+            batch["compute_infer"]["ns"] / 1e9 / batch["compute_infer"]["count"],
+            float(batch["compute_infer"]["count"]),
+        )
+        for model in models
+        for batch in model["batch_stats"]
+        if batch["compute_infer"]["count"]
+    ]
+    return fit_line(points)
+
+
+def fit_line(points: Sequence[tuple[float, float, float]]) -> dict[str, float]:
+    """The line through (crops, seconds, calls), each call counting once."""
+    calls = sum(weight for _, _, weight in points)
+    if calls < _LEAST_CALLS or len({crops for crops, _, _ in points}) < 2:
+        return {}
+    mean_crops = sum(crops * weight for crops, _, weight in points) / calls
+    mean_s = sum(seconds * weight for _, seconds, weight in points) / calls
+    variance = sum(weight * (crops - mean_crops) ** 2 for crops, _, weight in points)
+    together = sum(weight * (crops - mean_crops) * (seconds - mean_s) for crops, seconds, weight in points)
+    crop_s = max(0.0, together / variance)
+    return {"call_s": max(0.0, mean_s - crop_s * mean_crops), "crop_s": crop_s}
+
+
+def training_pace(
+    jobs: Iterable[Job], backend: str, recipe: str, dataset: str, execution: str | None
+) -> dict[str, float]:
+    """`step_s`: the median over finished trainings of this kind of their chip time per mini-batch."""
+    paces = [
+        job.chip_time_s / job.metrics["steps_total"]
+        for job in jobs
+        if _is_alike(job, backend, recipe, dataset, execution)
+        and job.metrics.get("steps_total")
+        and job.chip_time_s
+    ]
+    return {"step_s": statistics.median(paces)} if paces else {}
+
+
+def _is_alike(job: Job, backend: str, recipe: str, dataset: str, execution: str | None) -> bool:
+    params, provenance = job.params, job.record.get("provenance") or {}
+    return (
+        provenance.get("backend") == backend
+        and params.get("recipe") == recipe
+        and params.get("execution") == execution
+        and dataset in {params.get("dataset"), job.metrics.get("dataset")}
+    )

@@ -1,0 +1,134 @@
+"""How `plan` shows what it does and what it found."""
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+from hxserve.cli.console import show_facts, show_line, show_table
+from hxserve.cli.phrases import duration, percent
+
+
+class PlanProgress:
+    """A bar at a terminal; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] = tqdm(
+            total=1.0,
+            desc="simulating",
+            bar_format="{desc} {percentage:3.0f}% |{bar}| [{elapsed}]",
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+            leave=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def update(self, part: float) -> None:
+        """Shows that so much is done, 0..1."""
+        self._bar.n = part
+        self._bar.refresh()
+
+
+def show_plan(answer: Mapping[str, Any]) -> None:
+    """Shows an answer: what was found, the levels, the day, and all that it rests on."""
+    if "find" in answer:
+        show_line(_found(answer))
+        show_line()
+    crops, letters, trainings, use = (
+        answer["crops"],
+        answer["letters"],
+        answer["trainings"],
+        answer["utilisation"],
+    )
+    flooded = answer["long_share_under_flood"]
+    show_facts(
+        {
+            "chips": f"{answer['chips']:,}, busy {percent(use['all'])}: crops {percent(use['crops'])}, trainings "
+            f"{percent(use['long'])}, care {percent(use['care'])}, in between {percent(use['around'])}",
+            "busiest hour": f"{percent(use['busiest_hour']['all'])}, {use['busiest_hour']['hour']:g} h after the start",
+            "users' crops": _times(crops["users"]),
+            "letters' crops": _times(crops["letters"]),
+            "letters": _letters(letters),
+            "trainings": _trainings(trainings),
+            "refused": _refused(crops["refused"], trainings["refused"]),
+            "under flood": f"trainings keep {percent(flooded)} of the chips' time"
+            if flooded is not None
+            else None,
+        }
+    )
+    show_line()
+    show_table(
+        ["level", "wanted", "found", "holds"],
+        [
+            [name, f"{level['wanted']:g}", _number(level["found"]), "yes" if level["holds"] else "no"]
+            for name, level in answer["levels"].items()
+        ],
+        right=["wanted", "found"],
+    )
+    show_line()
+    for assumption in answer["assumptions"]:
+        show_line(f"assumed: {assumption}")
+
+
+def _found(answer: Mapping[str, Any]) -> str:
+    found = answer["find"]
+    match found["what"]:
+        case "chips":
+            return f"{found['found']:,.0f} chip(s) are the fewest that hold the levels."
+        case "letters":
+            return f"{found['found']:,.0f} letters per hour, in the busiest hour, are the most that hold the levels."
+        case "users":
+            return f"{found['found']:,.0f} users are the most that hold the levels."
+        case _:
+            return f"{found['found']:g} trainings per user and day are the most that hold the levels."
+
+
+def _times(crops: Mapping[str, Any]) -> str | None:
+    if crops["answer_ms"] is None:
+        return None
+    waiting, answer = (
+        ", ".join(f"{rank} {duration(ms / 1000)}" for rank, ms in crops[key].items())
+        for key in ("waiting_ms", "answer_ms")
+    )
+    return f"wait {waiting}; answered after {answer}"
+
+
+def _letters(letters: Mapping[str, Any]) -> str | None:
+    if not letters["count"]:
+        return None
+    hurried = f", {percent(letters['hurried'])} without time for a second look" if letters["hurried"] else ""
+    stood = f", {letters['held_up']:,} held up by a full belt" if letters["held_up"] else ""
+    in_time = f"{percent(letters['met_deadline'])} decided within {letters['deadline_s']:g} s"
+    return f"{letters['count']:,}, {in_time}{hurried}{stood}"
+
+
+def _trainings(trainings: Mapping[str, Any]) -> str | None:
+    if not trainings["submitted"]:
+        return None
+    parts = [f"{trainings['submitted']:,} submitted, {trainings['finished_per_day']:,.0f} finished a day"]
+    if trainings["unfinished"]:
+        parts.append(f"{trainings['unfinished']:,} unfinished at the end")
+    for key, said in (("waiting_s", "begin"), ("completion_s", "end")):
+        times = trainings[key]
+        if times:
+            parts.append(f"{said} after {duration(times['p50'])} (p95 {duration(times['p95'])})")
+    return "; ".join(parts)
+
+
+def _refused(crops: Mapping[str, int], trainings: Mapping[str, int]) -> str:
+    said = [f"{count:,} requests ({why})" for why, count in crops.items()]
+    said += [f"{count:,} trainings ({why})" for why, count in trainings.items()]
+    return ", ".join(said) or "nothing"
+
+
+def _number(value: float | None) -> str:
+    return "nothing came" if value is None else f"{value:.4g}"

@@ -1,0 +1,79 @@
+"""Programs written for hxtorch run on the emulator unchanged."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import sys
+import hxtorch
+import hxtorch.perceptron as hxp
+import hxtorch.ann.nn
+from hxtorch.perceptron.nn import Linear
+import torch
+
+log = hxtorch.logger.get("program")
+hxtorch.logger.default_config(level=hxtorch.logger.LogLevel.INFO)
+assert hxtorch.ann is hxp and hxtorch.ann.nn.Linear is Linear and __name__ == "__main__"
+hxtorch.init_hardware()
+hxp.set_mock_parameter(hxp.measure_mock_parameter())
+log.INFO("chip", hxtorch.get_unique_identifier()[0])
+print(Linear(7, 5, num_sends=2)(torch.ones(3, 7)).shape, sys.argv[1:])
+hxtorch.release_hardware()
+"""
+
+
+def _run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hxtorch_emulator", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.system
+def test_a_script_runs_with_its_arguments_on_the_chip_it_asks_for(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+
+    done = _run("--chip", "bench7", "program.py", "--fast", "9", folder=tmp_path)
+
+    assert done.stdout.strip() == "torch.Size([3, 5]) ['--fast', '9']", done.stderr
+    assert "chip bench7" in done.stderr
+
+
+@pytest.mark.system
+def test_a_module_runs_likewise(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+
+    done = _run("-m", "program", "x", folder=tmp_path)
+
+    assert done.stdout.strip() == "torch.Size([3, 5]) ['x']", done.stderr
+
+
+@pytest.mark.system
+def test_a_real_hxtorch_is_never_hidden(tmp_path: Path) -> None:
+    (tmp_path / "hxtorch.py").write_text("")
+    (tmp_path / "program.py").write_text(PROGRAM)
+
+    done = _run("program.py", folder=tmp_path)
+
+    assert done.returncode != 0
+    assert "the real hxtorch is importable here" in done.stderr
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("arguments", [[], ["missing.py"], ["--what"]])
+def test_a_call_without_a_program_shows_the_usage(tmp_path: Path, arguments: list[str]) -> None:
+    done = _run(*arguments, folder=tmp_path)
+
+    assert done.returncode != 0
+    assert "usage: python -m hxtorch_emulator" in done.stderr

@@ -1,0 +1,218 @@
+"""The virtual chip has a character of its own, and keeps it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import hxtorch_emulator as emulator
+from hxtorch_emulator import connection, perceptron
+from hxtorch_emulator.chip import Calibration, ChipParameters, VirtualChip, calibrate
+from hxtorch_emulator.chip.calibration import read_calibration
+from hxtorch_emulator.chip.calibrator import measure_neurons
+from hxtorch_emulator.chip.placement import count_executions, neurons_of
+
+
+class Clock:
+    """A clock that is set by hand, in seconds."""
+
+    def __init__(self) -> None:
+        self.now_s = 1e9
+
+    def __call__(self) -> float:
+        """The time that was set."""
+        return self.now_s
+
+
+QUIET = ChipParameters(noise_std_lsb=0.0)
+
+
+def _mean_readout(chip: VirtualChip, *, level: float = 0.0, wait: int = 5) -> torch.Tensor:
+    """Mean of 100 readouts, (384,), with inputs of 16 and weights of ``level`` on 130 rows."""
+    inputs, weights = torch.full((100, 130), 16.0), torch.full((130, 384), level)
+    return chip.multiply(inputs, weights, num_sends=1, wait_between_events=wait).mean(0)
+
+
+def test_the_same_id_is_the_same_chip_and_another_id_another() -> None:
+    clock = Clock()
+    one, twin, other = (VirtualChip(name, QUIET, clock=clock) for name in ("a", "a", "b"))
+
+    assert torch.equal(_mean_readout(one, level=4), _mean_readout(twin, level=4))
+    assert not torch.equal(_mean_readout(one, level=4), _mean_readout(other, level=4))
+
+
+def test_choosing_a_chip_draws_nothing_from_the_generator_of_torch() -> None:
+    state = torch.get_rng_state()
+
+    VirtualChip("a")
+
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_tiles_fill_the_two_hemispheres_in_turn() -> None:
+    neurons = neurons_of(300, 259)
+
+    assert neurons.shape == (3, 259)
+    assert neurons[:, 0].tolist() == [0, 256, 0]
+    assert neurons[:, 258].tolist() == [258, 2, 258]
+
+
+def test_the_network_of_the_notebook_takes_six_executions() -> None:
+    assert [count_executions(*size) for size in ((784, 256), (256, 256), (256, 10))] == [4, 1, 1]
+
+
+def test_the_same_place_always_has_the_same_deviation() -> None:
+    chip = VirtualChip("a", QUIET, clock=Clock())
+    one_row_tile = chip.multiply(
+        torch.full((2, 50), 9.0), torch.full((50, 30), 20.0), num_sends=1, wait_between_events=5
+    )
+    wider = chip.multiply(
+        torch.full((2, 50), 9.0), torch.full((50, 70), 20.0), num_sends=1, wait_between_events=5
+    )
+
+    assert torch.equal(one_row_tile, wider[:, :30])
+
+
+def test_a_calibration_flattens_the_pattern_and_meets_the_gain() -> None:
+    chip = VirtualChip("a", clock=Clock())
+    raw_offset, raw_gain = measure_neurons(chip)
+
+    calibrate(chip)
+
+    offset, gain = measure_neurons(chip)
+    assert raw_offset.std() > 10
+    assert raw_gain.std() / raw_gain.mean() > 0.1
+    assert offset.quantile(0.9) - offset.quantile(0.1) < 10  # the acceptance limit of calix
+    assert gain.mean().item() == pytest.approx(0.002, rel=0.03)
+    assert gain.std() / gain.mean() < 0.05
+
+
+def test_weights_of_zero_leak_in_a_way_that_calibration_does_not_see() -> None:
+    chip = VirtualChip("a", QUIET, clock=Clock())
+    calibrate(chip)
+
+    silent = chip.multiply(torch.zeros(2, 130), torch.zeros(130, 384), num_sends=1, wait_between_events=5)
+    leaking = _mean_readout(chip, level=0)
+
+    assert (leaking - silent[0]).std() > 1.5 * silent[0].std()
+    assert (leaking - silent[0]).std() == pytest.approx(2.6 * 16 * 130 * 0.002 / 2**0.5, rel=0.4)
+
+
+def test_neurons_saturate_outside_their_linear_range() -> None:
+    chip = VirtualChip("a", QUIET, clock=Clock())
+    calibrate(chip)
+
+    half, full = _mean_readout(chip, level=7), _mean_readout(chip, level=30)
+
+    assert full.median() < half.median() * 30 / 7 * 0.9
+
+
+def test_events_too_close_together_lose_charge() -> None:
+    chip = VirtualChip("a", clock=Clock())
+
+    close, apart = _mean_readout(chip, level=10, wait=1).mean(), _mean_readout(chip, level=10, wait=8).mean()
+
+    assert 0.2 * apart < close < 0.8 * apart
+
+
+def test_heat_lowers_gain_and_noise() -> None:
+    chip = VirtualChip("a", clock=Clock())
+    chip.temperature_c = 40.0
+    _, cold_gain = measure_neurons(chip)
+    cold_noise = chip.noise_std_lsb
+
+    chip.temperature_c = 90.0
+
+    _, hot_gain = measure_neurons(chip)
+    assert hot_gain.mean() < 0.9 * cold_gain.mean()
+    assert chip.noise_std_lsb < cold_noise
+
+
+def test_offsets_wander_over_hours_but_not_within_a_minute() -> None:
+    clock = Clock()
+    chip = VirtualChip("a", QUIET, clock=clock)
+    now = _mean_readout(chip)
+
+    clock.now_s += 30
+    soon = _mean_readout(chip)
+    clock.now_s += 3 * 3600
+    later = _mean_readout(chip)
+
+    assert torch.equal(soon, now)
+    assert 0.3 < (later - now).std() < 5
+
+
+def test_a_calibration_survives_its_file(tmp_path: Path) -> None:
+    calibration = calibrate(VirtualChip("a", clock=Clock()))
+    folder = tmp_path / "a" / "stable"
+    (folder / "2026-03-01").mkdir(parents=True)
+    (folder / "latest").symlink_to("2026-03-01")
+
+    sha256 = calibration.write(folder / "2026-03-01" / "hagen_cocolist.json")
+
+    file = read_calibration(folder / "latest")
+    assert file.calibration == calibration
+    assert file.sha256 == sha256
+    assert file.path.parent.name == "2026-03-01"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": "hxserve-calibration-1"}', "\x80pickle"])
+def test_a_foreign_calibration_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "hagen_cocolist.pbin"
+    path.write_text(content)
+
+    with pytest.raises(RuntimeError, match="is no calibration of a virtual chip"):
+        emulator.init_hardware(emulator.CalibrationPath(str(path)))
+
+    with pytest.raises(RuntimeError, match=r"No connection allocated\."):
+        emulator.get_unique_identifier()
+
+
+def test_a_calibration_needs_a_trim_for_every_neuron() -> None:
+    with pytest.raises(ValueError, match="512 whole numbers"):
+        Calibration("a", 60.0, 0.0, 0.002, (1, 2), (3,) * 512)
+
+
+def test_the_measured_parameter_of_a_calibrated_chip_is_hxtorch_s_default() -> None:
+    emulator.init_hardware()
+
+    parameter = perceptron.measure_mock_parameter()
+
+    assert parameter.gain == pytest.approx(0.002, rel=0.05)
+    assert parameter.noise_std == pytest.approx(2.0, rel=0.15)
+
+
+def test_a_chip_without_calibration_shows_its_raw_gain() -> None:
+    emulator.init_hardware_minimal()
+
+    parameter = perceptron.measure_mock_parameter()
+
+    assert parameter.gain == pytest.approx(0.003, rel=0.1)
+
+
+def test_a_released_chip_computes_nothing_and_may_be_released_again() -> None:
+    emulator.init_hardware_minimal()
+    assert emulator.get_unique_identifier() == [connection.DEFAULT_CHIP_ID]
+
+    emulator.release_hardware()
+    emulator.release_hardware()
+
+    with pytest.raises(RuntimeError, match=r"No connection allocated\."):
+        perceptron.matmul(torch.zeros(2, 3), torch.zeros(3, 4))
+
+
+def test_the_gradient_on_the_chip_uses_the_mock_parameter() -> None:
+    emulator.init_hardware_minimal()
+    x = torch.full((2, 3), 5.0, requires_grad=True)
+
+    perceptron.matmul(x, torch.full((3, 4), 10.0), num_sends=2).sum().backward()  # type: ignore[no-untyped-call]  # torch types it so
+
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, torch.full((2, 3), 4 * 10 * 0.004))
+
+
+def test_the_chip_cannot_add_a_tensor_of_more_dimensions() -> None:
+    emulator.init_hardware_minimal()
+
+    with pytest.raises(RuntimeError, match="more than the 1 of input"):
+        perceptron.add(torch.zeros(3), torch.zeros(2, 3))

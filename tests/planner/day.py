@@ -1,0 +1,71 @@
+"""Small floors and days for the tests of the simulation."""
+
+import random
+from collections import deque
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import simpy
+
+from hxserve_planner.costs import Costs, Stretch
+from hxserve_planner.crop_lanes import ANY, Request
+from hxserve_planner.floor import Floor
+from hxserve_planner.long_queue import Work
+from hxserve_planner.tally import StretchTally, Tally
+from services.scheduling.policy import LongJob, Policy
+
+Steps = Generator[simpy.Event, Any, None]
+
+
+def costs(call_s: float = 0.01, crop_s: float = 0.0, around_s: float = 0.0, step_s: float = 0.1) -> Costs:
+    """Costs with nothing hidden in them."""
+    return Costs(call_s, crop_s, around_s, around_s, (Stretch(10, step_s),), 0.0, 0.0, {})
+
+
+class Day:
+    """A floor with a load that is known beforehand, run to its end."""
+
+    def __init__(self, chips: int = 1, cost: Costs | None = None, policy: Policy | None = None) -> None:
+        self.env = simpy.Environment()
+        self.tally = Tally()
+        self.costs = cost or costs()
+        self.floor = Floor(self.env, chips, self.costs, policy or Policy(), self.tally, random.Random(0))
+        self.floor.stretch = StretchTally(0.0, 1.0)
+        self.waits: list[float] = []
+        self.answered: list[Request] = []
+
+    def send(self, requests: Sequence[tuple[float, str, int]], home: int = ANY) -> None:
+        """Sends (seconds, user, crops) when it is time."""
+
+        def steps() -> Steps:
+            for at, user, crops in sorted(requests):
+                yield self.env.timeout(max(0.0, at - self.env.now))
+                reference = "m@1" if home == ANY else f"m@1@{home}"
+                self.floor.send(Request(user, reference, home, crops, self.env.now, self._note))
+
+        self.env.process(steps())
+
+    def train(self, jobs: Sequence[tuple[float, str, int]]) -> None:
+        """Submits trainings of (seconds, user, mini-batches) when it is time."""
+
+        def steps() -> Steps:
+            for number, (at, user, count) in enumerate(sorted(jobs)):
+                yield self.env.timeout(max(0.0, at - self.env.now))
+                left = deque([(float(count), self.costs.training[0].step_s)])
+                self.floor.submit(Work(LongJob(f"{number:04}", user, self.env.now), left))
+
+        self.env.process(steps())
+
+    def run(self) -> "Day":
+        """Runs until nothing is left to do."""
+        self.env.run()
+        return self
+
+    @property
+    def spent_s(self) -> float:
+        """Chip time of all chips."""
+        return sum(self.floor.stretch.spent_s.values())
+
+    def _note(self, request: Request) -> None:
+        self.answered.append(request)
+        self.waits.append(request.begun_at - request.sent_at)
