@@ -1,4 +1,4 @@
-"""The Flask application, put together."""
+"""Assembly of the Flask application."""
 
 from typing import Any, Final
 
@@ -41,13 +41,13 @@ _ROUTES: Final = (
 
 
 class _Json(DefaultJSONProvider):
-    """JSON as it is sent, and read: what is nested too deep for Python is no JSON."""
+    """Compact JSON; a text nested too deep for Python is refused as invalid."""
 
     sort_keys = False
     compact = True
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """A JSON text's value."""
+        """Parse a JSON text."""
         try:
             return super().loads(s, **kwargs)
         except RecursionError:
@@ -55,7 +55,7 @@ class _Json(DefaultJSONProvider):
 
 
 def create_app(application: Application, tokens: Tokens) -> Flask:
-    """The web application over these services."""
+    """Build the web application over these services."""
     app = Flask("api")
     app.request_class = FlaskRequest
     app.config["MAX_CONTENT_LENGTH"] = application.settings.max_body_bytes

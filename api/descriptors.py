@@ -1,17 +1,17 @@
-"""How many connections this process may have: the operating system counts each as an open file."""
+"""The limit of open files (file descriptors): each connection is one."""
 
 import logging
 import resource
 from typing import Final
 
 RESERVED: Final = 1_500
-"""Descriptors for what is not a client: Redis (up to 1,024 connections), files, libraries."""
+"""Descriptors for other uses than clients: Redis (up to 1,024 connections), files, libraries."""
 
 _log = logging.getLogger("api")
 
 
 def room_for(connections: int) -> int:
-    """Raises the soft limit of open files so far that `connections` clients fit; says how many do."""
+    """Raise the soft limit of open files so that `connections` clients fit; return the number that do."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = connections + RESERVED
     reached = needed if hard == resource.RLIM_INFINITY else min(needed, hard)

@@ -1,4 +1,4 @@
-"""Pictures of digits, of any size and kind, as crops the way MNIST's are."""
+"""Conversion of pictures of digits, of any size and colour, to crops like those of MNIST."""
 
 import io
 import math
@@ -14,39 +14,41 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from services.errors import InvalidImagesError, TooLargeError
 
 SIDE: Final = 28
-_BOX: Final = 20
-_MOST_PIXELS: Final = 16_000_000
-"""Of one picture: a telephone's photograph of 12 million passes."""
-_MOST_PIXELS_PER_REQUEST: Final = 64_000_000
+_DIGIT_SIDE: Final = 20
+_MAX_PIXELS: Final = 16_000_000
+"""Limit for one picture; a photo of a phone has about 12 million."""
+_MAX_PIXELS_PER_REQUEST: Final = 64_000_000
 _LIMITS: Final = (
-    f"send at most {_MOST_PIXELS // 10**6} million pixels per picture "
-    f"and {_MOST_PIXELS_PER_REQUEST // 10**6} million per request"
+    f"send at most {_MAX_PIXELS // 10**6} million pixels per picture "
+    f"and {_MAX_PIXELS_PER_REQUEST // 10**6} million per request"
 )
-_LONGEST_SIDE: Final = 1024
-"""Pixels to which a large picture is reduced before the digit is sought. Half of it would do for a digit that fills
-the picture, but blurs one in a corner."""
+_MAX_SIDE: Final = 1024
+"""Pixels; a larger picture is reduced before the digit is located. Half as many would blur a digit in a corner."""
 _STRIP_ROWS: Final = 16
 _FORMATS: Final = ("PNG", "JPEG")
 _INK: Final = 0.35
-"""Part of the largest brightness from which on a pixel counts as ink when the digit's box is sought."""
+"""Threshold for ink in the search for the digit's box, as a part of the largest brightness."""
 
 
 def read_image(content: bytes, name: str) -> NDArray[np.uint8]:
-    """A PNG or JPEG as one crop; see `read_images`."""
+    """Convert a PNG or JPEG to one crop, see `read_images`."""
     [crop] = read_images([(content, name)])
     return crop
 
 
 def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.uint8]]:
-    """PNG or JPEG contents, each with its name, as crops, `(28, 28)`, 0..255, bright on dark.
+    """Convert PNG or JPEG contents to crops, `(28, 28)`, 0..255, bright on dark.
 
-    A picture of 28 x 28 that is bright on dark is taken as it is. Any other is turned grey, inverted when it is
+    A picture of 28 x 28 that is bright on dark stays as it is. Any other is converted to grey, inverted if it is
     dark on light, cut to the digit, scaled so that the digit fits 20 x 20, and placed with its centre of mass in
     the middle. Source: how MNIST was made, LeCun et al., "The MNIST database of handwritten digits".
 
+    Args:
+        pictures: each content with its name in messages.
+
     Raises:
-        InvalidImagesError: one is no PNG or JPEG, is damaged, or shows nothing.
-        TooLargeError: one has too many pixels, or all together have; its header says so, it is not decoded.
+        InvalidImagesError: a picture is not PNG or JPEG, is damaged, or is blank.
+        TooLargeError: a picture, or all together, have too many pixels; the header tells, nothing is decoded.
     """
     pixels = 0
     for content, name in pictures:
@@ -54,9 +56,9 @@ def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.ui
             picture = Image.open(io.BytesIO(content), formats=_FORMATS)
             width, height = picture.size
             pixels += width * height
-            if width * height > _MOST_PIXELS:
+            if width * height > _MAX_PIXELS:
                 raise TooLargeError(f"{name} has {width} x {height} pixels; {_LIMITS}")
-            if pixels > _MOST_PIXELS_PER_REQUEST:
+            if pixels > _MAX_PIXELS_PER_REQUEST:
                 raise TooLargeError(f"with {name} the request has {pixels} pixels; {_LIMITS}")
             grey = np.asarray(ImageOps.exif_transpose(_small_grey(picture)))
         yield _crop_of(grey, name)
@@ -64,7 +66,7 @@ def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.ui
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Says of what cannot be read why, in our errors."""
+    """Translate Pillow's errors to ours."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -78,16 +80,16 @@ def _readable(name: str) -> Iterator[None]:
 
 
 def _small_grey(picture: Image.Image) -> Image.Image:
-    """A picture in grey, made smaller by a whole number if it is large, not yet turned.
+    """Convert a picture to grey and reduce it by a whole factor if it is large, before its rotation.
 
-    A large one never exists twice: a JPEG is decoded small, and other pictures are reduced strip by strip.
+    Memory never holds a large picture twice: a JPEG is decoded at a smaller size, others are reduced in strips.
     """
     longest = max(picture.size)
-    if longest > _LONGEST_SIDE:
-        width, height = (max(1, side * _LONGEST_SIDE // longest) for side in picture.size)
+    if longest > _MAX_SIDE:
+        width, height = (max(1, side * _MAX_SIDE // longest) for side in picture.size)
         picture.draft("L", (width, height))
     width, height = picture.size
-    factor = math.ceil(max(width, height) / _LONGEST_SIDE)
+    factor = math.ceil(max(width, height) / _MAX_SIDE)
     if factor == 1:
         return _grey(picture)
     small = Image.new("L", (math.ceil(width / factor), math.ceil(height / factor)))
@@ -99,20 +101,20 @@ def _small_grey(picture: Image.Image) -> Image.Image:
 
 
 def _grey(picture: Image.Image) -> Image.Image:
-    """A picture in 8-bit grey, on white paper where it is transparent."""
+    """Convert a picture to 8-bit grey, transparent parts to white."""
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         paper = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(paper, picture).convert("L")
     if picture.mode.startswith(("I", "F")):
-        deep = Image.fromarray(_from_deep(np.asarray(picture, np.float32)))
+        deep = Image.fromarray(_from_16_bit(np.asarray(picture, np.float32)))
         deep.info = picture.info
         return deep
     return picture.convert("L")
 
 
 def _crop_of(grey: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
-    """A grey picture as a crop."""
+    """Convert a grey picture to a crop."""
     ink = grey.astype(np.float32)
     border = np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])
     dark_on_light = float(np.median(border)) > (float(ink.min()) + float(ink.max())) / 2
@@ -123,14 +125,14 @@ def _crop_of(grey: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
     return _centre(_cut(ink - float(np.median(ink)), name))
 
 
-def _from_deep(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """16-bit grey as 8-bit grey."""
+def _from_16_bit(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Convert 16-bit grey to 8-bit grey."""
     scaled: NDArray[np.uint8] = (values * (255.0 / 65535.0)).clip(0, 255).astype(np.uint8)
     return scaled
 
 
 def _cut(ink: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """The smallest box around the ink, with the paper's tone taken away and the brightest ink at 255."""
+    """Cut out the smallest box around the ink and scale the brightest ink to 255."""
     ink = ink.clip(min=0.0)
     brightest = float(ink.max())
     if brightest < 16:
@@ -143,9 +145,9 @@ def _cut(ink: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 
 def _centre(digit: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A digit scaled to fit 20 x 20, its centre of mass in the middle of 28 x 28."""
+    """Scale a digit to fit 20 x 20 and place its centre of mass in the middle of 28 x 28."""
     height, width = digit.shape
-    scale = _BOX / max(height, width)
+    scale = _DIGIT_SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.asarray(
         Image.fromarray(digit.clip(0, 255).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS),

@@ -1,4 +1,4 @@
-"""Sending wake-ups: the API's whole knowledge of Celery is the name of a task."""
+"""Wake-ups for workers; all that the API knows of Celery is the name of a task."""
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -8,7 +8,7 @@ from services.errors import RedisUnavailableError
 
 
 def celery_wake_up(redis_url: str) -> WakeUp:
-    """Sends wake-ups through Celery's queue of the chip."""
+    """Send wake-ups through Celery's queue of each chip."""
     app = Celery("hxserve-api", broker=broker_url(redis_url), set_as_current=False)
     app.conf.update(
         task_serializer="json",

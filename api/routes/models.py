@@ -160,30 +160,18 @@ def delete_alias(name: str, alias: str) -> Response:
 
 
 @routes.put("/<name>/share")
-@SPEC.validate(resp=answers(200, ModelSummary, 403, 404, 507), tags=["models"])
-def share_model(name: str) -> ModelSummary:
-    """Let everyone use a model of yours, with all its versions, present and future."""
-    return _summary(application().registry.share(current_user(), name))
-
-
-@routes.delete("/<name>/share")
-@SPEC.validate(resp=answers(200, ModelSummary, 403, 404, 507), tags=["models"])
-def unshare_model(name: str) -> ModelSummary:
-    """Make a model private again, with all its versions."""
-    return _summary(application().registry.unshare(current_user(), name))
-
-
 @routes.put("/<name>/versions/<version>/share")
 @SPEC.validate(resp=answers(200, ModelSummary, 403, 404, 507), tags=["models"])
-def share_version(name: str, version: str) -> ModelSummary:
-    """Let everyone use one version of a model of yours."""
+def share(name: str, version: str | None = None) -> ModelSummary:
+    """Let everyone use a model of yours with all its versions, present and future; or one version of it."""
     return _summary(application().registry.share(current_user(), name, version))
 
 
+@routes.delete("/<name>/share")
 @routes.delete("/<name>/versions/<version>/share")
 @SPEC.validate(resp=answers(200, ModelSummary, 403, 404, 409, 507), tags=["models"])
-def unshare_version(name: str, version: str) -> ModelSummary:
-    """Make one version of a model private again."""
+def unshare(name: str, version: str | None = None) -> ModelSummary:
+    """Make a model private again with all its versions; or one version that was shared by itself."""
     return _summary(application().registry.unshare(current_user(), name, version))
 
 

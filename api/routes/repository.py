@@ -1,4 +1,4 @@
-"""Routes of the Open Inference Protocol's extensions: which models there are, and what became of requests."""
+"""Extensions of the Open Inference Protocol: the list of models, and statistics of requests."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ routes = Blueprint("repository", __name__, url_prefix="/v2")
 @routes.post("/repository/index")
 @SPEC.validate(resp=inference_answers(200, RepositoryIndex), tags=["inference"])
 def show_index() -> Response:
-    """List all versions of all models; with the body `{"ready": true}` only those that can be asked."""
+    """List all versions of all models; with the body `{"ready": true}` only those that are ready."""
     body = request.get_data(cache=False)
     try:
         ready_only = bool(body) and IndexBody.model_validate_json(body).ready
@@ -34,7 +34,7 @@ def show_index() -> Response:
 @routes.get("/models/stats")
 @SPEC.validate(resp=inference_answers(200, StatisticsAnswer), tags=["inference"])
 def show_statistics() -> Response:
-    """Show what became of requests since this process started."""
+    """Show statistics of all requests since this process started."""
     app = application()
     return _statistics(app, _visible(app))
 
@@ -42,7 +42,7 @@ def show_statistics() -> Response:
 @routes.get("/models/<name>/stats")
 @SPEC.validate(resp=inference_answers(200, StatisticsAnswer, 404), tags=["inference"])
 def show_model_statistics(name: str) -> Response:
-    """Show what became of requests for a model."""
+    """Show statistics of the requests for a model."""
     app = application()
     view = app.registry.look(current_user(), name)
     return _statistics(app, [Reference(view.name, version) for version in view.versions])
@@ -51,13 +51,13 @@ def show_model_statistics(name: str) -> Response:
 @routes.get("/models/<name>/versions/<version>/stats")
 @SPEC.validate(resp=inference_answers(200, StatisticsAnswer, 404), tags=["inference"])
 def show_version_statistics(name: str, version: str) -> Response:
-    """Show what became of requests for a version or alias."""
+    """Show statistics of the requests for a version or alias."""
     app = application()
     return _statistics(app, [app.registry.find(current_user(), name, version)])
 
 
 def _visible(app: Application) -> list[Reference]:
-    """All versions that who asks may see."""
+    """All versions that the user may see."""
     registry, user = app.registry, current_user()
     views = [registry.look(user, name) for name in registry.names(user)]
     return [Reference(view.name, version) for view in views for version in view.versions]
@@ -100,7 +100,7 @@ def _of_version(app: Application, reference: Reference) -> dict[str, Any]:
 
 
 def _compute(duration: Duration) -> dict[str, dict[str, int]]:
-    """Time on the chip as the protocol has it: what comes before and after it is not measured apart."""
+    """Time on the chip in the protocol's form; input and output are not measured separately."""
     computed = _duration(duration)
     nothing = computed | {"ns": 0}
     return {"compute_input": nothing, "compute_infer": computed, "compute_output": nothing}

@@ -202,16 +202,10 @@ def issue_token(name: str, json: NewTokenBody) -> Any:
 
 
 @routes.delete("/<name>/tokens")
-@SPEC.validate(resp=answers(200, RevokedAnswer, 403, 404), tags=["users"])
-def revoke_tokens(name: str) -> RevokedAnswer:
-    """Revoke all tokens of a user."""
-    return RevokedAnswer(revoked=application().users.revoke_tokens(name))
-
-
 @routes.delete("/<name>/tokens/<token_id>")
 @SPEC.validate(resp=answers(200, RevokedAnswer, 403, 404), tags=["users"])
-def revoke_token(name: str, token_id: str) -> RevokedAnswer:
-    """Revoke one token of a user, by its id."""
+def revoke_tokens(name: str, token_id: str | None = None) -> RevokedAnswer:
+    """Revoke all tokens of a user, or one by its id."""
     return RevokedAnswer(revoked=application().users.revoke_tokens(name, token_id))
 
 
