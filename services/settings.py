@@ -1,4 +1,4 @@
-"""The settings of every process, from `HXSERVE_*` variables; a misspelt one refuses to start."""
+"""The settings of each process, from `HXSERVE_*` variables; a process with a misspelt one does not start."""
 
 import difflib
 import os
@@ -19,19 +19,19 @@ from services.users.quotas import Quotas
 
 PREFIX: Final = "HXSERVE_"
 CLIENT_VARIABLES: Final = frozenset({"HXSERVE_URL", "HXSERVE_TOKEN"})
-"""Read by the client alone; known here so that a shell that has them can start a server too."""
+"""Read by the client alone, and accepted here because the same shell may start a server."""
 
 Backend = Literal["hxtorch", "emulator", "mock"]
-"""What may compute; stands on every result."""
+"""The computing parts; each result names its own."""
 CHIPLESS: Final = frozenset({"mock"})
-"""Backends that are arithmetic alone: there is no chip to learn in the loop of."""
+"""Backends that are arithmetic alone, without a chip in whose loop a model could learn."""
 ChipChoice = Literal["auto", Backend]
 CHIP_CHOICES: Final[tuple[str, ...]] = get_args(ChipChoice)
 RedisSync = Literal["second", "always"]
 
 
 def _in_utc(value: time | None) -> time | None:
-    """A time of day without a zone, which is UTC."""
+    """Return a time of day without a zone, which means UTC."""
     if value is None or value.tzinfo is None:
         return value
     if value.utcoffset():
@@ -40,13 +40,13 @@ def _in_utc(value: time | None) -> time | None:
 
 
 class Settings(BaseSettings):
-    """What an operator may set; each field is the variable `HXSERVE_<FIELD>`."""
+    """The settings of an operator; each field is the variable `HXSERVE_<FIELD>`, in the order of docs/settings.md."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False, env_parse_none_str="none"
     )
 
-    data_dir: Annotated[Path, Field(description="Folder of models, saves and, when embedded, Redis.")] = Path(
+    data_dir: Annotated[Path, Field(description="Folder of models, saves and the embedded Redis.")] = Path(
         "data"
     )
     redis_url: Annotated[
@@ -54,126 +54,166 @@ class Settings(BaseSettings):
         Field(
             pattern=r"^(redis|rediss|unix)://",
             repr=False,
-            description="The record store; redis://, rediss:// or unix://, with the name of a user if it has users.",
+            description="Address of Redis: redis://, rediss:// or unix://, with a user name if Redis has users.",
         ),
     ] = "redis://127.0.0.1:6379/0"
     redis_password_file: Annotated[
         Path | None,
-        Field(description="File that holds the password of that user, instead of in the address."),
+        Field(description="File with the password of that user, which is left out of the address."),
     ] = None
     redis_sync: Annotated[
         RedisSync,
         Field(
-            description="When the file of the Redis that `hxserve up` starts is forced to the disk: every `second`, "
-            "or `always` before an answer. A killed process costs nothing either way, a power cut up to a second."
+            description="When the embedded Redis brings its file to the disk: every `second`, or `always` before an "
+            "answer. A killed process loses nothing either way, a power cut up to a second."
         ),
     ] = "second"
     admin_token_file: Annotated[
         Path | None,
-        Field(description="File that holds the admin's token; `admin-token` in the data folder if unset."),
+        Field(description="File with the admin's token; by default `admin-token` in the data folder."),
     ] = None
-    host: Annotated[str, Field(description="Address the API listens on.")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535, description="Port of the API.")] = 8080
+    mnist: Annotated[Path | None, Field(description="Folder with MNIST in the layout of torchvision.")] = None
+    host: Annotated[str, Field(description="Address on which the API listens.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535, description="Port of the API; 0 for any free one.")] = 8080
     max_connections: Annotated[
         int,
-        Field(ge=10, description="Connections of clients at a time; the open files allowed bound them too."),
+        Field(
+            ge=10,
+            description="Maximum number of client connections; the limit of open files bounds them too.",
+        ),
     ] = 12_000
     client_timeout_s: Annotated[
         float,
         Field(
-            gt=0, le=600, description="Longest silence of a client, and longest time for a request's head."
+            gt=0,
+            le=600,
+            description="Longest silence of a client, and longest time for the head of a request, in seconds.",
         ),
     ] = 10.0
-    chip: Annotated[ChipChoice, Field(description="What executes: a real chip, or an emulation of it.")] = (
+    max_body_bytes: Annotated[int, Field(ge=1024, description="Maximum size of a request body.")] = 32 * 2**20
+    max_crops_per_request: Annotated[
+        int, Field(ge=1, description="Maximum number of crops in a request.")
+    ] = 20_000
+    chip: Annotated[ChipChoice, Field(description="The backend: a real chip, or an emulation of it.")] = (
         "mock"
     )
-    chip_id: Annotated[Name, Field(description="The chip's name in the service; one worker each.")] = "chip-1"
+    chip_id: Annotated[
+        Name, Field(description="Name of the chip in the service; each chip has one worker.")
+    ] = "chip-1"
     calibration: Annotated[
         Path | None,
-        Field(description="Calibration to load: a file, or a folder laid out by chips and dates."),
+        Field(description="Calibration to load: a file, or a folder arranged by chip and date."),
     ] = None
     virtual_chip: Annotated[
         str,
         Field(
             pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$",
-            description="Which virtual chip the emulator is; the same id is always the same chip.",
+            description="Identity of the emulator's virtual chip; the same id always gives the same chip.",
         ),
     ] = "hxvirtual0fpga0chip0_1"
     virtual_chip_parameters: Annotated[
         Path | None,
         Field(
-            description="JSON file of the virtual chip's parameters (docs/chip.md) that are not the default."
+            description="JSON file with the parameters of the virtual chip (docs/chip.md) that differ from the default."
         ),
     ] = None
     virtual_chip_temperature_c: Annotated[
-        float | None, Field(ge=-40, le=125, description="How warm the virtual chip is; `none` for as usual.")
+        float | None,
+        Field(
+            ge=-40,
+            le=125,
+            description="Temperature of the virtual chip in degrees Celsius; `none` for the usual one.",
+        ),
     ] = None
     emulator_realtime: Annotated[
-        bool, Field(description="Let the virtual chip take the time a real one takes.")
+        bool, Field(description="Let the virtual chip take as long as a real one.")
     ] = False
+    threads: Annotated[
+        int, Field(ge=0, description="Threads of torch; 0 for one less than the number of cores.")
+    ] = 0
+    canary_every_s: Annotated[
+        float, Field(gt=0, description="Interval between canary measurements in seconds.")
+    ] = 300.0
     canary_limit: Annotated[
         float,
-        Field(ge=1, description="A chip has drifted when its canary's score is so many times its reference."),
+        Field(
+            ge=1,
+            description="Ratio of the canary's score to its reference above which a chip counts as drifted.",
+        ),
     ] = 1.3
-    canary_every_s: Annotated[float, Field(gt=0, description="Time between two canaries.")] = 300.0
     calibrate_at: Annotated[
         time | None,
         AfterValidator(_in_utc),
-        Field(description="Time of day, UTC, of the nightly calibration; `none` for never."),
+        Field(description="Time of day (UTC) of the nightly calibration; `none` for never."),
     ] = time(3, 0)
-    recalibrate_on_drift: Annotated[
-        bool, Field(description="Calibrate a chip whose canary is beyond its limit.")
-    ] = True
+    recalibrate_on_drift: Annotated[bool, Field(description="Calibrate a chip that has drifted.")] = True
     shadow_share: Annotated[
         float, Field(ge=0, le=1, description="Share of batches that the chip's mock twin reads too.")
     ] = 0.0
-    mnist: Annotated[Path | None, Field(description="Folder that holds MNIST in torchvision's layout.")] = (
-        None
+    max_waiting_crops: Annotated[
+        int, Field(ge=1, description="Maximum number of crops that wait for the chip.")
+    ] = 100_000
+    max_queued_jobs: Annotated[int, Field(ge=1, description="Maximum number of unfinished long jobs.")] = (
+        1_000
     )
-    threads: Annotated[int, Field(ge=0, description="Threads of torch; 0: one less than cores.")] = 0
-    max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body.")] = 32 * 2**20
-    max_crops_per_request: Annotated[int, Field(ge=1, description="Most crops in one request.")] = 20_000
-    max_waiting_crops: Annotated[int, Field(ge=1, description="Crops that may wait for the chip.")] = 100_000
-    max_queued_jobs: Annotated[int, Field(ge=1, description="Unfinished long jobs.")] = 1_000
     user_max_queued_jobs: Annotated[
-        int | None, Field(ge=0, description="Unfinished long jobs of one user; `none` for no limit.")
+        int | None,
+        Field(ge=0, description="Maximum number of a user's unfinished long jobs; `none` for no limit."),
     ] = 20
     user_max_waiting_crops: Annotated[
-        int | None, Field(ge=0, description="Crops of one user that may wait; `none` for no limit.")
+        int | None, Field(ge=0, description="Maximum number of a user's waiting crops; `none` for no limit.")
     ] = 20_000
     user_chip_seconds_per_day: Annotated[
-        float | None, Field(ge=0, description="Chip time of one user in a day (UTC); `none` for no limit.")
+        float | None,
+        Field(ge=0, description="Chip time of a user in a day (UTC), in seconds; `none` for no limit."),
     ] = 14_400.0
     user_requests_per_second: Annotated[
         float | None,
-        Field(gt=0, description="Requests of one user to one API process; `none` for no limit."),
+        Field(gt=0, description="Requests of a user to one API process; `none` for no limit."),
     ] = 1_000.0
-    batch_crops: Annotated[int, Field(ge=1, le=4096, description="Most crops in one chip call.")] = 256
-    quantum_s: Annotated[float, Field(gt=0, le=10, description="Longest slice of long work.")] = 0.5
-    turn_s: Annotated[float, Field(gt=0, le=10, description="Longest turn of the worker's task.")] = 1.0
+    batch_crops: Annotated[
+        int, Field(ge=1, le=4096, description="Maximum number of crops in a chip call.")
+    ] = 256
+    quantum_s: Annotated[float, Field(gt=0, le=10, description="Longest slice of long work in seconds.")] = (
+        0.5
+    )
+    turn_s: Annotated[
+        float, Field(gt=0, le=10, description="Longest turn of the worker's Celery task in seconds.")
+    ] = 1.0
     long_work_share: Annotated[
-        float, Field(ge=0, lt=1, description="Share of chip time that crops cannot take from long work.")
+        float,
+        Field(ge=0, lt=1, description="Share of chip time that is guaranteed to long work while crops wait."),
     ] = 0.2
-    lease_s: Annotated[float, Field(ge=1, le=60, description="Life of a lease that is not renewed.")] = 4.0
-    save_every_s: Annotated[float, Field(gt=0, description="Time between saves of a training.")] = 5.0
-    keep_jobs_s: Annotated[float, Field(ge=60, description="How long finished jobs are kept.")] = 7 * 86_400.0
-    keep_results_s: Annotated[float, Field(ge=60, description="How long results of crops are kept.")] = (
+    lease_s: Annotated[
+        float, Field(ge=1, le=60, description="Life of a lease that is not renewed, in seconds.")
+    ] = 4.0
+    save_every_s: Annotated[
+        float, Field(gt=0, description="Interval between saves of a training in seconds.")
+    ] = 5.0
+    keep_jobs_s: Annotated[float, Field(ge=60, description="Retention of finished jobs in seconds.")] = (
+        7 * 86_400.0
+    )
+    keep_results_s: Annotated[float, Field(ge=60, description="Retention of crop results in seconds.")] = (
         86_400.0
     )
     min_free_disk_bytes: Annotated[
         int,
-        Field(ge=0, description="Free room of the data folder below which no training is taken in; 0: none."),
+        Field(
+            ge=0,
+            description="Free space of the data folder below which new trainings are refused; 0 for no limit.",
+        ),
     ] = 512 * 2**20
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="The least that is logged.")
+        Literal["debug", "info", "warning", "error"], Field(description="Lowest level that is logged.")
     ] = "info"
     log_format: Annotated[
-        LogFormat, Field(description="Lines for people, or one JSON object a line for programs.")
+        LogFormat,
+        Field(description="Format of log lines: for people, or one JSON object per line for programs."),
     ] = "text"
 
     @property
     def user_quotas(self) -> Quotas:
-        """What a user may take unless an admin set otherwise."""
+        """The quotas of a user for whom no admin set others."""
         return Quotas(
             max_queued_jobs=self.user_max_queued_jobs,
             max_waiting_crops=self.user_max_waiting_crops,
@@ -182,35 +222,40 @@ class Settings(BaseSettings):
         )
 
     @property
+    def embeds_redis(self) -> bool:
+        """True if `hxserve up` starts a Redis, because no other one is named."""
+        return "redis_url" not in self.model_fields_set
+
+    @property
     def models_dir(self) -> Path:
-        """Where checkpoints are published."""
+        """The folder of published checkpoints."""
         return self.data_dir / "models"
 
     @property
     def saves_dir(self) -> Path:
-        """Where unfinished trainings are saved."""
+        """The folder of unfinished trainings."""
         return self.data_dir / "saves"
 
     @property
     def calibrations_dir(self) -> Path:
-        """Where calibrations made here are kept, by chip and date."""
+        """The folder of calibrations made here, by chip and date."""
         return self.data_dir / "calibrations"
 
     @property
     def token_file(self) -> Path:
-        """Where the admin's token is."""
+        """The file of the admin's token."""
         return self.admin_token_file or self.data_dir / "admin-token"
 
 
 def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
-    """The settings of this process.
+    """Return the settings of this process.
 
     Args:
-        environment: where unknown `HXSERVE_*` variables are looked for.
-        overrides: values that a command line gave.
+        environment: The variables among which unknown `HXSERVE_*` ones are looked for.
+        overrides: Values from a command line.
 
     Raises:
-        SettingsError: naming every variable that is unknown or has an impossible value.
+        SettingsError: it names each variable that is unknown or has an impossible value.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
