@@ -1,6 +1,6 @@
-"""What processes write about themselves: one line per event, to standard error, with what the event is about.
+"""Logging: one line per event on standard error, with the facts of its context, as text or as JSON.
 
-Whoever works on something says so once, with `about`; every line that is written meanwhile, by whomever, carries it.
+The code that works on something names it once, with `about`; each line logged in that context has these facts.
 """
 
 import json
@@ -15,15 +15,14 @@ from services.jobs.record import Job, JobState
 
 LogFormat = Literal["text", "json"]
 
-_NOTHING: Final[Mapping[str, str]] = {}
-_about: ContextVar[Mapping[str, str]] = ContextVar("about", default=_NOTHING)
+_NO_FACTS: Final[Mapping[str, str]] = {}
+_about: ContextVar[Mapping[str, str]] = ContextVar("about", default=_NO_FACTS)
 _jobs: Final = logging.getLogger("jobs")
-_LEVELS: Final = {JobState.FAILED: logging.ERROR}
 
 
 @contextmanager
 def about(**facts: str) -> Iterator[None]:
-    """Lets every line of this thread, or greenlet, carry these facts until the context ends."""
+    """Add facts to each line of this thread or greenlet until the context ends."""
     token = _about.set({**_about.get(), **facts})
     try:
         yield
@@ -34,21 +33,22 @@ def about(**facts: str) -> Iterator[None]:
 def log_end(
     job: Job, state: JobState, problem: Mapping[str, str] | None = None, cause: Exception | None = None
 ) -> None:
-    """Writes how a long job ended: the only place where that is logged.
+    """Log the end of a long job; no other code does.
 
     Args:
-        job: as it was before.
-        state: its final one.
-        problem: why it failed, as it is recorded.
-        cause: what was raised; its traceback follows.
+        job: The job before its end.
+        state: The final state.
+        problem: The recorded reason of a failure.
+        cause: The exception behind it; its traceback is logged.
     """
-    said = f"{state} ({problem['code']}: {problem['message']})" if problem else state.value
+    outcome = f"{state} ({problem['code']}: {problem['message']})" if problem else state.value
+    level = logging.ERROR if state is JobState.FAILED else logging.INFO
     with about(job=job.id, user=job.user):
-        _jobs.log(_LEVELS.get(state, logging.INFO), "job %s: %s", job.id, said, exc_info=cause)
+        _jobs.log(level, "job %s: %s", job.id, outcome, exc_info=cause)
 
 
 def configure_logging(level: str, form: LogFormat = "text", **facts: str) -> None:
-    """Logs from `level` on, with times in UTC; every line of the process carries `facts`."""
+    """Log from `level` on; each line of the process has `facts`."""
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonLines(facts) if form == "json" else _TextLines(facts))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)  # also after a library's own
@@ -56,55 +56,54 @@ def configure_logging(level: str, form: LogFormat = "text", **facts: str) -> Non
 
 
 class _Lines(logging.Formatter):
-    """What both forms have in common."""
+    """The time, the facts and the traceback of a line."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
     def __init__(self, facts: Mapping[str, str]) -> None:
         super().__init__()
         self._facts = facts
 
     def facts(self) -> dict[str, str]:
-        """What the line is about."""
+        """Return the facts of the process and of the context."""
         return {**self._facts, **_about.get()}
 
     def traceback(self, record: logging.LogRecord) -> str:
-        """The traceback that belongs to the line, if any."""
+        """Return the traceback of a line, or nothing."""
         return self.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else ""
 
 
 class _TextLines(_Lines):
-    """For people: the facts stand in brackets behind the message, a traceback below."""
+    """Lines for people: the facts in brackets behind the message, a traceback below."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        facts = self.facts()
-        facts.pop("process", None)  # who reads a process's log knows whose it is
-        behind = f" [{' '.join(f'{name}={value}' for name, value in facts.items())}]" if facts else ""
-        line = f"{_at(record)} {record.levelname} {record.name}: {_in_one_line(record.getMessage())}{behind}"
+        """Return the line."""
+        # The file or journal of a process makes its name superfluous.
+        facts = " ".join(f"{name}={value}" for name, value in self.facts().items() if name != "process")
+        message = _in_one_line(record.getMessage()) + (f" [{facts}]" if facts else "")
+        line = f"{self.formatTime(record)} {record.levelname} {record.name}: {message}"
         return "\n".join(filter(None, (line, self.traceback(record))))
 
 
 class _JsonLines(_Lines):
-    """For programs: one object a line; a traceback is its `error`."""
+    """Lines for programs: one object each, a traceback as its `error`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        traceback = self.traceback(record)
-        return json.dumps(
-            {
-                "time": _at(record),
-                "level": record.levelname.lower(),
-                "logger": record.name,
-                "message": record.getMessage(),
-                **self.facts(),
-                **({"error": traceback} if traceback else {}),
-            }
-        )
-
-
-def _at(record: logging.LogRecord) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{record.msecs:03.0f}Z"
+        """Return the line."""
+        line = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self.facts(),
+        }
+        if traceback := self.traceback(record):
+            line["error"] = traceback
+        return json.dumps(line)
 
 
 def _in_one_line(message: str) -> str:
-    """A message in which what a client sent cannot pass for a line of its own."""
+    """Escape control characters: no text from a client may look like a line of its own."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
