@@ -52,13 +52,13 @@ def _measure(parts: int, folder: Path) -> str:
         watch = threading.Thread(target=_watch, args=(url, stopping, longest))
         watch.start()
         began = time.monotonic()
-        back_up(settings, folder / "hx.backup", use_redis=True)
+        back_up(settings, folder / "hx.backup")
         backup_s = time.monotonic() - began
         stopping.set()
         watch.join()
         connection.client.flushall()
         began = time.monotonic()
-        restore(settings, folder / "hx.backup", use_redis=True)
+        restore(settings, folder / "hx.backup")
         restore_s = time.monotonic() - began
     file_mib = (folder / "hx.backup").stat().st_size / 2**20
     seconds = (f"{duration_s:.2f}" for duration_s in (backup_s, longest[0], restore_s))

@@ -33,7 +33,7 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory(prefix="hxserve-page-") as data:
         settings = load_settings(data_dir=Path(data), chip="mock", port=0)
-        with running(settings, use_redis=False) as local, chromium(executable) as browser:
+        with running(settings) as local, chromium(executable) as browser:
             with Client(local.url, local.token) as client:
                 client.train("digits", wait=True, dataset="digits", epochs=3)
             paints_ms = [_first_paint_ms(browser, local) for _ in range(_VISITS)]

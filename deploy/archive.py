@@ -1,28 +1,24 @@
-"""The file of a backup: a gzipped tar of plain files, behind them a manifest with the digest of each, and a seal.
+"""The file of a backup: a gzipped tar of plain files, the manifest last, and a seal behind it.
 
-The seal is the digest of the whole file before it, as the comment of an empty gzip member, which unpackers pass over.
-
-It is written under another name, and gets its own when it is complete and on the disk. It is read twice: first all of
-it is compared with seal and manifest, then its files are given out, each compared again.
+The seal is the SHA-256 digest of all bytes before it, as the comment of an empty gzip member, which `tar` ignores.
 """
 
 import gzip
 import hashlib
 import os
-import secrets
 import tarfile
 import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final, Literal
+from pathlib import Path
+from typing import IO, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.errors import BackupDamagedError, SchemaError, StorageError
-from services.files import storage_errors, sync_folder
+from services.files import replacement, storage_errors
 from services.jobs.params import explain
 from services.store.schema import SCHEMA
 
@@ -32,210 +28,140 @@ FOLDERS: Final = ("models", "saves", "calibrations")
 _MANIFEST: Final = "manifest.json"
 _SEAL_HEAD: Final = b"\x1f\x8b\x08\x10\x00\x00\x00\x00\x00\xff"
 _SEAL_END: Final = b"\x00\x03\x00" + bytes(8)
-"""Source: RFC 1952: a member with a comment and nothing in it."""
+"""Source: RFC 1952: a member with a comment and no content."""
 _SEAL_BYTES: Final = len(_SEAL_HEAD) + 64 + len(_SEAL_END)
-
-_LARGEST_MANIFEST: Final = 64 * 2**20
-_UNREADABLE: Final = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeError, ValueError)
-
-
-class Member(BaseModel):
-    """A file in the archive."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    bytes: int = Field(ge=0)
-    sha256: str
+_DAMAGED: Final = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError)
 
 
 class BackupManifest(BaseModel):
-    """What an archive holds; `taken_at` is the moment of the records, in Unix seconds.
+    """The contents of a backup.
 
-    `links` lead from a name to a name beside it; `folders` are empty ones that mean something.
+    Attributes:
+        format: Of the file; 1 also lists a digest of each member, which the seal makes superfluous.
+        hxserve: The version of the program that took the backup.
+        schema_version: Of the records.
+        taken_at: The moment of the records, in Unix seconds.
+        counts: Numbers of records, users, models and so on.
+        links: Symbolic links, each from a name to a name beside it.
+        folders: Empty folders that have a meaning.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     hxserve: str
     schema_version: int = Field(ge=0)
     taken_at: float
     counts: Mapping[str, int]
-    members: Mapping[str, Member]
     links: Mapping[str, str] = Field(default_factory=dict)
     folders: tuple[str, ...] = ()
 
 
-class ArchiveWriter:
-    """Puts files into an archive, and remembers their digests."""
+@contextmanager
+def new_archive(path: Path) -> Iterator[tarfile.TarFile]:
+    """Open a new archive, which replaces `path` when the context ends without an error.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = _Digesting(file)
-        whole: Any = self._file
-        self._tar = tarfile.open(fileobj=whole, mode="w:gz", compresslevel=1)  # noqa: SIM115 closed by `finish`
-        self.members: dict[str, Member] = {}
+    Raises:
+        StorageError: the archive cannot be written; the old file stays.
+    """
+    with storage_errors(path), replacement(path, mode=0o600) as file:
+        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as tar:
+            yield tar
+        file.seek(0)
+        file.write(seal_of(hashlib.file_digest(file, "sha256").hexdigest()))
 
-    def add(self, name: str, content: IO[bytes], size_bytes: int) -> None:
-        """Adds a file.
 
-        Raises:
-            OSError: the content ends before its size, or the archive cannot be written.
-        """
-        hashing = _Digesting(content)
-        self._add(name, hashing, size_bytes)
-        self.members[name] = Member(bytes=size_bytes, sha256=hashing.digest.hexdigest())
+def add_member(tar: tarfile.TarFile, name: str, content: IO[bytes] | bytes) -> None:
+    """Add a file to an archive; an open file is added as long as it is now.
 
-    def finish(self, manifest: BackupManifest) -> None:
-        """Adds the manifest and the seal."""
-        packed = manifest.model_dump_json(indent=1).encode()
-        self._add(_MANIFEST, BytesIO(packed), len(packed))
-        self._tar.close()
-        self._file.write(seal_of(self._file.digest.hexdigest()))
+    Raises:
+        OSError: the file cannot be read, or the archive cannot be written.
+    """
+    member = tarfile.TarInfo(name)
+    member.size = len(content) if isinstance(content, bytes) else os.fstat(content.fileno()).st_size
+    member.mode, member.mtime = 0o600, int(time.time())
+    tar.addfile(member, BytesIO(content) if isinstance(content, bytes) else content)
 
-    def _add(self, name: str, content: Any, size_bytes: int) -> None:
-        facts = tarfile.TarInfo(name)
-        facts.size, facts.mode, facts.mtime = size_bytes, 0o600, int(time.time())
-        self._tar.addfile(facts, content)
+
+def add_manifest(tar: tarfile.TarFile, manifest: BackupManifest) -> None:
+    """Add the manifest, the last member of an archive."""
+    add_member(tar, _MANIFEST, manifest.model_dump_json(indent=1).encode())
 
 
 def seal_of(sha256: str) -> bytes:
-    """What stands behind an archive with this digest."""
+    """Return the seal of an archive with this digest."""
     return _SEAL_HEAD + sha256.encode() + _SEAL_END
 
 
-class _Digesting:
-    """A file whose bytes are counted into a digest while they are read or written."""
+class Archive:
+    """A backup of which every byte is as it was written.
 
-    def __init__(self, content: IO[bytes]) -> None:
-        self._content = content
-        self.digest = hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
-        piece = self._content.read(size)
-        self.digest.update(piece)
-        return piece
-
-    def write(self, piece: bytes) -> int:
-        """Writes bytes."""
-        self.digest.update(piece)
-        return self._content.write(piece)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[ArchiveWriter]:
-    """A new archive, which has its name, complete and on the disk, when the context ends without an error.
+    Attributes:
+        manifest: The contents.
 
     Raises:
-        StorageError: it cannot be written; what was there under the name is as it was.
+        BackupDamagedError: the file is no backup, or a byte of it was lost or changed.
+        SchemaError: a newer hxserve made it.
+        StorageError: it cannot be read.
     """
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with storage_errors(path):
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield ArchiveWriter(file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        sync_folder(path.parent)
-
-
-class Archive:
-    """An archive that was read to its end and is what its manifest says."""
 
     def __init__(self, path: Path) -> None:
-        """Compares all of it with its manifest.
-
-        Raises:
-            BackupDamagedError: it is no backup, not whole, or changed.
-            SchemaError: a newer hxserve made it.
-        """
         self._path = path
-        _check_seal(path)
-        found: dict[str, Member] = {}
-        packed = b""
-        for name, content in self._files():
-            if name == _MANIFEST:
-                packed = content
-            elif packed or name in found:
-                raise BackupDamagedError(
-                    f"{path} is no backup of hxserve: {name!r} is where nothing should be"
-                )
-            else:
-                found[name] = Member(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-        self.manifest = _read_manifest(packed, path)
-        said = self.manifest.members
-        wrong = {name for name in {*found, *said} if found.get(name) != said.get(name)}
-        if wrong:
-            raise BackupDamagedError(
-                f"{path} is damaged: {', '.join(sorted(wrong)[:3])} is not what was backed up"
-            )
-        if RECORDS not in found:
-            raise BackupDamagedError(f"{path} is no backup of hxserve: it has no {RECORDS}")
+        self._seal = self._checked_seal()
+        names, name, last = set(), "", b""
+        for name, content in self._members():
+            names.add(name)
+            last = content
+        if name != _MANIFEST or RECORDS not in names:
+            raise BackupDamagedError(f"{path} is no backup of hxserve: {RECORDS} or {_MANIFEST} is missing")
+        self.manifest = _read_manifest(last, path)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """The name and the content of each file.
+        """Yield the name and the content of each file.
 
         Raises:
-            BackupDamagedError: the archive changed since it was compared.
+            BackupDamagedError: the archive was changed since it was opened.
         """
-        for name, content in self._files():
-            known = self.manifest.members.get(name)
-            if name != _MANIFEST and (known is None or known.sha256 != hashlib.sha256(content).hexdigest()):
-                raise BackupDamagedError(f"{self._path} was changed while it was read")
-            if known is not None:
-                yield name, content
+        yield from ((name, content) for name, content in self._members() if name != _MANIFEST)
+        if self._checked_seal() != self._seal:
+            raise BackupDamagedError(f"{self._path} was changed while it was read")
 
-    def _files(self) -> Iterator[tuple[str, bytes]]:
+    def _members(self) -> Iterator[tuple[str, bytes]]:
         try:
             with gzip.open(self._path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
                 for member in tar:
-                    yield member.name, _content(tar, member)
-                while unpacked.read(2**20):  # the checksum of all comes last
-                    pass
-        except _UNREADABLE as error:
+                    file = tar.extractfile(member) if member.isreg() and is_inside(member.name) else None
+                    if file is None:
+                        raise _foreign(member.name)
+                    yield member.name, file.read()
+        except _DAMAGED as error:
             raise BackupDamagedError(
                 f"{self._path} is damaged or no backup of hxserve ({type(error).__name__}: {error}); use another one"
             ) from None
         except OSError as error:
             raise StorageError(f"{self._path} cannot be read ({error.strerror})") from None
 
-
-def _check_seal(path: Path) -> None:
-    """Does nothing if every byte of the file is as it was written.
-
-    Raises:
-        BackupDamagedError: one is not, or it is no backup.
-        StorageError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            left = path.stat().st_size - _SEAL_BYTES
-            while left > 0 and (piece := file.read(min(left, 2**20))):
-                digest.update(piece)
-                left -= len(piece)
-            seal = file.read()
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read ({error.strerror})") from None
-    if seal != seal_of(digest.hexdigest()):
-        raise BackupDamagedError(f"{path} is damaged, not whole or no backup of hxserve; use another one")
-
-
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    limit = _LARGEST_MANIFEST if member.name == _MANIFEST else member.size
-    if not member.isreg() or not is_inside(member.name) or member.size > limit:
-        raise BackupDamagedError(f"{member.name!r} is nothing that a backup of hxserve holds")
-    file = tar.extractfile(member)
-    assert file is not None, "regular files have content"
-    return file.read()
+    def _checked_seal(self) -> bytes:
+        """Return the seal; raise if it is not that of the bytes before it."""
+        digest = hashlib.sha256()
+        try:
+            with self._path.open("rb") as file:
+                left = self._path.stat().st_size - _SEAL_BYTES
+                while left > 0 and (piece := file.read(min(left, 2**20))):
+                    digest.update(piece)
+                    left -= len(piece)
+                seal = file.read()
+        except OSError as error:
+            raise StorageError(f"{self._path} cannot be read ({error.strerror})") from None
+        if seal != seal_of(digest.hexdigest()):
+            raise BackupDamagedError(
+                f"{self._path} is damaged, not whole or no backup of hxserve; use another one"
+            )
+        return seal
 
 
 def is_inside(name: str) -> bool:
-    """Whether a name is one that a backup may hold: a file of its own, or one somewhere below its folders."""
+    """Return True for a name that a backup may contain: one of its own files, or a path below its folders."""
     if name in {RECORDS, ADMIN, _MANIFEST}:
         return True
     parts = name.split("/")
@@ -243,9 +169,11 @@ def is_inside(name: str) -> bool:
     return plain and len(parts) > 1 and parts[0] in FOLDERS
 
 
+def _foreign(name: str) -> BackupDamagedError:
+    return BackupDamagedError(f"{name!r} is nothing that a backup of hxserve holds")
+
+
 def _read_manifest(packed: bytes, path: Path) -> BackupManifest:
-    if not packed:
-        raise BackupDamagedError(f"{path} is not whole: it has no {_MANIFEST}")
     try:
         manifest = BackupManifest.model_validate_json(packed)
     except ValidationError as error:
@@ -261,10 +189,8 @@ def _read_manifest(packed: bytes, path: Path) -> BackupManifest:
             f"{path} was made by hxserve {manifest.hxserve} with schema version {manifest.schema_version}; this "
             f"hxserve knows {SCHEMA} and older. Install that version or a newer one, then restore"
         )
-    leading_out = [name for name in (*manifest.links, *manifest.folders) if not is_inside(name)]
-    leading_out += [
-        name for name, to in manifest.links.items() if len(PurePosixPath(to).parts) != 1 or to == ".."
-    ]
-    if leading_out:
-        raise BackupDamagedError(f"{leading_out[0]!r} is nothing that a backup of hxserve holds")
+    foreign = [name for name in (*manifest.links, *manifest.folders) if not is_inside(name)]
+    foreign += [name for name, to in manifest.links.items() if "/" in to or to in {"", ".", ".."}]
+    if foreign:
+        raise _foreign(foreign[0])
     return manifest

@@ -1,89 +1,163 @@
-"""`hxserve backup FILE`: everything that a service would miss after a disk failure, in one file, while it runs."""
+"""`hxserve backup FILE`: all that a disk failure would take from a service, in one file, while the service runs.
 
-import json
+The records are read first, the files after them: files are published by a rename, so an open file is whole, and those
+that the records refer to are there by then. A file that is deleted meanwhile is left out with all that belong to it.
+"""
+
 import sys
+import tarfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import msgpack
 
-from deploy.archive import ADMIN, RECORDS, ArchiveWriter, BackupManifest, writing
-from deploy.contents import Contents
-from deploy.phrases import described
-from deploy.places import parser_of, run, running_or_stopped
+from deploy.archive import ADMIN, RECORDS, BackupManifest, add_manifest, add_member, new_archive
+from deploy.command import run_command
+from deploy.recovery import open_records, parser_of, report, settings_from
 from services.errors import StorageError
+from services.models.files import ModelStore
 from services.settings import Settings
-from services.store.snapshot import Snapshot, SnapshotStore
+from services.store.snapshot import Record, SnapshotStore
 
 
-def back_up(settings: Settings, path: Path, *, use_redis: bool) -> BackupManifest:
-    """Writes a backup; what is under the name before stays until this one is complete.
+def back_up(settings: Settings, path: Path) -> BackupManifest:
+    """Write a backup; an older one of the same name stays until this one is complete.
 
     Raises:
-        StorageError: it cannot be written, or a file of the service cannot be read.
+        StorageError: the backup cannot be written, or a file of the service cannot be read.
         RedisUnavailableError: Redis does not answer.
         UnavailableError: there is no service.
     """
     if path.is_dir():
         raise StorageError(f"{path} is a folder; give the name of a file")
-    with running_or_stopped(settings, use_redis=use_redis) as connection, writing(path) as archive:
+    with open_records(settings) as connection, new_archive(path) as tar:
         snapshot = SnapshotStore(connection).take()
-        contents = Contents(settings)
-        contents.write(archive)
-        _add_records(archive, snapshot)
-        _add_token(archive, settings.token_file)
+        saves = _add_saves(tar, settings.saves_dir)
+        models, versions = _add_models(tar, settings.models_dir)
+        calibrations, links = _add_calibrations(tar, settings.calibrations_dir)
+        _add_records(tar, snapshot.records)
+        _add_together(tar, {ADMIN: settings.token_file})
         manifest = BackupManifest(
             hxserve=metadata.version("hxserve-server"),
             schema_version=snapshot.schema,
             taken_at=snapshot.taken_at,
-            counts={"records": len(snapshot.records), **snapshot.counts, **contents.counts},
-            members=archive.members,
-            links=contents.links,
-            folders=tuple(contents.folders),
+            counts={
+                "records": len(snapshot.records),
+                **snapshot.counts,
+                "models": models,
+                "versions": versions,
+                "saves": saves,
+                "calibrations": calibrations,
+            },
+            links=links,
+            folders=tuple(
+                f"models/{tombstone.relative_to(settings.models_dir).as_posix()}"
+                for tombstone in sorted(settings.models_dir.glob("*/.deleted/*"))
+            ),
         )
-        archive.finish(manifest)
+        add_manifest(tar, manifest)
     return manifest
 
 
-def _add_records(archive: ArchiveWriter, snapshot: Snapshot) -> None:
+def _add_records(tar: tarfile.TarFile, records: Sequence[Record]) -> None:
     with TemporaryFile() as file:
-        for record in snapshot.records:
+        for record in records:
             file.write(msgpack.packb((record.name, record.left_ms, record.value)))
-        size_bytes = file.tell()
         file.seek(0)
-        archive.add(RECORDS, file, size_bytes)
+        add_member(tar, RECORDS, file)
 
 
-def _add_token(archive: ArchiveWriter, path: Path) -> None:
+def _add_saves(tar: tarfile.TarFile, folder: Path) -> int:
+    """Add the states of unfinished trainings; return their number.
+
+    The marks of jobs that workers are at are left out: no worker died of these jobs.
+    """
+    saves = [name for name in _files(folder) if name.endswith(".safetensors")]
+    return sum(_add_together(tar, {f"saves/{name}": folder / name}) for name in saves)
+
+
+def _add_models(tar: tarfile.TarFile, root: Path) -> tuple[int, int]:
+    """Add the models with their aliases and shares; return the number of models and of versions."""
+    store = ModelStore(root)
+    models = versions = 0
+    for name in store.names():
+        aliases = store.aliases(name)
+        kept = [version for version in store.versions(name) if _add_folder(tar, root, f"{name}/{version}")]
+        for alias, version in aliases.items():
+            if version in kept:
+                add_member(tar, f"models/{name}/aliases/{alias}", version.encode())
+        for mark in _files(root / name / "shared"):
+            _add_together(tar, {f"models/{name}/shared/{mark}": root / name / "shared" / mark})
+        models, versions = models + bool(kept), versions + len(kept)
+    return models, versions
+
+
+def _add_calibrations(tar: tarfile.TarFile, root: Path) -> tuple[int, dict[str, str]]:
+    """Add the calibrations; return their number and the links to the latest ones."""
+    kept = [
+        night
+        for night in sorted(
+            path.relative_to(root) for path in root.glob("*/stable/[!.]*") if not path.is_symlink()
+        )
+        # A calibration that is being removed may have only its canary left.
+        if any(name.startswith("hagen_cocolist.") for name in _files(root / night))
+        and _add_folder(tar, root, night.as_posix())
+    ]
+    links = {
+        f"calibrations/{latest.relative_to(root).as_posix()}": str(latest.readlink())
+        for latest in root.glob("*/stable/latest")
+        if latest.is_symlink() and latest.parent.relative_to(root) / latest.readlink() in kept
+    }
+    return len(kept), links
+
+
+def _add_folder(tar: tarfile.TarFile, root: Path, name: str) -> bool:
+    """Add the files of a folder below `models/` or `calibrations/`, or none; return True if they were added."""
+    paths = {f"{root.name}/{name}/{file}": root / name / file for file in _files(root / name)}
+    return _add_together(tar, paths)
+
+
+def _add_together(tar: tarfile.TarFile, paths: dict[str, Path]) -> bool:
+    """Add files that belong together, by their names in the archive; none, and return False, if one is missing."""
+    with ExitStack() as stack:
+        try:
+            files = {name: stack.enter_context(path.open("rb")) for name, path in paths.items()}
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StorageError(
+                f"{error.filename} cannot be read ({error.strerror}); run this as the user that the service runs as"
+            ) from None
+        for name, file in files.items():
+            add_member(tar, name, file)
+    return bool(paths)
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, without those that are being written."""
     try:
-        with path.open("rb") as file:
-            archive.add(ADMIN, file, path.stat().st_size)
+        return sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
     except FileNotFoundError:
-        return
-    except PermissionError:
-        raise StorageError(f"{path} cannot be read; run this as the user that the service runs as") from None
+        return []
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Takes a backup and says what is in it; the exit status."""
+    """Take a backup and report its contents; return the exit status."""
     options = parser_of("backup", "Take a backup of a service, which may run.").parse_args(arguments)
 
-    def work(settings: Settings, use_redis: bool) -> None:
+    def work() -> None:
         began = time.monotonic()
-        manifest = back_up(settings, options.file, use_redis=use_redis)
-        size_bytes = options.file.stat().st_size
-        if options.as_json:
-            facts = manifest.model_dump(exclude={"members", "links", "folders"})
-            print(json.dumps({"file": str(options.file), "bytes": size_bytes, **facts}))  # noqa: T201 what was asked for
-            return
-        print(  # noqa: T201 the operator's terminal
-            f"{options.file}: {size_bytes / 2**20:.1f} MiB in {time.monotonic() - began:.1f} s\n{described(manifest)}"
-        )
+        manifest = back_up(settings_from(options), options.file)
+        took_s, size_bytes = time.monotonic() - began, options.file.stat().st_size
+        text = f"{options.file}: {size_bytes / 2**20:.1f} MiB in {took_s:.1f} s\n"
+        fields = {"file": str(options.file), "bytes": size_bytes}
+        report(manifest, text, fields if options.as_json else None)
 
-    return run(work, options)
+    return run_command(work)
 
 
 if __name__ == "__main__":

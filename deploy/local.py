@@ -1,9 +1,8 @@
-"""Everything on one machine, from one environment, without root: Redis, a worker, the API."""
+"""`hxserve up`: Redis, a worker and the API on one machine, from one environment, without root."""
 
 import argparse
 import fcntl
 import os
-import signal
 import socket
 import sys
 import time
@@ -15,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from deploy.command import run_command, settings_of
 from deploy.redis_server import redis_server
 from deploy.supervision import Supervised
-from services.errors import HxserveError, SettingsError, UnavailableError
+from services.errors import SettingsError, UnavailableError
 from services.files import write_durably
-from services.passwords import has_password
-from services.settings import CHIP_CHOICES, Settings, load_settings
+from services.settings import CHIP_CHOICES, Settings
 from services.store.connection import Connection
 from services.store.schema import ensure_schema
 from services.users.authentication import ensure_admin_token
@@ -40,43 +39,38 @@ class Local:
     processes: Mapping[str, Supervised]
 
     def watch(self) -> NoReturn:
-        """Starts again what ends by itself, until interrupted."""
+        """Restart each process that ends, and rotate logs, until interrupted."""
         while True:
             for process in self.processes.values():
-                _see_to_log(process)
+                _rotate_log(process)
                 status = process.exit_status()
                 if process.revive():
                     _complain(f"{process.name} ended ({status}) and is started again; see {process.log}")
             time.sleep(_LOOK_EVERY_S)
 
 
-def _see_to_log(process: Supervised) -> None:
+def _rotate_log(process: Supervised) -> None:
     try:
-        process.put_log_aside()
-    except OSError as error:  # a full disk must not end what watches over the processes
-        _complain(f"{process.log} is large and cannot be put aside ({error.strerror})")
+        process.rotate_log()
+    except OSError as error:  # a full disk must not end the supervisor
+        _complain(f"{process.log} is large and cannot be rotated ({error.strerror})")
         with suppress(OSError):
             os.truncate(process.log, 0)
 
 
 @contextmanager
 def running(
-    settings: Settings,
-    *,
-    use_redis: bool,
-    commands: Mapping[str, Sequence[str]] | None = None,
-    chips: int = 1,
+    settings: Settings, *, commands: Mapping[str, Sequence[str]] | None = None, chips: int = 1
 ) -> Iterator[Local]:
-    """The whole service, ready; everything is stopped when the context ends.
+    """Start a whole service, wait until it is ready, and stop all of it when the context ends.
 
     Args:
-        settings: of all processes.
-        use_redis: use the Redis that the settings name, instead of one of our own.
-        commands: what is started beside Redis for the first chip, by name; as a rule one worker and the API.
-        chips: how many; each further one has a worker of its own, `worker-2` and so on.
+        settings: Of all processes. They name the Redis to use; otherwise one is started.
+        commands: The processes beside Redis for the first chip, by name; by default one worker and the API.
+        chips: The number of chips; each further one has a worker of its own, `worker-2` and so on.
 
     Raises:
-        HxserveError: a part does not start; the message says why.
+        HxserveError: a part does not start; the message has the reason.
     """
     if chips > 1 and settings.chip not in {"mock", "emulator"}:
         raise SettingsError(
@@ -91,7 +85,7 @@ def running(
         port = free_port(settings.host, settings.port)
         processes: dict[str, Supervised] = {}
         redis_url = settings.redis_url
-        if not use_redis:
+        if settings.embeds_redis:
             redis_url, processes["redis"] = stack.enter_context(
                 redis_server(data / "redis", logs / "redis.log", sync=settings.redis_sync)
             )
@@ -103,7 +97,7 @@ def running(
         }
         for number in range(2, chips + 1):
             parts[f"worker-{number}"] = (WORKER, environment | _chip(settings, number, chips))
-        # Stopped in reverse: the API first, so that nothing more is accepted; then the workers, which save.
+        # Stopped in reverse: the API first, so that no more work is accepted; then the workers, which save.
         for name in sorted(parts, key="api".__eq__):
             command, variables = parts[name]
             processes[name] = Supervised(name, command, logs / f"{name}.log", environment=variables)
@@ -115,16 +109,16 @@ def running(
 
 
 def _check_store(redis_url: str) -> None:
-    """Refuses here, in one line, what every process would refuse when it starts."""
+    """Refuse here, in one line, a Redis that every process would refuse when it starts."""
     with closing(Connection(redis_url, retries=0)) as connection:
         connection.check()
         ensure_schema(connection)
 
 
 def processes_of(*, standby: bool = False) -> dict[str, list[str]]:
-    """What a service is made of, in the order of starting.
+    """Return the commands of a service by name, in the order in which they are started.
 
-    With `standby` two workers share the chip; whichever ends is started again to stand by for the other.
+    With `standby` two workers share the chip; the one that ends is restarted as the standby of the other.
     """
     api = [sys.executable, "-m", "api"]
     if not standby:
@@ -134,10 +128,10 @@ def processes_of(*, standby: bool = False) -> dict[str, list[str]]:
 
 @contextmanager
 def only_one(data: Path) -> Iterator[None]:
-    """Keeps a second service away from the same data.
+    """Lock a data folder.
 
     Raises:
-        UnavailableError: one runs there.
+        UnavailableError: a service runs on it.
     """
     with (data / "lock").open("a") as lock:
         try:
@@ -153,14 +147,14 @@ def _environment(settings: Settings, redis_url: str, port: int) -> dict[str, str
     values = settings.model_dump(mode="json", exclude_none=True)
     values |= {"redis_url": redis_url, "port": port, "data_dir": settings.data_dir.resolve()}
     values |= {"admin_token_file": settings.token_file.resolve()}
-    # The address holds the password by now, or is that of our own Redis.
+    # The address has the password by now, or is that of the embedded Redis.
     values.pop("redis_password_file", None)
     inherited = {name: value for name, value in os.environ.items() if name != "HXSERVE_REDIS_PASSWORD_FILE"}
     return inherited | {f"HXSERVE_{name.upper()}": str(value) for name, value in values.items()}
 
 
 def _chip(settings: Settings, number: int, chips: int) -> dict[str, str]:
-    """The variables that make each worker's chip its own, and divide the cores."""
+    """Return the variables that give each worker a chip of its own and a share of the cores."""
     if chips == 1:
         return {}
     return {
@@ -171,13 +165,17 @@ def _chip(settings: Settings, number: int, chips: int) -> dict[str, str]:
 
 
 def _following(name: str, steps: int) -> str:
-    """A name with the number at its end raised: chip-1 and 2 give chip-3."""
+    """Return a name with the number at its end raised: chip-1 and 2 give chip-3."""
     stem = name.rstrip("0123456789")
     return f"{stem}{int(name[len(stem) :]) + steps}" if stem != name else f"{name}-{steps + 1}"
 
 
 def free_port(host: str, wanted: int) -> int:
-    """The port wanted, or any when that is 0, seen to be free: another service there would pass for this one."""
+    """Return the wanted port, or any free one for 0, after binding it: a client must not find another service there.
+
+    Raises:
+        UnavailableError: the port is taken or forbidden.
+    """
     try:
         with socket.create_server((host, wanted)) as probe:
             port: int = probe.getsockname()[1]
@@ -205,38 +203,25 @@ def _wait_until_ready(url: str, processes: Mapping[str, Supervised]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`hxserve up`: runs everything until Ctrl-C or SIGTERM; the exit status."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # a script's background job starts with SIGINT ignored
-        signal.signal(number, _interrupt)
-    try:
-        options = _parser().parse_args(arguments)
-        given = vars(options)
-        commands = processes_of(standby=given.pop("standby"))
-        chips = given.pop("chips")
-        settings = load_settings(**given)
-        use_redis = options.redis_url is not None or "HXSERVE_REDIS_URL" in os.environ
-        if has_password(options.redis_url or ""):
-            raise SettingsError(
-                "every user of this machine can read a password on the command line; "
-                "set HXSERVE_REDIS_PASSWORD_FILE instead"
-            )
-        if settings.redis_password_file and not use_redis:
-            raise SettingsError("HXSERVE_REDIS_PASSWORD_FILE is set but no --redis-url; give both or neither")
-        _say(f"hxserve starts; its data are in {settings.data_dir.resolve()}")
-        with running(settings, use_redis=use_redis, commands=commands, chips=chips) as local:
-            _say(f"hxserve is ready: {local.url}?token={local.token}")
-            local.watch()
-    except KeyboardInterrupt:
-        _say("hxserve has stopped; nothing is lost")
-        return 0
-    except HxserveError as error:
-        _complain(f"{error.code}: {error.message}")
-        return 1
+    """Run the whole service until Ctrl-C or SIGTERM; return the exit status."""
+    flags = vars(_parser().parse_args(arguments))
 
+    def serve() -> None:
+        try:
+            commands, chips = processes_of(standby=flags.pop("standby")), flags.pop("chips")
+            settings = settings_of(**flags)
+            if settings.redis_password_file and settings.embeds_redis:
+                raise SettingsError(
+                    "HXSERVE_REDIS_PASSWORD_FILE is set but no --redis-url; give both or neither"
+                )
+            _say(f"hxserve starts; its data are in {settings.data_dir.resolve()}")
+            with running(settings, commands=commands, chips=chips) as local:
+                _say(f"hxserve is ready: {local.url}?token={local.token}")
+                local.watch()
+        except KeyboardInterrupt:
+            _say("hxserve has stopped; nothing is lost")
 
-def _interrupt(number: int, frame: object) -> NoReturn:
-    del number, frame
-    raise KeyboardInterrupt
+    return run_command(serve)
 
 
 def _say(line: str) -> None:
@@ -245,13 +230,6 @@ def _say(line: str) -> None:
 
 def _complain(line: str) -> None:
     print(f"hxserve: {line}", file=sys.stderr, flush=True)  # noqa: T201 the operator's terminal
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= _MOST_CHIPS:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {_MOST_CHIPS}")
-    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -265,7 +243,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--redis-url", help="use this Redis instead of starting one")
     add("--chip", choices=CHIP_CHOICES, help="what executes [mock]")
     add("--chip-id", help="the chip's name [chip-1]")
-    add("--chips", type=_positive, default=1, help="how many chips, mock or emulator [1]")
+    add(
+        "--chips",
+        type=int,
+        choices=range(1, _MOST_CHIPS + 1),
+        default=1,
+        metavar="NUMBER",
+        help=f"number of chips, mock or emulator, up to {_MOST_CHIPS} [1]",
+    )
     add("--calibration", type=Path, help="calibration file for the chip")
     add("--standby", action="store_true", help="a second worker that takes over when the first ends")
     add("--mnist", type=Path, help="folder that holds MNIST in torchvision's layout")

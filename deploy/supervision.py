@@ -1,4 +1,4 @@
-"""Processes of a service on one machine: started, watched, started again, stopped."""
+"""A supervised process of a service on one machine."""
 
 import ctypes
 import os
@@ -12,14 +12,17 @@ from typing import Final
 
 _STOP_TIMEOUT_S: Final = 20.0
 LARGEST_LOG_BYTES: Final = 16 * 2**20
-"""A log that is larger is put aside, in the place of the one put aside before; so each process has two."""
-
 _PR_SET_PDEATHSIG: Final = 1
 """Source: prctl(2)."""
 
 
 class Supervised:
-    """A process of the service; its output goes to a file, and it ends when this process does."""
+    """A process that writes its output to a file, and ends when the present process does.
+
+    Attributes:
+        name: Of the process, for messages.
+        log: The file of its output.
+    """
 
     def __init__(
         self,
@@ -30,35 +33,34 @@ class Supervised:
         environment: Mapping[str, str],
         keeps_open: Sequence[int] = (),
     ) -> None:
-        """Starts it; what is open under the descriptors `keeps_open` stays so until it has ended too."""
+        """Start the process; it inherits the file descriptors `keeps_open`."""
         self.name = name
-        self._keeps_open = keeps_open
         self.log = log
         self._command = command
         self._environment = environment
+        self._keeps_open = keeps_open
         self._process = self._start()
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     def exit_status(self) -> int | None:
-        """How it ended, or None while it runs."""
+        """Return the exit status, or None while the process runs."""
         return self._process.poll()
 
     def revive(self) -> bool:
-        """Starts it again if it has ended; says whether it had."""
+        """Start the process again if it has ended; return True if it had."""
         if self._process.poll() is None:
             return False
         self._process = self._start()
         return True
 
-    def put_log_aside(self, largest_bytes: int = LARGEST_LOG_BYTES) -> bool:
-        """Begins the log anew if it is too large, with what was in it beside it; says whether it was.
+    def rotate_log(self, largest_bytes: int = LARGEST_LOG_BYTES) -> bool:
+        """Copy a log that is too large to `<log>.1` and truncate it; return True if it was too large.
 
-        The process holds the file open and adds to its end, wherever that is, so it need not know. What it writes
-        between copying and cutting is lost.
+        The process appends to the open file and need not notice. Lines written between the two steps are lost.
         """
         if self.log.stat().st_size <= largest_bytes:
             return False
@@ -67,7 +69,7 @@ class Supervised:
         return True
 
     def stop(self) -> None:
-        """Asks it to end, and insists after a while."""
+        """Terminate the process, and kill it if it does not end in time."""
         if self._process.poll() is None:
             self._process.terminate()
         try:
@@ -77,7 +79,7 @@ class Supervised:
             self._process.wait()
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """Return the last lines of the log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-5:])
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -96,7 +98,7 @@ class Supervised:
 
 
 def _end_with_parent() -> None:
-    """Lets the kernel end this process when its supervisor is killed, so that no Redis is left on its data."""
+    """Let the kernel end this process when its supervisor is killed, so that no Redis is left on its data."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == 1:
         os._exit(1)

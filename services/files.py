@@ -1,25 +1,27 @@
-"""Writing files so that after a crash there is the old content or the new, never a part."""
+"""Durable writes: after a crash a file has its old content or its new content, never a part of it."""
 
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
 
 from services.errors import StorageError
 
 
-def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replaces a file's content, on the disk when this returns.
+@contextmanager
+def replacement(path: Path, mode: int = 0o644) -> Iterator[BufferedRandom]:
+    """Open a file for reading and writing that replaces `path`, on the disk, when the context ends without an error.
 
     Raises:
-        OSError: it cannot be written; the old content is as it was.
+        OSError: the file cannot be written; the old content stays.
     """
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
@@ -28,8 +30,18 @@ def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
     sync_folder(path.parent)
 
 
+def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace the content of a file; it is on the disk when this returns.
+
+    Raises:
+        OSError: the file cannot be written; the old content stays.
+    """
+    with replacement(path, mode) as file:
+        file.write(content)
+
+
 def sync_folder(folder: Path) -> None:
-    """Makes renames in a folder durable."""
+    """Make renames in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -39,7 +51,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turns what the file system refuses into our error."""
+    """Raise `StorageError` where the file system refuses an operation on `path`."""
     try:
         yield
     except OSError as error:

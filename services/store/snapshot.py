@@ -1,15 +1,12 @@
-"""All records as they are at one moment, taken out of Redis and put into another one.
+"""All records as they are at one moment, dumped from one Redis and restored into another.
 
-What belongs to a process that will be gone stays out: leases, bells and wake-ups, answers on their way to an API
-process, browser sessions. Commands used here are not among those that the service's own Redis users have: whoever may
-read all keys at once is the administrator of Redis.
+Keys that belong to a running process are left out: leases, bells and wake-ups, replies on their way to an API process,
+browser sessions. Only the administrator of Redis may run the commands used here, not the service's own users.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 from services.errors import ConflictError, HxserveError, SchemaError
 from services.store.connection import Connection, translated_errors
@@ -17,11 +14,10 @@ from services.store.schema import KEY, RESTORING, SCHEMA, schema_of
 
 _PASSING: Final = re.compile(rb"hx:(chip:[^:]+:(lease|bell|wakeup)|replies:.*|session:.*|schema)")
 _FENCE: Final = re.compile(rb"hx:chip:[^:]+:fence")
-_FENCES_LEFT_OUT: Final = 1_000_000
-"""So far beyond the fencing numbers of the backup are those that follow: no worker since has them."""
-
+_FENCES_SKIPPED: Final = 1_000_000
+"""Fencing numbers between those of the backup and the next one: more than any worker took since."""
 _AT_ONCE: Final = 100
-_TRIAL: Final = "hx:restoring"
+_TRIAL: Final = b"hx:restoring"
 
 _TAKE: Final = """
 local t = redis.call('TIME')
@@ -42,18 +38,16 @@ if ARGV[1] == '0' then redis.call('DEL', 'hx:schema') else redis.call('SET', 'hx
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One key: its name, how long it has to live in milliseconds (0 for ever), and its value as Redis dumps it."""
+class Record(NamedTuple):
+    """One key, with its remaining life in milliseconds (0: no end) and its value as Redis dumps it."""
 
     name: bytes
     left_ms: int
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All records at the time `taken_at`, Unix seconds by the clock of Redis, and what they are, by number."""
+class Snapshot(NamedTuple):
+    """All records at the time `taken_at`, in Unix seconds by the clock of Redis."""
 
     taken_at: float
     schema: int
@@ -62,13 +56,14 @@ class Snapshot:
 
 
 class SnapshotStore:
-    """Takes all records out of one Redis, and puts them into another."""
+    """Takes a snapshot of one Redis and restores it into another."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._client = connection.client
 
     def take(self) -> Snapshot:
-        """The records, in one atomic step; nothing else is answered meanwhile.
+        """Return all records, in one atomic step that blocks all other clients of Redis.
 
         Raises:
             RedisUnavailableError: Redis does not answer, or forbids it to this user.
@@ -80,7 +75,7 @@ class SnapshotStore:
                 "take the backup with the hxserve that runs on them"
             )
         with translated_errors():
-            answer: Any = self._connection.client.eval(_TAKE, 0)
+            answer: Any = self._client.eval(_TAKE, 0)
         at, schema, jobs, unfinished, users, parts, keys = answer
         counts = {
             "jobs": jobs,
@@ -88,51 +83,37 @@ class SnapshotStore:
             "users": users,
             "waiting_parts_of_crops": parts,
         }
-        return Snapshot(
-            taken_at=float(at),
-            schema=int(schema),
-            counts=counts,
-            records=[
-                # A key that goes within this millisecond has one left, for 0 would be for ever.
-                Record(name, max(1, left_ms) if left_ms >= 0 else 0, value)
-                for name, left_ms, value in keys
-                if value is not None and not _PASSING.fullmatch(name)
-            ],
-        )
+        records = [
+            # A key in its last millisecond keeps one, because 0 means no end.
+            Record(name, max(1, left_ms) if left_ms >= 0 else 0, value)
+            for name, left_ms, value in keys
+            if value is not None and not _PASSING.fullmatch(name)
+        ]
+        return Snapshot(float(at), int(schema), counts, records)
 
     def is_unfinished(self) -> bool:
-        """Whether a restore into this Redis began and did not finish."""
+        """Return True while a restore into this Redis has begun and not finished."""
         with translated_errors():
-            stored: Any = self._connection.client.get(KEY)
-        return bool(stored == RESTORING)
-
-    def check_stopped(self) -> None:
-        """Does nothing if no worker holds a chip.
-
-        Raises:
-            ConflictError: one does.
-        """
-        with translated_errors():
-            held = [key.decode() for key in self._connection.client.scan_iter("hx:chip:*:lease")]
-        if held:
-            chips = ", ".join(key.split(":")[2] for key in held)
-            raise ConflictError(f"{chips} has a worker; stop all workers and APIs, and wait for some seconds")
+            return bool(self._client.get(KEY) == RESTORING)
 
     def is_empty(self) -> bool:
-        """Whether there are no records."""
+        """Return True if there are no records."""
         with translated_errors():
-            return next(
-                (False for key in self._connection.client.scan_iter("hx:*") if key != KEY.encode()), True
+            return all(key == KEY.encode() for key in self._client.scan_iter("hx:*"))
+
+    def check_stopped(self) -> None:
+        """Raise ConflictError if a worker holds a chip."""
+        with translated_errors():
+            held = [key.decode().split(":")[2] for key in self._client.scan_iter("hx:chip:*:lease")]
+        if held:
+            raise ConflictError(
+                f"{', '.join(held)} has a worker; stop all workers and APIs, and wait for some seconds"
             )
 
     def check_readable(self, record: Record) -> None:
-        """Does nothing if this Redis can read records of the one they are from.
-
-        Raises:
-            ConflictError: it is an older one.
-        """
+        """Raise ConflictError if this Redis is too old to read a record of the one that dumped it."""
         try:
-            self._put([Record(_TRIAL.encode(), 1, record.value)])
+            self._put([Record(_TRIAL, 1, record.value)])
         except HxserveError as error:
             if "DUMP payload" in error.message:
                 raise ConflictError(
@@ -141,41 +122,30 @@ class SnapshotStore:
             raise
 
     def begin(self) -> None:
-        """Marks this Redis: no process starts on it until `finish`; and forgets all records."""
+        """Delete all records; no process starts on this Redis until `finish`."""
         with translated_errors():
-            self._connection.client.set(KEY, RESTORING)
-            keys = (
-                key for key in self._connection.client.scan_iter("hx:*", count=1000) if key != KEY.encode()
-            )
-            for some in _batched(keys):
-                self._connection.client.delete(*some)
+            self._client.set(KEY, RESTORING)
+            for key in self._client.scan_iter("hx:*", count=1000):
+                if key != KEY.encode():
+                    self._client.delete(key)
 
-    def restore(self, records: Iterable[Record]) -> None:
-        """Puts records in.
+    def restore(self, records: Sequence[Record]) -> None:
+        """Add records.
 
         Raises:
             RedisUnavailableError: Redis does not answer, or has no room.
         """
-        for some in _batched(records):
-            self._put(some)
+        for start in range(0, len(records), _AT_ONCE):
+            self._put(records[start : start + _AT_ONCE])
+
+    def finish(self, schema: int, names: Iterable[bytes]) -> None:
+        """Let processes start on these records; leases that were taken since the backup are void."""
+        fences = [name for name in names if _FENCE.fullmatch(name)]
+        with translated_errors():
+            self._client.eval(_FINISH, 0, schema, _FENCES_SKIPPED, *fences)
 
     def _put(self, records: Iterable[Record]) -> None:
-        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+        with translated_errors(), self._client.pipeline(transaction=False) as pipeline:
             for record in records:
                 pipeline.restore(record.name, record.left_ms, record.value, replace=True)
             pipeline.execute()
-
-    def finish(self, schema: int, names: Iterable[bytes]) -> None:
-        """Lets processes start on these records again; workers from before the restore have lost their leases."""
-        fences = [name for name in names if _FENCE.fullmatch(name)]
-        with translated_errors():
-            self._connection.client.eval(_FINISH, 0, schema, _FENCES_LEFT_OUT, *fences)
-
-
-_Item = TypeVar("_Item")
-
-
-def _batched(items: Iterable[_Item]) -> Iterator[list[_Item]]:
-    rest = iter(items)
-    while some := list(islice(rest, _AT_ONCE)):
-        yield some

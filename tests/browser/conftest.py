@@ -43,7 +43,7 @@ def local(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Redis, one worker on the mock, the API; with a model that has learnt."""
     del browser  # without one there is nothing to start
     settings = load_settings(data_dir=tmp_path_factory.mktemp("service"), chip="mock", port=0)
-    with running(settings, use_redis=False) as local:
+    with running(settings) as local:
         yield local
 
 

@@ -39,7 +39,7 @@ def main() -> int:
         settings = load_settings(
             data_dir=Path(data), chip="emulator", mnist=options.mnist, port=0, canary_every_s=4
         )
-        with running(settings, use_redis=False) as local, chromium(executable) as browser:
+        with running(settings) as local, chromium(executable) as browser:
             _take_all(local, browser, options.folder, options.mnist)
     return 0
 

@@ -18,7 +18,7 @@ def two_chips(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
     settings = load_settings(
         data_dir=tmp_path_factory.mktemp("chips"), chip="emulator", port=0, canary_every_s=2
     )
-    with running(settings, use_redis=False, chips=2) as local:
+    with running(settings, chips=2) as local:
         with Client(local.url, local.token) as client:
             client.train("digits", wait=True, execution="mock", **TRAINING)
         yield local

@@ -48,7 +48,7 @@ Files = dict[str, bytes]
 def backup(filled: Settings, tmp_path: Path) -> Path:
     """A backup of the service at work, which is still there."""
     path = tmp_path / "hx.backup"
-    back_up(filled, path, use_redis=True)
+    back_up(filled, path)
     return path
 
 
@@ -83,10 +83,10 @@ def test_files_and_records_come_back(
     filled: Settings, connection: Connection, tmp_path: Path, settings_of: SettingsOf
 ) -> None:
     files, records = files_in(filled), records_in(connection)
-    back_up(filled, tmp_path / "hx.backup", use_redis=True)
+    back_up(filled, tmp_path / "hx.backup")
     connection.client.flushall()
 
-    manifest = restore(settings_of("second"), tmp_path / "hx.backup", use_redis=True)
+    manifest = restore(settings_of("second"), tmp_path / "hx.backup")
 
     assert files_in(settings_of("second")) == files
     assert records_in(connection) == records
@@ -99,7 +99,7 @@ def test_files_and_records_come_back(
 def test_a_backup_and_the_restored_token_are_for_their_owner_alone(
     lost: Path, settings_of: SettingsOf
 ) -> None:
-    restore(settings_of("second"), lost, use_redis=True)
+    restore(settings_of("second"), lost)
 
     assert lost.stat().st_mode & 0o777 == 0o600
     assert settings_of("second").token_file.stat().st_mode & 0o777 == 0o600
@@ -108,7 +108,7 @@ def test_a_backup_and_the_restored_token_are_for_their_owner_alone(
 def test_what_belonged_to_processes_stays_out(
     lost: Path, connection: Connection, settings_of: SettingsOf
 ) -> None:
-    restore(settings_of("second"), lost, use_redis=True)
+    restore(settings_of("second"), lost)
 
     assert ChipStore(connection, lease_s=60).record(CHIP).holder is None
     assert not list(connection.client.scan_iter("hx:session:*"))
@@ -119,12 +119,12 @@ def test_a_worker_from_before_can_write_nothing_and_a_new_one_takes_the_chip(
     filled: Settings, connection: Connection, tmp_path: Path, settings_of: SettingsOf
 ) -> None:
     chips, before = ChipStore(connection, lease_s=60), lease_of_first(connection)
-    back_up(filled, tmp_path / "hx.backup", use_redis=True)
+    back_up(filled, tmp_path / "hx.backup")
     chips.release(before)
     later = chips.take(CHIP, a_holder("later"))
     connection.client.flushall()
 
-    restore(settings_of("second"), tmp_path / "hx.backup", use_redis=True)
+    restore(settings_of("second"), tmp_path / "hx.backup")
     new = chips.take(CHIP, a_holder("new"))
 
     for lease in (before, later):
@@ -136,7 +136,7 @@ def test_a_worker_from_before_can_write_nothing_and_a_new_one_takes_the_chip(
 def test_crops_that_waited_are_read_once_each(
     lost: Path, connection: Connection, settings_of: SettingsOf
 ) -> None:
-    restore(settings_of("second"), lost, use_redis=True)
+    restore(settings_of("second"), lost)
     lease = ChipStore(connection, lease_s=60).take(CHIP, a_holder("new"))
     crops, jobs = (
         CropStore(connection, max_waiting=100, keep_results_s=60),
@@ -157,7 +157,7 @@ def test_crops_that_waited_are_read_once_each(
 def test_users_tokens_and_the_meaning_of_aliases_come_back(
     lost: Path, connection: Connection, settings_of: SettingsOf
 ) -> None:
-    restore(settings_of("second"), lost, use_redis=True)
+    restore(settings_of("second"), lost)
 
     models = ModelStore(settings_of("second").models_dir)
     assert [account.name for account in UserStore(connection).all()] == ["ada"]
@@ -177,9 +177,26 @@ def test_a_byte_that_is_another_one_is_found_before_anything_is_touched(
             whole[:place] + bytes([whole[place] ^ (1 << random.randrange(8))]) + whole[place + 1 :]
         )
         with pytest.raises(BackupDamagedError):
-            restore(settings_of("second"), lost, use_redis=True)
+            restore(settings_of("second"), lost)
 
     assert _is_untouched(settings_of("second"), connection)
+
+
+def test_a_backup_of_an_older_hxserve_is_restored(
+    lost: Path, connection: Connection, settings_of: SettingsOf
+) -> None:
+    files = _unpacked(lost)
+    members = {
+        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in files.items()
+        if name != "manifest.json"
+    }
+    _pack(lost, _with_manifest(files, format=1, members=members))
+
+    restore(settings_of("second"), lost)
+
+    assert ModelStore(settings_of("second").models_dir).weights("digits", "3") == b"weights of c"
+    assert ensure_schema(connection) == SCHEMA
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
@@ -190,7 +207,7 @@ def test_a_backup_that_is_not_whole_is_refused(
     lost.write_bytes(whole[: int(len(whole) * share)])
 
     with pytest.raises(BackupDamagedError):
-        restore(settings_of("second"), lost, use_redis=True)
+        restore(settings_of("second"), lost)
 
     assert _is_untouched(settings_of("second"), connection)
 
@@ -200,14 +217,14 @@ def _with_manifest(files: Files, **changes: Any) -> Files:
     return files | {"manifest.json": json.dumps(manifest).encode()}
 
 
-@pytest.mark.parametrize("changes", [{"schema_version": SCHEMA + 1}, {"format": 2}])
+@pytest.mark.parametrize("changes", [{"schema_version": SCHEMA + 1}, {"format": 3}])
 def test_a_backup_of_a_newer_hxserve_is_refused(
     lost: Path, connection: Connection, settings_of: SettingsOf, changes: dict[str, int]
 ) -> None:
     _pack(lost, _with_manifest(_unpacked(lost), **changes))
 
     with pytest.raises(SchemaError, match="newer"):
-        restore(settings_of("second"), lost, use_redis=True)
+        restore(settings_of("second"), lost)
 
     assert _is_untouched(settings_of("second"), connection)
 
@@ -219,12 +236,10 @@ def test_a_name_that_leads_elsewhere_is_refused(
     lost: Path, connection: Connection, settings_of: SettingsOf, name: str
 ) -> None:
     files = _unpacked(lost)
-    digest = json.loads(files["manifest.json"])["members"]
-    digest[name] = digest["records.msgpack"]
-    _pack(lost, {name: files["records.msgpack"], **_with_manifest(files, members=digest)})
+    _pack(lost, {name: files["records.msgpack"], **files})
 
     with pytest.raises(BackupDamagedError, match="nothing that a backup of hxserve holds"):
-        restore(settings_of("second"), lost, use_redis=True)
+        restore(settings_of("second"), lost)
 
     assert _is_untouched(settings_of("second"), connection)
 
@@ -234,7 +249,7 @@ def test_a_link_that_leads_elsewhere_is_refused(lost: Path, settings_of: Setting
     _pack(lost, _with_manifest(_unpacked(lost), links={"calibrations/x/stable/latest": to}))
 
     with pytest.raises(BackupDamagedError, match="nothing that a backup of hxserve holds"):
-        restore(settings_of("second"), lost, use_redis=True)
+        restore(settings_of("second"), lost)
 
 
 def test_an_archive_with_links_of_its_own_is_refused(lost: Path, settings_of: SettingsOf) -> None:
@@ -245,7 +260,7 @@ def test_an_archive_with_links_of_its_own_is_refused(lost: Path, settings_of: Se
     _pack(lost, _unpacked(lost), link)
 
     with pytest.raises(BackupDamagedError, match="nothing that a backup of hxserve holds"):
-        restore(settings_of("second"), lost, use_redis=True)
+        restore(settings_of("second"), lost)
 
 
 def test_any_other_file_is_refused_by_what_it_is(tmp_path: Path, settings_of: SettingsOf) -> None:
@@ -255,9 +270,9 @@ def test_any_other_file_is_refused_by_what_it_is(tmp_path: Path, settings_of: Se
 
     for name in ("text", "gz", "tar"):
         with pytest.raises(BackupDamagedError):
-            restore(settings_of("second"), tmp_path / name, use_redis=True)
+            restore(settings_of("second"), tmp_path / name)
     with pytest.raises(StorageError, match="cannot be read"):
-        restore(settings_of("second"), tmp_path / "none", use_redis=True)
+        restore(settings_of("second"), tmp_path / "none")
 
 
 def test_where_a_service_is_nothing_is_restored_unless_told_so(
@@ -268,9 +283,9 @@ def test_where_a_service_is_nothing_is_restored_unless_told_so(
     connection.client.set("hx:jobs:long:revision", 7)
 
     with pytest.raises(ConflictError, match=r"second/models, records in Redis.*--replace"):
-        restore(second, lost, use_redis=True)
+        restore(second, lost)
     kept = (second.models_dir / "mine").exists(), connection.client.get("hx:jobs:long:revision")
-    restore(second, lost, use_redis=True, replace=True)
+    restore(second, lost, replace=True)
 
     assert kept == (True, b"7")
     assert not (second.models_dir / "mine").exists()
@@ -283,7 +298,7 @@ def test_where_a_worker_holds_a_chip_nothing_is_restored(
     before = records_in(connection)
 
     with pytest.raises(ConflictError, match=f"{CHIP} has a worker"):
-        restore(settings_of("second"), backup, use_redis=True, replace=True)
+        restore(settings_of("second"), backup, replace=True)
 
     assert records_in(connection) == before
 
@@ -296,11 +311,11 @@ def test_a_restore_that_was_cut_off_lets_nothing_start_and_is_run_again(
     (second.data_dir / "calibrations").write_text("in the way of a folder")
 
     with pytest.raises(HxserveError):
-        restore(second, lost, use_redis=True)
+        restore(second, lost)
     with pytest.raises(SchemaError, match="run `hxserve restore` again"):
         ensure_schema(connection)
     (second.data_dir / "calibrations").unlink()
-    restore(second, lost, use_redis=True)
+    restore(second, lost)
 
     assert ensure_schema(connection) == SCHEMA
     assert files_in(second) == files_in(settings_of("first"))
@@ -310,7 +325,7 @@ def test_without_redis_there_is_no_backup(filled: Settings, tmp_path: Path) -> N
     away = filled.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
 
     with pytest.raises(RedisUnavailableError):
-        back_up(away, tmp_path / "hx.backup", use_redis=True)
+        back_up(away, tmp_path / "hx.backup")
 
     assert not list(tmp_path.glob("*hx.backup*"))
 
@@ -321,7 +336,7 @@ def test_a_backup_is_not_taken_of_a_restore_that_did_not_finish(
     connection.client.set(KEY, RESTORING)
 
     with pytest.raises(SchemaError):
-        back_up(filled, tmp_path / "hx.backup", use_redis=True)
+        back_up(filled, tmp_path / "hx.backup")
 
 
 def test_on_a_full_disk_the_backup_before_stays(filled: Settings, tmp_path: Path) -> None:

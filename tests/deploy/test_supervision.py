@@ -21,10 +21,10 @@ def test_a_log_that_is_too_large_is_put_aside_and_its_process_writes_on(tmp_path
     process = Supervised("writer", [sys.executable, "-c", _WRITER], log, environment=os.environ)
     try:
         wait_until(lambda: log.stat().st_size > 2000)
-        first = process.put_log_aside(2000)
+        first = process.rotate_log(2000)
         wait_until(lambda: log.stat().st_size > 2000)
-        second = process.put_log_aside(2000)
-        small = process.put_log_aside(10**9)
+        second = process.rotate_log(2000)
+        small = process.rotate_log(10**9)
     finally:
         process.stop()
 

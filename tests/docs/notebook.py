@@ -24,7 +24,7 @@ def execute(folder: Path) -> NotebookNode:
     """
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     settings = load_settings(data_dir=folder / "data", chip="emulator", port=0)
-    with running(settings, use_redis=False, chips=2) as local:
+    with running(settings, chips=2) as local:
         inherited = {
             name: text for name, text in os.environ.items() if not name.startswith(("HXSERVE_", "MPL"))
         }

@@ -37,7 +37,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="session")
 def local(settings: Settings) -> Iterator[Local]:
     """Redis, one worker on the mock, the API."""
-    with running(settings, use_redis=False) as local:
+    with running(settings) as local:
         yield local
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from deploy.archive import Archive
 from deploy.local import Local, running
-from deploy.places import stopped
+from deploy.recovery import open_records
 from hxserve import Client
 from hxserve.jobs import Job
 from services.errors import SchemaError
@@ -71,7 +71,7 @@ def _connected(folder: Path) -> Connection:
 
 def _state_of(folder: Path) -> str:
     """What a restore that was killed left: nothing, what no process starts on, or all of it."""
-    with stopped(_settings(folder), use_redis=False) as connection:
+    with open_records(_settings(folder), stopped=True) as connection:
         store = SnapshotStore(connection)
         if store.is_unfinished():
             with pytest.raises(SchemaError, match="has not finished"):
@@ -89,7 +89,7 @@ def test_a_service_restored_into_an_empty_place_goes_on_with_everything(
     trained: Job, short_folder: Path, test_digits: tuple[NDArray[np.uint8], Any]
 ) -> None:
     first, second, path = short_folder / "a", short_folder / "b", short_folder / "hx.backup"
-    with running(_settings(first), use_redis=False) as local, Client(local.url, local.token) as client:
+    with running(_settings(first)) as local, Client(local.url, local.token) as client:
         token, admin_token = client.users.add("ada")["token"], local.token
         done = client.train(MODEL, wait=True, **TRAINING)
         training, queued = client.train("running", **TRAINING), client.train("queued", **TRAINING)
@@ -102,7 +102,7 @@ def test_a_service_restored_into_an_empty_place_goes_on_with_everything(
         _lose(local)
 
     restored = _hxserve("restore", path, "--data-dir", second)
-    with running(_settings(second), use_redis=False) as local, Client(local.url, admin_token) as client:
+    with running(_settings(second)) as local, Client(local.url, admin_token) as client:
         ended, after, read = (client.wait(job) for job in (training.id, queued.id, crops_job))
         jobs = {job.id: job for job in client.jobs(limit=20)}
         with Client(local.url, token) as ada:
@@ -128,7 +128,7 @@ def test_a_service_restored_into_an_empty_place_goes_on_with_everything(
 
 def _say_nothing_of_versions(folder: Path, schema: int | None) -> None:
     """Lets the records of a stopped service look as if another hxserve had written them."""
-    with stopped(_settings(folder), use_redis=False) as connection:
+    with open_records(_settings(folder), stopped=True) as connection:
         if schema is None:
             connection.client.delete(KEY)
         else:
@@ -139,14 +139,14 @@ def test_records_from_before_there_was_a_version_go_on_with_a_training_that_ran(
     trained: Job, short_folder: Path
 ) -> None:
     folder = short_folder / "a"
-    with running(_settings(folder), use_redis=False) as local, Client(local.url, local.token) as client:
+    with running(_settings(folder)) as local, Client(local.url, local.token) as client:
         training = client.train("running", **TRAINING)
         wait_until(lambda: _is_under_way(client, training))
         client.drain_chip(message="upgrade")
         wait_until(lambda: client.job(training.id).state == "queued")
     _say_nothing_of_versions(folder, None)
 
-    with running(_settings(folder), use_redis=False) as local, Client(local.url, local.token) as client:
+    with running(_settings(folder)) as local, Client(local.url, local.token) as client:
         client.resume_chip()
         ended = client.wait(training.id)
         with closing(_connected(folder)) as connection:
@@ -159,11 +159,11 @@ def test_records_from_before_there_was_a_version_go_on_with_a_training_that_ran(
 
 def test_nothing_starts_on_records_of_a_newer_hxserve(short_folder: Path) -> None:
     folder = short_folder / "a"
-    with running(_settings(folder), use_redis=False):
+    with running(_settings(folder)):
         pass
     _say_nothing_of_versions(folder, SCHEMA + 1)
 
-    with stopped(_settings(folder), use_redis=False):
+    with open_records(_settings(folder), stopped=True):
         environment = os.environ | {
             "HXSERVE_REDIS_URL": f"unix://{folder.resolve() / 'redis' / 'redis.sock'}",
             "HXSERVE_DATA_DIR": str(folder),

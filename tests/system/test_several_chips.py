@@ -28,7 +28,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     settings = load_settings(
         data_dir=folder, chip="emulator", port=0, save_every_s=0.2, lease_s=2, calibrate_at=None
     )
-    with running(settings, use_redis=False, chips=2) as local, Client(local.url, local.token) as client:
+    with running(settings, chips=2) as local, Client(local.url, local.token) as client:
         wait_until(lambda: [chip["state"] for chip in client.chip()["chips"]] == ["ready"] * 2)
         yield local
 

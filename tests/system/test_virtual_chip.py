@@ -23,7 +23,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         canary_every_s=0.2,
         shadow_share=1.0,
     )
-    with running(settings, use_redis=False) as local, Client(local.url, local.token) as client:
+    with running(settings) as local, Client(local.url, local.token) as client:
         yield client
 
 

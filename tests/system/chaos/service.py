@@ -140,7 +140,7 @@ def disturbable(settings: Settings, *, standby: bool = False) -> Iterator[Servic
     """A service with workers whose chips may be told to fail."""
     faults = settings.data_dir / "faults"
     faults.mkdir(parents=True)
-    with running(settings, use_redis=False, commands=_commands(faults, standby=standby)) as local:
+    with running(settings, commands=_commands(faults, standby=standby)) as local:
         yield Service(local, settings, faults)
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.redis_server import redis_server
-from deploy.syncing import synced
+from deploy.redis_server import redis_server, synced
 from services.store.connection import Connection
 from tests.system.conftest import wait_until
 
