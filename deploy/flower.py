@@ -1,7 +1,7 @@
-"""`python -m deploy.flower`: Celery's Flower on the service's Redis, with its passwords from files.
+"""`python -m deploy.flower`: Celery's Flower on the Redis of the service, with its passwords from files.
 
-Given as flags or variables, as Flower wants them, whoever may look at processes could read them. What it shows are
-workers and wake-ups; jobs and crops are not Celery's, the page and `/metrics` show them.
+As flags or variables, which Flower expects, they would be visible in lists of processes. Flower shows workers and
+wake-ups; jobs and crops are not Celery's.
 """
 
 import sys
@@ -10,27 +10,19 @@ from typing import Final
 
 from celery import Celery
 
+from deploy.command import run_command
 from services.chips.wakeups import broker_url
-from services.errors import HxserveError
 from services.passwords import read_secret
 from services.settings import load_settings
 
 PASSWORD_FILE: Final = Path("/run/secrets/flower_password")
-USER: Final = "hxserve"
-PORT: Final = 5555
 
 
-def main() -> int:
-    """Serves until it is told to stop; the exit status."""
-    try:
-        app = Celery("hxserve", broker=broker_url(load_settings().redis_url))
-        password = read_secret(PASSWORD_FILE, "password of Flower")
-    except HxserveError as error:
-        print(f"flower: {error.code}: {error.message}", file=sys.stderr)  # noqa: T201 the reason for not starting
-        return 1
-    app.start(["flower", "--address=0.0.0.0", f"--port={PORT}", f"--basic_auth={USER}:{password}"])
-    return 0
+def _serve() -> None:
+    app = Celery("hxserve", broker=broker_url(load_settings().redis_url))
+    password = read_secret(PASSWORD_FILE, "password of Flower")
+    app.start(["flower", "--address=0.0.0.0", "--port=5555", f"--basic_auth=hxserve:{password}"])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(_serve))

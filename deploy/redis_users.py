@@ -1,9 +1,8 @@
-"""`python -m deploy.redis_users`: the users of a Redis that is not the embedded one, as an ACL file.
+"""`python -m deploy.redis_users`: the ACL file of a Redis that is not the embedded one.
 
-One user for the API, one for workers, one for whoever administers Redis; nobody else gets in. The two reach only the
-keys of the service and only the commands it uses: none that reads or changes the server, or all keys at once.
-
-Which commands those are changes with the code, so the file belongs to a version of it: make it anew with each.
+It has a user for the API, one for workers and one for the administrator of Redis. The first two reach only the keys of
+the service, and only the commands that it uses: none that reads or changes the server, or all keys at once. These
+commands change with the code, so the file has to be written anew for each version of hxserve.
 """
 
 import argparse
@@ -15,113 +14,97 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from services.errors import HxserveError, RedisUnavailableError, StorageError
-from services.files import write_durably
+from deploy.command import run_command
+from services.errors import RedisUnavailableError
+from services.files import storage_errors, write_durably
 from services.passwords import read_secret, with_password
 from services.store.connection import Connection, lua_source, scripts
 
 KEYS: Final = ("hx:*", "hxserve.chip.*", "_kombu.binding*", "*.celery.pidbox*", "unacked*")
-"""The store's keys, the queues of wake-ups, and what Celery's transport keeps beside them."""
-
+"""The store's keys, the queues of wake-ups, and the keys of Celery's transport."""
 _CHANNELS: Final = tuple(f"/{database}.celery.pidbox" for database in range(16))
-"""By which workers are controlled, in each database: who subscribes to a pattern may do so only if it stands here."""
+"""Of Celery's remote control, in each database; Redis compares a subscribed pattern with these texts as they are."""
 _ALWAYS: Final = """
     auth client|setinfo client|setname discard eval evalsha exec hello info multi ping script|exists script|load select
 """
-_SINCE_7_2: Final = frozenset({"client|setinfo"})
+_SINCE_7_2: Final = "client|setinfo"
 _STORE: Final = """
     del exists expire get getex hdel hget hgetall hlen hmget hrandfield hset hvals smembers ttl xadd xlen xrange xread
     xrevrange zadd zcard zrange zrem
 """
-"""What the store's Python sends itself; the scripts' commands are read from their sources."""
+"""Commands that the Python code of the store sends; those of its scripts are read from their sources."""
+_CALLED: Final = re.compile(r"redis\.call\('([A-Z]+)'")
 _SENDING: Final = "lpush sadd sismember smembers"
 _RECEIVING: Final = """
     blpop brpop expire hdel hget hset llen lpush publish psubscribe punsubscribe rpush sadd smembers srem subscribe
     time unsubscribe watch unwatch zadd zrangebyscore zrem zrevrangebyscore
 """
-_CALLED: Final = re.compile(r"redis\.call\('([A-Z]+)'")
-
-
-_NOBODY: Final = "user default reset off ~* &* +@all"
-"""Nobody can be the default user, who is off and has no password. It may do all, for as this user Redis 7 reads its
-append-only file: with less it would drop every transaction in there, and so what was accepted, when it starts again.
+"""Commands of Celery's transport."""
+_DEFAULT_USER: Final = "user default reset off ~* &* +@all"
+"""The default user is off and has no password. It may do everything, because Redis 7 reads its append-only file as this
+user, and would drop every transaction in there, accepted work among it, if the user had fewer rights.
 
 Source: redis/redis issue 14541, valkey-io/valkey issue 3983."""
 
 
 def acl_lines(api: str, worker: str, admin: str, *, redis: tuple[int, ...] = (7, 2)) -> list[str]:
-    """The lines of the ACL file for these passwords, of which only hashes are written.
+    """Return the lines of the ACL file, which has hashes of the passwords.
 
-    `redis` is the version that reads them: 7.0 knows less than 7.2, and refuses a file with a subcommand that it does
-    not know. (Older ones take any word for a subcommand.)
+    Args:
+        api: The password of the API's user.
+        worker: The password of the workers' user.
+        admin: The password of the administrator.
+        redis: The version that reads the file. 7.0 refuses a subcommand that came with 7.2; older ones take any.
     """
-    scripts = " ".join(sorted(_commands_of_scripts()))
-    always = " ".join(set(_ALWAYS.split()) - (_SINCE_7_2 if (7, 0) <= redis < (7, 2) else set()))
+    store = f"{_ALWAYS} {_STORE} {' '.join(_CALLED.findall(''.join(map(lua_source, scripts()))))}".lower()
+    if (7, 0) <= redis < (7, 2):
+        store = store.replace(_SINCE_7_2, "")
     return [
-        _NOBODY,
-        _user("hxserve-api", api, f"{always} {_STORE} {scripts} {_SENDING}"),
-        _user("hxserve-worker", worker, f"{always} {_STORE} {scripts} {_SENDING} {_RECEIVING}"),
-        f"user hxserve-admin reset on #{_hash(admin)} ~* &* +@all",
+        _DEFAULT_USER,
+        _user("hxserve-api", api, f"{store} {_SENDING}"),
+        _user("hxserve-worker", worker, f"{store} {_SENDING} {_RECEIVING}"),
+        f"user hxserve-admin reset on {_hash(admin)} ~* &* +@all",
     ]
 
 
 def _user(name: str, password: str, commands: str) -> str:
-    allowed = [f"+{command}" for command in sorted(set(commands.split()))]
-    keys, channels = [f"~{key}" for key in KEYS], [f"&{channel}" for channel in _CHANNELS]
-    return " ".join(
-        [f"user {name} reset resetchannels on #{_hash(password)}", *keys, *channels, "-@all", *allowed]
-    )
+    rights = [f"~{key}" for key in KEYS] + [f"&{channel}" for channel in _CHANNELS] + ["-@all"]
+    rights += [f"+{command}" for command in sorted(set(commands.split()))]
+    return f"user {name} reset resetchannels on {_hash(password)} {' '.join(rights)}"
 
 
 def _hash(password: str) -> str:
-    return hashlib.sha256(password.encode()).hexdigest()
-
-
-def _commands_of_scripts() -> set[str]:
-    return {command.lower() for script in scripts() for command in _CALLED.findall(lua_source(script))}
+    return f"#{hashlib.sha256(password.encode()).hexdigest()}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints or writes the ACL file; the exit status."""
+    """Print or write the ACL file; return the exit status."""
     parser = argparse.ArgumentParser("python -m deploy.redis_users", description=__doc__)
-    for who in ("api", "worker", "admin"):
-        parser.add_argument(
-            f"--{who}",
-            type=Path,
-            required=True,
-            metavar="FILE",
-            help=f"file with the password of hxserve-{who}",
-        )
-    parser.add_argument(
-        "--for-redis",
-        type=_version,
-        default=(7, 2),
-        metavar="VERSION",
-        help="the version of Redis that reads it, such as 7.0 [7.2]",
+    add = parser.add_argument
+    for user in ("api", "worker", "admin"):
+        text = f"file with the password of hxserve-{user}"
+        add(f"--{user}", type=Path, required=True, metavar="FILE", help=text)
+    text = "version of the Redis that reads the file, such as 7.0 [7.2]"
+    add("--for-redis", type=_version, default=(7, 2), metavar="VERSION", help=text)
+    add("--output", type=Path, metavar="FILE", help="write this file instead of printing it")
+    text = (
+        "then let the Redis at redis://hxserve-admin@host/0, which runs on that file, read it; one that does not run "
+        "yet reads it when it starts"
     )
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="write the file there instead of printing it"
-    )
-    parser.add_argument(
-        "--load-into",
-        metavar="ADDRESS",
-        help="then let the Redis at redis://hxserve-admin@host/0, which runs on that file, read it; "
-        "one that does not run yet reads it when it starts",
-    )
+    add("--load-into", metavar="ADDRESS", help=text)
     options = parser.parse_args(arguments)
-    try:
+
+    def write_and_load() -> None:
         passwords = [read_secret(path, "password") for path in (options.api, options.worker, options.admin)]
         content = "\n".join(acl_lines(*passwords, redis=options.for_redis)) + "\n"
         if options.output is None:
-            print(content, end="")  # noqa: T201 what was asked for
+            print(content, end="")  # noqa: T201 the output of the command
         elif not _write(options.output, content):
-            return 0
+            return
         if options.load_into is not None:
             _load(with_password(options.load_into, passwords[2]))
-    except HxserveError as error:
-        print(f"{error.code}: {error.message}", file=sys.stderr)  # noqa: T201 the reason for stopping
-        return 1
-    return 0
+
+    return run_command(write_and_load)
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -131,13 +114,11 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _write(path: Path, content: str) -> bool:
-    """Writes the file unless it holds just this, for loading it may cost all users their connections; says whether."""
-    try:
+    """Write a file and return True, unless it is the same already: loading it may cost all users their connections."""
+    with storage_errors(path):
         if path.exists() and path.read_text("utf-8") == content:
             return False
         write_durably(path, content.encode())
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written ({error.strerror}); mend its folder") from None
     return True
 
 

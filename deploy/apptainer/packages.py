@@ -1,7 +1,7 @@
-"""Puts into one folder what the worker needs and the chip's software container lacks; run by `prepare.sh` in it.
+"""Install what the worker needs and the chip's software container lacks into a folder; `prepare.sh` runs this there.
 
-It imports the standard library alone, as nothing else of ours is there yet. Nothing that is in the container is
-installed again or in another version: its torch, hxtorch and numpy are built for each other.
+The standard library is all that it imports, because nothing else of hxserve is there yet. What the container has is
+neither installed again nor in another version: its torch, hxtorch and numpy are built for each other.
 """
 
 import argparse
@@ -19,13 +19,13 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 BESIDE: Final = frozenset({"hxtorch-emulator"})
-"""What lies beside the worker's source, and is found through PYTHONPATH as that is."""
+"""Packages in this checkout, which are found through PYTHONPATH."""
 FOLLOWS_TORCH: Final = frozenset({"torchvision"})
-"""Which release of these fits is decided by the container's torch, not by ours."""
+"""Packages whose release has to fit the container's torch instead of the one in constraints.txt."""
 _IMPORTS: Final = "import hxtorch, hxtorch.perceptron, torch, numpy; print(torch.__file__, numpy.__file__)"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _REASON: Final = re.compile(r"ERROR|conflict|depends on|requested")
-"""Lines of pip's output that say why it finds nothing."""
+"""Lines of pip's output with the reason why it finds no packages."""
 
 
 class PreparationError(Exception):
@@ -33,7 +33,7 @@ class PreparationError(Exception):
 
 
 def name_of(requirement: str) -> str:
-    """The distribution that a requirement asks for, in its normal form."""
+    """Return the normalized name of the distribution that a requirement asks for."""
     found = _NAME.match(requirement)
     if found is None:
         raise PreparationError(f"{requirement!r} names no package; mend pyproject.toml")
@@ -41,31 +41,29 @@ def name_of(requirement: str) -> str:
 
 
 def requirements_of_worker(pyproject: Path) -> list[str]:
-    """What the worker asks for, from the project's own file."""
+    """Return the requirements of the worker from pyproject.toml."""
     project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
-    asked = [*project["dependencies"], *project["optional-dependencies"]["worker"]]
-    return [requirement for requirement in asked if name_of(requirement) not in BESIDE]
-
-
-def installed() -> dict[str, str]:
-    """Versions of what is in the container, by name."""
-    return {name_of(found.metadata["Name"]): found.version for found in metadata.distributions()}
+    required = [*project["dependencies"], *project["optional-dependencies"]["worker"]]
+    return [requirement for requirement in required if name_of(requirement) not in BESIDE]
 
 
 def constraints(ours: Iterable[str], present: Mapping[str, str]) -> list[str]:
-    """What is there stays as it is; what is not comes in the version that we test with."""
+    """Return constraints that keep each present package as it is, and pin the others to the tested versions."""
     kept = [f"{name}=={version}" for name, version in sorted(present.items())]
     pinned = [line.strip() for line in ours if line.strip() and not line.startswith("#")]
     return kept + [line for line in pinned if name_of(line) not in present.keys() | FOLLOWS_TORCH]
 
 
 def wanted(requirements: Iterable[str], present: Mapping[str, str]) -> list[str]:
-    """The requirements of which there is nothing at all."""
+    """Return the requirements of which no version is present."""
     return [requirement for requirement in requirements if name_of(requirement) not in present]
 
 
 def install(requirements: Sequence[str], target: Path, limits: Sequence[str]) -> list[str]:
-    """Installs these and what they need in turn, but nothing that is there; what was installed, as `name==version`.
+    """Install requirements, and what they need in turn, without what is present.
+
+    Returns:
+        The installed packages as `name==version`.
 
     Raises:
         PreparationError: pip finds no set of packages that fits the container.
@@ -79,7 +77,7 @@ def install(requirements: Sequence[str], target: Path, limits: Sequence[str]) ->
         plan = json.loads(report.read_text("utf-8"))
     chosen = [f"{entry['metadata']['name']}=={entry['metadata']['version']}" for entry in plan["install"]]
     if chosen:
-        # Without dependencies: pip looks at nothing outside a target folder, and would bring a second torch.
+        # Without dependencies: pip ignores what is installed outside a target folder, and would bring a second torch.
         _pip("--quiet", "--no-deps", "--target", str(target), *chosen)
     return sorted(chosen)
 
@@ -92,8 +90,8 @@ def _pip(*arguments: str) -> None:
         raise PreparationError("pip finds nothing that fits this container:\n" + "\n".join(reasons))
 
 
-def look_at_hxtorch(path: Sequence[Path] = ()) -> str:
-    """Where torch and numpy come from once hxtorch is imported, with these folders before all others.
+def _locate_torch(path: Sequence[Path] = ()) -> str:
+    """Return the files of torch and numpy once hxtorch is imported, with these folders first on the path.
 
     Raises:
         PreparationError: hxtorch cannot be imported.
@@ -108,31 +106,30 @@ def look_at_hxtorch(path: Sequence[Path] = ()) -> str:
     return done.stdout
 
 
-def describe_project(pyproject: Path, target: Path) -> None:
-    """Lets Python find the version of this project, whose source lies elsewhere, as if it were installed."""
+def _describe_project(pyproject: Path, target: Path) -> None:
+    """Make the version of this project known to Python, although its source is elsewhere."""
     project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
-    folder = target / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    name, version = project["name"], project["version"]
+    folder = target / f"{name.replace('-', '_')}-{version}.dist-info"
     folder.mkdir()
-    (folder / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n", "utf-8"
-    )
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8")
 
 
 def prepare(target: Path) -> list[str]:
-    """Fills the folder anew; what was installed.
+    """Replace the content of a folder; return the installed packages.
 
     Raises:
-        PreparationError: the container has no hxtorch, or its packages and ours do not go together.
+        PreparationError: the container has no hxtorch, or its packages and those of the worker conflict.
     """
-    before = look_at_hxtorch()
-    present = installed()
+    before = _locate_torch()
+    present = {name_of(found.metadata["Name"]): found.version for found in metadata.distributions()}
     limits = constraints((ROOT / "constraints.txt").read_text("utf-8").splitlines(), present)
     unfinished = target.with_name(f"{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     done = install(wanted(requirements_of_worker(ROOT / "pyproject.toml"), present), unfinished, limits)
-    describe_project(ROOT / "pyproject.toml", unfinished)
-    if look_at_hxtorch([unfinished]) != before:
+    _describe_project(ROOT / "pyproject.toml", unfinished)
+    if _locate_torch([unfinished]) != before:
         raise PreparationError(
             f"torch or numpy would come from {unfinished}; please report what was installed: {done}"
         )
@@ -142,16 +139,16 @@ def prepare(target: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fills the folder and says with what; the exit status."""
+    """Prepare the folder and print the installed packages; return the exit status."""
     parser = argparse.ArgumentParser("packages.py", description=__doc__)
-    parser.add_argument("target", type=Path, help="the folder; what is in it is replaced")
+    parser.add_argument("target", type=Path, help="the folder; its content is replaced")
     options = parser.parse_args(arguments)
     try:
         done = prepare(options.target)
     except PreparationError as error:
         print(f"prepare: {error}", file=sys.stderr)  # noqa: T201 the reason for stopping
         return 1
-    print(f"installed in {options.target}: {', '.join(done) or 'nothing, all is there'}")  # noqa: T201 what was asked for
+    print(f"installed in {options.target}: {', '.join(done) or 'nothing, all is there'}")  # noqa: T201 the output
     return 0
 
 

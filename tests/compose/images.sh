@@ -57,7 +57,7 @@ ENTRYPOINT [\"prometheus\"]"
 # Builds take every wheel from here, so that no pip configuration of this machine reaches an image that is kept.
 # async-timeout: redis-py needs it before Python 3.11.3; Debian has 3.11.2, and pip resolves for the Python it runs in.
 "$python" -m pip download --quiet --dest "$context/wheels" --constraint "$root/constraints.txt" \
-  "${root}[api,flower,worker]" 'hatchling>=1.27' 'async-timeout>=4.0.3' >&2
+  "$root/emulator" "${root}[api,flower,worker]" 'hatchling>=1.27' 'async-timeout>=4.0.3' >&2
 base=hxserve-local/python:3.11
 image BUILD_IMAGE hxserve-local/python-wheels:3.11 'COPY wheels /wheels
 RUN printf "[global]\\nno-index = true\\nfind-links = /wheels\\n" > /etc/pip.conf'
