@@ -1,6 +1,6 @@
-# The API, and with `--target flower` Celery's Flower. There is no torch in either.
+# The API, and with `--target flower` Celery's Flower, both without torch.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
-# Where wheels are fetched and built: another image than the one that runs, for whoever has packages of their own.
+# Wheels may be fetched and built in another image than the one that runs, for sites with packages of their own.
 ARG BUILD_IMAGE=${PYTHON_IMAGE}
 
 FROM ${BUILD_IMAGE} AS dependencies
@@ -8,7 +8,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /source
 RUN python3 -m venv /opt/hxserve
 COPY pyproject.toml README.md constraints.txt ./
-# Empty packages stand for the source, so that a change of it leaves this layer as it is.
+# Empty packages stand in for the source, so that a change of the source leaves this layer cached.
 RUN mkdir api deploy services worker \
     && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt '.[api]'
 
@@ -26,7 +26,7 @@ FROM ${PYTHON_IMAGE} AS base
 RUN groupadd --gid 10001 hxserve \
     && useradd --uid 10001 --gid hxserve --no-create-home --home-dir /nonexistent hxserve \
     && install -d -o hxserve -g hxserve /acl /data
-# With PYTHONSAFEPATH nothing that lies in the current folder is ever imported.
+# PYTHONSAFEPATH: nothing is imported from the current folder.
 ENV PATH=/opt/hxserve/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1
 USER hxserve
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the secrets that docker-compose.yml mounts, those that are not there yet: sh deploy/make_secrets.sh [FOLDER]
+# Make the secrets for docker-compose.yml that do not exist yet: sh deploy/make_secrets.sh [FOLDER]
 #
-# The folder is its owner's alone. The files in it can be read by all, since in the containers nobody is their owner.
+# Only its owner can enter the folder. The files in it are readable by all, because no user of a container owns them.
 set -eu
 folder=${1:-$(dirname "$0")/../secrets}
 mkdir -p "$folder"
@@ -11,4 +11,4 @@ do
   [ -s "$folder/$name" ] || od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$folder/$name"
   chmod 444 "$folder/$name"
 done
-echo "secrets are in $folder; the admin's token is in $folder/admin_token"
+echo "the secrets are in $folder, the admin's token in $folder/admin_token"

@@ -1,10 +1,10 @@
-# The worker on an emulated chip. One on a real chip runs in that chip's own software: see deploy/apptainer.
+# The worker on an emulated chip. A worker on a real chip runs in the chip's software container: see deploy/apptainer.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
-# Where wheels are fetched and built: another image than the one that runs, for whoever has packages of their own.
+# Wheels may be fetched and built in another image than the one that runs, for sites with packages of their own.
 ARG BUILD_IMAGE=${PYTHON_IMAGE}
 
 FROM ${BUILD_IMAGE} AS dependencies
-# Which build of torch: the CPU's by default; empty for the one of pip's own index, which brings CUDA.
+# The index of the torch build: by default for the CPU; empty for pip's own index, whose build brings CUDA.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /source
@@ -15,7 +15,7 @@ RUN grep -E '^torch(vision)?==' constraints.txt > torch.txt \
        ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement torch.txt
 COPY pyproject.toml README.md ./
 COPY emulator/pyproject.toml emulator/README.md emulator/
-# Empty packages stand for the source, so that a change of it leaves this layer as it is.
+# Empty packages stand in for the source, so that a change of the source leaves this layer cached.
 RUN mkdir api deploy services worker emulator/hxtorch_emulator \
     && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt ./emulator '.[worker]'
 
@@ -32,7 +32,7 @@ RUN groupadd --gid 10001 hxserve \
     && useradd --uid 10001 --gid hxserve --no-create-home --home-dir /nonexistent hxserve \
     && install -d -o hxserve -g hxserve /data
 COPY --from=build /opt/hxserve /opt/hxserve
-# With PYTHONSAFEPATH nothing that lies in the current folder is ever imported.
+# PYTHONSAFEPATH: nothing is imported from the current folder.
 ENV PATH=/opt/hxserve/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1 \
     HXSERVE_DATA_DIR=/data
 USER hxserve

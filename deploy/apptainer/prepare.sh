@@ -1,5 +1,5 @@
 #!/bin/sh
-# Once, and after each change of the container or of this project, with a way to a package index:
+# Run once, and after each change of the container or of this project, with access to a package index:
 #   CHIP_CONTAINER=/srv/containers/brainscales-2.sif sh deploy/apptainer/prepare.sh
 set -eu
 . "$(dirname "$0")/settings.sh"

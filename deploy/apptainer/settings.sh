@@ -1,7 +1,7 @@
-# What prepare.sh and worker.sh share. Variables:
+# Shared by prepare.sh and worker.sh. Variables:
 #   CHIP_CONTAINER      the image of the BrainScaleS-2 software
-#   CHIP_CONTAINER_APP  the application in it that has hxtorch, where it has several
-#   CHIP_PACKAGES       folder of what the container lacks [/var/lib/hxserve-packages]
+#   CHIP_CONTAINER_APP  the application in it that has hxtorch, if it has several
+#   CHIP_PACKAGES       folder of the packages that the container lacks [/var/lib/hxserve-packages]
 #   CONTAINER_PROGRAM   apptainer or singularity; whichever is installed by default
 PROJECT=$(cd "$(dirname "$0")/../.." && pwd)
 CHIP_PACKAGES=${CHIP_PACKAGES:-/var/lib/hxserve-packages}
@@ -23,7 +23,7 @@ in_container() {
   options=
   set -- --bind "$PROJECT" ${CHIP_CONTAINER_APP:+--app "$CHIP_CONTAINER_APP"} "$@"
   count=$#
-  # The image stands between the options and the command, where `--` is now.
+  # Put the image between the options and the command, in the place of `--`.
   while [ "$count" -gt 0 ]; do
     word=$1
     shift
