@@ -66,5 +66,5 @@ def _await_answer(peer: Peer, process: Started, port: int) -> None:
                 return
         except (urllib.error.URLError, OSError) as error:
             if process.ended or time.monotonic() > deadline:
-                raise ProcessError(f"{peer.name} is not ready ({error}): {process.last_words()}") from error
+                raise ProcessError(f"{peer.name} is not ready ({error}): {process.log_tail()}") from error
             time.sleep(0.1)

@@ -51,7 +51,7 @@ class Started:
         """Whether the process is gone."""
         return self._process.poll() is not None
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of its log, for an error message."""
         return " | ".join(self._log.read_text(errors="replace").strip().splitlines()[-5:])
 
@@ -135,14 +135,14 @@ def _await_port(process: Started, port: int) -> None:
     deadline = time.monotonic() + _START_LIMIT_S
     while time.monotonic() < deadline:
         if process.ended:
-            raise ProcessError(f"a process ended while starting: {process.last_words()}")
+            raise ProcessError(f"a process ended while starting: {process.log_tail()}")
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
             time.sleep(0.05)
         else:
             return
-    raise ProcessError(f"nothing listens on port {port} after {_START_LIMIT_S:.0f} s: {process.last_words()}")
+    raise ProcessError(f"nothing listens on port {port} after {_START_LIMIT_S:.0f} s: {process.log_tail()}")
 
 
 def free_port() -> int:

@@ -163,5 +163,5 @@ def _await_url(process: Started, url: Path) -> None:
     deadline = time.monotonic() + _READY_LIMIT_S
     while not url.is_file():
         if process.ended or time.monotonic() > deadline:
-            raise ProcessError(f"the service is not ready: {process.last_words()}")
+            raise ProcessError(f"the service is not ready: {process.log_tail()}")
         time.sleep(0.05)

@@ -192,7 +192,7 @@ def _wait_until_ready(url: str, processes: Mapping[str, Supervised]) -> None:
         for process in processes.values():
             if process.exit_status() is not None:
                 raise UnavailableError(
-                    f"the {process.name} did not start; {process.log} ends with:\n{process.last_words()}"
+                    f"the {process.name} did not start; {process.log} ends with:\n{process.log_tail()}"
                 )
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 our own address

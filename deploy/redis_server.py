@@ -137,7 +137,7 @@ def wait_until_it_answers(process: Supervised, url: str) -> None:
                     until = time.monotonic() + _START_TIMEOUT_S
                 if process.exit_status() is not None or time.monotonic() > until:
                     raise UnavailableError(
-                        f"Redis did not start ({error.message}); {process.log} ends with:\n{process.last_words()}"
+                        f"Redis did not start ({error.message}); {process.log} ends with:\n{process.log_tail()}"
                     ) from None
                 time.sleep(0.02)
 

@@ -78,8 +78,8 @@ class Supervised:
             self._process.kill()
             self._process.wait()
 
-    def last_words(self) -> str:
-        """Return the last lines of the log."""
+    def log_tail(self) -> str:
+        """Return the last five lines of the log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-5:])
 
     def _start(self) -> "subprocess.Popen[bytes]":

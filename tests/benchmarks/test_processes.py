@@ -38,7 +38,7 @@ def test_what_a_process_has_started_goes_with_it(tmp_path: Path) -> None:
     assert not any(child.is_running() and child.status() != "zombie" for child in children)
 
 
-def test_a_process_that_ends_while_starting_is_reported_with_its_last_words(tmp_path: Path) -> None:
+def test_a_process_that_ends_while_starting_is_reported_with_its_log_tail(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('no chip here')"]
 
     with (
