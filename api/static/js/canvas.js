@@ -41,7 +41,7 @@ export class Drawing {
     this.#changed();
   }
 
-  /** Shows a picture of 784 grey values instead of what was drawn. */
+  /** Replaces the drawing with a picture of 784 grey values. */
   show(pixels) {
     paint(this.#context, pixels);
     this.#changed();

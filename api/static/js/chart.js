@@ -1,11 +1,11 @@
-// Charts a person can read: axes with units, a legend, values under the pointer or by arrow keys, and a table.
+// Accessible charts: axes with units, a legend, values under the pointer or by arrow keys, and a table.
 
 import { el, t } from "./common.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const MARGIN = { top: 10, right: 22, bottom: 40, left: 58 };
 
-/** An SVG element. */
+/** Creates an SVG element. */
 export function svg(tag, attributes = {}, ...children) {
   const element = document.createElementNS(NS, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -22,7 +22,7 @@ export function ticks(low, high, count = 5) {
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
 }
 
-/** What all charts share: a frame with caption, legend, plot, tooltip and table. */
+/** The common part of all charts: caption, legend, plot, tooltip and table. */
 class Chart {
   constructor(host, { title, x, y, height = 220 }) {
     Object.assign(this, { x, y, height });
@@ -43,7 +43,7 @@ class Chart {
     new ResizeObserver(() => this.render()).observe(this.plot.parentElement);
   }
 
-  /** Shows these series. */
+  /** Draws these series. */
   draw(series) {
     this.series = series;
     this.legend.replaceChildren(...series.map(({ name, color, dash }) =>
@@ -84,7 +84,7 @@ class Chart {
     return parts;
   }
 
-  /** All x there are, ascending. */
+  /** All x of all series, ascending. */
   get places() {
     return [...new Set(this.series.flatMap(({ points }) => points.map(([x]) => x)))].sort((a, b) => a - b);
   }
@@ -139,7 +139,7 @@ class Chart {
   }
 }
 
-/** Lines over a common x; a series has name, color, points [[x, y]], and maybe dash, dots, and a gap of x that breaks it. */
+/** Lines over a common x; a series has name, color, points [[x, y]], and optionally dash, dots, and a gap of x that interrupts it. */
 export class LineChart extends Chart {
   render() {
     const all = (this.series ?? []).flatMap(({ points }) => points);
@@ -160,7 +160,7 @@ export class LineChart extends Chart {
   }
 }
 
-/** Columns, one upon the other; every series has a value at each of the same x. */
+/** Stacked columns; all series have values at the same x. */
 export class StackedColumns extends Chart {
   sample(color) {
     return svg("rect", { x: 6, y: 0, width: 12, height: 10, rx: 2, class: `column ${color}` });

@@ -1,4 +1,4 @@
-// The chips: how they are, what waits for them, and who uses them.
+// The page of the chips: their state, their queue and their use.
 
 import { $, call, el, isAdmin, number, showProblem, t } from "./common.js";
 import { showDepth } from "./depth.js";
@@ -71,7 +71,7 @@ function showQueue({ crops, jobs }) {
     el("div", {}, el("dt", {}, t(`chip.${name}`)), el("dd", {}, value))));
 }
 
-/** Which chips the charts show: all of them, or the chosen one. */
+/** The chips in the charts: all of them, or the chosen one. */
 function offerChips() {
   const select = $("#which");
   const ids = chips.map(({ id }) => id);

@@ -1,11 +1,11 @@
-// What every page's script needs: texts, numbers as the reader writes them, requests, elements.
+// Shared by all scripts: texts, localised numbers, requests, elements.
 
 const page = JSON.parse(document.getElementById("texts").textContent);
 export const lang = page.lang;
 export const user = page.user;
 export const isAdmin = page.admin;
 
-/** A text of the catalogue, with the values in place of its {names}. */
+/** Gives a text with values in place of its {names}. */
 export function t(name, values = {}) {
   const text = page.texts[name] ?? name;
   return text.replace(/\{(\w+)\}/g, (whole, key) => (key in values ? values[key] : whole));
@@ -21,7 +21,7 @@ export const milliseconds = (ms) => (ms < 1000 ? t("js.ms", { n: number(ms, ms <
 
 export const $ = (selector, root = document) => root.querySelector(selector);
 
-/** An element with properties, `data-` and `aria-` attributes and children. */
+/** Creates an element with properties, `data-` and `aria-` attributes and children. */
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -33,7 +33,7 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
-/** What the service answered instead of doing what it was asked; `message` is for people. */
+/** An error answer of the service; `message` is for people. */
 export class Problem extends Error {
   constructor(message, { status = 0, code = "unreachable" } = {}) {
     super(message);
@@ -42,7 +42,7 @@ export class Problem extends Error {
   }
 }
 
-/** A request to the service; the answer's JSON. Throws a Problem. */
+/** Sends a request and returns the answer's JSON. Throws a Problem. */
 export async function call(path, { method = "GET", body, type, signal } = {}) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = type ?? "application/json";
@@ -69,7 +69,7 @@ export async function call(path, { method = "GET", body, type, signal } = {}) {
 
 let isConnected = true;
 
-/** Says at the top of the page that the connection is lost, or that it is back. */
+/** Shows at the top of the page that the connection is lost, or that it is back. */
 export function showConnection(connected) {
   if (connected === isConnected) return;
   isConnected = connected;
@@ -82,13 +82,13 @@ export function showConnection(connected) {
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A problem in the reader's language. Its own message is English; the reader of another is told its kind first. */
+/** Describes a problem: its message is in English, so other languages put their name of the error before it. */
 function inWords({ code, message }) {
   const name = `error.${code}`;
   return lang === "en" || !(name in page.texts) ? message : t("js.because", { words: t(name), detail: message });
 }
 
-/** Puts a problem's words into an element made for it, or takes them away. */
+/** Shows a problem in an element, or hides the element. */
 export function showProblem(element, problem) {
   element.hidden = !problem;
   element.textContent = problem ? inWords(problem) : "";

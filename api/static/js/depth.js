@@ -1,11 +1,11 @@
-// How much waited in the last hour: pictures, and jobs.
+// The depth of the queue in the last hour: pictures and jobs.
 
 import { LineChart } from "./chart.js";
 import { $, call, number, t } from "./common.js";
 import { MINUTE, timeAxis } from "./times.js";
 
 const HOUR = 60 * MINUTE;
-const GAP = MINUTE / 2; // so long without a point, and the service was away
+const GAP = MINUTE / 2; // the service was down if points are further apart
 
 const axis = () => timeAxis(t("chip.time"));
 const count = (label) => ({ label, min: 0, atLeast: 5, format: (y) => number(y) });
@@ -13,7 +13,7 @@ const crops = new LineChart($("#crops-depth"), { title: t("chip.crops_depth"), h
 const jobs = new LineChart($("#jobs-depth"), { title: t("chip.jobs_depth"), height: 180, x: axis(), y: count(t("chip.jobs")) });
 let points = [];
 
-/** Fetches what is new of the series and draws the last hour of it. */
+/** Fetches new points and draws the last hour. */
 export async function showDepth() {
   const { points: found } = await call(`/v1/queue/depth?minutes=${points.length ? 2 : 60}`);
   const newest = points.at(-1)?.at ?? 0;

@@ -1,13 +1,13 @@
-// Draw a digit: what is drawn is sent, one request at a time, and what the chip reads is shown.
+// The drawing page: sends the drawing, one request at a time, and shows the reading.
 
 import { Drawing, paint } from "./canvas.js";
 import { $, Problem, call, el, milliseconds, number, percent, showProblem, sleep, t, user } from "./common.js";
 
 const UNTRAINED = "untrained";
-const SLOW_MS = 1000; // so long without an answer, and one is told that it is waited for
+const SLOW_MS = 1000; // then the page says that the answer is late
 const LEADING = 5;
 const AGAIN = new Set([0, 429, 503]);
-const REST_MS = 25; // a user's share of requests is limited, and nobody sees more pictures a second
+const REST_MS = 25; // requests per second are limited, and more would not be visible
 const RAW = "application/octet-stream";
 
 let isLive = true;
@@ -31,7 +31,7 @@ function changed() {
   if (isLive) recognise();
 }
 
-/** Sends the newest picture until none is newer; one request is under way at most. */
+/** Sends the newest picture until there is none newer, at most one request at a time. */
 async function recognise() {
   if (isBusy) return;
   isBusy = true;
@@ -66,14 +66,14 @@ async function recogniseOnce() {
   }
 }
 
-/** What is to be said when a picture became a job because nobody read it in time; that job is not wanted. */
+/** Cancels the job of a picture that was not read in time, and gives the problem to show. */
 async function tooLate(job) {
   await call(`/v1/jobs/${job.id}/cancel`, { method: "POST" });
   const { chips } = await call("/v1/chip");
   return new Problem(t(chips.every(({ state }) => state === "absent") ? "draw.chip_absent" : "draw.chip_busy"));
 }
 
-/** Says what went wrong, and does what can be done about it. */
+/** Shows a problem, and recovers from it where possible. */
 async function recover(problem) {
   if ($("#digit").textContent === "?") $("#sure").textContent = t("draw.unread");
   if (problem.code === "model_not_found") {
@@ -114,7 +114,7 @@ function show(answer, roundTrip) {
 
 let speech = null;
 
-/** Tells a screen reader the reading once it stands still: a live drawing has many a second. */
+/** Announces the reading to screen readers once it is stable: a live drawing has many readings per second. */
 function speakSoon() {
   clearTimeout(speech);
   speech = setTimeout(() => ($("#spoken").textContent = `${$("#sure").textContent}. ${$("#detail").textContent}`), 800);
@@ -139,7 +139,7 @@ function forget() {
   showProblem($("#problem"), null);
 }
 
-/** Offers the models there are: one's own and the service's before those of others, and keeps what is chosen. */
+/** Lists the models, your own and the service's before those of others, and keeps the choice. */
 async function listModels() {
   const { models } = await call("/v1/models");
   const select = $("#model");
@@ -177,7 +177,7 @@ async function takePhoto(file) {
   recognise();
 }
 
-/** Does something that may fail, and says in place how it did. */
+/** Runs an action that may fail, and shows its result in place. */
 async function attempt(action) {
   try {
     await action();

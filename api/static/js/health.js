@@ -1,4 +1,4 @@
-// How well chips are: their canaries, temperatures and fixed patterns, of each that is shown.
+// The health of the chips shown: canaries, temperatures and fixed patterns.
 
 import { LineChart } from "./chart.js";
 import { $, call, el, number, t } from "./common.js";
@@ -6,15 +6,15 @@ import { patternMaps } from "./pattern.js";
 import { timeAxis } from "./times.js";
 
 const COLORS = ["blue", "orange", "green", "purple", "yellow"];
-const FEW = 60; // points that are marked by a dot each
-const known = new Map(); // by chip: its series, its pattern, and of which calibration that is
+const FEW = 60; // up to this number, each point has a dot
+const known = new Map(); // by chip: its series, its pattern and the time of its calibration
 
 const canary = new LineChart($("#canary"), { title: t("chip.canary"), x: timeAxis(t("chip.time")),
   y: { label: "LSB", min: 0, format: (y) => number(y, 2) } });
 const temperature = new LineChart($("#temperature"), { title: t("chip.temperature"), x: timeAxis(t("chip.time")),
   y: { label: "°C", low: (y) => Math.floor(y - 2), high: (y) => Math.ceil(y + 2), format: (y) => number(y, 1) } });
 
-/** Brings to mind what is new of a chip; says whether anything is. */
+/** Fetches new data of a chip; returns whether there is any. */
 async function learn(chip) {
   const calibration = chip.calibration?.sha256 ?? null;
   let of = known.get(chip.id);
@@ -38,7 +38,7 @@ async function learn(chip) {
   return isNew;
 }
 
-/** Shows these chips; nothing is drawn anew unless there is something new, or others are to be shown. */
+/** Shows these chips; draws again only if the data or the choice of chips has changed. */
 export async function showHealth(chips, anew) {
   const news = await Promise.all(chips.map(learn));
   if (!anew && !news.includes(true)) return;

@@ -1,4 +1,4 @@
-// One job: its progress as it happens, what came of it, and its events.
+// The page of one job: its progress, its result and its events.
 
 import { LineChart } from "./chart.js";
 import { $, call, el, number, percent, showProblem, t } from "./common.js";
@@ -156,7 +156,7 @@ async function offerComparison({ model, version }) {
   $("#comparison").hidden = $("#other").options.length < 2;
 }
 
-/** Whether two recipes measure their loss alike: it depends on how the scores are scaled before it is taken. */
+/** Whether two recipes have comparable losses: the loss depends on the scale of the scores. */
 const isLossAlike = (a, b) => a.loss_divisor === b.loss_divisor && a.logit_scale === b.logit_scale;
 
 async function compare() {

@@ -22,7 +22,7 @@ function row(job) {
     cell("created", el("time", { dateTime: job.created_at, title: date(job.created_at) }, ago(job.created_at))));
 }
 
-/** Lists the jobs anew; while one request is under way, others wait and are one. */
+/** Lists the jobs again; calls during a request are combined into one more request. */
 async function refresh() {
   if (isBusy) {
     isStale = true;

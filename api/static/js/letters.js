@@ -1,12 +1,12 @@
-// The running letter centres: a belt with the newest letters, and the rates, as they are told.
+// The running letter centres: the rates and the newest letters of each.
 
 import { $, el, number, percent, showProblem, t } from "./common.js";
 import { listen } from "./stream.js";
 
-const cards = new Map(); // by letter: its card, as long as it is on a belt
+const cards = new Map(); // by letter: its card, while it is on a belt
 const shown = new Map(); // by user: the elements of their centre
 
-/** What a centre says of itself in English, in the reader's language where it is one of the usual phrases. */
+/** Translates the known phrases of a centre, which are in English. */
 function phrase(words) {
   const name = `letters.said_${words.replaceAll(" ", "_")}`;
   return t(name) === name ? words : t(name);
@@ -26,7 +26,7 @@ function card(letter) {
       t(`letters.${outcome}`, { town, reason: phrase(reason ?? "") })));
 }
 
-/** The elements of a user's centre, empty. */
+/** Creates the elements of a user's centre. */
 function newCentre(user) {
   const parts = { title: el("h2"), bar: el("progress", { "aria-label": t("letters.done") }),
     figures: el("dl", { className: "figures" }), belt: el("ol", { className: "belt" }), rejects: el("div") };
@@ -53,7 +53,7 @@ function showCentre(parts, { user, title, done, letters, machines, routed, wrong
   parts.rejects.replaceChildren(...(reasons.length ? [rejectTable(reasons)] : []));
 }
 
-/** The newest letters come first; those that stay move on, and are not made anew. */
+/** Puts the newest letters first; cards that stay are moved, not created again. */
 function moveBelt(belt, ids) {
   const wanted = ids.map((id) => cards.get(id)).filter(Boolean).reverse();
   for (const gone of [...belt.children].filter((item) => !wanted.includes(item))) gone.remove();

@@ -1,8 +1,8 @@
-// What came of a training or an evaluation: the confusion matrix, and the worst mistakes.
+// The result of a training or an evaluation: the confusion matrix and the worst mistakes.
 
 import { el, number, percent, t } from "./common.js";
 
-/** How many crops of each digit got each answer, as a table whose cells are tinted. */
+/** The confusion matrix as a table with tinted cells. */
 export function confusionTable(confusion, name = "") {
   const head = el("tr", {}, el("th", { scope: "col" }, t("job.shown_read")),
     ...confusion.map((_, answer) => el("th", { scope: "col" }, String(answer))));
@@ -20,7 +20,7 @@ export function confusionTable(confusion, name = "") {
     el("thead", {}, head), el("tbody", {}, ...rows));
 }
 
-/** The crops that were misread most surely, as pictures. */
+/** The misread crops with the highest confidence, as pictures. */
 export function mistakeList(mistakes) {
   return mistakes.map(({ png, digit, answer, margin }) => {
     const words = t("job.mistake", { digit, answer });

@@ -1,10 +1,10 @@
-// Server-sent events that come back by themselves after a lost connection.
+// Server-sent events that reconnect after a lost connection.
 
 import { call, showConnection } from "./common.js";
 
 const PAUSE_MS = 1000;
 
-/** Listens to a stream: `handlers` by event type get the event's object. Returns what ends it. */
+/** Listens to a stream: `handlers` by event type receive the event's object. Returns a function that ends it. */
 export function listen(path, handlers) {
   let source = null, timer = null, ended = false, last = "";
 
@@ -13,7 +13,7 @@ export function listen(path, handlers) {
     source.onopen = () => showConnection(true);
     for (const [type, handle] of Object.entries(handlers)) {
       source.addEventListener(type, (event) => {
-        // A stream that is opened anew begins from its start: what was heard before is passed over.
+        // A stream that is opened again starts from its beginning: skip the events received before.
         if (event.lastEventId && compare(event.lastEventId, last) <= 0) return;
         last = event.lastEventId || last;
         handle(JSON.parse(event.data), event.lastEventId);
@@ -28,7 +28,7 @@ export function listen(path, handlers) {
   }
 
   async function retry() {
-    // Whether the stream has just reached its end, the service is away or one is signed out, a plain request tells.
+    // A plain request tells whether the stream has ended, the service is down or the session has ended.
     try {
       await call("/v1/me");
     } catch (problem) {

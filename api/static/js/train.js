@@ -3,7 +3,7 @@
 import { $, call, showProblem, t } from "./common.js";
 import { duration } from "./words.js";
 
-const REST_MS = 400; // one who types or steps through numbers asks once
+const REST_MS = 400; // one request per pause in typing
 
 const form = $("#training");
 
@@ -13,7 +13,7 @@ function showRecipe() {
   }
 }
 
-/** The parameters that were filled in; the recipe knows the rest. */
+/** The parameters filled in; the recipe has the others. */
 function params() {
   const { recipe, seed, dataset, execution, hidden } = form.elements;
   const given = { recipe: recipe.value, dataset: dataset.value, seed: Number(seed.value || 0) };
@@ -31,7 +31,7 @@ function estimateSoon() {
   timer = setTimeout(estimate, REST_MS);
 }
 
-/** Says how long the training of the form would take, if it can be told. */
+/** Shows the forecast for the training in the form, if there is one. */
 async function estimate() {
   if (!form.checkValidity()) return;
   const { recipe, epochs, batch_size: size, dataset, execution } = params();

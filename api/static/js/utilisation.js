@@ -1,4 +1,4 @@
-// What the chips did in the last hour, minute by minute, split by kind of work, user or chip.
+// The use of the chips in the last hour, minute by minute, by kind of work, user or chip.
 
 import { StackedColumns } from "./chart.js";
 import { $, call, percent, t } from "./common.js";
@@ -14,7 +14,7 @@ let minutes = [], shown = [], serving = [];
 const keys = { kind: (part) => part.kind, user: (part) => part.user ?? "", chip: (part) => part.chip };
 const names = { kind: (kind) => t(`job.${kind}`), user: (user) => user || t("chip.others"), chip: (chip) => chip };
 
-/** Draws the last hour of these chips, of which some serve now, as it was fetched last. */
+/** Draws the last hour of these chips from the data fetched last; `ready` are those that serve now. */
 export function showUtilisation(chips = shown, ready = serving) {
   [shown, serving] = [chips, ready];
   const by = $("#by input:checked").value;
@@ -37,7 +37,7 @@ export function showUtilisation(chips = shown, ready = serving) {
     ...(rest.length ? [series(t("chip.more", { n: rest.length }), "grey", (key) => rest.includes(key))] : [])]);
 }
 
-/** Fetches the last hour anew and draws it. */
+/** Fetches the last hour and draws it. */
 export async function refreshUtilisation() {
   ({ minutes } = await call("/v1/usage/minutes"));
   showUtilisation();

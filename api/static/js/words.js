@@ -1,11 +1,11 @@
-// How jobs and times are said.
+// Wording of jobs and times.
 
 import { el, lang, number, t } from "./common.js";
 
 const UNITS = [[60, "second"], [3600, "minute"], [86400, "hour"], [Infinity, "day"]];
 const SIZE = { second: 1, minute: 60, hour: 3600, day: 86400 };
 
-/** A time ago, as people say it. */
+/** A time relative to now. */
 export function ago(iso) {
   const seconds = (Date.now() - new Date(iso)) / 1000;
   const unit = UNITS.find(([limit]) => Math.abs(seconds) < limit)[1];
@@ -18,7 +18,7 @@ export const clock = (at) =>
     hourCycle: "h23" });
 export const date = (at) => new Date(at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 
-/** A length of time. */
+/** A duration. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   if (seconds === 0) return "0 s";
@@ -31,11 +31,11 @@ export function duration(seconds) {
 
 const SIGNS = { queued: "◷", running: "▶", succeeded: "✓", failed: "✕", cancelled: "⊘", expired: "⌛" };
 
-/** A job's state: a sign and a word. */
+/** A job's state as a sign and a word. */
 export const stateBadge = (state) =>
   el("span", { className: `state ${state}` }, el("span", { "aria-hidden": "true" }, `${SIGNS[state]} `), t(`job.${state}`));
 
-/** Where a job is: its place in the queue and when it will be done, as far as that can be told. */
+/** A job's place in the queue and the forecast of its end, if there is one. */
 export function outlook(job) {
   const parts = [];
   if (job.queue) parts.push(t("job.position", { position: job.queue.position, of: job.queue.of }));
