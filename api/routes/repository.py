@@ -32,28 +32,20 @@ def show_index() -> Response:
 
 
 @routes.get("/models/stats")
-@SPEC.validate(resp=inference_answers(200, StatisticsAnswer), tags=["inference"])
-def show_statistics() -> Response:
-    """Show statistics of all requests since this process started."""
-    app = application()
-    return _statistics(app, _visible(app))
-
-
 @routes.get("/models/<name>/stats")
-@SPEC.validate(resp=inference_answers(200, StatisticsAnswer, 404), tags=["inference"])
-def show_model_statistics(name: str) -> Response:
-    """Show statistics of the requests for a model."""
-    app = application()
-    view = app.registry.look(current_user(), name)
-    return _statistics(app, [Reference(view.name, version) for version in view.versions])
-
-
 @routes.get("/models/<name>/versions/<version>/stats")
 @SPEC.validate(resp=inference_answers(200, StatisticsAnswer, 404), tags=["inference"])
-def show_version_statistics(name: str, version: str) -> Response:
-    """Show statistics of the requests for a version or alias."""
-    app = application()
-    return _statistics(app, [app.registry.find(current_user(), name, version)])
+def show_statistics(name: str | None = None, version: str | None = None) -> Response:
+    """Show statistics of requests since this process started: of all models, a model, or a version or alias."""
+    app, user = application(), current_user()
+    if name is None:
+        versions = _visible(app)
+    elif version is None:
+        view = app.registry.look(user, name)
+        versions = [Reference(view.name, number) for number in view.versions]
+    else:
+        versions = [app.registry.find(user, name, version)]
+    return jsonify({"model_stats": [_of_version(app, reference) for reference in versions]})
 
 
 def _visible(app: Application) -> list[Reference]:
@@ -70,10 +62,6 @@ def _indexed(app: Application, reference: Reference) -> dict[str, str]:
     except (CheckpointDamagedError, ModelNotFoundError) as error:
         state, reason = "UNAVAILABLE", error.message
     return {"name": reference.model, "version": reference.version, "state": state, "reason": reason}
-
-
-def _statistics(app: Application, versions: list[Reference]) -> Response:
-    return jsonify({"model_stats": [_of_version(app, reference) for reference in versions]})
 
 
 def _of_version(app: Application, reference: Reference) -> dict[str, Any]:
