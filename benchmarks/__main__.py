@@ -1,34 +1,62 @@
-"""`python -m benchmarks`: measures, side by side with the alternatives, and says what came of it."""
+"""`python -m benchmarks`: measure the service beside its alternatives, and compare the ratios with their targets."""
 
 import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
+from benchmarks import (
+    dashboards,
+    emulator,
+    eta,
+    flood,
+    letters,
+    peers,
+    plan,
+    serving,
+    sharing,
+    training,
+    utilisation,
+)
 from benchmarks.context import Context
-from benchmarks.groups import GROUPS
 from benchmarks.machine import describe_machine
 from benchmarks.processes import ROOT
-from benchmarks.results import table, write_results
-from benchmarks.running import run_groups
+from benchmarks.results import Group, run_groups, table, write_results
 
-RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
+GROUPS: Final[Mapping[str, Group]] = {
+    "serving": Group(serving.TARGETS, serving.measure),
+    "training": Group(training.TARGETS, training.measure),
+    "sharing": Group(
+        {
+            **sharing.TARGETS,
+            **flood.TARGETS,
+            **utilisation.TARGETS,
+            **eta.TARGETS,
+            **dashboards.TARGETS,
+        },
+        sharing.measure,
+    ),
+    "emulator": Group(emulator.TARGETS, emulator.measure),
+    "letters": Group(letters.TARGETS, letters.measure),
+    "plan": Group(plan.TARGETS, plan.measure),
+    "peers": Group(peers.TARGETS, peers.measure),
+}
+RESULTS: Final = ROOT / "benchmarks" / "results" / "latest.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the groups asked for; the exit status is 1 when one of them could not be measured."""
+    """Measure the chosen groups; the exit status is 1 if one of them could not be measured."""
     options = _parser().parse_args(arguments)
-    names = [name for name in (options.only or "").split(",") if name]
-    names = names or list(GROUPS)
+    names = [name for name in (options.only or "").split(",") if name] or list(GROUPS)
     unknown = sorted(set(names) - set(GROUPS))
     if unknown:
         print(f"no group {', '.join(unknown)}; there are: {', '.join(GROUPS)}", file=sys.stderr)
         return 2
-    # So that whatever a measurement has started is stopped on the way out.
-    signal.signal(signal.SIGTERM, _end)
+    # An exception, so that the processes of a measurement are stopped on the way out.
+    signal.signal(signal.SIGTERM, _exit)
     machine = describe_machine()
     context = Context(seconds=options.seconds, mnist=_find_mnist(options.mnist))
     outcome = run_groups({name: GROUPS[name] for name in names}, context)
@@ -41,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if outcome.failed else 0
 
 
-def _end(number: int, frame: object) -> NoReturn:
+def _exit(number: int, frame: object) -> NoReturn:
     del frame
     sys.exit(128 + number)
 
@@ -55,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _find_mnist(given: Path | None) -> Path | None:
-    """The folder of MNIST; None, said aloud, when there is none."""
+    """The folder of MNIST; None, with a message, if there is none."""
     if given is not None:
         return given.resolve()
     for folder in (os.environ.get("HXSERVE_MNIST"), ROOT.parent / "shared" / "mnist"):

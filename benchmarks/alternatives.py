@@ -3,24 +3,24 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from benchmarks.context import MeasurementError
-from benchmarks.crops import LabelledCrop
+from benchmarks.digits import LabelledCrop
 from benchmarks.formats import RAW, Format
 from benchmarks.load import LoadPlan, LoadReport, apply_load, build_request
-from benchmarks.processes import Served
+from benchmarks.processes import Server
 
-_WRONG_SHARE_LIMIT = 0.02
-_ERROR_SHARE_LIMIT = 0.001
+_WRONG_SHARE_LIMIT: Final = 0.02
+_ERROR_SHARE_LIMIT: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A running service: its requests, and the digits that each must be answered with."""
+    """A running service, the requests for it, and the digits that each must be answered with."""
 
     name: str
-    served: Served
+    server: Server
     requests: tuple[bytes, ...]
     answers: tuple[tuple[str, ...], ...]
     answer_pattern: str = RAW.answer_pattern
@@ -30,7 +30,7 @@ class Alternative:
     def of(
         cls,
         name: str,
-        served: Served,
+        server: Server,
         path: str,
         crops: Sequence[LabelledCrop],
         per_request: int = 1,
@@ -47,12 +47,12 @@ class Alternative:
             body, content = form.encode(b"".join(crop.crop for crop in group))
             requests.append(build_request(path, body, headers={**content, **(headers or {})}))
         answers = tuple(tuple(form.encode_digit(crop.digit) for crop in group) for group in groups)
-        return cls(name, served, tuple(requests), answers, form.answer_pattern)
+        return cls(name, server, tuple(requests), answers, form.answer_pattern)
 
     def plan(self, clients: int, seconds: float) -> LoadPlan:
-        """The load of so many clients."""
+        """The load of `clients` connections."""
         return LoadPlan(
-            port=self.served.port,
+            port=self.server.port,
             requests=self.requests,
             clients=clients,
             seconds=seconds,
@@ -64,7 +64,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One load on one service, and the processor seconds that its processes used: all of them, and the API."""
+    """One load on one service, and the processor seconds of all its processes and of its API."""
 
     report: LoadReport
     cpu_s: float
@@ -73,7 +73,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the rounds of one alternative come to: medians, and the worst of the mistakes."""
+    """The rounds of one alternative: medians, all errors, and the largest share of wrong digits."""
 
     requests_per_s: float
     p50_ms: float
@@ -86,7 +86,7 @@ class Figures:
     rounds: int
 
     def as_detail(self) -> dict[str, Any]:
-        """For a ratio's detail."""
+        """The rounded figures for a ratio's detail."""
         return {
             "requests_per_s": round(self.requests_per_s, 1),
             "p50_ms": round(self.p50_ms, 2),
@@ -106,7 +106,7 @@ def side_by_side(
     """Figures of each alternative by name; one round of each, then the next round.
 
     Raises:
-        MeasurementError: when one answers wrongly or with errors: its speed would mean nothing.
+        MeasurementError: one answers wrongly or with errors, so that its speed means nothing.
     """
     by_name: dict[str, list[Round]] = {alternative.name: [] for alternative in alternatives}
     for _ in range(rounds):
@@ -116,27 +116,27 @@ def side_by_side(
 
 
 def measure_round(alternative: Alternative, clients: int, seconds: float) -> Round:
-    """One load on one service."""
-    served = alternative.served
-    before_s, api_before_s = served.cpu_s(), served.cpu_s("api")
+    """Apply one load to one service."""
+    server = alternative.server
+    before_s, api_before_s = server.cpu_s(), server.cpu_s("api")
     report = apply_load(alternative.plan(clients, seconds))
-    return Round(report, served.cpu_s() - before_s, served.cpu_s("api") - api_before_s)
+    return Round(report, server.cpu_s() - before_s, server.cpu_s("api") - api_before_s)
 
 
 def summarise_rounds(name: str, rounds: Sequence[Round]) -> Figures:
-    """Medians over the rounds.
+    """The figures over several rounds.
 
     Raises:
-        MeasurementError: when too many answers were wrong or failed.
+        MeasurementError: too many answers are wrong or errors.
     """
     reports = [one.report for one in rounds]
-    answered = sum(report.requests for report in reports)
-    answered_and_warm_up = sum(report.answered for report in reports)
+    counted = sum(report.requests for report in reports)
+    answered = sum(report.answered for report in reports)
     errors = sum(report.errors for report in reports)
     wrong_share = max(report.wrong_share for report in reports)
-    if errors > _ERROR_SHARE_LIMIT * answered:
+    if errors > _ERROR_SHARE_LIMIT * counted:
         first = next(report.first_error for report in reports if report.errors)
-        raise MeasurementError(f"{name}: {errors} errors beside {answered} answers; the first: {first}")
+        raise MeasurementError(f"{name}: {errors} errors beside {counted} answers; the first: {first}")
     if wrong_share > _WRONG_SHARE_LIMIT:
         raise MeasurementError(f"{name}: {wrong_share:.1%} of the answers are wrong")
     return Figures(
@@ -146,7 +146,12 @@ def summarise_rounds(name: str, rounds: Sequence[Round]) -> Figures:
         wrong_share=wrong_share,
         errors=errors,
         client_cpu=statistics.median(report.client_cpu for report in reports),
-        cpu_ms_per_request=1e3 * sum(one.cpu_s for one in rounds) / answered_and_warm_up,
-        api_us_per_request=1e6 * sum(one.api_cpu_s for one in rounds) / answered_and_warm_up,
+        cpu_ms_per_request=1e3 * sum(one.cpu_s for one in rounds) / answered,
+        api_us_per_request=1e6 * sum(one.api_cpu_s for one in rounds) / answered,
         rounds=len(reports),
     )
+
+
+def details(figures: Mapping[str, Figures]) -> dict[str, Any]:
+    """The figures of all alternatives for a ratio's detail."""
+    return {name: one.as_detail() for name, one in figures.items()}

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.backup`: how long a backup takes, and how long Redis answers nobody else meanwhile."""
+"""`python -m benchmarks.backup`: the time of a backup, and the time for which Redis answers no other client."""
 
 import sys
 import tempfile
@@ -25,13 +25,13 @@ from services.store.schema import ensure_schema
 from services.users.authentication import User
 
 _WAITING_PARTS: Final = (150, 1_500, 7_500)
-"""Of 64 crops each, with a record each; `HXSERVE_MAX_WAITING_CROPS` is 100,000 crops by default, so 1,563 parts."""
+"""Parts of 64 crops with a record each; `HXSERVE_MAX_WAITING_CROPS` is 100,000 crops by default, so 1,563 parts."""
 
 _PART_CROPS: Final = 64
 
 
 def main() -> int:
-    """Prints a table; the exit status."""
+    """Print a table; the exit status."""
     machine = describe_machine()
     print(f"{machine['cpu']}, {machine['cores']} cores, commit {machine['git_commit']}")
     columns = ("waiting parts", "Redis MiB", "backup s", "others wait s", "restore s", "file MiB")
@@ -78,7 +78,7 @@ def _fill(connection: Connection, parts: int) -> None:
 
 
 def _watch(url: str, stopping: threading.Event, longest: list[float]) -> None:
-    """Asks Redis for nothing again and again, and keeps the longest time until it answered."""
+    """Ping Redis repeatedly, and keep the longest time until it answered."""
     with closing(Connection(url)) as connection:
         while not stopping.is_set():
             began = time.monotonic()

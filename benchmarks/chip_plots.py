@@ -1,4 +1,4 @@
-"""The pictures of docs/chip.md: what the virtual chip is like, before and after calibration.
+"""The pictures of docs/chip.md: the virtual chip before and after calibration.
 
     python -m benchmarks.chip_plots [--out docs/images] [--chip-id ID]
 
@@ -22,7 +22,7 @@ _ROWS: Final = 128
 _COLUMNS: Final = 256
 _READOUTS: Final = 4000
 _BEFORE, _AFTER = "#b2182b", "#2166ac"
-"""Red and blue that colour-blind people can tell apart."""
+"""Red and blue that colour-blind readers can tell apart."""
 
 
 def draw_fixed_pattern(chip: VirtualChip, path: Path) -> None:
@@ -98,7 +98,7 @@ def draw_temperature(chip: VirtualChip, gain: float, path: Path) -> None:
 
 
 def main() -> None:
-    """Draws all pictures."""
+    """Draw all pictures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -107,7 +107,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    # A clock that stands still: the pictures are the same whenever they are drawn.
+    # A stopped clock, so that the pictures are the same whenever they are drawn.
     chip = VirtualChip(options.chip_id, clock=lambda: 0.0)
     draw_fixed_pattern(chip, options.out / "fixed-pattern.png")
     connection.choose_chip(chip)

@@ -1,4 +1,4 @@
-"""The network of a checkpoint, as every alternative runs it: hxserve's own classifier, the same arithmetic."""
+"""The network of a checkpoint as every alternative runs it: hxserve's own classifier in mock arithmetic."""
 
 import json
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from worker.learning.inference import Classifier
 from worker.learning.network_spec import NetworkSpec
 
 
-def load_classifier(version: Path, threads: int = 1) -> Callable[[bytes], list[int]]:
-    """A function that reads crops (784 bytes each) with the weights in a version's folder, warmed up."""
-    torch.set_num_threads(threads)
+def load_classifier(version: Path) -> Callable[[bytes], list[int]]:
+    """A function that reads crops (784 bytes each) with the weights of a version's folder, in one thread of torch."""
+    torch.set_num_threads(1)
     manifest: dict[str, Any] = json.loads((version / "manifest.json").read_text())
     shape = manifest["network"]
     spec = NetworkSpec(
@@ -30,6 +30,6 @@ def load_classifier(version: Path, threads: int = 1) -> Callable[[bytes], list[i
         digits: list[int] = classifier.scores(images).argmax(axis=1).tolist()
         return digits
 
-    for _ in range(10):
+    for _ in range(10):  # warm up
         read(bytes(784))
     return read

@@ -1,4 +1,4 @@
-"""What every measurement group is given."""
+"""The options of a run, as every measurement gets them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 
 class MeasurementError(Exception):
-    """A measurement could not be made; the message says why."""
+    """A measurement could not be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Context:
     """The options of a run.
 
     Attributes:
-        seconds: How long each load is counted.
+        seconds: Counted length of each load.
         mnist: Folder that holds MNIST; None: the digits inside scikit-learn are used instead.
     """
 
@@ -25,16 +25,16 @@ class Context:
 
     @property
     def dataset(self) -> str:
-        """Name of the data set that is used."""
+        """Name of the data set for trainings."""
         return "mnist" if self.mnist else "digits"
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A folder for the length of a `with` block."""
+        """A temporary folder for the length of a `with` block."""
         with TemporaryDirectory(prefix="hxserve-bench-", ignore_cleanup_errors=True) as name:
             yield Path(name)
 
 
 def say(text: str) -> None:
-    """Tells the person at the terminal what goes on."""
+    """Print progress."""
     print(f"  {text}", flush=True)

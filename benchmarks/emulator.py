@@ -1,17 +1,63 @@
-"""The emulator's speed beside a plain transcription of the same semantics, in one run."""
+"""Group `emulator`: the emulator's arithmetic beside a plain transcription of the mock, in one thread of torch."""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import torch
 
 import hxtorch_emulator as emulator
+from benchmarks.context import Context
 from benchmarks.plain_mock import PlainConvertingReLU, PlainLinear
+from benchmarks.results import Ratio, Target
 from hxtorch_emulator import perceptron
 
-BATCH = 256
-SIZES = (784, 256, 256, 10)
+TARGETS: Final[Mapping[str, Target]] = {
+    "emulator.forward256.speedup": Target(3.0, "higher"),
+    "emulator.train_step.speedup": Target(2.0, "higher"),
+    "emulator.virtual256.speedup": Target(1.0, "higher"),
+}
+
+_BATCH: Final = 256
+_ROUNDS: Final = 200
+
+
+def measure(context: Context) -> dict[str, Ratio]:
+    """Measure with one thread of torch, as the worker has on two cores."""
+    del context
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    mock, virtual = _emulated(mock=True), _emulated(mock=False)
+    try:
+        forward = _speedup(_forward(_plain(mock)), _forward(mock))
+        train_step = _speedup(_train_step(_plain(mock)), _train_step(mock))
+        emulator.init_hardware()
+        virtual_forward = _speedup(_forward(_plain(virtual)), _forward(virtual))
+    finally:
+        emulator.release_hardware()
+        torch.set_num_threads(threads)
+    return {
+        "emulator.forward256.speedup": forward,
+        "emulator.train_step.speedup": train_step,
+        "emulator.virtual256.speedup": virtual_forward,
+    }
+
+
+def _speedup(plain: Callable[[], object], emulated: Callable[[], object]) -> Ratio:
+    """The median time of the plain mock over the emulator's, measured in turns."""
+    calls = (plain, emulated)
+    for _ in range(10):
+        for call in calls:
+            call()
+    times_ms: tuple[list[float], list[float]] = ([], [])
+    for _ in range(_ROUNDS):
+        for call, series in zip(calls, times_ms, strict=True):
+            start = time.perf_counter()
+            call()
+            series.append(1e3 * (time.perf_counter() - start))
+    plain_ms, emulator_ms = (statistics.median(series) for series in times_ms)
+    return Ratio(plain_ms / emulator_ms, {"emulator_ms": emulator_ms, "plain_ms": plain_ms})
 
 
 def _emulated(mock: bool) -> torch.nn.Sequential:
@@ -26,6 +72,7 @@ def _emulated(mock: bool) -> torch.nn.Sequential:
 
 
 def _plain(twin: torch.nn.Sequential) -> torch.nn.Sequential:
+    """The same network in plain layers, with the same weights."""
     layers: list[torch.nn.Module] = []
     for layer in twin:
         if isinstance(layer, perceptron.nn.Linear):
@@ -39,7 +86,7 @@ def _plain(twin: torch.nn.Sequential) -> torch.nn.Sequential:
 
 def _crops() -> torch.Tensor:
     """(256, 784), 0 or 31, as sparse as binarised MNIST."""
-    return (torch.rand(BATCH, SIZES[0]) < 0.13).float() * 31
+    return (torch.rand(_BATCH, 784) < 0.13).float() * 31
 
 
 def _forward(network: torch.nn.Module) -> Callable[[], object]:
@@ -53,7 +100,8 @@ def _forward(network: torch.nn.Module) -> Callable[[], object]:
 
 
 def _train_step(network: torch.nn.Module) -> Callable[[], object]:
-    crops, labels = _crops(), torch.randint(0, 10, (BATCH,))
+    """Forward, backward and Adam."""
+    crops, labels = _crops(), torch.randint(0, 10, (_BATCH,))
     optimiser = torch.optim.Adam(network.parameters(), lr=0.25)
 
     def run() -> None:
@@ -63,58 +111,3 @@ def _train_step(network: torch.nn.Module) -> Callable[[], object]:
         optimiser.step()
 
     return run
-
-
-def _side_by_side(one: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """Median seconds of each, taken in turns so that both meet the same machine."""
-    for _ in range(10):
-        one()
-        other()
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for call, series in zip((one, other), seconds, strict=True):
-            start = time.perf_counter()
-            call()
-            series.append(time.perf_counter() - start)
-    return statistics.median(seconds[0]), statistics.median(seconds[1])
-
-
-def _speedup(plain: Callable[[], object], emulated: Callable[[], object], rounds: int) -> dict[str, float]:
-    plain_s, emulated_s = _side_by_side(plain, emulated, rounds)
-    return {"plain_ms": plain_s * 1e3, "emulator_ms": emulated_s * 1e3, "speedup": plain_s / emulated_s}
-
-
-def forward256(rounds: int = 200) -> dict[str, float]:
-    """The forward pass of 256 crops in mock arithmetic, against the plain mock."""
-    network = _emulated(mock=True)
-    return _speedup(_forward(_plain(network)), _forward(network), rounds)
-
-
-def train_step(rounds: int = 200) -> dict[str, float]:
-    """Forward, backward and Adam for 256 crops in mock arithmetic, against the plain mock."""
-    network = _emulated(mock=True)
-    return _speedup(_train_step(_plain(network)), _train_step(network), rounds)
-
-
-def virtual256(rounds: int = 200) -> dict[str, float]:
-    """The forward pass of 256 crops on the virtual chip, against the plain mock."""
-    network = _emulated(mock=False)
-    emulator.init_hardware()
-    try:
-        return _speedup(_forward(_plain(network)), _forward(network), rounds)
-    finally:
-        emulator.release_hardware()
-
-
-def main() -> None:
-    """Print every comparison."""
-    for measure in (forward256, train_step, virtual256):
-        figures = measure()
-        print(
-            f"{measure.__name__:12} plain {figures['plain_ms']:6.2f} ms   emulator {figures['emulator_ms']:6.2f} ms"
-            f"   {figures['speedup']:.2f} times as fast"
-        )
-
-
-if __name__ == "__main__":
-    main()

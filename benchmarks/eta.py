@@ -1,4 +1,4 @@
-"""Whether jobs end when they were said to: several users' trainings and evaluations, asked about again and again."""
+"""Part of group `sharing`: the share of estimated times of completion whose range holds the real one."""
 
 import statistics
 import time
@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from benchmarks.context import say
-from benchmarks.ratio import Ratio
+from benchmarks.results import Ratio, Target
 from benchmarks.service import Service
-from benchmarks.serving import MODEL, TrainedService
+from benchmarks.serving import MODEL
+
+TARGETS: Final[Mapping[str, Target]] = {"sharing.eta_hit_rate": Target(0.8, "higher")}
 
 _ASK_EVERY_S: Final = 3.0
 
@@ -41,12 +43,16 @@ _WAVES: Final[Sequence[tuple[float, Mapping[str, Sequence[_Job]]]]] = (
     ),
     (10.0, {"ada": [_training(epochs=5)], "eve": [_EVALUATION, _training(epochs=4)]}),
 )
-"""Seconds after the beginning, and what each user then submits."""
+"""Seconds after the start, and the jobs that each user then submits."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Promise:
-    """What a job's owner was told at one moment: Unix time, seconds from then, and whether it was at submission."""
+class _Estimate:
+    """The estimate of a job at one moment: Unix time, and seconds from then.
+
+    Attributes:
+        is_first: Made directly after the submission.
+    """
 
     job_id: str
     at: float
@@ -55,25 +61,21 @@ class _Promise:
     is_first: bool
 
 
-def measure_eta(trained: TrainedService) -> Ratio:
-    """The share of answers whose range held the moment the job really ended."""
+def measure_eta(service: Service) -> Ratio:
+    """Submit the jobs of five users, ask for the estimates of all until all have ended, and compare."""
     say("five users queue trainings and evaluations, and ask when they will be done")
-    service = trained.service
-    tokens = {
-        name: str(service.call("POST", "/v1/users", {"name": name})["token"])
-        for name in sorted({name for _, wave in _WAVES for name in wave})
-    }
-    promises: list[_Promise] = []
-    unanswered, began, waves, waiting = 0, time.monotonic(), list(_WAVES), set[str]()
+    estimates: list[_Estimate] = []
+    unanswered, start, waves, waiting = 0, time.monotonic(), list(_WAVES), set[str]()
     ended: dict[str, float] = {}
     while waves or waiting:
-        if waves and time.monotonic() - began >= waves[0][0]:
-            new = _submit(service, tokens, waves.pop(0)[1])
+        new: list[str] = []
+        if waves and time.monotonic() - start >= waves[0][0]:
+            for user, jobs in waves.pop(0)[1].items():
+                new += [service.submit(kind, MODEL, params, user=user) for kind, params in jobs]
             waiting.update(new)
         else:
-            new = []
             # Equally far apart, so that no part of the time counts more than another.
-            wave_in_s = began + waves[0][0] - time.monotonic() if waves else _ASK_EVERY_S
+            wave_in_s = start + waves[0][0] - time.monotonic() if waves else _ASK_EVERY_S
             time.sleep(max(0.0, min(_ASK_EVERY_S, wave_in_s)))
             if wave_in_s <= _ASK_EVERY_S and waves:
                 continue
@@ -85,43 +87,28 @@ def measure_eta(trained: TrainedService) -> Ratio:
             elif job["eta"] is None:
                 unanswered += 1
             else:
-                promises.append(_Promise(job_id, asked_at, **job["eta"], is_first=job_id in new))
-    return Ratio(*_judge(promises, ended, unanswered))
+                estimates.append(_Estimate(job_id, asked_at, **job["eta"], is_first=job_id in new))
+    return _compare(estimates, ended, unanswered)
 
 
-def _submit(service: Service, tokens: Mapping[str, str], wave: Mapping[str, Sequence[_Job]]) -> list[str]:
-    return [
-        str(
-            service.call(
-                "POST", "/v1/jobs", {"kind": kind, "model": MODEL, "params": params}, token=tokens[user]
-            )["id"]
-        )
-        for user, jobs in wave.items()
-        for kind, params in jobs
-    ]
-
-
-def _judge(
-    promises: Sequence[_Promise], ended: Mapping[str, float], unanswered: int
-) -> tuple[float, dict[str, Any]]:
-    kept = [
-        promise.earliest_s <= ended[promise.job_id] - promise.at <= promise.latest_s for promise in promises
-    ]
-    first = [hit for promise, hit in zip(promises, kept, strict=True) if promise.is_first]
-    early = sum(ended[promise.job_id] - promise.at < promise.earliest_s for promise in promises)
-    # One that could not be answered counts as one that was wrong.
-    rate = sum(kept) / (len(promises) + unanswered)
-    return rate, {
-        "answers": len(promises),
-        "unanswered": unanswered,
-        "jobs": len(ended),
-        "at_submission": round(sum(first) / len(first), 3),
-        "ended_earlier": early,
-        "ended_later": len(promises) - sum(kept) - early,
-        "median_latest_over_earliest": round(
-            statistics.median(promise.latest_s / max(promise.earliest_s, 0.1) for promise in promises), 2
-        ),
-        "median_true_s": round(
-            statistics.median(ended[promise.job_id] - promise.at for promise in promises), 1
-        ),
-    }
+def _compare(estimates: Sequence[_Estimate], ended: Mapping[str, float], unanswered: int) -> Ratio:
+    """The share of hits; a question without an answer is a miss."""
+    true_s = [ended[estimate.job_id] - estimate.at for estimate in estimates]
+    pairs = list(zip(estimates, true_s, strict=True))
+    hits = [estimate.earliest_s <= end_s <= estimate.latest_s for estimate, end_s in pairs]
+    first = [hit for (estimate, _), hit in zip(pairs, hits, strict=True) if estimate.is_first]
+    early = sum(end_s < estimate.earliest_s for estimate, end_s in pairs)
+    width = statistics.median(estimate.latest_s / max(estimate.earliest_s, 0.1) for estimate in estimates)
+    return Ratio(
+        sum(hits) / (len(estimates) + unanswered),
+        {
+            "answers": len(estimates),
+            "unanswered": unanswered,
+            "jobs": len(ended),
+            "at_submission": round(sum(first) / len(first), 3),
+            "ended_earlier": early,
+            "ended_later": len(estimates) - sum(hits) - early,
+            "median_latest_over_earliest": round(width, 2),
+            "median_true_s": round(statistics.median(true_s), 1),
+        },
+    )

@@ -1,10 +1,10 @@
-"""Group `letters`: a letter centre's crops, flat out through the client."""
+"""Group `letters`: the throughput of a letter centre's crops through the Python client."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from benchmarks.context import Context, say
-from benchmarks.ratio import Ratio, Target
+from benchmarks.results import Ratio, Target
 from benchmarks.service import running_service
 from hxserve.client import Client
 from hxserve_letters.belts import Pace
@@ -17,21 +17,21 @@ TARGETS: Final[Mapping[str, Target]] = {"letters.digits_per_s": Target(12_000.0,
 
 _MODEL: Final = "digits"
 _LETTERS: Final = 3000
-_WAYS: Final = ((4, 64), (4, 256), (8, 256), (4, 512))
+_SETTINGS: Final = ((4, 64), (4, 256), (8, 256), (4, 512))
 """Connections, and crops per request."""
 
 
 def measure(context: Context) -> dict[str, Ratio]:
-    """Crops per second in the best of several ways to send them; the others stand in the detail."""
+    """Crops per second with the best of several settings; the others are in the detail."""
     with context.folder() as folder, running_service(folder / "data", context.mnist) as service:
         say(f"training a model on {context.dataset}")
-        service.await_end(service.start_training(_MODEL, recipe="strong", dataset=context.dataset))
+        service.await_end(service.train(_MODEL, recipe="strong", dataset=context.dataset))
         post = Post(seed=0, directory=invent_directory(), mnist=context.mnist)
         found = {}
         say(f"preparing {_LETTERS:,} letters")
         with Client(service.url, service.token, retries=0, maxsize=16) as client:
             sights = Centre(client, _MODEL, "latest", Effort()).prepare(post, _LETTERS)
-            for connections, crops in _WAYS:
+            for connections, crops in _SETTINGS:
                 say(f"flat out over {connections} connections, {crops} crops per request")
                 centre = Centre(client, _MODEL, "latest", Effort(2, connections, crops))
                 run = centre.sort_flat_out(sights, post.directory, threshold=0.5)

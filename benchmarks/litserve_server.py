@@ -1,4 +1,4 @@
-"""The same network behind LitServe with batching on: `python litserve_server PORT` in its environment."""
+"""The same network behind LitServe with dynamic batching: `python litserve_server PORT` in its environment."""
 
 import base64
 import os
@@ -17,10 +17,10 @@ Answer = dict[str, list[dict[str, int]]]
 
 
 class Classify(litserve.LitAPI):  # type: ignore[misc]  # litserve is not installed where types are checked
-    """One process with the network; LitServe takes JSON, so the crops come in base64."""
+    """One process with the network; LitServe takes JSON, so the crops are in base64."""
 
     def setup(self, device: str) -> None:
-        """Loads the network."""
+        """Load the network."""
         del device
         self._read = load_classifier(Path(os.environ["BENCH_VERSION"]))
 
@@ -29,20 +29,20 @@ class Classify(litserve.LitAPI):  # type: ignore[misc]  # litserve is not instal
         return base64.b64decode(request["crops"])
 
     def batch(self, inputs: list[bytes]) -> list[bytes]:
-        """Requests stay apart until they are read."""
+        """Keep the requests apart; `predict` joins them."""
         return inputs
 
     def predict(self, x: list[bytes]) -> list[Answer]:
-        """Digits of several requests in one go."""
+        """Digits of several requests in one forward pass."""
         digits = iter(self._read(b"".join(x)))
         return [{"predictions": [{"digit": next(digits)} for _ in range(len(one) // 784)]} for one in x]
 
     def unbatch(self, output: list[Answer]) -> list[Answer]:
-        """One answer per request already."""
+        """`predict` gives one answer per request."""
         return output
 
     def encode_response(self, output: Answer) -> Answer:
-        """Already JSON."""
+        """The answer can be written as JSON as it is."""
         return output
 
 

@@ -1,4 +1,4 @@
-"""On what a measurement was made."""
+"""The machine and the software that a measurement was made on."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from benchmarks.processes import ROOT
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, memory, software, commit and time."""
+    """Processor, memory, load, versions, commit and time."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""The same network behind mosec, which batches what waits: `python mosec_server --port PORT` in its environment."""
+"""The same network behind mosec, with dynamic batching: `python mosec_server --port PORT` in its environment."""
 
 import os
 from pathlib import Path
@@ -18,11 +18,11 @@ class Classify(Worker):  # type: ignore[misc]  # mosec is not installed where ty
         self._read = load_classifier(Path(os.environ["BENCH_VERSION"]))
 
     def deserialize(self, data: bytes) -> bytes:
-        """The crops as they came."""
+        """Raw crops need no decoding."""
         return data
 
     def forward(self, data: list[bytes]) -> list[dict[str, list[dict[str, int]]]]:
-        """Digits of several requests in one go."""
+        """Digits of several requests in one forward pass."""
         digits = iter(self._read(b"".join(data)))
         return [{"predictions": [{"digit": next(digits)} for _ in range(len(one) // 784)]} for one in data]
 

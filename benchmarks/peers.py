@@ -1,19 +1,18 @@
-"""Group `peers`: hxserve beside model servers that keep nothing, and beside the bare network."""
+"""Group `peers`: hxserve beside model servers, which store nothing, and beside the bare network."""
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from benchmarks.alternatives import Alternative, Figures, side_by_side
+from benchmarks.alternatives import Alternative, Figures, details, side_by_side
 from benchmarks.classifiers import load_classifier
 from benchmarks.context import Context, say
-from benchmarks.crops import LabelledCrop
-from benchmarks.environments import PeerUnavailableError
+from benchmarks.digits import LabelledCrop
 from benchmarks.formats import V2_BINARY
-from benchmarks.peer_services import LITSERVE, MOSEC, TRITON, Peer, running_peer
-from benchmarks.processes import Served
-from benchmarks.ratio import Ratio, Target
+from benchmarks.peer_services import LITSERVE, MOSEC, TRITON, Peer, PeerUnavailableError, running_peer
+from benchmarks.processes import Server
+from benchmarks.results import Ratio, Target
 from benchmarks.serving import TrainedService, throughput_ratio, trained_service
 
 TARGETS: Final[Mapping[str, Target]] = {
@@ -35,14 +34,14 @@ _MANY_CLIENTS: Final = 8
 
 
 def measure(context: Context) -> dict[str, Ratio]:
-    """Every peer that can be installed here; the others are reported as skipped."""
+    """Measure beside every peer that can be installed here; the others are skipped."""
     ratios: dict[str, Ratio] = {}
     with context.folder() as folder, trained_service(folder) as trained:
         ratios["serving.crops64.throughput_vs_network"] = _beside_network(context, trained)
         for peer, compare in ((MOSEC, _beside_mosec), (LITSERVE, _beside_litserve), (TRITON, _beside_triton)):
             try:
-                with running_peer(peer, folder, trained.version) as served:
-                    ratios |= compare(context, trained, served)
+                with running_peer(peer, folder, trained.version) as server:
+                    ratios |= compare(context, trained, server)
             except PeerUnavailableError as error:
                 say(f"skipped: {error}")
     return ratios
@@ -62,36 +61,36 @@ def _beside_network(context: Context, trained: TrainedService) -> Ratio:
     return Ratio(crops_per_s / network, detail)
 
 
-def _beside_mosec(context: Context, trained: TrainedService, served: Served) -> dict[str, Ratio]:
+def _beside_mosec(context: Context, trained: TrainedService, server: Server) -> dict[str, Ratio]:
     """One crop per request with 1, 32 and 64 clients, then 64 crops per request."""
-    single = _singles(context, [trained.alternative(), _alternative(MOSEC, served, trained.crops)])
-    many = [trained.alternative(_MANY), _alternative(MOSEC, served, trained.crops, _MANY)]
+    single = _singles(context, [trained.alternative(), _alternative(MOSEC, server, trained.crops)])
+    many = [trained.alternative(_MANY), _alternative(MOSEC, server, trained.crops, _MANY)]
     return {
         "serving.single1.p50_vs_mosec": _p50_ratio(single[1], "hxserve", "mosec"),
         "serving.single32.throughput_vs_mosec": throughput_ratio(single[32], "hxserve", "mosec"),
         "serving.single64.throughput_vs_mosec": throughput_ratio(single[64], "hxserve", "mosec"),
         "serving.single64.p99_vs_mosec": Ratio(
-            single[64]["hxserve"].p99_ms / single[64]["mosec"].p99_ms, _details(single[64])
+            single[64]["hxserve"].p99_ms / single[64]["mosec"].p99_ms, details(single[64])
         ),
         "serving.crops64.throughput_vs_mosec": throughput_ratio(_crops64(context, many), "hxserve", "mosec"),
     }
 
 
-def _beside_litserve(context: Context, trained: TrainedService, served: Served) -> dict[str, Ratio]:
-    pair = [trained.alternative(), _alternative(LITSERVE, served, trained.crops)]
+def _beside_litserve(context: Context, trained: TrainedService, server: Server) -> dict[str, Ratio]:
+    pair = [trained.alternative(), _alternative(LITSERVE, server, trained.crops)]
     figures = _singles(context, pair, clients=(32,))[32]
     return {"serving.single32.throughput_vs_litserve": throughput_ratio(figures, "hxserve", "litserve")}
 
 
-def _beside_triton(context: Context, trained: TrainedService, served: Served) -> dict[str, Ratio]:
-    """Raw crops, and the same requests of the Open Inference Protocol to both."""
+def _beside_triton(context: Context, trained: TrainedService, server: Server) -> dict[str, Ratio]:
+    """Raw crops to hxserve, and the same requests of the Open Inference Protocol to both."""
 
     def both(per_request: int) -> list[Alternative]:
         ours = trained.alternative(per_request, "hxserve_v2", form=V2_BINARY)
         return [
             trained.alternative(per_request, "hxserve_raw"),
             ours,
-            replace(ours, name="triton", served=served),
+            replace(ours, name="triton", server=server),
         ]
 
     single = _singles(context, both(1))
@@ -121,11 +120,7 @@ def _crops64(context: Context, alternatives: Sequence[Alternative]) -> dict[str,
 
 
 def _p50_ratio(figures: Mapping[str, Figures], ours: str, theirs: str) -> Ratio:
-    return Ratio(figures[ours].p50_ms / figures[theirs].p50_ms, _details(figures))
-
-
-def _details(figures: Mapping[str, Figures]) -> dict[str, object]:
-    return {name: one.as_detail() for name, one in figures.items()}
+    return Ratio(figures[ours].p50_ms / figures[theirs].p50_ms, details(figures))
 
 
 def _names(alternatives: Sequence[Alternative]) -> str:
@@ -133,6 +128,6 @@ def _names(alternatives: Sequence[Alternative]) -> str:
 
 
 def _alternative(
-    peer: Peer, served: Served, crops: Sequence[LabelledCrop], per_request: int = 1
+    peer: Peer, server: Server, crops: Sequence[LabelledCrop], per_request: int = 1
 ) -> Alternative:
-    return Alternative.of(peer.name, served, peer.path, crops, per_request, form=peer.form)
+    return Alternative.of(peer.name, server, peer.path, crops, per_request, form=peer.form)

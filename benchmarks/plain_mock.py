@@ -1,4 +1,4 @@
-"""The mock semantics of hxtorch.perceptron written down plainly: what the emulator is measured against.
+"""A plain transcription of the mock arithmetic of hxtorch.perceptron, as the reference of the emulator's speed.
 
 Tile by tile, one ``torch.normal`` per tile, nothing shared between the steps, as hxtorch's own mock works.
 """
@@ -66,12 +66,12 @@ class _ConvertingRelu(torch.autograd.Function):
 
 
 class PlainLinear(torch.nn.Linear):
-    """A fully connected layer on the plain mock; starts with the weights it is given.
+    """A fully connected layer on the plain mock.
 
     Args:
-        weight: (outputs, inputs).
-        bias: (outputs,).
-        num_sends: how often each input is sent.
+        weight: Initial weights, (outputs, inputs).
+        bias: Initial bias, (outputs,).
+        num_sends: Repetitions of each input.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, num_sends: int) -> None:
@@ -94,7 +94,7 @@ class PlainConvertingReLU(torch.nn.Module):
     """A converting rectifier on the plain mock.
 
     Args:
-        shift: how many bits to drop.
+        shift: Number of bits to drop.
     """
 
     def __init__(self, shift: int) -> None:

@@ -1,4 +1,4 @@
-"""Group `plan`: whether the simulation behind `hxserve plan` comes to what a real service does with the same load."""
+"""Group `plan`: the simulation behind `hxserve plan` beside a running service with the same load."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.context import Context, MeasurementError, say
-from benchmarks.people import People, people_of
 from benchmarks.plan_trace import (
     MODEL,
     TRAINING,
@@ -17,8 +16,8 @@ from benchmarks.plan_trace import (
     run_measured,
     run_simulated,
 )
-from benchmarks.ratio import Ratio, Target
-from benchmarks.service import Service, running_service
+from benchmarks.results import Ratio, Target
+from benchmarks.service import Service, real_time_service
 from hxserve_planner.costs import Costs, Stretch
 from hxserve_planner.paces import fit_line
 from services.scheduling.policy import Policy
@@ -33,7 +32,7 @@ _LONE: Final = 40
 
 
 def measure(context: Context) -> dict[str, Ratio]:
-    """One chip, then two, each a virtual one in real time: a load for real, and the same in simulated time."""
+    """Play a load to one virtual chip in real time, then to two, and to the simulation of each."""
     with context.folder() as folder:
         return {
             f"plan.chips{chips}.largest_error": _compare(folder / f"chips-{chips}", chips, context.seconds)
@@ -42,16 +41,9 @@ def measure(context: Context) -> dict[str, Ratio]:
 
 
 def _compare(data_dir: Path, chips: int, seconds: float) -> Ratio:
-    environment = {"HXSERVE_EMULATOR_REALTIME": "1"}
-    with (
-        running_service(data_dir, chip="emulator", chips=chips, env=environment) as service,
-        people_of(data_dir) as people,
-    ):
-        say(f"{chips} virtual chip(s) in real time: training a model to read with")
-        service.await_end(
-            service.start_training(MODEL, recipe="strong", dataset="digits", epochs=1, execution="mock")
-        )
-        rounds = [_play(service, people, chips, max(_SECONDS, seconds), number) for number in range(_ROUNDS)]
+    say(f"{chips} virtual chip(s) in real time: training a model to classify with")
+    with real_time_service(data_dir, MODEL, chips=chips) as service:
+        rounds = [_play(service, chips, max(_SECONDS, seconds), number) for number in range(_ROUNDS)]
     measured = _together([real for real, _, _ in rounds])
     simulated = _together([foreseen for _, foreseen, _ in rounds])
     ratios = {name: simulated[name] / measured[name] for name in measured}
@@ -69,21 +61,19 @@ def _compare(data_dir: Path, chips: int, seconds: float) -> Ratio:
     )
 
 
-def _play(
-    service: Service, people: People, chips: int, seconds: float, number: int
-) -> tuple[Outcome, Outcome, Costs]:
-    """A load for real, and the same in simulated time with the paces that it showed."""
+def _play(service: Service, chips: int, seconds: float, number: int) -> tuple[Outcome, Outcome, Costs]:
+    """A measured load, the same load in simulated time, and the costs measured meanwhile."""
     look_s = _measure_look(service)
-    fixed_s = _measure_fixed(service, people, look_s, number)
+    fixed_s = _measure_fixed(service, look_s, number)
     trace = make_trace(seconds, chips, seed=number)
-    say(f"{len(trace.requests)} requests and {len(trace.trainings)} trainings, for real")
+    say(f"{len(trace.requests)} requests and {len(trace.trainings)} trainings, measured")
     calls_before, times_before = _calls(service), chip_times(service)
-    real = run_measured(service, people, trace, number)
+    real = run_measured(service, trace, number)
     records_s = _spent(times_before, chip_times(service), "records")
     calls = {size: (n, s) for size, (n, s) in _since(calls_before, _calls(service)).items() if n}
     pace = fit_line([(size, seconds / count, count) for size, (count, seconds) in calls.items()])
     if not pace:
-        raise MeasurementError("the service told no times of its chip calls")
+        raise MeasurementError("the service reports no times of its chip calls")
     steps = round(sum(real.steps))
     costs = Costs(
         call_s=pace["call_s"],
@@ -99,26 +89,21 @@ def _play(
 
 
 def _measure_look(service: Service) -> float:
-    """What passes from the bell to a choice: how long a lone crop waits for a chip that does nothing."""
-    waited_s = [
-        float(
-            service.call("POST", f"/v1/models/{MODEL}/classify?wait=30", bytes(784))["timing"]["waiting_ms"]
-        )
-        for _ in range(_LONE)
-    ]
-    return float(np.median(waited_s)) / 1000
+    """The median time, in seconds, that a single crop waits for an idle chip."""
+    answers = [service.call("POST", service.classify_path(MODEL), bytes(784)) for _ in range(_LONE)]
+    return float(np.median([answer["timing"]["waiting_ms"] for answer in answers])) / 1000
 
 
-def _measure_fixed(service: Service, people: People, look_s: float, number: int) -> float:
-    """What a training alone takes besides its mini-batches and the looks between its slices."""
-    job = service.await_end(people.train("alone", f"alone-{number}", **TRAINING))
+def _measure_fixed(service: Service, look_s: float, number: int) -> float:
+    """Seconds of a training alone besides its mini-batches and the scheduling between its slices."""
+    job = service.await_end(service.train(f"alone-{number}", user="alone", **TRAINING))
     ran_s = _seconds(job, "finished_at") - _seconds(job, "started_at")
     chip_s = float(job["chip_time_s"])
     return max(0.0, ran_s - chip_s - look_s * chip_s / Policy().quantum_s)
 
 
 def _calls(service: Service) -> dict[float, tuple[float, float]]:
-    """Chip calls by size: how many, and their seconds."""
+    """Number and total seconds of chip calls by their size in crops."""
     calls: dict[float, tuple[float, float]] = {}
     for model in service.call("GET", "/v2/models/stats")["model_stats"]:
         for batch in model["batch_stats"]:

@@ -1,4 +1,4 @@
-"""A minute's load, the same for a real service and for the simulation: requests and trainings at fixed times."""
+"""A load of requests and trainings at fixed times, for a running service and for the simulation."""
 
 import random
 import time
@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import simpy
 
-from benchmarks.people import People
 from benchmarks.service import Service
 from hxserve_planner.costs import Costs
 from hxserve_planner.crop_lanes import ANY, Request
@@ -39,7 +38,7 @@ Steps = Generator[simpy.Event, Any, None]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """When what is sent: (seconds, crops) of requests, (seconds, user) of trainings."""
+    """The load: requests as (seconds, crops), trainings as (seconds, user)."""
 
     seconds: float
     requests: Sequence[tuple[float, int]]
@@ -48,10 +47,15 @@ class Trace:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a trace, in seconds.
+    """The times that a trace led to, in seconds.
 
-    `busy` is the share of the chips' time until all was done, `step_s` what a mini-batch took, `steps` how many
-    each training had.
+    Attributes:
+        waiting: Of each request, from its arrival to the chip.
+        begun: Of each training, from its submission to its start.
+        completed: Of each training, from its submission to its end.
+        busy: Share of the chips' time until everything was done.
+        step_s: Chip time of a mini-batch.
+        steps: Mini-batches of each training.
     """
 
     waiting: list[float] = field(default_factory=list)
@@ -63,7 +67,7 @@ class Outcome:
 
 
 def make_trace(seconds: float, chips: int, seed: int) -> Trace:
-    """Random arrivals that keep so many chips about two thirds busy."""
+    """Random arrivals that keep `chips` about two thirds busy."""
     rng = random.Random(seed)
     requests = [(at, 1) for at in _arrivals(rng, chips * _SMALL_PER_S, seconds)]
     requests += [(at, _LARGE) for at in _arrivals(rng, chips * _LARGE_PER_S, seconds)]
@@ -81,12 +85,12 @@ def _arrivals(rng: random.Random, per_s: float, seconds: float) -> list[float]:
     return times
 
 
-def run_measured(service: Service, people: People, trace: Trace, number: int) -> Outcome:
-    """Plays a trace to a running service, as the round of this number, and waits until all is done."""
+def run_measured(service: Service, trace: Trace, number: int) -> Outcome:
+    """Play a trace to a running service as round `number`, and wait until everything is done."""
     outcome = Outcome()
 
     def send(crops: int) -> float:
-        answer = service.call("POST", f"/v1/models/{MODEL}/classify?wait=30", bytes(784 * crops))
+        answer = service.call("POST", service.classify_path(MODEL), bytes(784 * crops))
         return float(answer["timing"]["waiting_ms"]) / 1000
 
     before, began = chip_times(service), time.monotonic()
@@ -104,14 +108,13 @@ def run_measured(service: Service, people: People, trace: Trace, number: int) ->
                 answers.append(pool.submit(send, int(what)))
             else:
                 user = str(what)
-                submitted.append(
-                    pool.submit(people.train, user, f"{user}-{number}-{len(submitted)}", **TRAINING)
-                )
+                model = f"{user}-{number}-{len(submitted)}"
+                submitted.append(pool.submit(service.train, model, user=user, **TRAINING))
         outcome.waiting = [answer.result() for answer in answers]
         jobs = [job.result() for job in submitted]
     records = [service.await_end(job_id) for job_id in jobs]
     elapsed_s = time.monotonic() - began
-    time.sleep(2.5)  # the workers tell their times every second or so
+    time.sleep(2.5)  # the workers report their times about every second
     after = chip_times(service)
     spent_s = sum(after[chip]["chip"] - before[chip].get("chip", 0.0) for chip in after)
     outcome.busy = spent_s / len(after) / elapsed_s
@@ -125,7 +128,7 @@ def run_measured(service: Service, people: People, trace: Trace, number: int) ->
 
 
 def run_simulated(trace: Trace, chips: int, costs: Costs) -> Outcome:
-    """Plays a trace to the simulation."""
+    """Play a trace to the simulation."""
     env, outcome, tally = simpy.Environment(), Outcome(), Tally()
     floor = Floor(env, chips, costs, Policy(), tally, random.Random(0))
     floor.stretch = StretchTally(0.0, trace.seconds)
@@ -156,7 +159,7 @@ def run_simulated(trace: Trace, chips: int, costs: Costs) -> Outcome:
 
 
 def chip_times(service: Service) -> dict[str, dict[str, float]]:
-    """What each worker's seconds went to."""
+    """Seconds of each chip's worker by activity."""
     return {chip["id"]: chip["time_s"] for chip in service.call("GET", "/v1/chip")["chips"]}
 
 

@@ -20,11 +20,11 @@ _STOP_LIMIT_S: Final = 45.0
 
 
 class ProcessError(Exception):
-    """A process did not come up."""
+    """A process did not start."""
 
 
-class Started:
-    """A running process, in a process group of its own, that writes to a log file."""
+class Process:
+    """A running process in a process group of its own, with its output in a log file."""
 
     def __init__(
         self, command: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None, folder: Path
@@ -48,64 +48,37 @@ class Started:
 
     @property
     def ended(self) -> bool:
-        """Whether the process is gone."""
+        """True if the process has ended."""
         return self._process.poll() is not None
 
     def log_tail(self) -> str:
         """The end of its log, for an error message."""
         return " | ".join(self._log.read_text(errors="replace").strip().splitlines()[-5:])
 
-    def memory_mib(self) -> float:
-        """Resident memory of the process and its children, in MiB."""
-        process = psutil.Process(self._process.pid)
-        family = [process, *process.children(recursive=True)]
-        return sum(float(member.memory_info().rss) for member in family) / 2**20
-
-    def cpu_s(self, word: str = "") -> float:
-        """Processor seconds of the process and its children, or of those with `word` in their command line."""
-        process = psutil.Process(self._process.pid)
-        family = [process, *process.children(recursive=True)]
-        times = [member.cpu_times() for member in family if not word or word in member.cmdline()]
-        return sum(float(time_.user + time_.system) for time_ in times)
-
-    def terminate(self) -> None:
-        """Asks it to end (SIGTERM)."""
+    def stop(self) -> None:
+        """End the process with SIGTERM, then its whole process group with SIGKILL."""
         if not self.ended:
             self._process.terminate()
-
-    def wait(self, timeout_s: float) -> int:
-        """Its exit status.
-
-        Raises:
-            ProcessError: when it is still there after the time given.
-        """
-        try:
-            return self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise ProcessError(f"process {self._process.pid} does not end") from error
-
-    def stop(self) -> None:
-        """Ends it and what it started: gently, then at once."""
-        self.terminate()
-        with suppress(ProcessError):
-            self.wait(_STOP_LIMIT_S)
-        try:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_LIMIT_S)
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
         self._process.wait()
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A service that listens on a port, and the processes it consists of."""
+class Server:
+    """A server under load: its port on 127.0.0.1 and the ids of its processes."""
 
     port: int
-    processes: tuple[Started, ...]
+    pids: tuple[int, ...]
 
     def cpu_s(self, word: str = "") -> float:
-        """Processor seconds of all processes, or of those with `word` in their command line."""
-        return sum(process.cpu_s(word) for process in self.processes)
+        """Processor seconds of its processes and their children, or of those with `word` in their command line."""
+        parents = [psutil.Process(pid) for pid in self.pids]
+        family = [*parents, *(child for parent in parents for child in parent.children(recursive=True))]
+        times = [process.cpu_times() for process in family if not word or word in process.cmdline()]
+        return sum(float(time_.user + time_.system) for time_ in times)
 
 
 @contextmanager
@@ -116,13 +89,13 @@ def started(
     env: Mapping[str, str] | None = None,
     port: int = 0,
     folder: Path = ROOT,
-) -> Iterator[Started]:
+) -> Iterator[Process]:
     """A process in `folder` for the length of a `with` block; with a port, from when it accepts connections there.
 
     Raises:
-        ProcessError: when it ends early or does not listen in time; the message holds its last words.
+        ProcessError: it ends early or does not listen in time; the message holds the end of its log.
     """
-    process = Started(command, log=log, env=env, folder=folder)
+    process = Process(command, log=log, env=env, folder=folder)
     try:
         if port:
             _await_port(process, port)
@@ -131,7 +104,7 @@ def started(
         process.stop()
 
 
-def _await_port(process: Started, port: int) -> None:
+def _await_port(process: Process, port: int) -> None:
     deadline = time.monotonic() + _START_LIMIT_S
     while time.monotonic() < deadline:
         if process.ended:
@@ -146,7 +119,7 @@ def _await_port(process: Started, port: int) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
+    """A port of 127.0.0.1 that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,18 +1,71 @@
-"""What a run found, for people and for programs."""
+"""Measured values beside their targets, the groups they are measured in, and the table and file they end in."""
 
 import json
 import math
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
-from benchmarks.ratio import Ratio, Target
+from benchmarks.context import Context
 
-_HEADINGS = ("name", "value", "target", "better", "ok", "detail")
+_HEADINGS: Final = ("name", "value", "target", "better", "ok", "detail")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The value that a measurement should reach, and the better direction."""
+
+    value: float
+    better: Literal["higher", "lower"]
+
+    def reached_by(self, value: float) -> bool:
+        """True if a value is as good as the target; NaN never is."""
+        return value >= self.value if self.better == "higher" else value <= self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A value, and the figures it was computed from."""
+
+    value: float
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Measurements that are made together, and their targets by name."""
+
+    targets: Mapping[str, Target]
+    measure: Callable[[Context], Mapping[str, Ratio]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The measured ratios as the results file holds them, and the names of the groups that failed."""
+
+    ratios: dict[str, dict[str, Any]]
+    failed: list[str]
+
+
+def run_groups(groups: Mapping[str, Group], context: Context) -> Outcome:
+    """Measure every group; the traceback of a failing one goes to standard error."""
+    outcome = Outcome({}, [])
+    for name, group in groups.items():
+        print(f"{name}:", flush=True)
+        try:
+            ratios = group.measure(context)
+        except Exception:  # noqa: BLE001  # the other groups can still be measured
+            traceback.print_exc()
+            outcome.failed.append(name)
+        else:
+            outcome.ratios.update(summarise(ratios, group.targets))
+    return outcome
 
 
 def summarise(ratios: Mapping[str, Ratio], targets: Mapping[str, Target]) -> dict[str, dict[str, Any]]:
-    """Every ratio beside its target, as `latest.json` holds it; what was not a number becomes null."""
+    """Every ratio beside its target; values that are not finite become None."""
     return {
         name: {
             "value": ratio.value if math.isfinite(ratio.value) else None,
@@ -26,13 +79,13 @@ def summarise(ratios: Mapping[str, Ratio], targets: Mapping[str, Target]) -> dic
 
 
 def write_results(path: Path, machine: Mapping[str, Any], ratios: Mapping[str, Any]) -> None:
-    """Writes the file; it holds what this run measured and nothing older."""
+    """Write the results of this run, and nothing older, to a JSON file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": machine, "ratios": ratios}, indent=2) + "\n")
 
 
 def table(ratios: Mapping[str, Mapping[str, Any]]) -> str:
-    """The ratios as a table a person can read; figures inside a detail are shown, nested ones flattened."""
+    """The ratios as a table; the figures of a detail are flattened into the last column."""
     rows = [_HEADINGS]
     for name, entry in ratios.items():
         value = "none" if entry["value"] is None else f"{entry['value']:.3g}"

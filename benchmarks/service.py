@@ -1,7 +1,8 @@
-"""hxserve as its users start it, and the few calls that a measurement makes."""
+"""hxserve as its users start it, and the calls that measurements make."""
 
 import json
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -11,37 +12,37 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.context import MeasurementError
-from benchmarks.probe import Probe
-from benchmarks.processes import ROOT, ProcessError, Served, Started, started
+from benchmarks.processes import ROOT, Process, ProcessError, Server, started
 
 _READY_LIMIT_S: Final = 120.0
 _FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 
 class Service:
-    """A running hxserve."""
+    """A running hxserve, used by its admin unless a call names another user."""
 
-    def __init__(self, url: str, token: str, process: Started) -> None:
+    def __init__(self, url: str, token: str, process: Process) -> None:
         self.url = url
         self.token = token
         self.credentials = {"Authorization": f"Bearer {token}"}
-        self.served = Served(int(url.rpartition(":")[2]), (process,))
+        self.server = Server(int(url.rpartition(":")[2]), (process.pid,))
+        self._tokens: dict[str, str] = {}
+        self._creating_user = threading.Lock()
 
-    def call(
-        self, method: str, path: str, body: object = None, *, token: str | None = None
-    ) -> dict[str, Any]:
-        """The JSON that a call answers with; without a token of another user it is the admin's.
+    def call(self, method: str, path: str, body: object = None, *, user: str = "") -> dict[str, Any]:
+        """The JSON answer of a call; a user that does not exist yet is created.
 
         Raises:
-            MeasurementError: when the service refuses; the message holds its words.
+            MeasurementError: the service refuses; the message holds its answer.
         """
+        token = self._token_of(user) if user else self.token
         content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         request = urllib.request.Request(  # noqa: S310  # our own address
             self.url + path,
             data=content,
             method=method,
-            headers={"Authorization": f"Bearer {token or self.token}", "Content-Type": kind},
+            headers={"Authorization": f"Bearer {token}", "Content-Type": kind},
         )
         try:
             with urllib.request.urlopen(request, timeout=90) as response:  # noqa: S310  # our own address
@@ -50,24 +51,24 @@ class Service:
             raise MeasurementError(f"{method} {path}: {error.code} {error.read()[:500]!r}") from error
         return answer
 
-    def start_training(self, model: str, **params: object) -> str:
-        """The id of a new training job."""
-        job = self.call("POST", "/v1/jobs", {"kind": "training", "model": model, "params": params})
+    def submit(self, kind: str, model: str, params: Mapping[str, object], *, user: str = "") -> str:
+        """The id of a new job."""
+        job = self.call("POST", "/v1/jobs", {"kind": kind, "model": model, "params": params}, user=user)
         return str(job["id"])
 
-    def probe(self, model: str, crop: bytes) -> Probe:
-        """A user who sends one crop now and then."""
-        return Probe(self.served.port, self.classify_path(model), crop, self.token)
+    def train(self, model: str, *, user: str = "", **params: object) -> str:
+        """The id of a new training."""
+        return self.submit("training", model, params, user=user)
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """The record of a job as it is now."""
+        """The current record of a job."""
         return self.call("GET", f"/v1/jobs/{job_id}")
 
     def await_end(self, job_id: str) -> dict[str, Any]:
         """The record of a job that has succeeded.
 
         Raises:
-            MeasurementError: when it ended otherwise.
+            MeasurementError: it ended in another way.
         """
         job = self.job(job_id)
         while job["state"] not in _FINAL:
@@ -76,14 +77,25 @@ class Service:
             raise MeasurementError(f"job {job_id} {job['state']}: {job['error']}")
         return job
 
+    def await_running(self, job_id: str) -> None:
+        """Return when the job has made its first progress."""
+        while self.job(job_id)["progress"] == 0.0:
+            time.sleep(0.1)
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job, and return when it has ended."""
+        self.call("POST", f"/v1/jobs/{job_id}/cancel")
+        while self.job(job_id)["state"] not in _FINAL:
+            time.sleep(0.1)
+
     @contextmanager
-    def training_beside(self, model: str) -> Iterator[str]:
+    def training_beside(self, model: str, *, user: str = "") -> Iterator[str]:
         """The id of a training that runs for the length of a `with` block.
 
         Raises:
-            MeasurementError: when it ended earlier.
+            MeasurementError: it ended earlier.
         """
-        job_id = self.start_training(model, recipe="strong", dataset="digits", epochs=200)
+        job_id = self.train(model, user=user, recipe="strong", dataset="digits", epochs=200)
         try:
             self.await_running(job_id)
             yield job_id
@@ -93,19 +105,8 @@ class Service:
         finally:
             self.cancel(job_id)
 
-    def await_running(self, job_id: str) -> None:
-        """Returns when the job has made its first progress."""
-        while self.job(job_id)["progress"] == 0.0:
-            time.sleep(0.1)
-
-    def cancel(self, job_id: str) -> None:
-        """Ends a job and waits until it has ended."""
-        self.call("POST", f"/v1/jobs/{job_id}/cancel")
-        while self.job(job_id)["state"] not in _FINAL:
-            time.sleep(0.1)
-
     def digits_of(self, model: str, crops: bytes) -> list[int]:
-        """What the model reads in crops of 784 bytes each."""
+        """The digits that the model reads in crops of 784 bytes each."""
         answer = self.call("POST", self.classify_path(model), crops)
         return [int(prediction["digit"]) for prediction in answer["predictions"]]
 
@@ -119,6 +120,12 @@ class Service:
         """The path of the Open Inference Protocol."""
         return f"/v2/models/{model}/infer"
 
+    def _token_of(self, user: str) -> str:
+        with self._creating_user:
+            if user not in self._tokens:
+                self._tokens[user] = str(self.call("POST", "/v1/users", {"name": user})["token"])
+            return self._tokens[user]
+
 
 @contextmanager
 def running_service(
@@ -130,23 +137,21 @@ def running_service(
     env: Mapping[str, str] | None = None,
     checkout: Path = ROOT,
 ) -> Iterator[Service]:
-    """The whole service on a free port, as its users start it.
+    """The whole service on a free port, started by `hxserve up`.
 
     Args:
-        data_dir: where it keeps everything.
-        mnist: folder of MNIST, if there is one.
-        chip: what executes.
-        chips: how many.
-        env: settings besides.
-        checkout: whose service; another one than this needs its environment in `.venv`.
+        data_dir: Its data folder; the parent receives its log.
+        mnist: Folder of MNIST.
+        chip: Kind of chip.
+        chips: Number of chips.
+        env: Further environment variables.
+        checkout: The checkout whose service is started; one other than this needs its environment in `.venv`.
 
     Raises:
-        ProcessError: when it does not become ready; the message holds its last words.
+        ProcessError: it does not become ready; the message holds the end of its log.
     """
-    program = (
-        Path(sys.executable).with_name("hxserve") if checkout == ROOT else checkout / ".venv/bin/hxserve"
-    )
-    command = [str(program), "up", "--data-dir", str(data_dir), "--port", "0", "--chip", chip]
+    program = Path(sys.executable).parent if checkout == ROOT else checkout / ".venv" / "bin"
+    command = [str(program / "hxserve"), "up", "--data-dir", str(data_dir), "--port", "0", "--chip", chip]
     if chips > 1:
         command += ["--chips", str(chips)]
     if mnist is not None:
@@ -159,7 +164,16 @@ def running_service(
         yield Service(url, token, process)
 
 
-def _await_url(process: Started, url: Path) -> None:
+@contextmanager
+def real_time_service(data_dir: Path, model: str, *, chips: int = 1) -> Iterator[Service]:
+    """A service on virtual chips that take the time of real ones, with a model to classify with."""
+    environment = {"HXSERVE_EMULATOR_REALTIME": "1"}
+    with running_service(data_dir, chip="emulator", chips=chips, env=environment) as service:
+        service.await_end(service.train(model, recipe="strong", dataset="digits", epochs=1, execution="mock"))
+        yield service
+
+
+def _await_url(process: Process, url: Path) -> None:
     deadline = time.monotonic() + _READY_LIMIT_S
     while not url.is_file():
         if process.ended or time.monotonic() > deadline:

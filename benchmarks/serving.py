@@ -1,21 +1,28 @@
-"""Group `serving`: crops through HTTP, beside the obvious design and beside a training."""
+"""Group `serving`: classification over HTTP, beside one Celery task per request and beside a training."""
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from benchmarks.alternatives import Alternative, Figures, Round, measure_round, side_by_side, summarise_rounds
+from benchmarks.alternatives import (
+    Alternative,
+    Figures,
+    Round,
+    details,
+    measure_round,
+    side_by_side,
+    summarise_rounds,
+)
 from benchmarks.celery_per_request import running_celery_service
 from benchmarks.context import Context, say
-from benchmarks.crops import LabelledCrop, clear_crops
+from benchmarks.digits import LabelledCrop, reliable_crops
 from benchmarks.formats import RAW, V2_BINARY, Format
 from benchmarks.load import UNNUMBERED
-from benchmarks.probe import Probe
 from benchmarks.processes import ROOT
-from benchmarks.ratio import Ratio, Target
+from benchmarks.results import Ratio, Target
 from benchmarks.service import Service, running_service
 
 TARGETS: Final[Mapping[str, Target]] = {
@@ -34,7 +41,7 @@ _ROUNDS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class TrainedService:
-    """hxserve with a model, the folder of that version, and crops it reads without fail."""
+    """hxserve with a model, the folder of that version, and crops that it reads reliably."""
 
     service: Service
     version: Path
@@ -51,35 +58,24 @@ class TrainedService:
         """The service under load, with `per_request` crops in each request."""
         service = self.service
         path = service.infer_path(MODEL) if form is V2_BINARY else service.classify_path(MODEL)
-        return Alternative.of(
-            name,
-            service.served,
-            path,
-            self.crops,
-            per_request,
-            form=form,
-            headers={**service.credentials, **(headers or {})},
-        )
-
-    def probe(self) -> Probe:
-        """A user who sends one crop now and then."""
-        return self.service.probe(MODEL, self.crops[0].crop)
+        headers = {**service.credentials, **(headers or {})}
+        return Alternative.of(name, service.server, path, self.crops, per_request, form=form, headers=headers)
 
 
 @contextmanager
 def trained_service(folder: Path, checkout: Path = ROOT) -> Iterator[TrainedService]:
-    """Hxserve as its users start it, after one epoch on the embedded digits."""
+    """A service on a mock chip, after one epoch on the digits inside scikit-learn."""
     data_dir = folder / "data"
     with running_service(data_dir, checkout=checkout) as service:
         say("training a model on the embedded digits")
-        job = service.await_end(service.start_training(MODEL, recipe="strong", dataset="digits", epochs=1))
+        job = service.await_end(service.train(MODEL, recipe="strong", dataset="digits", epochs=1))
         version = data_dir / "models" / MODEL / str(job["result"]["version"])
-        crops = clear_crops(lambda images: service.digits_of(MODEL, images))
+        crops = reliable_crops(lambda images: service.digits_of(MODEL, images))
         yield TrainedService(service, version, crops)
 
 
 def measure(context: Context) -> dict[str, Ratio]:
-    """All measurements, on one service with one model."""
+    """Measure everything on one service with one model."""
     with context.folder() as folder, trained_service(folder) as trained:
         return {
             "serving.single32.throughput_vs_celery": _against_celery(context, folder, trained),
@@ -89,60 +85,35 @@ def measure(context: Context) -> dict[str, Ratio]:
 
 
 def _against_celery(context: Context, folder: Path, trained: TrainedService) -> Ratio:
-    with running_celery_service(folder / "celery", trained.version) as celery_service:
-        pair = [
-            trained.alternative(1),
-            Alternative.of("celery", celery_service, "/classify", trained.crops),
-        ]
+    with running_celery_service(folder / "celery", trained.version) as server:
+        pair = [trained.alternative(), Alternative.of("celery", server, "/classify", trained.crops)]
         say("32 clients, one crop per request: hxserve and one Celery task per request, in turns")
         figures = side_by_side(pair, clients=32, seconds=context.seconds, rounds=_ROUNDS)
     return throughput_ratio(figures, "hxserve", "celery")
 
 
-def _request_forms(context: Context, trained: TrainedService) -> dict[str, Ratio]:
-    """Raw crops under one head, raw crops under heads that are all different, and binary tensors, in turns."""
-    say(f"{_FORM_CLIENTS} clients: raw crops, raw crops under unknown heads, v2 binary tensors")
-    known = trained.alternative(name="known_heads", headers=UNNUMBERED)
-    alternatives = [
-        known,
-        replace(known, name="unknown_heads", renumbered=True),
-        trained.alternative(name="v2_binary", form=V2_BINARY),
-    ]
-    figures = side_by_side(alternatives, clients=_FORM_CLIENTS, seconds=context.seconds, rounds=_ROUNDS)
-    heads = [figures[name] for name in ("known_heads", "unknown_heads")]
-    return {
-        "serving.v2_binary_vs_raw": throughput_ratio(figures, "v2_binary", "known_heads"),
-        "serving.unknown_heads_vs_known": Ratio(
-            heads[1].api_us_per_request / heads[0].api_us_per_request,
-            {"known_heads": heads[0].as_detail(), "unknown_heads": heads[1].as_detail()},
-        ),
-    }
-
-
 def throughput_ratio(figures: Mapping[str, Figures], ours: str, theirs: str) -> Ratio:
-    """How many times the throughput of the alternative ours is, with the figures of all."""
-    value = figures[ours].requests_per_s / figures[theirs].requests_per_s
-    return Ratio(value, {name: one.as_detail() for name, one in figures.items()})
+    """The throughput of `ours` over that of `theirs`, with the figures of all."""
+    return Ratio(figures[ours].requests_per_s / figures[theirs].requests_per_s, details(figures))
 
 
 def _beside_training(context: Context, trained: TrainedService) -> dict[str, Ratio]:
-    """The same load without and with a training running, in turns."""
+    """The same load without and with a training, in turns."""
     say(f"{TRAINING_CLIENTS} clients without and with a training beside them, in turns")
-    service, ours = trained.service, trained.alternative(1)
+    ours = trained.alternative()
     alone: list[Round] = []
     beside: list[Round] = []
     shares: list[float] = []
     for _ in range(_ROUNDS):
         alone.append(measure_round(ours, TRAINING_CLIENTS, context.seconds))
-        round_, share = round_beside_training(service, ours, context.seconds)
+        round_, share = round_beside_training(trained.service, ours, context.seconds)
         beside.append(round_)
         shares.append(share)
     with_training = summarise_rounds("hxserve with a training", beside)
-    without = summarise_rounds("hxserve", alone)
-    detail: dict[str, Any] = {
+    detail = {
         "clients": TRAINING_CLIENTS,
         "with_training": with_training.as_detail(),
-        "without_training": without.as_detail(),
+        "without_training": summarise_rounds("hxserve", alone).as_detail(),
         "training_shares": [round(share, 3) for share in shares],
     }
     return {
@@ -152,14 +123,27 @@ def _beside_training(context: Context, trained: TrainedService) -> dict[str, Rat
 
 
 def round_beside_training(service: Service, ours: Alternative, seconds: float) -> tuple[Round, float]:
-    """One load beside a training, and the seconds charged to that training per second of the clock."""
+    """One load beside a training, and the seconds charged to that training per second of wall time."""
     with service.training_beside("beside") as job_id:
-        start, chip_start_s = time.monotonic(), _chip_time_s(service, job_id)
+        start, chip_start_s = time.monotonic(), float(service.job(job_id)["chip_time_s"])
         loaded = measure_round(ours, TRAINING_CLIENTS, seconds)
         elapsed_s = time.monotonic() - start
-        share = (_chip_time_s(service, job_id) - chip_start_s) / elapsed_s
+        share = (float(service.job(job_id)["chip_time_s"]) - chip_start_s) / elapsed_s
     return loaded, share
 
 
-def _chip_time_s(service: Service, job_id: str) -> float:
-    return float(service.job(job_id)["chip_time_s"])
+def _request_forms(context: Context, trained: TrainedService) -> dict[str, Ratio]:
+    """Raw crops under equal heads, raw crops under heads that all differ, and binary tensors, in turns."""
+    say(f"{_FORM_CLIENTS} clients: raw crops, raw crops under unknown heads, v2 binary tensors")
+    known = trained.alternative(name="known_heads", headers=UNNUMBERED)
+    alternatives = [
+        known,
+        replace(known, name="unknown_heads", renumbered=True),
+        trained.alternative(name="v2_binary", form=V2_BINARY),
+    ]
+    figures = side_by_side(alternatives, clients=_FORM_CLIENTS, seconds=context.seconds, rounds=_ROUNDS)
+    cpu_ratio = figures["unknown_heads"].api_us_per_request / figures["known_heads"].api_us_per_request
+    return {
+        "serving.v2_binary_vs_raw": throughput_ratio(figures, "v2_binary", "known_heads"),
+        "serving.unknown_heads_vs_known": Ratio(cpu_ratio, details(figures)),
+    }

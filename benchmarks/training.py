@@ -1,4 +1,4 @@
-"""Group `training`: what the service adds to a training, and how long one takes beside the teaching notebook's."""
+"""Group `training`: the time of a training beside the teaching notebook's, and beside the same without a service."""
 
 import json
 import os
@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.bare_training import NOTEBOOK
 from benchmarks.context import Context, MeasurementError, say
-from benchmarks.digits_files import write_digits
+from benchmarks.digits import write_as_mnist
 from benchmarks.processes import ROOT, python_module
-from benchmarks.ratio import Ratio, Target
+from benchmarks.results import Ratio, Target
 from benchmarks.service import Service, running_service
 
 TARGETS: Final[Mapping[str, Target]] = {
@@ -23,14 +24,14 @@ TARGETS: Final[Mapping[str, Target]] = {
 _ROUNDS: Final = 3
 _LIMIT_S: Final = 1800.0
 _SERVICE_THREADS: Final = max(1, (os.cpu_count() or 2) - 1)
-"""As the worker chooses when nothing is set."""
+"""The worker's own choice when nothing is set."""
 
 
 def measure(context: Context) -> dict[str, Ratio]:
-    """Both measurements; the trainings through the service serve both."""
+    """Measure both with the same trainings through the service."""
     say(f"data set: {context.dataset}")
     with context.folder() as folder:
-        notebook_data = context.mnist or write_digits(folder / "digits")
+        notebook_data = context.mnist or write_as_mnist(folder / "digits")
         through_service: list[dict[str, Any]] = []
         bare: list[dict[str, Any]] = []
         with running_service(folder / "data", context.mnist) as service:
@@ -39,7 +40,7 @@ def measure(context: Context) -> dict[str, Ratio]:
                 through_service.append(_train_through(service, context.dataset))
                 bare.append(_train_alone("strong", context.mnist, threads=_SERVICE_THREADS))
             say("the notebook's four epochs, image by image")
-            notebook = _train_alone("notebook-plain", notebook_data, threads=0)
+            notebook = _train_alone(NOTEBOOK, notebook_data, threads=0)
     return {
         "training.strong.time_vs_notebook": Ratio(
             _median_s(through_service) / notebook["seconds"],
@@ -68,22 +69,22 @@ def measure(context: Context) -> dict[str, Ratio]:
 
 
 def _train_through(service: Service, dataset: str) -> dict[str, Any]:
-    """A training from the first byte of the request to knowing that it succeeded."""
+    """A training, timed from the request that submits it to the answer that it succeeded."""
     start = time.perf_counter()
-    job = service.await_end(service.start_training("bench", recipe="strong", dataset=dataset))
+    job = service.await_end(service.train("bench", recipe="strong", dataset=dataset))
     seconds = time.perf_counter() - start
     accuracies = [epoch["test_accuracy"] for epoch in job["metrics"]["epochs"]]
     return {"seconds": seconds, "accuracies": accuracies, "chip_s": round(job["chip_time_s"], 2)}
 
 
-def _train_alone(what: str, data: Path | None, *, threads: int) -> dict[str, Any]:
-    """What `benchmarks.bare_training` prints."""
-    command = [*python_module("benchmarks.bare_training", what), "--threads", str(threads)]
+def _train_alone(recipe: str, data: Path | None, *, threads: int) -> dict[str, Any]:
+    """The output of `benchmarks.bare_training`."""
+    command = [*python_module("benchmarks.bare_training", recipe), "--threads", str(threads)]
     if data is not None:
         command += ["--mnist", str(data)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
     if done.returncode:
-        raise MeasurementError(f"{what} failed: {done.stderr.strip().splitlines()[-1:]}")
+        raise MeasurementError(f"{recipe} failed: {done.stderr.strip().splitlines()[-1:]}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
@@ -93,7 +94,7 @@ def _median_s(runs: list[dict[str, Any]]) -> float:
 
 
 def _least_s(runs: list[dict[str, Any]]) -> float:
-    """The least disturbed run: what else the machine does can only add to a training's time."""
+    """The time of the least disturbed run: other programs can only add to it."""
     return min(float(run["seconds"]) for run in runs)
 
 
@@ -102,5 +103,5 @@ def _rounded(runs: list[dict[str, Any]]) -> list[float]:
 
 
 def _notebook_accuracy(notebook: Mapping[str, Any], context: Context) -> float | None:
-    """The notebook's accuracy counts out of MNIST's 10,000 test images, so it means nothing on others."""
+    """The notebook's accuracy; None without MNIST, because it is counted out of MNIST's 10,000 test images."""
     return float(notebook["accuracies"][-1]) if context.mnist else None

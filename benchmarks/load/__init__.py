@@ -1,19 +1,19 @@
 """A load generator: keep-alive clients that send prepared requests, in a process of its own.
 
-One generator serves every alternative, so that its own cost, which is reported, weighs on all alike.
+One generator serves every alternative, so that its own processor time, which is reported, is the same for all.
 """
 
 from benchmarks.load.messages import UNNUMBERED, build_request
 from benchmarks.load.plan import LoadPlan
-from benchmarks.load.process import LoadError, RunningLoad, apply_load, start_load
+from benchmarks.load.process import LoadError, LoadProcess, apply_load, start_load
 from benchmarks.load.report import LoadReport
 
 __all__ = [
     "UNNUMBERED",
     "LoadError",
     "LoadPlan",
+    "LoadProcess",
     "LoadReport",
-    "RunningLoad",
     "apply_load",
     "build_request",
     "start_load",

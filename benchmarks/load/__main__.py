@@ -1,4 +1,4 @@
-"""`python -m benchmarks.load`: reads a plan from standard input, writes the report to standard output."""
+"""`python -m benchmarks.load`: carry out the plan on standard input, write the report to standard output."""
 
 import sys
 

@@ -5,99 +5,133 @@ shares the cores with the server it measures.
 """
 
 import select
+import socket
 import time
+from typing import Final
 
-from benchmarks.load.connection import ClientConnection
-from benchmarks.load.messages import Response, renumber
+from benchmarks.load.messages import Response, renumber, take_response
 from benchmarks.load.plan import LoadPlan
-from benchmarks.load.report import LoadReport
-from benchmarks.load.tally import Examiner, Tally
+from benchmarks.load.report import LoadReport, Tally
 
-_LOOK_EVERY_S = 0.05
+_POLL_S: Final = 0.05
+_RECEIVE_BYTES: Final = 1 << 18
 
 
 def run_plan(plan: LoadPlan) -> LoadReport:
-    """Warms up, counts for the plan's seconds and reports.
+    """Warm up, count for the plan's seconds and report.
 
     Raises:
-        OSError: when no connection to the server can be had.
+        OSError: a connection to the server cannot be opened.
     """
     with select.epoll() as epoll:
         return _Run(plan, epoll).run()
 
 
 class _Client:
-    """Sends the plan's requests in turn, starting at its own place among them."""
+    """A keep-alive connection that sends the plan's requests in turn, one at a time, from its own place on."""
 
     def __init__(self, plan: LoadPlan, epoll: select.epoll, first: int) -> None:
         self._plan = plan
         self._epoll = epoll
-        self._first = first
-        self.count = 0
-        self.connection = ClientConnection(plan.port, epoll)
+        self.place = first % len(plan.requests)
+        """Index of the request that is under way."""
+        self.sent_at = 0.0
+        self._received = b""
+        self._unsent = memoryview(b"")
+        self._socket = self._connect()
 
     @property
-    def place(self) -> int:
-        """Which of the plan's requests is on its way."""
-        return (self._first + self.count) % len(self._plan.requests)
+    def descriptor(self) -> int:
+        """The file descriptor of the connection."""
+        return self._socket.fileno()
 
     def send(self) -> None:
-        """Starts the request that is due."""
+        """Start the current request; the part that the socket does not take at once is left to `send_rest`."""
         request = self._plan.requests[self.place]
-        self.connection.send(renumber(request, time.time_ns()) if self._plan.renumbered else request)
+        if self._plan.renumbered:
+            request = renumber(request, time.time_ns())
+        self.sent_at = time.perf_counter()
+        sent = self._socket.send(request)
+        if sent < len(request):
+            self._unsent = memoryview(request)[sent:]
+            self._epoll.modify(self.descriptor, select.EPOLLIN | select.EPOLLOUT)
+
+    def send_rest(self) -> None:
+        """Send more of the request, when the socket can take it."""
+        self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        if not self._unsent:
+            self._epoll.modify(self.descriptor, select.EPOLLIN)
+
+    def receive(self) -> Response | None:
+        """Receive what has arrived; a response when it is complete.
+
+        Raises:
+            OSError: the server has closed the connection.
+            ValueError: the bytes are no response.
+        """
+        data = self._socket.recv(_RECEIVE_BYTES)
+        if not data:
+            raise ConnectionResetError("the server closed the connection")
+        received = self._received + data if self._received else data
+        response = take_response(received)
+        self._received = b"" if response else received
+        return response
+
+    def advance(self) -> None:
+        """Go on to the next request."""
+        self.place = (self.place + 1) % len(self._plan.requests)
 
     def reconnect(self) -> None:
-        """Replaces the connection."""
-        self.connection.close()
-        self.connection = ClientConnection(self._plan.port, self._epoll)
+        """Replace the connection."""
+        self.close()
+        self._received, self._unsent = b"", memoryview(b"")
+        self._socket = self._connect()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._epoll.unregister(self.descriptor)
+        self._socket.close()
+
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self._plan.port), timeout=10)
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._epoll.register(connection, select.EPOLLIN)
+        return connection
 
 
 class _Run:
     def __init__(self, plan: LoadPlan, epoll: select.epoll) -> None:
         self._plan = plan
         self._epoll = epoll
-        self._examiner = Examiner(plan)
-        self._tally = Tally()
+        self._tally = Tally(plan)
         self._clients: dict[int, _Client] = {}
-        self._idle: dict[int, ClientConnection] = {}
         self._counting_from = 0.0
 
     def run(self) -> LoadReport:
-        self._open_connections()
+        for first in range(self._plan.clients):
+            client = _Client(self._plan, self._epoll, first)
+            self._clients[client.descriptor] = client
         start, cpu_start_s = time.perf_counter(), time.process_time()
         self._counting_from = start + self._plan.warmup_s
         end = self._counting_from + self._plan.seconds
         for client in self._clients.values():
             client.send()
         while time.perf_counter() < end:
-            for descriptor, happened in self._epoll.poll(_LOOK_EVERY_S):
-                if descriptor in self._clients:
-                    self._attend(descriptor, happened)
-                elif descriptor in self._idle:
-                    self._tally.add_error("a connection that should stay idle was answered or closed")
-                    self._idle.pop(descriptor).close()
+            for descriptor, events in self._epoll.poll(_POLL_S):
+                self._attend(self._clients[descriptor], events)
         client_cpu = (time.process_time() - cpu_start_s) / (time.perf_counter() - start)
-        self._close_connections()
-        return self._tally.report(seconds=self._plan.seconds, client_cpu=client_cpu)
+        self._close()
+        return self._tally.report(client_cpu)
 
-    def _open_connections(self) -> None:
-        for _ in range(self._plan.idle_clients):
-            connection = ClientConnection(self._plan.port, self._epoll)
-            connection.send(self._plan.idle_request)
-            self._idle[connection.descriptor] = connection
-        for first in range(self._plan.clients):
-            client = _Client(self._plan, self._epoll, first)
-            self._clients[client.connection.descriptor] = client
-
-    def _attend(self, descriptor: int, happened: int) -> None:
-        client = self._clients[descriptor]
+    def _attend(self, client: _Client, events: int) -> None:
         usable = True
         try:
-            if happened & select.EPOLLOUT:
-                client.connection.send_rest()
-            if not happened & ~select.EPOLLOUT:
+            if events & select.EPOLLOUT:
+                client.send_rest()
+            if not events & ~select.EPOLLOUT:
                 return
-            response = client.connection.receive()
+            response = client.receive()
             if response is None:
                 return
             usable = not response.closing
@@ -105,30 +139,22 @@ class _Run:
         except (OSError, ValueError) as error:
             self._tally.add_error(f"{type(error).__name__}: {error}")
             usable = False
-        client.count += 1
+        client.advance()
         if not usable:
-            del self._clients[descriptor]
+            del self._clients[client.descriptor]
             client.reconnect()
-            self._clients[client.connection.descriptor] = client
+            self._clients[client.descriptor] = client
         client.send()
 
     def _count(self, client: _Client, response: Response) -> None:
         now = time.perf_counter()
-        refusal = self._examiner.refuse(response)
-        if refusal:
-            self._tally.add_error(refusal)
-            return
-        self._tally.answered += 1
-        self._examiner.check(response, place=client.place, count=client.count, tally=self._tally)
-        if client.connection.sent_at >= self._counting_from:
-            self._tally.latencies_s.append(now - client.connection.sent_at)
+        if self._tally.add_response(response, client.place) and client.sent_at >= self._counting_from:
+            self._tally.latencies_s.append(now - client.sent_at)
 
-    def _close_connections(self) -> None:
+    def _close(self) -> None:
         now = time.perf_counter()
         for client in self._clients.values():
-            waiting_s = now - client.connection.sent_at
-            if waiting_s > self._plan.stalled_after_s:
-                self._tally.add_error(f"no answer for {waiting_s:.1f} s")
-            client.connection.close()
-        for connection in self._idle.values():
-            connection.close()
+            unanswered_s = now - client.sent_at
+            if unanswered_s > self._plan.stalled_after_s:
+                self._tally.add_error(f"no answer for {unanswered_s:.1f} s")
+            client.close()

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.load.listeners`: hundreds of dashboards in one cheap process, by long polls and by events.
+"""`python -m benchmarks.load.listeners`: hundreds of dashboards in one cheap process, by long polls and event streams.
 
-Reads a plan from standard input, writes what they heard to standard output. A dashboard that polls asks again as soon
-as it is answered, naming what it knows; one that listens keeps its stream.
+Reads a plan from standard input, writes its counts to standard output. A polling dashboard asks again as soon
+as it is answered, with the ETag it knows; a streaming one keeps its stream of events.
 """
 
 import asyncio
@@ -14,9 +14,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Final, Self, cast
 
-from benchmarks.load.messages import build_request
+from benchmarks.load.messages import Response, build_request, take_response
 
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 _ETAG: Final = re.compile(rb"\r\netag:\s*(\S+)", re.IGNORECASE)
 _REVISION: Final = re.compile(rb'"revision":\s*(\d+)')
 _EVENT: Final = re.compile(rb"^id: (\d+)-(\d+)$", re.MULTILINE)
@@ -26,7 +25,7 @@ _CONNECTING_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ListenersPlan:
-    """So many dashboards look at one job for so long."""
+    """Dashboards that watch one job for some seconds."""
 
     port: int
     token: str
@@ -41,15 +40,20 @@ class ListenersPlan:
         return cls(**json.loads(text))
 
     def to_json(self) -> str:
-        """The plan as text, for the process that carries it out."""
+        """The plan as one line of text."""
         return json.dumps(asdict(self))
 
 
 @dataclass(slots=True)
-class Heard:
-    """What dashboards were told once all knew of the job, and what went wrong; `silent` were told nothing.
+class ListenersReport:
+    """Counts from the moment on at which every dashboard had received the job.
 
-    `backward` counts answers and events that were older than what the same dashboard knew.
+    Attributes:
+        polls: Answers to polls, `unchanged` (304) ones among them.
+        events: Received on streams.
+        backward: Answers and events older than the newest one of the same dashboard.
+        silent: Dashboards that received nothing.
+        client_cpu: Share of one core that the dashboards used.
     """
 
     polls: int = 0
@@ -62,147 +66,132 @@ class Heard:
     first_error: str = ""
     seconds: float = 0.0
 
+    def add_error(self, reason: str) -> None:
+        """Count an error; the first reason is reported."""
+        self.errors += 1
+        self.first_error = self.first_error or reason
+
 
 @dataclass(slots=True)
-class _Poller(asyncio.Protocol):
+class _Dashboard(asyncio.Protocol):
+    plan: ListenersPlan
+    report: ListenersReport
+    newest: tuple[int, int] = (0, 0)
+    received_count: int = 0
+    unread: bytes = b""
+    transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.ask()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        del error
+        self.transport = None
+
+    def ask(self) -> None:
+        """Send the next request."""
+        raise NotImplementedError
+
+    def send(self, path: str, headers: dict[str, str]) -> None:
+        """Send a request with the plan's token."""
+        if self.transport is not None:
+            credentials = {"Authorization": f"Bearer {self.plan.token}"}
+            path = f"/v1/jobs/{self.plan.job_id}{path}"
+            self.transport.write(build_request(path, method="GET", headers={**credentials, **headers}))
+
+    def take(self, version: tuple[int, int], *, strictly: bool) -> None:
+        """Count a version of the job that was received; `strictly`: it must be newer than the one before."""
+        self.report.backward += version <= self.newest if strictly else version < self.newest
+        self.newest = version
+
+
+@dataclass(slots=True)
+class _Poller(_Dashboard):
     """A dashboard that polls."""
 
-    plan: ListenersPlan
-    heard: Heard
-    known: int = 0
-    etag: str = ""
-    told: int = 0
-    received: bytearray = field(default_factory=bytearray)
-    transport: asyncio.Transport | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def knows(self) -> bool:
-        """Whether it has heard of the job."""
-        return self.known > 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        self._ask()
+    def ask(self) -> None:
+        self.send("?wait=30" if self.newest > (0, 0) else "", self.headers)
 
     def data_received(self, data: bytes) -> None:
-        self.received += data
-        head_end = self.received.find(b"\r\n\r\n")
-        if head_end < 0:
-            return
-        length = _LENGTH.search(self.received, 0, head_end + 2)
-        body_end = head_end + 4 + (int(length[1]) if length else 0)
-        if len(self.received) < body_end:
-            return
-        self._take(bytes(self.received[:head_end]), bytes(self.received[head_end + 4 : body_end]))
-        del self.received[:body_end]
-        self._ask()
+        self.unread += data
+        response = take_response(self.unread)
+        if response is not None:
+            self.unread = b""
+            self._count(response)
+            self.ask()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        del error
-        self.transport = None
-
-    def _take(self, head: bytes, body: bytes) -> None:
-        status = int(head[9:12])
-        if status not in {200, 304}:
-            self.heard.errors += 1
-            self.heard.first_error = self.heard.first_error or f"{status} {body[:200]!r}"
+    def _count(self, response: Response) -> None:
+        if response.status not in {200, 304}:
+            self.report.add_error(f"{response.status} {response.body[:200]!r}")
             return
-        self.heard.polls += 1
-        self.told += 1
-        if found := _ETAG.search(head + b"\r\n"):
-            self.etag = found[1].decode()
-        if status == 304:
-            self.heard.unchanged += 1
-        elif revision := _REVISION.search(body):
-            self.heard.backward += int(revision[1]) < self.known
-            self.known = int(revision[1])
-
-    def _ask(self) -> None:
-        headers = {"Authorization": f"Bearer {self.plan.token}"}
-        if self.etag:
-            headers["If-None-Match"] = self.etag
-        if self.transport is not None:
-            path = f"/v1/jobs/{self.plan.job_id}" + ("?wait=30" if self.knows else "")
-            self.transport.write(build_request(path, method="GET", headers=headers))
+        self.report.polls += 1
+        self.received_count += 1
+        if found := _ETAG.search(response.head):
+            self.headers["If-None-Match"] = found[1].decode()
+        if response.status == 304:
+            self.report.unchanged += 1
+        elif revision := _REVISION.search(response.body):
+            self.take((0, int(revision[1])), strictly=False)
 
 
 @dataclass(slots=True)
-class _Stream(asyncio.Protocol):
-    """A dashboard that listens."""
+class _Stream(_Dashboard):
+    """A dashboard that listens to events."""
 
-    plan: ListenersPlan
-    heard: Heard
-    known: tuple[int, int] = (0, 0)
-    told: int = 0
-    rest: bytes = b""
-    transport: asyncio.Transport | None = None
-
-    @property
-    def knows(self) -> bool:
-        """Whether it has heard of the job."""
-        return self.known > (0, 0)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        headers = {"Authorization": f"Bearer {self.plan.token}", "Accept": "text/event-stream"}
-        path = f"/v1/jobs/{self.plan.job_id}/events"
-        self.transport.write(build_request(path, method="GET", headers=headers))
+    def ask(self) -> None:
+        self.send("/events", {"Accept": "text/event-stream"})
 
     def data_received(self, data: bytes) -> None:
-        lines, _, self.rest = (self.rest + data).rpartition(b"\n")
+        lines, _, self.unread = (self.unread + data).rpartition(b"\n")
         if lines.startswith(b"HTTP/1.1 ") and not lines.startswith(b"HTTP/1.1 200"):
-            self.heard.errors += 1
-            self.heard.first_error = self.heard.first_error or repr(lines[:200])
+            self.report.add_error(repr(lines[:200]))
         for milliseconds, number in _EVENT.findall(lines):
-            place = int(milliseconds), int(number)
-            self.heard.events += 1
-            self.told += 1
-            self.heard.backward += place <= self.known
-            self.known = place
-
-    def connection_lost(self, error: Exception | None) -> None:
-        del error
-        self.transport = None
+            self.report.events += 1
+            self.received_count += 1
+            self.take((int(milliseconds), int(number)), strictly=True)
 
 
-async def _all_know(everyone: Sequence[_Poller | _Stream]) -> None:
-    while not all(each.knows for each in everyone):
-        await asyncio.sleep(0.05)
+def _itself(dashboard: _Dashboard) -> _Dashboard:
+    return dashboard
 
 
-def _itself(each: _Poller | _Stream) -> _Poller | _Stream:
-    return each
-
-
-async def listen(plan: ListenersPlan) -> Heard:
-    """What so many dashboards heard; the time counts from when all are connected."""
-    heard = Heard()
-    loop = asyncio.get_running_loop()
-    everyone: list[_Poller | _Stream] = [_Poller(plan, heard) for _ in range(plan.pollers)]
-    everyone += [_Stream(plan, heard) for _ in range(plan.streams)]
-    for first in range(0, len(everyone), _CONNECTING):
-        some = everyone[first : first + _CONNECTING]
-        await asyncio.gather(
-            *(loop.create_connection(partial(_itself, each), "127.0.0.1", plan.port) for each in some)
-        )
-    await asyncio.wait_for(_all_know(everyone), _CONNECTING_S)
+async def listen(plan: ListenersPlan) -> ListenersReport:
+    """Connect every dashboard, print a line, and count for the plan's seconds."""
+    report = ListenersReport()
+    dashboards: list[_Dashboard] = [_Poller(plan, report) for _ in range(plan.pollers)]
+    dashboards += [_Stream(plan, report) for _ in range(plan.streams)]
+    await asyncio.wait_for(_connect(dashboards, plan.port), _CONNECTING_S)
     print("connected", flush=True)
-    polls, events = heard.polls, heard.events
-    for each in everyone:
-        each.told = 0
-    began, cpu = time.monotonic(), time.process_time()
+    polls, events = report.polls, report.events
+    for dashboard in dashboards:
+        dashboard.received_count = 0
+    start, cpu_start_s = time.monotonic(), time.process_time()
     await asyncio.sleep(plan.seconds)
-    heard.seconds = time.monotonic() - began
-    heard.client_cpu = (time.process_time() - cpu) / heard.seconds
-    heard.polls, heard.events = heard.polls - polls, heard.events - events
-    for each in everyone:
-        heard.silent += each.told == 0
-        if each.transport is None:
-            heard.errors += 1
-            heard.first_error = heard.first_error or "the service hung up"
+    report.seconds = time.monotonic() - start
+    report.client_cpu = (time.process_time() - cpu_start_s) / report.seconds
+    report.polls, report.events = report.polls - polls, report.events - events
+    for dashboard in dashboards:
+        report.silent += dashboard.received_count == 0
+        if dashboard.transport is None:
+            report.add_error("the server closed a connection")
         else:
-            each.transport.abort()
-    return heard
+            dashboard.transport.abort()
+    return report
+
+
+async def _connect(dashboards: Sequence[_Dashboard], port: int) -> None:
+    """Connect some dashboards at a time, and return when each has received the job."""
+    loop = asyncio.get_running_loop()
+    for first in range(0, len(dashboards), _CONNECTING):
+        some = dashboards[first : first + _CONNECTING]
+        await asyncio.gather(
+            *(loop.create_connection(partial(_itself, one), "127.0.0.1", port) for one in some)
+        )
+    while not all(dashboard.newest > (0, 0) for dashboard in dashboards):
+        await asyncio.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""HTTP/1.1 messages as bytes: requests built beforehand, responses taken apart as cheaply as possible."""
+"""HTTP/1.1 messages as bytes: requests are built before the load, responses are parsed as cheaply as possible."""
 
 import re
 from collections.abc import Mapping
@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:\s*chunked", re.IGNORECASE)
+_CLOSING = re.compile(rb"\r\nconnection:\s*close", re.IGNORECASE)
+_BODILESS = {204, 304}
 _NO_NUMBER = f"{0:020}"
 UNNUMBERED = {"X-Request-Number": _NO_NUMBER}
-"""The header that `renumber` fills."""
-
-_CLOSING = re.compile(rb"\r\nconnection:\s*close", re.IGNORECASE)
+"""The header that `renumber` changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole response: its status, its body and whether the server is about to hang up."""
+    """A complete response: its status, head and body, and whether the server closes the connection after it."""
 
     status: int
+    head: bytes
     body: bytes
     closing: bool
 
@@ -29,7 +30,7 @@ def build_request(
     method: str = "POST",
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The bytes of a whole request that keeps the connection open; a body is `application/octet-stream` by default."""
+    """The bytes of a complete request; the content type of a body is `application/octet-stream` by default."""
     content = {"Content-Type": "application/octet-stream"} if body else {}
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in {**content, **(headers or {})}.items()]
@@ -37,24 +38,26 @@ def build_request(
 
 
 def renumber(request: bytes, number: int) -> bytes:
-    """A request built with `UNNUMBERED`, with its number instead: a head of its own."""
+    """A request that was built with `UNNUMBERED`, with another value of that header."""
     return request.replace(_NO_NUMBER.encode(), b"%020d" % number, 1)
 
 
 def take_response(received: bytes) -> Response | None:
-    """The response that `received` holds, or None while a part of it is missing.
+    """The response in `received`, or None while a part of it is missing.
 
     Raises:
-        ValueError: when this is no HTTP response of a known length.
+        ValueError: the bytes are no HTTP response of a known length.
     """
     head_end = received.find(b"\r\n\r\n")
     if head_end < 0:
         return None
     if not received.startswith(b"HTTP/1."):
         raise ValueError(f"not an HTTP/1 response: {received[:40]!r}")
-    body_start = head_end + 4
+    status, body_start = int(received[9:12]), head_end + 4
     length = _LENGTH.search(received, 0, head_end)
-    if length is not None:
+    if status in _BODILESS:
+        body = b""
+    elif length is not None:
         body_end = body_start + int(length[1])
         if len(received) < body_end:
             return None
@@ -66,7 +69,7 @@ def take_response(received: bytes) -> Response | None:
         body = joined
     else:
         raise ValueError("a response without a length; this generator needs Content-Length or chunks")
-    return Response(int(received[9:12]), body, _CLOSING.search(received, 0, head_end) is not None)
+    return Response(status, received[:head_end], body, _CLOSING.search(received, 0, head_end) is not None)
 
 
 def _join_chunks(received: bytes, start: int) -> bytes | None:

@@ -1,18 +1,24 @@
-"""What a load run does: whom it asks, with how many clients, for how long, and what a right answer is."""
+"""The plan of a load run: the requests, the number of clients, the duration and the right answers."""
 
-import base64
 import json
 from dataclasses import asdict, dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
     """Clients that each send `requests` in turn over one connection, the next when the last is answered.
 
-    `answers` holds, per request, what the groups of the regular expression `answer_pattern` must find in
-    the body, in order; without a pattern only the status is checked. Every `check_every`-th response of a
-    client is checked. With `renumbered` each request is sent with a head of its own. `idle_clients` further
-    connections send `idle_request` and are left waiting.
+    Attributes:
+        port: Of the server, on 127.0.0.1.
+        requests: Complete HTTP requests.
+        clients: Number of connections.
+        seconds: Time that is counted, after `warmup_s`.
+        status: The status that every response must have.
+        answer_pattern: Regular expression whose group finds each answer in a body; empty: bodies are not checked.
+        answers: Per request the answers that must be found, in order.
+        renumbered: Send each request with a head of its own.
+        stalled_after_s: Report a request as an error that is unanswered for longer at the end of the run.
     """
 
     port: int
@@ -23,17 +29,14 @@ class LoadPlan:
     status: int = 200
     answer_pattern: str = ""
     answers: tuple[tuple[str, ...], ...] = ()
-    check_every: int = 1
     renumbered: bool = False
-    idle_clients: int = 0
-    idle_request: bytes = b""
     stalled_after_s: float = 10.0
 
     def __post_init__(self) -> None:
-        """Refuses a plan that could not tell right from wrong.
+        """Refuse a plan that could not tell right answers from wrong ones.
 
         Raises:
-            ValueError: when there is nothing to send or the answers do not fit the requests.
+            ValueError: there is nothing to send, or the answers do not fit the requests.
         """
         if not self.requests or self.clients < 1:
             raise ValueError("a load plan needs at least one request and one client")
@@ -41,17 +44,15 @@ class LoadPlan:
             raise ValueError(f"{len(self.requests)} requests need as many answers, not {len(self.answers)}")
 
     def to_json(self) -> str:
-        """The plan as text, for the process that runs it."""
-        fields = asdict(self)
-        fields["requests"] = [base64.b64encode(request).decode() for request in self.requests]
-        fields["idle_request"] = base64.b64encode(self.idle_request).decode()
-        return json.dumps(fields)
+        """The plan as one line of text."""
+        return json.dumps(
+            {**asdict(self), "requests": [request.decode("latin-1") for request in self.requests]}
+        )
 
     @classmethod
-    def from_json(cls, text: str) -> "LoadPlan":
+    def from_json(cls, text: str) -> Self:
         """The plan that `to_json` wrote."""
         fields = json.loads(text)
-        fields["requests"] = tuple(base64.b64decode(request) for request in fields["requests"])
-        fields["idle_request"] = base64.b64decode(fields["idle_request"])
+        fields["requests"] = tuple(request.encode("latin-1") for request in fields["requests"])
         fields["answers"] = tuple(tuple(answer) for answer in fields["answers"])
         return cls(**fields)

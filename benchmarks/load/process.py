@@ -1,27 +1,34 @@
-"""Starting a run in a process of its own, so that it never shares an interpreter with what it measures."""
+"""Load generators in a process of their own, so that they never share an interpreter with what they measure."""
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 from benchmarks.load.plan import LoadPlan
 from benchmarks.load.report import LoadReport
 
-_ROOT = Path(__file__).parents[2]
-_GRACE_S = 60.0
+_ROOT: Final = Path(__file__).parents[2]
+_GRACE_S: Final = 60.0
 
 
 class LoadError(Exception):
     """The load could not be applied."""
 
 
-class RunningLoad:
-    """A run that goes on beside whatever the caller does."""
+class LoadProcess:
+    """A module that reads a plan from standard input and writes a report to standard output.
 
-    def __init__(self, plan: LoadPlan) -> None:
-        self._limit_s = plan.warmup_s + plan.seconds + _GRACE_S
+    Args:
+        module: Its name.
+        plan: One line of text.
+        seconds: Expected duration.
+    """
+
+    def __init__(self, module: str, plan: str, seconds: float) -> None:
+        self._limit_s = seconds + _GRACE_S
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load"],
+            [sys.executable, "-m", module],
             cwd=_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -29,36 +36,41 @@ class RunningLoad:
             text=True,
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(plan.to_json() + "\n")
+        self._process.stdin.write(plan + "\n")
         self._process.stdin.close()
         self._process.stdin = None
 
-    def wait(self) -> LoadReport:
-        """The report, when the run is over.
+    def await_line(self) -> None:
+        """Return when the process has written a line, or has ended."""
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+
+    def wait(self) -> str:
+        """The report, when the process has ended.
 
         Raises:
-            LoadError: when the run failed, with what its process said.
+            LoadError: the process failed; the message holds its last line.
         """
         try:
-            said, complaint = self._process.communicate(timeout=self._limit_s)
+            output, errors = self._process.communicate(timeout=self._limit_s)
         except subprocess.TimeoutExpired as error:
             self._process.kill()
             self._process.communicate()
             raise LoadError(f"the load did not end within {self._limit_s:.0f} s") from error
         if self._process.returncode:
-            raise LoadError(f"the load failed: {complaint.strip().splitlines()[-1:]}")
-        return LoadReport.from_json(said)
+            raise LoadError(f"the load failed: {errors.strip().splitlines()[-1:]}")
+        return output
 
 
-def start_load(plan: LoadPlan) -> RunningLoad:
-    """Starts a run and returns at once."""
-    return RunningLoad(plan)
+def start_load(plan: LoadPlan) -> LoadProcess:
+    """Start a run and return at once; `LoadReport.from_json` reads its report."""
+    return LoadProcess("benchmarks.load", plan.to_json(), plan.warmup_s + plan.seconds)
 
 
 def apply_load(plan: LoadPlan) -> LoadReport:
-    """Carries out a run and gives its report.
+    """Carry out a run and give its report.
 
     Raises:
-        LoadError: when the run failed.
+        LoadError: the run failed.
     """
-    return start_load(plan).wait()
+    return LoadReport.from_json(start_load(plan).wait())

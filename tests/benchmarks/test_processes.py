@@ -6,9 +6,8 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
 
-from benchmarks.environments import requirements_of
-from benchmarks.processes import ProcessError, free_port, started
-from benchmarks.redis_server import redis_server
+from benchmarks.peer_services import requirements_of
+from benchmarks.processes import ProcessError, Server, free_port, started
 
 LISTEN = "import socket,sys,time; s=socket.create_server(('127.0.0.1',int(sys.argv[1]))); time.sleep(60)"
 PARENT = "import subprocess,time; subprocess.Popen(['sleep','60']); time.sleep(60)"
@@ -19,10 +18,12 @@ def test_a_process_is_used_from_when_it_listens_and_gone_afterwards(tmp_path: Pa
 
     with started([sys.executable, "-c", LISTEN, str(port)], log=tmp_path / "log", port=port) as process:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        memory_mib = process.memory_mib()
+        server = Server(port, (process.pid,))
+        cpu_s, listening_cpu_s, other_cpu_s = (server.cpu_s(word) for word in ("", str(port), "elsewhere"))
 
     assert process.ended
-    assert 1 < memory_mib < 1000
+    assert cpu_s == pytest.approx(listening_cpu_s, abs=0.1)
+    assert cpu_s > other_cpu_s == 0
 
 
 def test_what_a_process_has_started_goes_with_it(tmp_path: Path) -> None:
@@ -48,19 +49,8 @@ def test_a_process_that_ends_while_starting_is_reported_with_its_log_tail(tmp_pa
         pass
 
 
-def test_redis_answers_and_keeps_an_append_only_file(tmp_path: Path) -> None:
-    with redis_server(tmp_path) as (url, process):
-        port = int(url.rpartition(":")[2].partition("/")[0])
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-            connection.sendall(b"CONFIG GET appendonly\r\n")
-            answer = connection.recv(100)
-
-    assert b"yes" in answer
-    assert process.ended
-
-
 def test_every_peer_has_pinned_requirements() -> None:
-    for name in ("wsgi", "mosec", "litserve", "triton"):
+    for name in ("mosec", "litserve", "triton"):
         requirements = [part for part in requirements_of(name) if not part.startswith("--")]
 
         assert requirements

@@ -87,13 +87,6 @@ def test_one_wrong_digit_of_many_is_one_wrong_part_and_a_missing_one_spoils_the_
     assert one_missing.wrong_share == 1.0
 
 
-def test_only_every_so_manieth_answer_is_checked_when_asked_for() -> None:
-    with serving(digit) as port:
-        report = run_plan(a_plan(port, check_every=10, warmup_s=0.0, clients=1))
-
-    assert report.checked == pytest.approx(report.requests / 10, abs=2)
-
-
 def test_each_renumbered_request_has_a_head_of_its_own() -> None:
     numbers: list[str] = []
     numbered = tuple(build_request("/", bytes([value]), headers=UNNUMBERED) for value in range(3))
@@ -135,14 +128,6 @@ def test_a_body_larger_than_the_socket_takes_at_once_arrives_whole() -> None:
 
     assert report.requests > 0
     assert report.errors == report.wrong == 0
-
-
-def test_an_idle_connection_that_is_answered_is_an_error() -> None:
-    with serving(digit) as port:
-        report = run_plan(a_plan(port, idle_clients=2, idle_request=build_request("/", b"\x01")))
-
-    assert report.errors == 2
-    assert "stay idle" in report.first_error
 
 
 def test_a_client_that_is_never_answered_is_an_error() -> None:

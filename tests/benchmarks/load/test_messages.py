@@ -33,6 +33,13 @@ def test_a_response_that_is_not_whole_is_waited_for(response: bytes, data: st.Da
     assert take_response(response[:cut]) is None
 
 
+def test_a_response_without_a_body_ends_with_its_head() -> None:
+    taken = take_response(b'HTTP/1.1 304 Not Modified\r\nETag: "7"\r\n\r\n')
+
+    assert taken is not None
+    assert (taken.status, taken.head, taken.body) == (304, b'HTTP/1.1 304 Not Modified\r\nETag: "7"', b"")
+
+
 def test_a_server_that_hangs_up_is_noticed() -> None:
     taken = take_response(b"HTTP/1.1 400 Bad\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 

@@ -11,8 +11,7 @@ def test_a_plan_survives_the_way_to_its_process() -> None:
         seconds=0.5,
         answer_pattern=r"(\d)",
         answers=(("1",), ("2", "3")),
-        idle_clients=2,
-        idle_request=b"\x80",
+        renumbered=True,
     )
 
     assert LoadPlan.from_json(plan.to_json()) == plan

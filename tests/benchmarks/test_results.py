@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import main
+from benchmarks.__main__ import GROUPS, main
 from benchmarks.context import Context, MeasurementError
-from benchmarks.groups import GROUPS
-from benchmarks.ratio import Ratio, Target
-from benchmarks.results import summarise, table, write_results
-from benchmarks.running import Group, run_groups
+from benchmarks.results import Group, Ratio, Target, run_groups, summarise, table, write_results
 
 CONTEXT = Context(seconds=1.0, mnist=None)
 

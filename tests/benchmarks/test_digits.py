@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.context import MeasurementError
-from benchmarks.crops import clear_crops
-from benchmarks.digits_files import write_digits
+from benchmarks.digits import reliable_crops, write_as_mnist
 from worker.learning.datasets import load_dataset
 from worker.learning.mnist_files import find_raw_folder
 
@@ -31,7 +30,7 @@ def test_only_digits_that_are_always_read_correctly_are_taken() -> None:
         wrong = {7, 2} if len(calls) == 3 else {7}
         return [1 if labels[crop] in wrong else labels[crop] for crop in split(crops)]
 
-    chosen = clear_crops(read, count=40)
+    chosen = reliable_crops(read, count=40)
 
     assert len(chosen) == 40
     assert {crop.digit for crop in chosen} == {0, 1, 3, 4, 5, 6, 8, 9}
@@ -40,13 +39,13 @@ def test_only_digits_that_are_always_read_correctly_are_taken() -> None:
 
 def test_a_network_that_reads_nothing_reliably_is_refused() -> None:
     with pytest.raises(MeasurementError, match="are read reliably"):
-        clear_crops(lambda crops: [10] * (len(crops) // 784))
+        reliable_crops(lambda crops: [10] * (len(crops) // 784))
 
 
 def test_the_digits_are_written_as_mnist_is(tmp_path: Path) -> None:
     dataset = load_dataset("digits")
 
-    folder = find_raw_folder(write_digits(tmp_path))
+    folder = find_raw_folder(write_as_mnist(tmp_path))
 
     images = (folder / "t10k-images-idx3-ubyte").read_bytes()
     assert np.frombuffer(images[:16], ">u4").tolist() == [0x803, len(dataset.test_labels), 28, 28]
