@@ -41,11 +41,11 @@ def test_a_chip_that_is_served_is_ready_and_says_what_it_is(client: FlaskClient)
 
 
 def test_a_chip_that_has_drifted_says_so_and_serves_on(
-    client: FlaskClient, chip: Chip, connection: Connection
+    client: FlaskClient, idle_chip: Chip, connection: Connection
 ) -> None:
     canary = {"at": 1e9, "score_lsb": 6.5, "limit_lsb": 5.25, "is_drifted": True}
     status = {"ready": True, "backend": "emulator", "drifted": True, "canary": canary}
-    ChipStore(connection, lease_s=60).renew(chip.lease, status)
+    ChipStore(connection, lease_s=60).renew(idle_chip.lease, status)
 
     [shown] = client.get("/v1/chip").get_json()["chips"]
     ready = client.get("/readyz")
