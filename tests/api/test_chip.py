@@ -55,6 +55,7 @@ def test_a_chip_that_has_drifted_says_so_and_serves_on(
         200,
         {"status": "ok", "reasons": [f"chip {CHIP} has drifted"]},
     )
+    idle_chip.start()
     assert client.post(CLASSIFY, data=some_crops(1)).status_code == 200
 
 
