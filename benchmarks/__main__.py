@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from benchmarks import (
     dashboards,
@@ -23,7 +22,7 @@ from benchmarks import (
 )
 from benchmarks.context import Context
 from benchmarks.machine import describe_machine
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, exit_on_sigterm
 from benchmarks.results import Group, run_groups, table, write_results
 
 GROUPS: Final[Mapping[str, Group]] = {
@@ -55,8 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         print(f"no group {', '.join(unknown)}; there are: {', '.join(GROUPS)}", file=sys.stderr)
         return 2
-    # An exception, so that the processes of a measurement are stopped on the way out.
-    signal.signal(signal.SIGTERM, _exit)
+    exit_on_sigterm()
     machine = describe_machine()
     context = Context(seconds=options.seconds, mnist=_find_mnist(options.mnist))
     outcome = run_groups({name: GROUPS[name] for name in names}, context)
@@ -67,11 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if outcome.failed:
         print(f"could not be measured: {', '.join(outcome.failed)}", file=sys.stderr)
     return 1 if outcome.failed else 0
-
-
-def _exit(number: int, frame: object) -> NoReturn:
-    del frame
-    sys.exit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:

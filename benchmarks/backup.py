@@ -1,5 +1,6 @@
 """`python -m benchmarks.backup`: the time of a backup, and the time for which Redis answers no other client."""
 
+import os
 import sys
 import tempfile
 import threading
@@ -67,14 +68,13 @@ def _measure(parts: int, folder: Path) -> str:
 
 def _fill(connection: Connection, parts: int) -> None:
     crops = CropStore(connection, max_waiting=10**9, keep_results_s=3600)
-    with open("/dev/urandom", "rb") as chance:  # noqa: PTH123 a device
-        for number in range(parts):
-            job = new_job(JobKind.CLASSIFICATION, User(f"user{number % 20}"), "digits", {"version": "1"})
-            lane = Lane("digits", "1", job.user)
-            part = (_PART_CROPS, chance.read(_PART_CROPS * CROP_BYTES))
-            crops.accept(
-                lane, job.id, [part], reply_to="", deadline_at=None, record=job, repeats=1, idempotency=NO_KEY
-            )
+    for number in range(parts):
+        job = new_job(JobKind.CLASSIFICATION, User(f"user{number % 20}"), "digits", {"version": "1"})
+        lane = Lane("digits", "1", job.user)
+        part = (_PART_CROPS, os.urandom(_PART_CROPS * CROP_BYTES))
+        crops.accept(
+            lane, job.id, [part], reply_to="", deadline_at=None, record=job, repeats=1, idempotency=NO_KEY
+        )
 
 
 def _watch(url: str, stopping: threading.Event, longest: list[float]) -> None:

@@ -18,13 +18,13 @@ from benchmarks.alternatives import Figures, measure_round, summarise_rounds
 from benchmarks.context import Context, say
 from benchmarks.formats import RAW, V2_BINARY, Format
 from benchmarks.machine import describe_machine
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, exit_on_sigterm
 from benchmarks.serving import TRAINING_CLIENTS, TrainedService, round_beside_training, trained_service
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Clients that send requests of one form."""
+    """A number of clients that send requests of one form."""
 
     clients: int
     crops: int = 1
@@ -39,7 +39,7 @@ class Load:
         """The figures of one round.
 
         Raises:
-            MeasurementError: when the service answers wrongly or with errors.
+            MeasurementError: the service answers wrongly or with errors.
         """
         alternative = trained.alternative(self.crops, form=self.form)
         shares = {}
@@ -108,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (old / ".venv/bin/hxserve").exists():
         print(f"{old} has no environment; run `make -C {old} env`", file=sys.stderr)
         return 2
+    exit_on_sigterm()
     machine = describe_machine()
     loads = [load for load in LOADS if options.only in str(load)]
     found = compare_checkouts(old, loads, rounds=options.rounds, seconds=options.seconds)

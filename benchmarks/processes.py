@@ -118,6 +118,11 @@ def _await_port(process: Process, port: int) -> None:
     raise ProcessError(f"nothing listens on port {port} after {_START_LIMIT_S:.0f} s: {process.log_tail()}")
 
 
+def exit_on_sigterm() -> None:
+    """Let SIGTERM raise SystemExit, so that started processes are stopped on the way out."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that is free at the moment."""
     with socket.socket() as probe:

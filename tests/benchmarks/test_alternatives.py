@@ -20,7 +20,7 @@ def a_round(requests_per_s: float, p99_ms: float, *, errors: int = 0, wrong: int
         client_cpu=0.1,
         first_error="status 500" if errors else "",
     )
-    return Round(report, cpu_s=1.1)
+    return Round(report, cpu_s=1.1, api_cpu_s=0.22)
 
 
 def test_figures_are_medians_over_the_rounds() -> None:
@@ -28,6 +28,7 @@ def test_figures_are_medians_over_the_rounds() -> None:
 
     assert (figures.requests_per_s, figures.p99_ms, figures.rounds) == (110, 8, 3)
     assert figures.cpu_ms_per_request == pytest.approx(1.0)
+    assert figures.api_us_per_request == pytest.approx(200.0)
 
 
 def test_errors_make_a_measurement_worthless() -> None:
