@@ -12,10 +12,8 @@ from contextlib import ExitStack  # noqa: E402
 import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
-from api.bursts import Bursts  # noqa: E402
-from api.crop_lane import CropLane  # noqa: E402
 from api.descriptors import room_for  # noqa: E402
-from api.server import BoundedServer  # noqa: E402
+from api.server.server import Server  # noqa: E402
 from api.wsgi import open_app  # noqa: E402
 from services.errors import HxserveError, SettingsError  # noqa: E402
 from services.logs import configure_logging  # noqa: E402
@@ -39,16 +37,13 @@ def main() -> int:
 def _serve(settings: Settings) -> None:
     with ExitStack() as stack:
         app, application = open_app(settings, stack)
-        lane = app.wsgi_app
-        assert isinstance(lane, CropLane)
         try:
-            server = BoundedServer(
-                app,
+            server = Server(
+                app.extensions["crops"],
                 settings.host,
                 settings.port,
                 connections=room_for(settings.max_connections),
                 silence_s=settings.client_timeout_s,
-                bursts=Bursts(lane),
             )
         except OSError as error:
             raise SettingsError(
@@ -58,7 +53,7 @@ def _serve(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, told_to_stop.set)
         server.start()
-        _log.info("listening on http://%s:%d", settings.host, server.server_port)
+        _log.info("listening on http://%s:%d", settings.host, server.port)
         told_to_stop.wait()
         # Long polls and event streams end now, so that stopping takes no longer than the longest real request.
         application.listener.stop()

@@ -6,14 +6,14 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from api.application import Application
-from api.authentication import Door, register_authentication
-from api.crop_lane import CropLane
+from api.authentication import Authenticator, register_authentication
+from api.crops.endpoint import CropEndpoint
 from api.documentation import register_documentation
 from api.pages import register_pages
 from api.problems import register_problems
 from api.protection import protect
 from api.request_ids import identify_requests, log_answers
-from api.requests import FlaskRequest
+from api.requests import WholeRequest
 from api.routes import (
     chip,
     classification,
@@ -57,7 +57,7 @@ class _Json(DefaultJSONProvider):
 def create_app(application: Application, tokens: Tokens) -> Flask:
     """Build the web application over these services."""
     app = Flask("api")
-    app.request_class = FlaskRequest
+    app.request_class = WholeRequest
     app.config["MAX_CONTENT_LENGTH"] = application.settings.max_body_bytes
     app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
     app.json = _Json(app)
@@ -65,8 +65,8 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     metrics.measure_requests(app)
     identify_requests(app)
     log_answers(app)
-    door = Door(tokens, application.sessions)
-    register_authentication(app, door)
+    authenticator = Authenticator(tokens, application.sessions)
+    register_authentication(app, authenticator)
     register_pages(app)
     register_problems(app)
     for module in _ROUTES:
@@ -74,5 +74,5 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     app.register_blueprint(users.own_routes)
     register_documentation(app)
     app.after_request(protect)
-    app.wsgi_app = CropLane(app, application, door)  # type: ignore[method-assign] # Flask's own way for middleware
+    app.extensions["crops"] = CropEndpoint(app, application, authenticator)
     return app

@@ -14,10 +14,10 @@ from services.chips.samples import SampleStore
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore
 from services.chips.wakeups import WakeUp
+from services.crops.batcher import Batcher
 from services.crops.classification import Classifications
 from services.crops.depths import DepthKeeper, DepthStore
 from services.crops.listener import Listener
-from services.crops.sender import CropSender
 from services.crops.statistics import Statistics
 from services.crops.store import CropStore
 from services.disk import Disk
@@ -76,18 +76,17 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     chips = ChipStore(connection, lease_s=settings.lease_s)
     homes = Homes(models, chips)
     crops, sent_crops = (
-        CropStore(door, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s)
-        for door in (connection, ExclusiveConnection(connection))
+        CropStore(link, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s)
+        for link in (connection, ExclusiveConnection(connection))
     )
-    sender = CropSender(sent_crops, listener, wake_up)
     statistics = Statistics()
+    batcher = Batcher(sent_crops, listener, wake_up, statistics)
     classifications = Classifications(
         crops,
         jobs,
         registry,
         listener,
-        sender,
-        wake_up,
+        batcher,
         homes,
         statistics,
         max_crops=settings.max_crops_per_request,
@@ -100,7 +99,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     keeper = DepthKeeper(depths)
     listener.start()
     watches.start()
-    sender.start()
+    batcher.start()
     keeper.start()
     try:
         yield Application(
@@ -131,7 +130,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
         )
     finally:
         keeper.stop()
-        sender.stop()
+        batcher.stop()
         listener.close()
         watches.stop()
         connection.close()

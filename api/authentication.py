@@ -4,11 +4,11 @@ The page's session is a cookie that scripts cannot read and that browsers send f
 changes something is besides accepted only when the browser says that one of these pages sent it.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from flask import Flask, g, redirect, request, url_for
-from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 from services.errors import CrossSiteError, ForbiddenError, NotAuthenticatedError
@@ -32,16 +32,43 @@ _PUBLIC: Final = frozenset(
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Door:
-    """Who comes in, and how often."""
+class HttpRequest(Protocol):
+    """What authentication reads of a request, whichever server parsed it."""
+
+    @property
+    def method(self) -> str:
+        """Its method, in capitals."""
+
+    @property
+    def host(self) -> str:
+        """The host, with its port if it has one, that the client asked."""
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """Its cookies."""
+
+    @property
+    def headers(self) -> "SupportsGet":
+        """Its headers."""
+
+
+class SupportsGet(Protocol):
+    """Headers of a request."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return a header's value, if it is there; any case of the name will do."""
+
+
+class Authenticator:
+    """Finds the user of a request, and counts the requests of each."""
 
     def __init__(self, tokens: Tokens, sessions: SessionStore) -> None:
         self._tokens = tokens
         self._sessions = sessions
         self._rates = RequestRates()
 
-    def user_of(self, request: Request) -> User:
-        """The user whose token or session came with a request; a token goes before a session.
+    def user_of(self, request: HttpRequest) -> User:
+        """Return the user whose token or session came with a request; a token goes before a session.
 
         Raises:
             NotAuthenticatedError: neither came, or it opens nothing.
@@ -49,29 +76,32 @@ class Door:
             QuotaExceededError: the user has sent too many requests lately.
         """
         user = self._bearer_of(request)
-        self._rates.admit(user)
+        self.admit(user)
         return user
 
-    def user_with(self, digest: str) -> User:
-        """The user whose token has this digest.
+    def known_user(self, request: HttpRequest) -> User | None:
+        """Return the user of a request if Redis need not be asked; the request is not counted, so call `admit`."""
+        token = bearer_token(request)
+        return self._tokens.known_user(token) if token else None
+
+    def admit(self, user: User) -> None:
+        """Count a request.
 
         Raises:
-            NotAuthenticatedError: it opens nothing.
             QuotaExceededError: the user has sent too many requests lately.
         """
-        user = self._tokens.user_of_digest(digest)
         self._rates.admit(user)
-        return user
 
-    def _bearer_of(self, request: Request) -> User:
-        session = session_of(request)
-        if session and "Authorization" not in request.headers:
-            refuse_cross_site(request)
-            digest = self._sessions.digest_of(session)
-            if digest is None:
-                raise NotAuthenticatedError("the session has ended; sign in again")
-            return self._tokens.user_of_digest(digest)
-        return self._tokens.user_of(bearer_token(request.headers))
+    def _bearer_of(self, request: HttpRequest) -> User:
+        token = bearer_token(request)
+        session = session_of(request) if request.headers.get("Authorization") is None else None
+        if session is None:
+            return self._tokens.user_of(token)
+        refuse_cross_site(request)
+        digest = self._sessions.digest_of(session)
+        if digest is None:
+            raise NotAuthenticatedError("the session has ended; sign in again")
+        return self._tokens.user_of_digest(digest)
 
     def sign_in(self, token: str, request: Request, response: Response) -> User:
         """Opens a session for the bearer of a token and lets the response say so.
@@ -89,7 +119,7 @@ class Door:
         )
         return user
 
-    def sign_out(self, request: Request, response: Response) -> None:
+    def sign_out(self, request: HttpRequest, response: Response) -> None:
         """Ends the session of a request, if it has one."""
         session = session_of(request)
         if session:
@@ -97,15 +127,15 @@ class Door:
         response.delete_cookie(_cookie_of(request), httponly=True, samesite="Strict")
 
 
-def bearer_token(headers: Headers) -> str | None:
-    """The bearer token among the headers of a request, if there is one."""
-    scheme, _, token = headers.get("Authorization", "").partition(" ")
+def bearer_token(request: HttpRequest) -> str | None:
+    """Return the bearer token of a request, if it has one."""
+    scheme, _, token = (request.headers.get("Authorization") or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def register_authentication(app: Flask, door: Door) -> None:
+def register_authentication(app: Flask, authenticator: Authenticator) -> None:
     """Lets nobody without a valid token or session past the public pages."""
-    app.extensions["door"] = door
+    app.extensions["authenticator"] = authenticator
 
     @app.before_request
     def authenticate() -> Response | None:
@@ -114,7 +144,7 @@ def register_authentication(app: Flask, door: Door) -> None:
         if request.path == "/" and "token" in request.args:
             return None  # the link that `hxserve up` prints: the page signs its bearer in
         try:
-            g.user = door.user_of(request)
+            g.user = authenticator.user_of(request)
         except NotAuthenticatedError:
             if request.blueprint != "page":
                 raise
@@ -139,12 +169,12 @@ def only_admins() -> None:
         raise ForbiddenError
 
 
-def session_of(request: Request) -> str | None:
-    """The session that a browser names."""
+def session_of(request: HttpRequest) -> str | None:
+    """Return the session that a browser names."""
     return request.cookies.get(_cookie_of(request))
 
 
-def refuse_cross_site(request: Request) -> None:
+def refuse_cross_site(request: HttpRequest) -> None:
     """Does nothing unless another site's page asks for a change.
 
     Browsers say where a request comes from: in `Sec-Fetch-Site` over a trustworthy connection, else in `Origin`.
@@ -163,6 +193,6 @@ def refuse_cross_site(request: Request) -> None:
         raise CrossSiteError
 
 
-def _cookie_of(request: Request) -> str:
+def _cookie_of(request: HttpRequest) -> str:
     """The session's name; browsers share cookies between the ports of a host, services must not."""
     return f"hxserve-session-{request.host.rpartition(':')[2] if ':' in request.host else 'web'}"

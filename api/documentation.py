@@ -16,8 +16,9 @@ from spectree import SecurityScheme, SpecTree
 from spectree.models import SecureType, SecuritySchemeData
 from spectree.plugins.flask_plugin import FlaskPlugin
 from spectree.plugins.werkzeug_utils import flask_response_unpack
+from werkzeug.wrappers import Response as AnyResponse
 
-from api.bodies import BINARY_FORMS
+from api.crops.payloads import BINARY_FORMS
 from api.inference.schemas import InferenceError
 from api.schemas import ImagesBody, Problem
 from services.errors import InvalidInputError, UnsupportedMediaError
@@ -72,7 +73,7 @@ class _Plugin(FlaskPlugin):
         self, resp: Any, resp_model: Answers | None, skip_validation: bool, force_resp_serialize: bool
     ) -> Any:
         del resp_model, skip_validation, force_resp_serialize
-        if isinstance(resp, Response):
+        if isinstance(resp, AnyResponse):
             return resp, None
         document, status, headers = flask_response_unpack(resp)
         return json_response(document, status, headers), None

@@ -61,7 +61,7 @@ def status_of(kind: type[HxserveError]) -> HTTPStatus:
 def problem(error: HxserveError) -> Response:
     """The problem document of an error."""
     status = status_of(type(error))
-    response = _document(status, error.code, error.message, retryable=error.retryable, **error.facts)
+    response = document(status, error.code, error.message, retryable=error.retryable, **error.facts)
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         response.headers["Retry-After"] = str(round(error.retry_after_s or _DEFAULT_RETRY_AFTER_S) or 1)
     if status is HTTPStatus.UNAUTHORIZED:
@@ -104,7 +104,7 @@ def _of_http(error: HTTPException) -> Response:
     detail = error.description or status.description
     if status is HTTPStatus.NOT_FOUND:
         detail = absence(request.path) or f"there is no {request.path}; /openapi.json lists what there is"
-    response = _document(status, code, detail, retryable=False)
+    response = document(status, code, detail, retryable=False)
     for name, value in error.get_headers():
         if name.lower() == "allow":
             response.headers[name] = value
@@ -114,7 +114,7 @@ def _of_http(error: HTTPException) -> Response:
 def _silent_client(error: TimeoutError) -> Response:
     del error
     detail = "the body did not come in time; send it without long pauses"
-    return _document(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, retryable=True)
+    return document(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, retryable=True)
 
 
 def _too_large() -> str:
@@ -130,9 +130,10 @@ def _unexpected(error: Exception) -> Response:
     return problem(HxserveError())
 
 
-def _document(
+def document(
     status: HTTPStatus, code: str, detail: str, *, retryable: bool, **facts: str | float | None
 ) -> Response:
+    """Return a problem document as a response."""
     body = {
         "type": f"urn:hxserve:problem:{code}",
         "title": status.phrase,

@@ -16,8 +16,9 @@ from deploy.backup import back_up
 from deploy.redis_server import redis_server
 from deploy.restore import restore
 from services.crops.answers import CROP_BYTES
-from services.crops.parcels import Lane
-from services.crops.store import NO_KEY, CropStore
+from services.crops.lanes import Lane
+from services.crops.requests import CropRequest
+from services.crops.store import Acceptance, CropStore
 from services.jobs.record import JobKind
 from services.jobs.submission import new_job
 from services.settings import Settings
@@ -69,12 +70,11 @@ def _measure(parts: int, folder: Path) -> str:
 def _fill(connection: Connection, parts: int) -> None:
     crops = CropStore(connection, max_waiting=10**9, keep_results_s=3600)
     for number in range(parts):
-        job = new_job(JobKind.CLASSIFICATION, User(f"user{number % 20}"), "digits", {"version": "1"})
-        lane = Lane("digits", "1", job.user)
-        part = (_PART_CROPS, os.urandom(_PART_CROPS * CROP_BYTES))
-        crops.accept(
-            lane, job.id, [part], reply_to="", deadline_at=None, record=job, repeats=1, idempotency=NO_KEY
-        )
+        user = User(f"user{number % 20}")
+        request = CropRequest(user, "digits", "1", os.urandom(_PART_CROPS * CROP_BYTES), wait_s=0)
+        job = new_job(JobKind.CLASSIFICATION, user, "digits", {"version": "1"})
+        lane = Lane("digits", "1", user.name)
+        crops.accept("", [Acceptance(job.id, lane, list(request.parts()), request, job)])
 
 
 def _watch(url: str, stopping: threading.Event, longest: list[float]) -> None:

@@ -10,9 +10,10 @@ from typing import Final
 import msgpack
 import numpy as np
 
-from services.chips.store import NOTHING, Following, Lease, Look
+from services.chips.store import Lease
 from services.crops.answers import CROP_BYTES, Answer, Provenance, problem_of
-from services.crops.parcels import Entry, Finished, Lane
+from services.crops.claims import NO_PREFETCH, Backlog, Entry, Finished, Prefetch
+from services.crops.lanes import Lane
 from services.crops.store import CropStore
 from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedError
 from services.jobs.record import JobState
@@ -62,12 +63,21 @@ class Batches:
         return lane.home in {"", self._session.identifier}
 
     @property
-    def following(self) -> Following:
+    def prefetch(self) -> Prefetch:
         """More of the version whose weights were used last, as much as fits."""
-        return Following(self.on_chip or "", self._batch_crops)
+        return Prefetch(self.on_chip or "", self._batch_crops)
 
-    def claim(self, reference: str, grants: Mapping[str, int]) -> list[Entry]:
-        """Claims crops of one version: so many of each user.
+    def look(self, prefetch: Prefetch) -> Backlog:
+        """Return what there is to do, with the crops that are claimed where nothing else waits.
+
+        Raises:
+            LeaseLostError: the worker no longer holds the chip.
+            RedisUnavailableError: Redis does not answer.
+        """
+        return self._crops.claim(self._lease, prefetch=prefetch)
+
+    def claim(self, reference: str, grants: Mapping[str, int]) -> Sequence[Entry]:
+        """Claim crops of one version.
 
         Args:
             reference: of the lanes, as `Lane.reference` has it.
@@ -79,15 +89,15 @@ class Batches:
         """
         lanes = {f"{reference}:{user}": count for user, count in grants.items()}
         with self._sheet.doing("records"):
-            return self._crops.claim(self._lease, lanes)
+            return self._crops.claim(self._lease, lanes).claimed
 
-    def run(self, entries: Sequence[Entry], now: float, following: Following = NOTHING) -> Look | None:
+    def run(self, entries: Sequence[Entry], now: float, prefetch: Prefetch = NO_PREFETCH) -> Backlog | None:
         """Runs claimed crops of one version; what there is to do then, if there were any.
 
         Args:
             entries: what was claimed.
             now: Unix seconds by the clock of Redis.
-            following: what is to be claimed with the last of them.
+            prefetch: what is to be claimed with the last of them.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -100,7 +110,7 @@ class Batches:
             started = time.monotonic()
             answers = self._read(batch, now)
             elapsed_s = time.monotonic() - started
-            look = self._finish(batch, answers, elapsed_s, following if batch is batches[-1] else NOTHING)
+            look = self._finish(batch, answers, elapsed_s, prefetch if batch is batches[-1] else NO_PREFETCH)
             self._shadow.compare()
             now += elapsed_s
         return look
@@ -201,8 +211,8 @@ class Batches:
         return all(self._chip_failures[entry.key] < _MOST_CHIP_FAILURES for entry in batch)
 
     def _finish(
-        self, batch: list[Entry], answers: list[Answer], elapsed_s: float, following: Following
-    ) -> Look:
+        self, batch: list[Entry], answers: list[Answer], elapsed_s: float, prefetch: Prefetch
+    ) -> Backlog:
         crops = sum(entry.count for entry in batch)
         pace = elapsed_s / crops
         self.crop_s = pace if self.crop_s is None else self.crop_s + _PACE_WEIGHT * (pace - self.crop_s)
@@ -224,7 +234,7 @@ class Batches:
                 finished.append(Finished(entry, packed))
         packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
         with self._sheet.doing("records"):
-            return self._crops.finish(self._lease, finished, packed_replies, charges, following)
+            return self._crops.finish(self._lease, finished, packed_replies, charges, prefetch)
 
 
 def _log_failure(batch: list[Entry]) -> None:

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-from services.chips.store import NOTHING, ChipStore, Following, Lease, Look
-from services.crops.parcels import Entry, Lane
+from services.chips.store import ChipStore, Lease
+from services.crops.claims import NO_PREFETCH, Backlog, Entry, Prefetch, backlog_of_bell
+from services.crops.lanes import Lane
 from services.errors import ChipError, RedisUnavailableError
 from services.jobs.record import Job, JobState
 from services.jobs.store import JobStore
@@ -71,7 +72,7 @@ class Turns:
         self._rests = True
         """Whether there was nothing to do since time was noted last."""
         self._unfinished: dict[str, Job] = {}
-        self._seen: Look | None = None
+        self._seen: Backlog | None = None
         """What there is to do, if the unit before has looked."""
         self._long_revision = -1
         self._may_have_lost_claims = True
@@ -109,7 +110,7 @@ class Turns:
             self._care.see_to_calibration()
             while (left_s := self._ends - time.monotonic()) > 0 or self._has_claims:
                 self.last_seen = time.monotonic()
-                look, self._seen = self._seen or self._chips.look(self._lease, self._following), None
+                look, self._seen = self._seen or self._batches.look(self._prefetch), None
                 unit = look.claimed or self._choose(look)
                 if unit:
                     self._run_unit(unit, look.now)
@@ -154,12 +155,12 @@ class Turns:
         return self._seen is not None and bool(self._seen.claimed)
 
     @property
-    def _following(self) -> Following:
+    def _prefetch(self) -> Prefetch:
         """Crops that may be claimed in the step that looks: see `goes_on`."""
         may_claim = time.monotonic() < self._ends and goes_on(canary_is_due=self._care.canary_is_due)
-        return self._batches.following if may_claim else NOTHING
+        return self._batches.prefetch if may_claim else NO_PREFETCH
 
-    def _choose(self, look: Look) -> Unit | None:
+    def _choose(self, look: Backlog) -> Unit | None:
         if look.long_revision != self._long_revision:
             self._unfinished = {job.id: job for job in self._jobs.unfinished()}
             self._long_revision = look.long_revision
@@ -167,7 +168,7 @@ class Turns:
             self._long_work.put_back(self._unfinished.values(), look.drain.message)
         return next_unit(self._situation(look), self._policy)
 
-    def _situation(self, look: Look) -> Situation:
+    def _situation(self, look: Backlog) -> Situation:
         waiting = []
         for name, (crops, _, oldest_at) in look.waiting.items():
             lane = Lane.parse(name)
@@ -197,7 +198,7 @@ class Turns:
         match unit:
             case ClassifyBatch():
                 claimed = self._batches.claim(unit.reference, unit.grants)
-                self._seen = self._batches.run(claimed, now, self._following)
+                self._seen = self._batches.run(claimed, now, self._prefetch)
             case RunSlice():
                 job = self._unfinished[unit.job_id]
                 worked_s = self._long_work.run_slice(
@@ -208,7 +209,7 @@ class Turns:
                     self._care.measure_canary()
                 worked_s = time.monotonic() - started
             case Sequence():
-                self._seen = self._batches.run(unit, now, self._following)
+                self._seen = self._batches.run(unit, now, self._prefetch)
             case _:
                 assert_never(unit)
         ended = time.monotonic()
@@ -223,7 +224,9 @@ class Turns:
 
     def _wait_for_bell(self, timeout_s: float) -> bool:
         with self._sheet.doing("idle"):
-            return self._chips.wait_for_bell(self._lease.chip, timeout_s)
+            rung = self._chips.wait_for_bell(self._lease.chip, timeout_s)
+        self._seen = backlog_of_bell(rung) if rung else None
+        return rung is not None
 
     def _crops_wait(self) -> bool:
         return self._chips.bell_rang(self._lease.chip)

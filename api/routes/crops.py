@@ -5,7 +5,7 @@ import random
 from flask import Blueprint, Response, jsonify, request
 
 from api.application import application
-from api.bodies import read_crops
+from api.crops.payloads import read_crops
 from api.documentation import SPEC, answers
 from api.schemas import CropsAnswer, SampleAnswer
 from services.crops.answers import CROP_BYTES
@@ -29,7 +29,11 @@ def normalise() -> Response:
 
     The body has the same forms as a classification's.
     """
-    crops = read_crops(request, application().settings.max_crops_per_request)
+    crops = read_crops(
+        request.get_data(cache=False),
+        request.headers.get("Content-Type", ""),
+        application().settings.max_crops_per_request,
+    )
     return jsonify(
         {"crops": [{"pixels": list(crops[i : i + CROP_BYTES])} for i in range(0, len(crops), CROP_BYTES)]}
     )

@@ -4,13 +4,14 @@ from importlib.metadata import version as installed_version
 from typing import Final
 
 import werkzeug
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 
 from api.application import Application, application
 from api.authentication import current_user
+from api.crops.endpoint import CropEndpoint
+from api.crops.tensors import INPUT, OUTPUTS
 from api.documentation import SPEC, inference_answers
 from api.images import SIDE
-from api.inference.compression import compress, read_body, wanted_encoding
 from api.inference.schemas import (
     InferAnswer,
     InferBody,
@@ -21,23 +22,12 @@ from api.inference.schemas import (
     ServerMetadata,
     ServerReadyAnswer,
 )
-from api.inference.tensors import HEADER_LENGTH, INPUT, OUTPUTS, read_question, write_answer
 from api.routes.health import readiness
-from services.crops.requests import Pending, Request
-from services.errors import ExpiredError, InvalidInputError
-from services.jobs.submission import bind_key
 from services.models.files import LATEST
-from services.users.authentication import User
 
 routes = Blueprint("inference", __name__, url_prefix="/v2")
 
 PLATFORM: Final = "hxserve_brainscales2"
-_WAIT_S: Final = 60.0
-"""How long an answer is waited for when the request sets no timeout."""
-
-_GRACE_S: Final = 1.0
-"""The timeout is for the queue; what the chip has begun by then is still waited for."""
-
 _SERVER_READY = inference_answers(200, ServerReadyAnswer)
 _SERVER_READY.add_model(503, ServerReadyAnswer, replace=True)
 _MODEL_READY = inference_answers(200, ModelReadyAnswer, 404)
@@ -131,7 +121,8 @@ def infer(name: str) -> werkzeug.Response:
     `confidences`. Tensors are JSON, or bytes after it, with the header `Inference-Header-Content-Length`; the answer's
     are bytes where `binary_data` or `binary_data_output` asks for them.
     """
-    return answer_infer(application(), current_user(), name, LATEST, request)
+    del name
+    return _infer()
 
 
 @routes.post("/models/<name>/versions/<version>/infer")
@@ -141,62 +132,13 @@ def infer_with_version(name: str, version: str) -> werkzeug.Response:
 
     As with `latest`; tensors have the same forms.
     """
-    return answer_infer(application(), current_user(), name, version, request)
+    del name, version
+    return _infer()
 
 
-def answer_infer(
-    app: Application, user: User, name: str, version: str, request: werkzeug.Request
-) -> werkzeug.Response:
-    """The answer to an infer request.
-
-    Raises:
-        HxserveError: the request is not what it should be, or the crops cannot be run in time.
-    """
-    body = read_body(request)
-    question = read_question(body, _header_length(request), app.settings.max_crops_per_request)
-    key = request.headers.get("Idempotency-Key")
-    asked = question.body.parameters
-    timeout_s = asked.timeout / 1e6
-    answered = app.classifications.answer(
-        Request(
-            user=user,
-            model=name,
-            version=version,
-            crops=question.crops,
-            wait_s=timeout_s + _GRACE_S if timeout_s else _WAIT_S,
-            deadline_s=timeout_s or _WAIT_S,
-            repeats=asked.repeats,
-            idempotency=bind_key(user, key, f"{name}@{version} x {asked.repeats}".encode() + question.crops),
-        )
-    )
-    if isinstance(answered, Pending):
-        # The protocol knows no answer that comes later: nothing of it is to be run.
-        app.submissions.cancel(answered.job_id, user)
-        raise ExpiredError(
-            "the crops were not run in time, and are not run any more; try again a little later"
-        )
-    return _answer(request, *write_answer(question.body, answered.answers, answered.total_s))
-
-
-def _answer(request: werkzeug.Request, body: bytes, header_length: int | None) -> werkzeug.Response:
-    headers = {}
-    if header_length is not None:
-        headers[HEADER_LENGTH] = str(header_length)
-    encoding = wanted_encoding(request, len(body))
-    if encoding:
-        body = compress(body, encoding)
-        headers["Content-Encoding"] = encoding
-    kind = "application/json" if header_length is None else "application/octet-stream"
-    return werkzeug.Response(body, headers=headers, content_type=kind)
-
-
-def _header_length(request: werkzeug.Request) -> int | None:
-    text = request.headers.get(HEADER_LENGTH)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit()) or len(text) > 12:
-        raise InvalidInputError(f"{HEADER_LENGTH} is {text!r}; send the number of bytes of the JSON")
-    return int(text)
+def _infer() -> werkzeug.Response:
+    endpoint: CropEndpoint = current_app.extensions["crops"]
+    return endpoint.answer_in_flask(request.environ, current_user())
 
 
 def _metadata(name: str, versions: list[str]) -> Response:

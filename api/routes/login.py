@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, make_response, redirect, request
 
-from api.authentication import Door, refuse_cross_site
+from api.authentication import Authenticator, refuse_cross_site
 from api.pages import render_page
 from services.errors import NotAuthenticatedError
 
@@ -29,7 +29,7 @@ def sign_out() -> Any:
     """End the session."""
     refuse_cross_site(request)
     response = redirect("/login", 303)
-    door().sign_out(request, response)
+    authenticator().sign_out(request, response)
     return response
 
 
@@ -42,15 +42,15 @@ def open_session(token: str, then: str) -> Any:
         make_response(render_page("onward.html", target=target)) if from_elsewhere else redirect(target, 303)
     )
     try:
-        door().sign_in(token, request, response)
+        authenticator().sign_in(token, request, response)
     except NotAuthenticatedError:
         return Response(_form("unknown"), 401, content_type="text/html; charset=utf-8")
     return response
 
 
-def door() -> Door:
-    """The authenticator of this application."""
-    found: Door = current_app.extensions["door"]
+def authenticator() -> Authenticator:
+    """Return the authenticator of this application."""
+    found: Authenticator = current_app.extensions["authenticator"]
     return found
 
 

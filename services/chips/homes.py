@@ -1,5 +1,6 @@
 """Where models are at home: what learnt in a chip's loop is read by that chip, unless its user says otherwise."""
 
+import time
 from typing import Final
 
 from services.chips.store import ChipStore
@@ -7,6 +8,8 @@ from services.errors import CheckpointDamagedError, ChipElsewhereError
 from services.models.files import ModelStore
 
 _MOST_REMEMBERED: Final = 10_000
+_FRESH_S: Final = 1.0
+"""How long the names of the chips that were here are taken for true."""
 
 
 class Homes:
@@ -16,6 +19,8 @@ class Homes:
         self._models = models
         self._chips = chips
         self._known: dict[tuple[str, str], str] = {}
+        self._identifiers: set[str] = set()
+        self._until = 0.0
 
     def of(self, model: str, version: str, *, allow_transfer: bool) -> str:
         """The hardware's name of the only chip that may run a version; empty when any may.
@@ -29,15 +34,24 @@ class Homes:
             ModelNotFoundError: the version was deleted.
             ChipElsewhereError: it is bound to a chip that this service never had or has no more.
         """
-        if allow_transfer:
-            return ""
+        known = self.known(model, version, allow_transfer=allow_transfer)
+        if known is not None:
+            return known
+        self._identifiers, self._until = self._chips.identifiers(), time.monotonic() + _FRESH_S
         home = self._home(model, version)
-        if home and home not in self._chips.identifiers():
+        if home not in self._identifiers:
             raise ChipElsewhereError(
                 f"version {version} of {model} learnt in the loop of the chip {home}, which is not here; with "
                 "allow_transfer another chip takes its place, and the result says so"
             )
         return home
+
+    def known(self, model: str, version: str, *, allow_transfer: bool) -> str | None:
+        """Return the same without asking Redis; None where it must be asked."""
+        home = "" if allow_transfer else self._home(model, version)
+        if not home or (home in self._identifiers and time.monotonic() < self._until):
+            return home
+        return None
 
     def _home(self, model: str, version: str) -> str:
         known = self._known.get((model, version))

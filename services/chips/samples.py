@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgpack
 
 from services.errors import NotFoundError
+from services.store import keys
 from services.store.connection import Connection, translated_errors
-
-_KEY: Final = "hx:samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,8 @@ class SampleStore:
         """Keeps crops by digit, in the place of those before."""
         packed: Any = {str(digit): msgpack.packb([s.dataset, list(s.crops)]) for digit, s in samples.items()}
         with translated_errors(), self._connection.client.pipeline() as pipeline:
-            pipeline.delete(_KEY)
-            pipeline.hset(_KEY, mapping=packed)
+            pipeline.delete(keys.SAMPLES)
+            pipeline.hset(keys.SAMPLES, mapping=packed)
             pipeline.execute()
 
     def of(self, digit: str) -> Samples:
@@ -41,7 +40,7 @@ class SampleStore:
             NotFoundError: it is none, or no worker has brought any yet.
         """
         with translated_errors():
-            stored: Any = self._connection.client.hget(_KEY, digit)
+            stored: Any = self._connection.client.hget(keys.SAMPLES, digit)
         if stored is None:
             raise NotFoundError(
                 f"there are no pictures of {digit!r}; ask for a digit 0 to 9 once a worker has started"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from services.chips.store import Lease
+from services.store import keys
 from services.store.connection import Connection, translated_errors
 
 SeriesName = Literal["canary", "shadow"]
@@ -37,13 +38,13 @@ class SeriesStore:
     def pattern(self, chip: str) -> dict[str, Any] | None:
         """A chip's fixed pattern as it was kept last; None when none was."""
         with translated_errors():
-            stored: Any = self._connection.client.get(f"hx:chip:{chip}:pattern")
+            stored: Any = self._connection.client.get(keys.chip_key(chip, "pattern"))
         return json.loads(stored) if stored else None
 
     def newest(self, chip: str, series: SeriesName, count: int) -> list[dict[str, float]]:
         """The newest points of a chip's series, oldest of them first."""
         with translated_errors():
-            found: Any = self._connection.client.xrevrange(f"hx:chip:{chip}:{series}", count=count)
+            found: Any = self._connection.client.xrevrange(keys.chip_key(chip, series), count=count)
         return [
             {name.decode(): float(number) for name, number in point.items()} for _, point in reversed(found)
         ]

@@ -1,13 +1,14 @@
 """Which worker holds which chip: leases with fencing numbers, bells and wake-ups, in Redis."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from services.crops.parcels import Entry, read_entries
+from services.crops.lanes import read_waiting
 from services.errors import LeaseHeldError, NotFoundError
-from services.store.connection import Connection, pairs, translated_errors
+from services.store import keys
+from services.store.connection import Connection, translated_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +61,6 @@ class ChipRecord:
     def is_serving(self) -> bool:
         """Whether the chip takes work."""
         return self.state in {"ready", "drifted"}
-
-
-@dataclass(frozen=True, slots=True)
-class Following:
-    """Crops to claim in the step that looks, if nothing else waits: `most` of one lane of this reference."""
-
-    reference: str = ""
-    most: int = 0
-
-
-NOTHING: Final = Following()
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What there is to do, as seen in one atomic step. Times are Unix seconds by the clock of Redis.
-
-    What was `claimed` then still stands under `waiting`.
-    """
-
-    waiting: Mapping[str, tuple[int, int, float]]
-    """By lane: crops, entries, and the time the oldest came."""
-    long_revision: int
-    charged: Mapping[str, tuple[float, float]]
-    """By user: a decaying sum of seconds, and the time it was true."""
-    now: float
-    drain: Drain | None = None
-    claimed: Sequence[Entry] = ()
 
 
 class ChipStore:
@@ -143,39 +116,39 @@ class ChipStore:
     def records(self) -> list[ChipRecord]:
         """All chips that have or had a worker."""
         with translated_errors():
-            chips: Any = self._connection.client.smembers("hx:chips")
+            chips: Any = self._connection.client.smembers(keys.CHIPS)
             return [self.record(chip.decode()) for chip in sorted(chips)]
 
     def absent(self) -> list[str]:
         """Chips that had a worker and have none now."""
         with translated_errors():
-            known: Any = self._connection.client.smembers("hx:chips")
+            known: Any = self._connection.client.smembers(keys.CHIPS)
             with self._connection.client.pipeline(transaction=False) as pipeline:
                 for chip in known:
-                    pipeline.exists(f"hx:chip:{chip.decode()}:lease")
+                    pipeline.exists(keys.chip_key(chip.decode(), "lease"))
                 present = pipeline.execute()
         return sorted(chip.decode() for chip, here in zip(known, present, strict=True) if not here)
 
     def identifiers(self) -> set[str]:
         """The hardware's names of all chips, also of those that have no worker now, as they were last."""
         with translated_errors():
-            stored: Any = self._connection.client.hvals("hx:chips:identifiers")
+            stored: Any = self._connection.client.hvals(keys.IDENTIFIERS)
         return {identifier.decode() for identifier in stored}
 
     def record(self, chip: str) -> ChipRecord:
         """One chip."""
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
-            pipeline.hgetall(f"hx:chip:{chip}:lease")
-            pipeline.get(f"hx:chip:{chip}:drain")
+            pipeline.hgetall(keys.chip_key(chip, "lease"))
+            pipeline.get(keys.chip_key(chip, "drain"))
             stored, drain = pipeline.execute()
         if not stored:
-            return ChipRecord(chip, None, None, {}, _drain(drain))
+            return ChipRecord(chip, None, None, {}, read_drain(drain))
         return ChipRecord(
             chip,
             json.loads(stored[b"holder"]),
             float(stored[b"since"]),
             json.loads(stored.get(b"status", b"{}")),
-            _drain(drain),
+            read_drain(drain),
         )
 
     def set_drain(self, chip: str, drain: Drain | None) -> tuple[str, ...]:
@@ -191,20 +164,6 @@ class ChipStore:
             raise NotFoundError(f"there is no chip {chip!r}; `GET /v1/chip` lists what there is")
         return tuple(name.decode() for name in asleep)
 
-    def look(self, lease: Lease, following: Following = NOTHING) -> Look:
-        """What there is to do; the bell is silent and the wake-up taken from here on.
-
-        Args:
-            lease: of the worker that looks.
-            following: what is claimed in the same step.
-
-        Raises:
-            LeaseLostError: the worker no longer holds the chip.
-        """
-        return read_look(
-            self._connection.run("chips/look", lease.chip, lease.fence, following.reference, following.most)
-        )
-
     def waiting_crops(self) -> int:
         """Crops that no worker has claimed yet."""
         return sum(crops for crops, _, _ in self._waiting())
@@ -215,16 +174,17 @@ class ChipStore:
 
     def _waiting(self) -> list[tuple[int, int, float]]:
         with translated_errors():
-            stored: Any = self._connection.client.hvals("hx:crops:waiting")
-        return [_waiting(text) for text in stored]
+            stored: Any = self._connection.client.hvals(keys.WAITING)
+        return [read_waiting(text) for text in stored]
 
-    def wait_for_bell(self, chip: str, timeout_s: float) -> bool:
-        """Waits until somebody rings this chip's bell; says whether somebody did."""
-        return self._connection.execute("BLPOP", f"hx:chip:{chip}:bell", timeout_s) is not None
+    def wait_for_bell(self, chip: str, timeout_s: float) -> bytes | None:
+        """Wait until something rings this chip's bell; return what came with it, or None if nothing did."""
+        rung = self._connection.execute("BLPOP", keys.chip_key(chip, "bell"), timeout_s)
+        return rung[1] if rung else None
 
     def bell_rang(self, chip: str) -> bool:
-        """Whether something came since the last look; cheap enough to ask between two mini-batches."""
-        return bool(self._connection.execute("EXISTS", f"hx:chip:{chip}:bell"))
+        """Return whether something came since the last backlog; cheap enough to ask between two mini-batches."""
+        return bool(self._connection.execute("EXISTS", keys.chip_key(chip, "bell")))
 
     def end_turn(self, lease: Lease) -> bool:
         """Whether work is left, so that the next wake-up is to be sent.
@@ -235,26 +195,9 @@ class ChipStore:
         return bool(self._connection.run("chips/end_turn", lease.chip, lease.fence))
 
 
-def read_look(told: Sequence[Any]) -> Look:
-    """A look as the scripts give it."""
-    waiting, revision, charged, now, drain, claimed = told
-    return Look(
-        waiting={lane.decode(): _waiting(text) for lane, text in pairs(waiting).items()},
-        long_revision=int(revision),
-        charged={user.decode(): read_charge(text) for user, text in pairs(charged).items()},
-        now=float(now),
-        drain=_drain(drain),
-        claimed=read_entries(claimed),
-    )
-
-
-def _drain(text: bytes | None) -> Drain | None:
+def read_drain(text: bytes | None) -> Drain | None:
+    """Return a drain as it is stored."""
     return Drain(**json.loads(text)) if text else None
-
-
-def _waiting(text: bytes) -> tuple[int, int, float]:
-    crops, entries, oldest_ms = text.split()
-    return int(crops), int(entries), int(oldest_ms) / 1000
 
 
 def read_charge(text: bytes) -> tuple[float, float]:

@@ -1,27 +1,39 @@
--- Takes in all parts of a request, or none. ARGV: id, lane, reply-to, deadline_ms, idempotency key, digest, keep_s,
--- most waiting crops, crops, repeats, most waiting crops of the user, most chip seconds of the user in a day ('' for no
--- limit), number of record fields (0: no record yet), fields..., then count and bytes of each part.
-local id, lane, reply_to, deadline_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local key, digest, keep_s = ARGV[5], ARGV[6], ARGV[7]
-local most, crops, repeats, n_fields = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[13])
--- Sent again because the answer was lost with the connection: the parts are in their lane already, or answered.
-if n_fields > 0 and redis.call('EXISTS', job_key(id)) == 1 then return {'new', id, ring(), ''} end
-local before = seen_before(key, digest)
-if before then return before end
-local user = user_of(lane)
+-- Accepts requests for crops, each whole or not at all. ARGV: reply stream, most waiting crops, seconds that an
+-- idempotency key is kept, and a MessagePack list of
+-- {id, lane, whether a process waits for the answer, deadline_ms, repeats, most waiting crops of its user, most chip
+-- seconds of its user in a day ('' for no limit), idempotency key, digest, fields of its record (none: no record yet),
+-- parts {count, crops, count, crops, ...}}.
+-- Returns the chips to wake, and of each request {'new', id, its last entry}, {'same', id of the job before},
+-- {'conflict'}, {'full'} or {'quota', name, used, seconds to wait}.
+local reply_to, most, keep_s, requests = ARGV[1], tonumber(ARGV[2]), ARGV[3], cmsgpack.unpack(ARGV[4])
 local waiting, of = waiting_crops()
-local own = of[user] or 0
-if own + crops > (tonumber(ARGV[11]) or math.huge) then return {'quota', 'max_waiting_crops', own} end
-if has_spent(user, ARGV[12]) then return spent(user) end
-if waiting + crops > most then return {'full'} end
-remember(key, digest, id, keep_s)
-if n_fields > 0 then
-  create(id, {unpack(ARGV, 14, 13 + n_fields)}, '{"type":"state","state":"queued"}')
-  if reply_to ~= '' then redis.call('HSET', job_key(id), 'reply_to', reply_to) end
+
+local function accept(request)
+  local id, lane, waits, deadline_ms, repeats, most_own, most_s, key, digest, fields, parts = unpack(request)
+  -- Sent again because the answer was lost with the connection: the parts are in their lane already, or answered.
+  if #fields > 0 and redis.call('EXISTS', job_key(id)) == 1 then return {'new', id, ''} end
+  local before = seen_before(key, digest)
+  if before then return before end
+  local user, crops = user_of(lane), 0
+  for i = 1, #parts, 2 do crops = crops + parts[i] end
+  local own = of[user] or 0
+  if own + crops > (tonumber(most_own) or math.huge) then return {'quota', 'max_waiting_crops', own} end
+  if has_spent(user, most_s) then return spent(user) end
+  if waiting + crops > most then return {'full'} end
+  waiting, of[user] = waiting + crops, own + crops
+  remember(key, digest, id, keep_s)
+  local stream = waits and reply_to or ''
+  if #fields > 0 then
+    create(id, fields, '{"type":"state","state":"queued"}')
+    if waits then redis.call('HSET', job_key(id), 'reply_to', reply_to) end
+  end
+  local entry
+  for i = 1, #parts, 2 do
+    entry = add_part(lane, id, (i - 1) / 2, parts[i], stream, deadline_ms, parts[i + 1], repeats)
+  end
+  return {'new', id, entry}
 end
-local part, entry = 0, nil
-for i = 14 + n_fields, #ARGV, 2 do
-  entry = add_part(lane, id, part, ARGV[i], reply_to, deadline_ms, ARGV[i + 1], repeats)
-  part = part + 1
-end
-return {'new', id, ring(), entry}
+
+local outcomes = {}
+for n, request in ipairs(requests) do outcomes[n] = accept(request) end
+return {ring(), outcomes}

@@ -6,6 +6,7 @@ from typing import Any, Final, Self
 
 import msgpack
 
+from services.crops.lanes import Span
 from services.errors import HxserveError
 
 CROP_BYTES: Final = 784
@@ -75,11 +76,11 @@ class Answer:
         """The number of crops that were read."""
         return len(self.digits)
 
-    def cut(self, first: int, count: int) -> "Answer":
-        """The answer to `count` crops from the `first` on; to each of them, if they were not run."""
+    def cut(self, span: Span) -> "Answer":
+        """Return the answer to some of the crops; to each of them, if they were not run."""
         if self.problem:
             return self
-        end = first + count
+        first, end = span.first, span.first + span.count
         return Answer(
             self.digits[first:end],
             self.scores[10 * first : 10 * end],
@@ -122,15 +123,6 @@ def read(answers: Iterable[Answer], total_s: float | None) -> dict[str, Any]:
     parts = list(answers)
     predictions = [prediction for part in parts for prediction in part.predictions()]
     return {**read_origin(parts, total_s), "predictions": predictions}
-
-
-def read_each(answer: Answer, count: int, total_s: float | None) -> list[dict[str, Any]]:
-    """The results of requests of `count` crops each that travelled as one, as `read` gives each of them."""
-    origin, predictions = read_origin([answer.cut(0, count)], total_s), answer.predictions()
-    return [
-        {**origin, "predictions": predictions[first : first + count]}
-        for first in range(0, answer.count, count)
-    ]
 
 
 def read_origin(parts: Sequence[Answer], total_s: float | None) -> dict[str, Any]:

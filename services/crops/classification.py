@@ -1,18 +1,16 @@
 """Having crops classified: accepted at once, answered when the chip has run them."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from services.chips.homes import Homes
-from services.chips.wakeups import WakeUp, wake_all
-from services.crops.answers import CROP_BYTES, Answer, read
-from services.crops.listener import Listener, Outcome, Reply
-from services.crops.parcels import PART_CROPS, Lane, Parcel
-from services.crops.requests import Answered, Pending, Request, Sent, Way
-from services.crops.sender import CropSender
+from services.crops.answers import Answer, read
+from services.crops.batcher import Batcher, PendingAnswer
+from services.crops.lanes import Lane
+from services.crops.listener import Listener
+from services.crops.requests import Answered, CropRequest, JobReference, Route
 from services.crops.statistics import Statistics
 from services.crops.store import CropStore
 from services.errors import (
@@ -25,11 +23,13 @@ from services.errors import (
 )
 from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import JobStore
-from services.jobs.submission import new_job, new_job_id
+from services.jobs.submission import new_job
 from services.models.registry import Reference, Registry
 
 _LISTENING_DELAY_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.02
+_TOGETHER_S: Final = 0.002
+"""Requests that come within this time share what was found of their model."""
 
 
 class Classifications:
@@ -41,8 +41,7 @@ class Classifications:
         jobs: JobStore,
         registry: Registry,
         listener: Listener,
-        sender: CropSender,
-        wake_up: WakeUp,
+        batcher: Batcher,
         homes: Homes,
         statistics: Statistics,
         *,
@@ -52,166 +51,122 @@ class Classifications:
         self._jobs = jobs
         self._registry = registry
         self._listener = listener
-        self._sender = sender
-        self._wake_up = wake_up
+        self._batcher = batcher
+        self._homes = homes
         self._statistics = statistics
         self._max_crops = max_crops
-        self._homes = homes
+        self._routes: dict[tuple[str, str, str, bool], Route | None] = {}
+        self._routes_at = 0.0
 
-    def classify(self, request: Request) -> dict[str, Any] | Pending:
-        """The predictions of a request's crops as the user reads them, or the job that will have them.
+    def submit(
+        self,
+        request: CropRequest,
+        on_done: Callable[[PendingAnswer], None] | None = None,
+        route: Route | None = None,
+    ) -> PendingAnswer:
+        """Send a request on its way; `conclude` gives what becomes of it.
+
+        Args:
+            request: what is asked.
+            on_done: is called once that is known, by any thread; must not wait.
+            route: of the request, where it is known.
 
         Raises:
-            HxserveError: see `answer`.
-        """
-        answered = self.answer(request)
-        return answered if isinstance(answered, Pending) else read(answered.answers, answered.total_s)
-
-    def answer(self, request: Request) -> Answered | Pending:
-        """The answers to a request's crops, or the job that will have them.
-
-        Raises:
-            ModelNotFoundError: there is no such model or version.
             TooLargeError: too many crops for one request.
+            ModelNotFoundError: there is no such model or version.
+            ChipElsewhereError: the version learnt in the loop of a chip that is not here.
+        """
+        route = route or self._route_of(request)
+        job = _job_of(request, route) if request.is_recorded else None
+        pending = PendingAnswer(request, route, job, on_done)
+        self._batcher.submit(pending)
+        return pending
+
+    def conclude(self, pending: PendingAnswer, wait_s: float = 0.0) -> Answered | JobReference:
+        """Return the answers to a request, or the job that will have them.
+
+        Args:
+            pending: as `submit` returned it.
+            wait_s: how long its client still waits for the answers.
+
+        Raises:
             QueueFullError: too many crops wait.
             QuotaExceededError: too many of the user wait, or have used the chip too long today.
-            ChipElsewhereError: the version learnt in the loop of a chip that is not here.
+            IdempotencyConflictError: the key was used for another request.
             ExpiredError: the deadline passed first.
-            JobCancelledError: somebody cancelled its job meanwhile.
+            JobCancelledError: its job was cancelled meanwhile.
             HxserveError: the crops could not be run; the class says why.
         """
-        if request.wait_s > 0 and request.count <= PART_CROPS and not request.idempotency.key:
-            sent, reply = Sent(request, self.way_of(request), time.monotonic()), Reply(1)
-            self.send(sent, reply)
-            return self.conclude(sent, reply, request.wait_s)
-        way, started = self.way_of(request), time.monotonic()
-        with self._failures_noted(way.found, started):
-            return self._noted(way.found, self._answer_recorded(request, way), started)
+        until = time.monotonic() + wait_s
+        outcome = pending.wait(wait_s) or self._keep_as_job(pending)
+        if isinstance(outcome, JobReference) and outcome.is_repeated:
+            return self._wait_for_job(outcome.job_id, until - time.monotonic())
+        return outcome
 
-    def way_of(self, request: Request) -> Way:
-        """Which version a request means, and where its crops are to wait.
+    def classify(self, request: CropRequest) -> Answered | JobReference:
+        """Return the answers to a request, or, when its client waits no longer, the job that will have them.
+
+        Raises:
+            HxserveError: see `submit` and `conclude`.
+        """
+        return self.conclude(self.submit(request), request.wait_s)
+
+    def known_route(self, request: CropRequest) -> Route | None:
+        """Return the route of a request; None where Redis must be asked where its version may run.
 
         Raises:
             TooLargeError: too many crops for one request.
             ModelNotFoundError: there is no such model or version.
-            ChipElsewhereError: the version learnt in the loop of a chip that is not here.
         """
+        now = time.monotonic()
+        if now - self._routes_at > _TOGETHER_S:
+            self._routes, self._routes_at = {}, now
+        key = (request.user.name, request.model, request.version, request.allow_transfer)
+        if key not in self._routes or request.count > self._max_crops:
+            found = self._find(request)
+            home = self._homes.known(found.model, found.version, allow_transfer=request.allow_transfer)
+            self._routes[key] = None if home is None else _route(request, found, home)
+        return self._routes[key]
+
+    def _find(self, request: CropRequest) -> Reference:
         if request.count > self._max_crops:
             raise TooLargeError(
                 f"{request.count} crops are too many; send at most {self._max_crops} per request"
             )
-        found = self._registry.find(request.user, request.model, request.version)
-        with self._failures_noted(found, time.monotonic()):
+        return self._registry.find(request.user, request.model, request.version)
+
+    def _route_of(self, request: CropRequest) -> Route:
+        found = self._find(request)
+        try:
             home = self._homes.of(found.model, found.version, allow_transfer=request.allow_transfer)
-        return Way(found, Lane(found.model, found.version, request.user.name, home))
-
-    def send(self, sent: Sent, reply: Reply) -> None:
-        """Sends a request of one part, which has no record while its client waits; `conclude` ends the wait."""
-        request = sent.request
-        self._sender.send(
-            Parcel(
-                self._sender.new_id(),
-                sent.way.lane,
-                request.count,
-                request.crops,
-                time.time() + request.deadline_s if request.deadline_s else None,
-                request.repeats,
-                request.user.quotas,
-            ),
-            reply,
-        )
-
-    def conclude(
-        self, sent: Sent, reply: Outcome, wait_s: float = 0.0, requests: int = 1
-    ) -> Answered | Pending:
-        """The answers to what was sent, or, when its client waits no longer, the job that will have them.
-
-        Args:
-            sent: what was sent.
-            reply: what becomes of it.
-            wait_s: how long its client still waits.
-            requests: how many were sent as one.
-
-        Raises:
-            HxserveError: it was refused or could not be run, as `answer` says.
-        """
-        found = sent.way.found
-        try:
-            answers = reply.wait(wait_s)
-            outcome = (
-                self._record_late(sent, reply)
-                if answers is None
-                else _without_problems(answers, sent.started)
-            )
-        except HxserveError:  # as `_failures_noted`, which costs more
-            self._statistics.note_failure(
-                found.model, found.version, time.monotonic() - sent.started, requests
-            )
-            raise
-        return self._noted(found, outcome, sent.started, requests)
-
-    @contextmanager
-    def _failures_noted(self, found: Reference, started: float) -> Iterator[None]:
-        try:
-            yield
         except HxserveError:
-            self._statistics.note_failure(found.model, found.version, time.monotonic() - started)
+            self._statistics.note_failure(found.model, found.version, 0.0)
             raise
+        return _route(request, found, home)
 
-    def _noted(
-        self, found: Reference, outcome: Answered | Pending, started: float, requests: int = 1
-    ) -> Answered | Pending:
-        if isinstance(outcome, Answered):
-            total_s = time.monotonic() - started
-            self._statistics.note_answers(found.model, found.version, outcome.answers, total_s, requests)
-        return outcome
-
-    def _answer_recorded(self, request: Request, way: Way) -> Answered | Pending:
-        """The same for a request that needs a record from the start."""
-        job, started = _job_of(request, way.found, new_job_id()), time.monotonic()
-        parts = list(_divide(request.crops))
-        with self._listener.expecting(job.id, len(parts)) as reply:
-            accepted = self._crops.accept(
-                way.lane,
-                job.id,
-                parts,
-                reply_to=self._listener.reply_to if request.wait_s > 0 else "",
-                deadline_at=time.time() + request.deadline_s if request.deadline_s else None,
-                record=job,
-                repeats=request.repeats,
-                idempotency=request.idempotency,
-                quotas=request.user.quotas,
-            )
-            wake_all(self._wake_up, accepted.asleep)
-            if accepted.repeated:
-                return self._answer_again(accepted.id, request.wait_s)
-            answers = reply.wait(request.wait_s) if request.wait_s > 0 else None
-        return Pending(job.id) if answers is None else _without_problems(answers, started)
-
-    def _record_late(self, sent: Sent, reply: Outcome) -> Answered | Pending:
-        """Makes a record of a request that was sent without, now that its client will not wait any longer.
-
-        Returns:
-            The answers, if they were on their way to this process already, else the job.
+    def _keep_as_job(self, pending: PendingAnswer) -> Answered | JobReference:
+        """Return the job of a request whose client stopped waiting; one that has none is recorded now.
 
         Raises:
             HxserveError: the request was refused after all.
         """
         until = time.monotonic() + _LISTENING_DELAY_S
-        answers = None
-        while reply.place is None and answers is None and time.monotonic() < until:
-            answers = reply.wait(_LOOK_EVERY_S)
-        if answers is None and reply.place is not None:
-            job, place = _job_of(sent.request, sent.way.found, new_job_id()), reply.place
-            if self._crops.promote(sent.way.lane, place.entry, job, place.span):
-                return Pending(job.id)
-            answers = reply.wait(_LISTENING_DELAY_S)
-        if answers is None:
+        outcome = None
+        while pending.entry is None and outcome is None and time.monotonic() < until:
+            outcome = pending.wait(_LOOK_EVERY_S)
+        if outcome is None and pending.entry is not None:
+            if pending.job is not None:
+                return JobReference(pending.job.id)
+            job = _job_of(pending.request, pending.route)
+            if self._crops.promote(pending.route.lane, pending.entry, job, pending.span):
+                return JobReference(job.id)
+            outcome = pending.wait(_LISTENING_DELAY_S)  # the answer is on its way to this process already
+        if outcome is None:
             raise RedisUnavailableError
-        return _without_problems(answers, sent.started)
+        return outcome
 
     def result_of(self, job: Job) -> dict[str, Any] | None:
-        """The predictions of a finished classification, or None when it has none (any more)."""
+        """Return the predictions of a finished classification, or None when it has none (any more)."""
         stored = self._stored(job)
         return read(stored.answers, stored.total_s) if stored else None
 
@@ -222,18 +177,18 @@ class Classifications:
         answers = [Answer.unpack(stored[part]) for part in sorted(stored)]
         return Answered(answers, job.finished_at - job.created_at) if answers else None
 
-    def _answer_again(self, job_id: str, wait_s: float) -> Answered | Pending:
+    def _wait_for_job(self, job_id: str, wait_s: float) -> Answered | JobReference:
         until = time.monotonic() + wait_s
         with self._listener.watching(job_id) as changed:
             while True:
                 changed.clear()
                 job = self._jobs.get(job_id)
-                left = until - time.monotonic()
-                if job.state.is_final or left <= 0 or self._listener.is_stopping:
+                left_s = until - time.monotonic()
+                if job.state.is_final or left_s <= 0 or self._listener.is_stopping:
                     break
-                changed.wait(left)
+                changed.wait(left_s)
         if not job.state.is_final:
-            return Pending(job_id)
+            return JobReference(job_id)
         if job.state is JobState.CANCELLED:
             raise JobCancelledError
         if job.error:
@@ -244,23 +199,10 @@ class Classifications:
         return stored
 
 
-def _divide(crops: bytes) -> Iterator[tuple[int, bytes]]:
-    step = PART_CROPS * CROP_BYTES
-    if len(crops) <= step:
-        yield len(crops) // CROP_BYTES, crops
-        return
-    for start in range(0, len(crops), step):
-        part = crops[start : start + step]
-        yield len(part) // CROP_BYTES, part
+def _route(request: CropRequest, found: Reference, home: str) -> Route:
+    return Route(found, Lane(found.model, found.version, request.user.name, home))
 
 
-def _without_problems(answers: list[Answer], started: float) -> Answered:
-    for answer in answers:
-        if answer.problem:
-            raise error_of(answer.problem)
-    return Answered(answers, time.monotonic() - started)
-
-
-def _job_of(request: Request, found: Reference, job_id: str) -> Job:
-    params = {"version": found.version, "crops": request.count, "repeats": request.repeats}
-    return replace(new_job(JobKind.CLASSIFICATION, request.user, found.model, params), id=job_id)
+def _job_of(request: CropRequest, route: Route) -> Job:
+    params = {"version": route.found.version, "crops": request.count, "repeats": request.repeats}
+    return replace(new_job(JobKind.CLASSIFICATION, request.user, route.found.model, params))

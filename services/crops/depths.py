@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.errors import HxserveError
+from services.store import keys
 from services.store.connection import Connection, translated_errors
 
 EVERY_S: Final = 5.0
@@ -40,7 +41,7 @@ class DepthStore:
         """The points of the last minutes, oldest first."""
         since_ms = int(1000 * (time.time() - 60 * minutes))
         with translated_errors():
-            found: Any = self._connection.client.xrange("hx:depth", min=str(since_ms))
+            found: Any = self._connection.client.xrange(keys.DEPTH, min=str(since_ms))
         return [
             Depth(
                 at=int(entry.partition(b"-")[0]) / 1000,

@@ -1,9 +1,9 @@
 -- Stores and sends the answers of one batch. ARGV: chip, fence, half_life_s, keep_s, reference and most crops to claim
--- with the look at what there is to do next, then one MessagePack text:
+-- with the backlog, then one MessagePack text:
 -- {entries = {{lane, entry, id, part, answer, final state or '', error JSON, {job = answer}}},
 --  replies = {{stream, payload}}, charges = {{user, seconds}}}.
 -- An entry may hold several requests, and some may have a job by now: the last of its values has their answers. Where
--- one is missing the entry stays; returns those, each as {lane, entry, {job, 'first count', ...}}, and a look, which
+-- one is missing the entry stays; returns those, each as {lane, entry, {job, 'first count', ...}}, and a backlog, which
 -- claims only when none stays.
 local chip, fence, half_life_s, keep_s = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 if lost_lease(chip, fence) then return LOST end
@@ -19,8 +19,8 @@ local function settle(id, part, answer, ended, problem)
     return
   end
   start_if_queued(id)
-  redis.call('HSET', key .. ':results', part, answer)
-  local done = redis.call('HLEN', key .. ':results')
+  redis.call('HSET', results_key(id), part, answer)
+  local done = redis.call('HLEN', results_key(id))
   local parts = tonumber(redis.call('HGET', key, 'parts'))
   if done >= parts then
     change(id, {'state', '"succeeded"', 'progress', '1.0'}, '{"type":"state","state":"succeeded"}', keep_s)
@@ -46,4 +46,4 @@ for _, e in ipairs(batch.entries) do
 end
 for _, reply in ipairs(batch.replies) do send_reply(reply[1], reply[2]) end
 for _, c in ipairs(batch.charges) do charge(chip, c[1], 'classification', c[2], half_life_s) end
-return {left, look(chip, #left == 0 and ARGV[5] or '', ARGV[6])}
+return {left, backlog(chip, #left == 0 and ARGV[5] or '', ARGV[6])}

@@ -7,105 +7,28 @@ is missed while Redis restarts.
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgpack
 
 from services.crops.answers import Answer
-from services.crops.parcels import Span
 from services.errors import HxserveError, RedisUnavailableError
+from services.store import keys
 from services.store.connection import Connection, ExclusiveConnection, translated_errors
 
-CHANGES: Final = b"hx:changes"
+_CHANGES: Final = keys.CHANGES.encode()
 _BLOCK_MS: Final = 5000
 _PAUSE_S: Final = 0.2
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a request's crops wait: the entry of their parcel, and which of the parcel's crops they are."""
-
-    entry: str
-    span: Span
-
-
 class Receiver(Protocol):
     """What takes answers; must not wait for anything."""
 
-    def put(self, part: int, answer: Answer) -> None:
-        """Takes the answer of one part."""
-
-
-class Awaited(Receiver, Protocol):
-    """A request whose answer somebody waits for."""
-
-    place: Place | None
-
-    def refuse(self, refusal: HxserveError) -> None:
-        """Ends the wait for what was not accepted."""
-
-
-class Outcome(Protocol):
-    """What becomes of one request: where it was put, or why not, and its answers."""
-
-    @property
-    def place(self) -> Place | None:
-        """Where its crops wait, once that is known."""
-
-    def wait(self, timeout_s: float) -> list[Answer] | None:
-        """The answers, or None when they are not there in time.
-
-        Raises:
-            HxserveError: the request was refused.
-        """
-
-
-class Reply:
-    """What becomes of one request: where it was put, or why not, and its answers as they come in."""
-
-    def __init__(self, parts: int, on_complete: Callable[[], None] | None = None) -> None:
-        """Waits for so many parts; `on_complete` is called when nothing more will come, and must not wait."""
-        self._parts = parts
-        self._on_complete = on_complete
-        self._answers: dict[int, Answer] = {}
-        self._complete = threading.Event()
-        self.refusal: HxserveError | None = None
-        self.place: Place | None = None
-
-    def put(self, part: int, answer: Answer) -> None:
-        """Takes the answer of one part; once one could not be run, the others are not waited for."""
-        if self._complete.is_set():
-            return
-        self._answers[part] = answer
-        if answer.problem or len(self._answers) == self._parts:
-            self.end()
-
-    def refuse(self, refusal: HxserveError) -> None:
-        """Ends the wait for what was not accepted."""
-        self.refusal = refusal
-        self.end()
-
-    def end(self) -> None:
-        """Ends the wait."""
-        self._complete.set()
-        if self._on_complete is not None:
-            self._on_complete()
-
-    def wait(self, timeout_s: float) -> list[Answer] | None:
-        """The answers in the order of the parts, or None when they are not there in time.
-
-        Raises:
-            HxserveError: the request was refused.
-        """
-        if not self._complete.wait(timeout_s):
-            return None
-        if self.refusal:
-            raise self.refusal
-        return [answer for _, answer in sorted(self._answers.items())]
+    def put(self, part: int, answer: Answer) -> bool:
+        """Take the answer to one part; return whether no more is expected."""
 
 
 class Watcher(Protocol):
@@ -120,7 +43,7 @@ class Listener:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.reply_to: Final = f"hx:replies:{secrets.token_hex(8)}"
+        self.reply_to: Final = keys.replies_key(secrets.token_hex(8))
         self._receivers: dict[str, Receiver] = {}
         self._watchers: dict[str, set[Watcher]] = {}
         self._lock = threading.Lock()
@@ -156,16 +79,6 @@ class Listener:
     def is_stopping(self) -> bool:
         """Whether nobody should wait for a change any longer."""
         return self._stopping.is_set()
-
-    @contextmanager
-    def expecting(self, request_id: str, parts: int) -> Iterator[Reply]:
-        """Where the answers of a request come in; enter before the request is sent."""
-        reply = Reply(parts)
-        self.expect(request_id, reply)
-        try:
-            yield reply
-        finally:
-            self.forget(request_id)
 
     def expect(self, sent_id: str, receiver: Receiver) -> None:
         """Gives `receiver` what is answered to a request or parcel of this id; call before it is sent."""
@@ -210,9 +123,9 @@ class Listener:
 
     def _hear(self, connection: Connection, places: dict[bytes, bytes]) -> None:
         """Waits for what comes in the streams after `places`, and moves those on."""
-        if CHANGES not in places:
-            newest = connection.execute("XREVRANGE", CHANGES, "+", "-", "COUNT", 1)
-            places[CHANGES] = newest[0][0] if newest else b"0"
+        if _CHANGES not in places:
+            newest = connection.execute("XREVRANGE", _CHANGES, "+", "-", "COUNT", 1)
+            places[_CHANGES] = newest[0][0] if newest else b"0"
             self._look_again()
         found = connection.execute(
             "XREAD", "COUNT", 200, "BLOCK", _BLOCK_MS, "STREAMS", *places, *places.values()
@@ -220,7 +133,7 @@ class Listener:
         for stream, entries in found or ():
             places[stream] = entries[-1][0]
             for _, (_, told) in entries:
-                if stream == CHANGES:
+                if stream == _CHANGES:
                     self._heard_change(told.decode())
                 else:
                     self._heard_answers(told)
@@ -228,8 +141,8 @@ class Listener:
     def _heard_answers(self, batch: bytes) -> None:
         for sent_id, part, answer in msgpack.unpackb(batch):
             receiver = self._receivers.get(sent_id)
-            if receiver is not None:
-                receiver.put(part, Answer.unpack(answer))
+            if receiver is not None and receiver.put(part, Answer.unpack(answer)):
+                self.forget(sent_id)
 
     def _look_again(self) -> None:
         """Wakes who began to watch before this could hear changes; one may have been missed."""

@@ -1,20 +1,20 @@
-"""A request to have crops classified: what is asked, on its way to the chip, and what came of it."""
+"""A request to have crops classified: what is asked, and what is answered."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.crops.answers import CROP_BYTES, Answer
-from services.crops.parcels import Lane
-from services.crops.store import NO_KEY
-from services.jobs.store import Idempotency
+from services.crops.lanes import PART_CROPS, Lane
+from services.jobs.store import NO_KEY, Idempotency
 from services.models.registry import Reference
 from services.users.authentication import User
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CropRequest:
     """Crops to classify: `crops` are (n, 784) bytes, each to be read `repeats` times.
 
-    `wait_s` is how long the client waits for the answer, `deadline_s` from when on nobody wants it.
+    `wait_s` is how long the client waits for the answer; after `deadline_s` the crops are not run any more.
     """
 
     user: User
@@ -32,29 +32,25 @@ class Request:
         """The number of crops."""
         return len(self.crops) // CROP_BYTES
 
+    @property
+    def is_recorded(self) -> bool:
+        """True where the request is a job from the start: nobody waits, it has several parts, or a key."""
+        return self.wait_s <= 0 or self.count > PART_CROPS or bool(self.idempotency.key)
+
+    def parts(self) -> Iterator[tuple[int, bytes]]:
+        """Yield number of crops and bytes of each part, of `PART_CROPS` crops at most."""
+        step = PART_CROPS * CROP_BYTES
+        for start in range(0, len(self.crops), step):
+            part = self.crops[start : start + step] if len(self.crops) > step else self.crops
+            yield len(part) // CROP_BYTES, part
+
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """The answer is not there yet; the job will have it."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """The version that a request means, and where its crops wait for a chip."""
+class Route:
+    """The version that a request means, and the lane in which its crops wait for a chip."""
 
     found: Reference
     lane: Lane
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A request on its way to the chip without a record; `started` is monotonic time."""
-
-    request: Request
-    way: Way
-    started: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +59,11 @@ class Answered:
 
     answers: list[Answer]
     total_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobReference:
+    """The job that has the answer, or will have it; `is_repeated` if an earlier request with the same key made it."""
+
+    job_id: str
+    is_repeated: bool = False

@@ -1,30 +1,69 @@
 """Crops on their way to the chip, in Redis streams: one lane for each model version and sender."""
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgpack
 
-from services.chips.store import NOTHING, Following, Lease, Look, read_look
+from services.chips.store import Lease
 from services.crops.answers import Answer
-from services.crops.parcels import Entry, Finished, Lane, Parcel, Span, read_entries
+from services.crops.claims import (
+    NO_PREFETCH,
+    Backlog,
+    Entry,
+    Finished,
+    Prefetch,
+    read_backlog,
+    read_entries,
+)
+from services.crops.lanes import Lane, Span
+from services.crops.requests import CropRequest, JobReference
 from services.errors import HxserveError
 from services.jobs.record import Job
 from services.jobs.store import (
     KEEP_KEYS_S,
-    Accepted,
-    Idempotency,
     flat_fields,
     limit,
-    read_acceptance,
     record_fields,
     refusal,
 )
 from services.scheduling.policy import HALF_LIFE_S
 from services.store.connection import Connection, pairs
-from services.users.quotas import UNLIMITED, Quotas
 
-NO_KEY: Final = Idempotency()
+_NONE: Final[Mapping[str, int]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What is accepted as one: `parts` are number of crops and bytes of each, which wait in `lane`.
+
+    `request` is theirs, or the first of those that share an entry; `job` is recorded with them, if there is one.
+    """
+
+    id: str
+    lane: Lane
+    parts: Sequence[tuple[int, bytes]]
+    request: CropRequest
+    job: Job | None = None
+
+    def fields(self) -> list[Any]:
+        """Return what `accept_crops.lua` is given."""
+        request, quotas = self.request, self.request.user.quotas
+        return [
+            self.id,
+            str(self.lane),
+            request.wait_s > 0,
+            int(1000 * (time.time() + request.deadline_s)) if request.deadline_s else 0,
+            request.repeats,
+            limit(quotas.max_waiting_crops),
+            limit(quotas.chip_seconds_per_day),
+            request.idempotency.key,
+            request.idempotency.digest,
+            flat_fields(record_fields(self.job, parts=len(self.parts))) if self.job else [],
+            [value for part in self.parts for value in part],
+        ]
 
 
 class CropStore:
@@ -36,113 +75,68 @@ class CropStore:
         self._keep_s = int(keep_results_s)
 
     def accept(
-        self,
-        lane: Lane,
-        job_id: str,
-        parts: Sequence[tuple[int, bytes]],
-        *,
-        reply_to: str,
-        deadline_at: float | None,
-        record: Job | None,
-        repeats: int = 1,
-        idempotency: Idempotency = NO_KEY,
-        quotas: Quotas = UNLIMITED,
-    ) -> Accepted:
-        """Takes the parts of one request, all or none; they are durable when this returns.
+        self, reply_to: str, requests: Sequence[Acceptance]
+    ) -> tuple[list[str], list[str | JobReference | HxserveError]]:
+        """Accept requests in one step, each whole or not at all; they are durable when this returns.
 
         Args:
-            lane: where they wait.
-            job_id: the request's id, which is also its job's.
-            parts: number of crops and bytes of each part.
             reply_to: the stream that the answers go to.
-            deadline_at: Unix seconds after which nobody wants the answer.
-            record: the job, if one is to be recorded from the start.
-            repeats: how often each crop is read.
-            idempotency: needs a record.
-            quotas: of the sender.
-
-        Raises:
-            QueueFullError: too many crops wait.
-            QuotaExceededError: too many of the sender wait, or have used the chip too long today.
-            IdempotencyConflictError: the key was used for another request.
-        """
-        fields = flat_fields(record_fields(record, parts=len(parts))) if record else []
-        crops = sum(count for count, _ in parts)
-        answer = self._connection.run(
-            "crops/accept_crops",
-            job_id,
-            str(lane),
-            reply_to,
-            _deadline_ms(deadline_at),
-            idempotency.key,
-            idempotency.digest,
-            KEEP_KEYS_S,
-            self._max_waiting,
-            crops,
-            repeats,
-            limit(quotas.max_waiting_crops),
-            limit(quotas.chip_seconds_per_day),
-            len(fields),
-            *fields,
-            *(value for part in parts for value in part),
-        )
-        return read_acceptance(answer, self._max_waiting, "crops", quotas)
-
-    def accept_group(
-        self, reply_to: str, parcels: Sequence[Parcel]
-    ) -> tuple[list[str], list[str | HxserveError]]:
-        """Takes several parcels in one step, each whole or not at all; they are durable when this returns.
-
-        Args:
-            reply_to: the stream that all their answers go to.
-            parcels: what is to be read.
+            requests: what is to be read.
 
         Returns:
-            The chips to wake, and of each parcel its place, or why it has none.
+            The chips to wake; and for each request its (last) entry, the job of an earlier request with the same
+            Idempotency-Key, or why it was refused.
         """
-        flat = [
-            value
-            for parcel in parcels
-            for value in (
-                parcel.id,
-                str(parcel.lane),
-                _deadline_ms(parcel.deadline_at),
-                parcel.repeats,
-                limit(parcel.quotas.max_waiting_crops),
-                limit(parcel.quotas.chip_seconds_per_day),
-                parcel.count,
-                parcel.crops,
-            )
-        ]
-        asleep, places = self._connection.run("crops/accept_group", reply_to, self._max_waiting, *flat)
+        # Redis' own MessagePack knows the format without a type for bytes.
+        packed = msgpack.packb([request.fields() for request in requests], use_bin_type=False)
+        asleep, outcomes = self._connection.run(
+            "crops/accept_crops", reply_to, self._max_waiting, KEEP_KEYS_S, packed
+        )
         return [chip.decode() for chip in asleep], [
-            place.decode()
-            if isinstance(place, bytes)
-            else refusal(place, self._max_waiting, "crops", parcel.quotas)
-            for place, parcel in zip(places, parcels, strict=True)
+            self._outcome(outcome, request) for outcome, request in zip(outcomes, requests, strict=True)
         ]
+
+    def _outcome(self, outcome: Sequence[Any], accepted: Acceptance) -> str | JobReference | HxserveError:
+        match outcome[0]:
+            case b"new":
+                entry: bytes = outcome[2]
+                return entry.decode()
+            case b"same":
+                return JobReference(outcome[1].decode(), is_repeated=True)
+        return refusal(outcome, self._max_waiting, "crops", accepted.request.user.quotas)
 
     def promote(self, lane: Lane, entry: str, record: Job, span: Span) -> bool:
         """Records the job of a request whose client stopped waiting; false if it is done already.
 
         Args:
             lane: where its crops wait.
-            entry: their parcel's place there.
+            entry: theirs there.
             record: the job.
-            span: which of the parcel's crops they are.
+            span: which of the entry's crops they are.
         """
         fields = flat_fields(record_fields(record, parts=1))
         crops = f"{span.first} {span.count}"
         return bool(self._connection.run("crops/promote_crops", record.id, str(lane), entry, crops, *fields))
 
-    def claim(self, lease: Lease, grants: Mapping[str, int]) -> list[Entry]:
-        """Claims up to so many crops of each lane (a few more where a part is not divided).
+    def claim(
+        self, lease: Lease, grants: Mapping[str, int] = _NONE, prefetch: Prefetch = NO_PREFETCH
+    ) -> Backlog:
+        """Return what there is to do, with crops claimed in the same step; the bell is silent from here on.
+
+        Args:
+            lease: of the worker that claims.
+            grants: number of crops by lane; a few more are claimed where a part is not divided.
+            prefetch: what is claimed where nothing else waits.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
         """
         flat = [value for grant in grants.items() for value in grant]
-        return read_entries(self._connection.run("crops/claim_crops", lease.chip, lease.fence, *flat))
+        return read_backlog(
+            self._connection.run(
+                "crops/claim_crops", lease.chip, lease.fence, prefetch.reference, prefetch.most, *flat
+            )
+        )
 
     def recover(self, lease: Lease, *, after_death: bool) -> list[Entry]:
         """Claims the unanswered crops of dead workers, and those whose turn was interrupted.
@@ -165,16 +159,16 @@ class CropStore:
         finished: Sequence[Finished],
         replies: Mapping[str, bytes],
         charges: Mapping[str, float],
-        following: Following = NOTHING,
-    ) -> Look:
-        """Stores the answers of a batch, sends them, charges the users, and looks what there is to do, as one step.
+        prefetch: Prefetch = NO_PREFETCH,
+    ) -> Backlog:
+        """Store the answers of a batch, send them, charge the users, and return what there is to do, in one step.
 
         Args:
             lease: of the worker that ran the batch.
             finished: an answer for each entry.
             replies: by reply stream, what is sent to it.
             charges: seconds of chip time by user.
-            following: what is claimed with the look.
+            prefetch: what is claimed in the same step, where nothing else waits.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip; nothing was written.
@@ -184,30 +178,30 @@ class CropStore:
             "replies": list(replies.items()),
             "charges": list(charges.items()),
         }
-        late, look = self._store(lease, batch, following)
+        late, backlog = self._store(lease, batch, prefetch)
         while late:
             by_place = {(str(f.entry.lane), f.entry.entry): f for f in finished}
             entries = [
                 _with_late(by_place[lane.decode(), entry.decode()], jobs) for lane, entry, jobs in late
             ]
-            late, look = self._store(lease, {"entries": entries, "replies": [], "charges": []}, following)
-        return look
+            late, backlog = self._store(lease, {"entries": entries, "replies": [], "charges": []}, prefetch)
+        return backlog
 
-    def _store(self, lease: Lease, batch: Mapping[str, Any], following: Following) -> tuple[list[Any], Look]:
-        """Stores answers; gives the entries that stay, as one of their requests became a job meanwhile, and a look."""
+    def _store(self, lease: Lease, batch: Mapping[str, Any], prefetch: Prefetch) -> tuple[list[Any], Backlog]:
+        """Store answers; return the entries that stay, as one of their requests became a job meanwhile."""
         # Redis' own MessagePack knows the format without a type for bytes.
         packed = msgpack.packb(batch, use_bin_type=False)
-        late, told = self._connection.run(
+        late, seen = self._connection.run(
             "crops/finish_crops",
             lease.chip,
             lease.fence,
             HALF_LIFE_S,
             self._keep_s,
-            following.reference,
-            following.most,
+            prefetch.reference,
+            prefetch.most,
             packed,
         )
-        return late, read_look(told)
+        return late, read_backlog(seen)
 
 
 def _place(finished: Finished) -> tuple[str, str, str, int]:
@@ -221,9 +215,5 @@ def _with_late(finished: Finished, jobs: Sequence[bytes]) -> list[Any]:
     answers = {}
     for job_id, span in pairs(jobs).items():
         first, count = (int(number) for number in span.split())
-        answers[job_id.decode()] = whole.cut(first, count).pack() if whole else b""
+        answers[job_id.decode()] = whole.cut(Span(first, count)).pack() if whole else b""
     return [*_place(finished), finished.answer, finished.ended, finished.problem, answers]
-
-
-def _deadline_ms(deadline_at: float | None) -> int:
-    return int(deadline_at * 1000) if deadline_at else 0

@@ -20,6 +20,7 @@ from services.errors import (
 )
 from services.jobs.record import Job, JobState, states_before, to_hash
 from services.scheduling.policy import CREDIT_S, HALF_LIFE_S
+from services.store import keys
 from services.store.connection import Connection, translated_errors
 from services.users.quotas import UNLIMITED, Quotas, quota_exceeded
 
@@ -36,42 +37,25 @@ class Idempotency:
     digest: str = ""
 
 
+NO_KEY: Final = Idempotency()
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a submission: the job's id, and the chips to wake.
+    """A submission that was accepted: its job's id, and the chips to wake.
 
-    `entry` is the place of crops that have no record yet; `repeated` says that the Idempotency-Key had been
-    used for the same request, and `id` is that one's.
+    `repeated` says that the Idempotency-Key had been used for the same request, and `id` is that one's.
     """
 
     id: str
     asleep: tuple[str, ...] = ()
-    entry: str = ""
     repeated: bool = False
 
 
-def read_acceptance(answer: Sequence[Any], most: int, what: str, quotas: Quotas) -> Accepted:
-    """The answer of an accepting script.
-
-    Raises:
-        IdempotencyConflictError: the key was used for another request.
-        QueueFullError: too much waits.
-        QuotaExceededError: it would go beyond the user's quotas.
-    """
-    match answer[0]:
-        case b"new":
-            entry = answer[3].decode() if len(answer) > 3 else ""
-            return Accepted(answer[1].decode(), tuple(chip.decode() for chip in answer[2]), entry)
-        case b"same":
-            return Accepted(answer[1].decode(), repeated=True)
-        case b"conflict":
-            raise IdempotencyConflictError
-        case _:
-            raise refusal(answer, most, what, quotas)
-
-
 def refusal(answer: Sequence[Any], most: int, what: str, quotas: Quotas) -> HxserveError:
-    """Why an accepting script took something not in: `{'full'}` or `{'quota', name, used[, seconds to wait]}`."""
+    """Return why an accepting script refused: `{'conflict'}`, `{'full'}` or `{'quota', name, used[, seconds]}`."""
+    if answer[0] == b"conflict":
+        return IdempotencyConflictError()
     if answer[0] == b"full":
         return queue_full(most, what)
     quota = answer[1].decode()
@@ -122,7 +106,12 @@ class JobStore:
             CREDIT_S,
             *flat_fields(record_fields(job)),
         )
-        return read_acceptance(answer, most, "jobs", quotas)
+        match answer[0]:
+            case b"new":
+                return Accepted(answer[1].decode(), tuple(chip.decode() for chip in answer[2]))
+            case b"same":
+                return Accepted(answer[1].decode(), repeated=True)
+        raise refusal(answer, most, "jobs", quotas)
 
     def get(self, job_id: str) -> Job:
         """One job.
@@ -142,8 +131,8 @@ class JobStore:
             JobNotFoundError: there is none of this id.
         """
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
-            pipeline.xrevrange(f"hx:job:{job_id}:events", count=1)
-            pipeline.hgetall(f"hx:job:{job_id}")
+            pipeline.xrevrange(keys.events_key(job_id), count=1)
+            pipeline.hgetall(keys.job_key(job_id))
             newest, stored = pipeline.execute() if _is_id(job_id) else ([], {})
         return _existing(job_id, stored), newest[0][0].decode() if newest else "0"
 
@@ -156,8 +145,8 @@ class JobStore:
             JobNotFoundError: there is none of this id.
         """
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
-            pipeline.hgetall(f"hx:job:{job_id}")
-            pipeline.xrange(f"hx:job:{job_id}:events", min=f"({after}")
+            pipeline.hgetall(keys.job_key(job_id))
+            pipeline.xrange(keys.events_key(job_id), min=f"({after}")
             stored, events = pipeline.execute()
         return _existing(job_id, stored), [
             (event_id.decode(), entry[b"at"], entry[b"event"]) for event_id, entry in events
@@ -167,7 +156,7 @@ class JobStore:
         """Those of the jobs that exist, in the order asked for."""
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
-                pipeline.hgetall(f"hx:job:{job_id}")
+                pipeline.hgetall(keys.job_key(job_id))
             return [Job.from_hash(stored) for stored in pipeline.execute() if b"kind" in stored]
 
     def newest(
@@ -198,13 +187,13 @@ class JobStore:
     def unfinished(self) -> list[Job]:
         """All long jobs that are queued or running."""
         with translated_errors():
-            ids: Any = self._connection.client.smembers("hx:jobs:long")
+            ids: Any = self._connection.client.smembers(keys.LONG)
         return self.get_many(job_id.decode() for job_id in ids)
 
     def long_revision(self) -> int:
         """A number that changes whenever a long job comes, begins, is cancelled or ends."""
         with translated_errors():
-            stored: Any = self._connection.client.get("hx:jobs:long:revision")
+            stored: Any = self._connection.client.get(keys.LONG_REVISION)
         return int(stored or 0)
 
     def change(
@@ -282,7 +271,7 @@ class JobStore:
         """Events of a job after the one named: id, Unix time and content of each, oldest first."""
         with translated_errors():
             found: Any = self._connection.client.xrange(
-                f"hx:job:{job_id}:events", min=f"({after}" if after != "0" else "-", count=count
+                keys.events_key(job_id), min=f"({after}" if after != "0" else "-", count=count
             )
         return [
             (event_id.decode(), float(entry[b"at"]), json.loads(entry[b"event"])) for event_id, entry in found
@@ -291,13 +280,13 @@ class JobStore:
     def results(self, job_id: str) -> dict[int, bytes]:
         """The stored answers of a classification, by part."""
         with translated_errors():
-            found: Any = self._connection.client.hgetall(f"hx:job:{job_id}:results")
+            found: Any = self._connection.client.hgetall(keys.results_key(job_id))
         return {int(part): answer for part, answer in found.items()}
 
     def charged(self) -> dict[str, tuple[float, float]]:
         """By user, the decaying sum of charged seconds and the time it was true."""
         with translated_errors():
-            stored: Any = self._connection.client.hgetall("hx:charged")
+            stored: Any = self._connection.client.hgetall(keys.CHARGED)
         return {user.decode(): read_charge(text) for user, text in stored.items()}
 
     def usage_by_minute(self, minutes: int) -> dict[int, dict[tuple[str, str, str], float]]:
@@ -309,7 +298,7 @@ class JobStore:
         numbers = range(last - minutes + 1, last + 1)
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
             for number in numbers:
-                pipeline.hgetall(f"hx:minute:{number}:charged")
+                pipeline.hgetall(keys.minute_key(number))
             found: list[dict[bytes, bytes]] = pipeline.execute()
         return {
             number: {_chip_user_and_kind(name): float(seconds) for name, seconds in stored.items()}
@@ -319,13 +308,13 @@ class JobStore:
     def newest_change(self) -> str:
         """The place of the newest change of any job; another one when something has changed."""
         with translated_errors():
-            newest: Any = self._connection.client.xrevrange("hx:changes", count=1)
+            newest: Any = self._connection.client.xrevrange(keys.CHANGES, count=1)
         return newest[0][0].decode() if newest else ""
 
     def finished(self) -> dict[tuple[str, str], int]:
         """How many jobs have ended since there are records, by kind and final state."""
         with translated_errors():
-            stored: Any = self._connection.client.hgetall("hx:finished")
+            stored: Any = self._connection.client.hgetall(keys.FINISHED)
         counted: dict[tuple[str, str], int] = {}
         for name, count in stored.items():
             kind, state = name.decode().split(":")
@@ -337,14 +326,14 @@ class JobStore:
         used: dict[str, dict[str, float]] = {}
         with translated_errors():
             for kind in kinds:
-                stored: Any = self._connection.client.hgetall(f"hx:usage:{kind}")
+                stored: Any = self._connection.client.hgetall(keys.usage_key(kind))
                 for user, seconds in stored.items():
                     used.setdefault(user.decode(), {})[kind] = float(seconds)
         return used
 
 
 def _list_of(user: str | None) -> str:
-    return "hx:jobs" if user is None else f"hx:user:{user}:jobs"
+    return keys.JOBS if user is None else keys.jobs_of(user)
 
 
 def _existing(job_id: str, stored: Mapping[bytes, bytes]) -> Job:

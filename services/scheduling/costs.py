@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.jobs.workloads import Workload
+from services.store import keys
 from services.store.connection import Connection, translated_errors
 
 Z: Final = 1.2816
@@ -28,7 +29,6 @@ _OTHER_SHAPE_STD: Final = 0.25
 _LEAST_STD: Final = 0.06
 
 
-_KEY: Final = "hx:paces"
 _MOST: Final = 1000
 """Kinds of work that are remembered; users choose shapes, so there may be any number."""
 
@@ -127,7 +127,7 @@ class CostStore:
     def paces(self) -> dict[str, Pace]:
         """All paces; what cannot be read is left out, it will be measured again."""
         with translated_errors():
-            stored: Any = self._connection.client.hgetall(_KEY)
+            stored: Any = self._connection.client.hgetall(keys.PACES)
         found = {}
         for kind, text in stored.items():
             try:
@@ -143,11 +143,11 @@ class CostStore:
             for kind, pace in paces.items()
         }
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
-            pipeline.hset(_KEY, mapping=fields)
-            pipeline.hlen(_KEY)
+            pipeline.hset(keys.PACES, mapping=fields)
+            pipeline.hlen(keys.PACES)
             _, count = pipeline.execute()
             if count > _MOST:
-                picked: Any = self._connection.client.hrandfield(_KEY, count - _MOST)
+                picked: Any = self._connection.client.hrandfield(keys.PACES, count - _MOST)
                 forgotten = [kind for kind in picked if kind.decode() not in paces]
                 if forgotten:
-                    self._connection.client.hdel(_KEY, *forgotten)
+                    self._connection.client.hdel(keys.PACES, *forgotten)

@@ -17,6 +17,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from services.errors import HxserveError, LeaseLostError, RedisUnavailableError
+from services.store import keys
 
 OLDEST_REDIS: Final = (6, 2)
 
@@ -227,7 +228,7 @@ return cmsgpack.pack(told)
 
 def _needed_of_prelude(source: str) -> str:
     """The definitions of the prelude that a script refers to, directly or through others, in their order."""
-    prelude = _COMMENT.sub("", lua_source("store/prelude.lua"))
+    prelude = keys.lua_definitions() + _COMMENT.sub("", lua_source("store/prelude.lua"))
     definitions = re.split(r"^(?=local )", prelude, flags=re.MULTILINE)[1:]
     needed: list[str] = []
     words = set(_WORD.findall(source))

@@ -1,20 +1,10 @@
 -- Shared by all scripts: each is run with those of these that it refers to before it (services/store/connection.py), so
 -- each is one atomic step. Only what stands at the beginning of a line is a definition.
--- Key names are built here, not passed: the store is one Redis node (replicated, not sharded).
-local JOBS = 'hx:jobs'                       -- sorted set: job id by creation time
-local LONG = 'hx:jobs:long'                  -- set: unfinished long jobs
-local LONG_REVISION = 'hx:jobs:long:revision'
-local CHANGES = 'hx:changes'                 -- stream: id of each job that changed
-local WAITING = 'hx:crops:waiting'           -- hash: '<lane>' -> 'crops entries oldest_ms'
-local LANES = 'hx:crops:lanes'               -- set: lanes whose stream exists
-local CHIPS = 'hx:chips'                     -- set: chips that have or had a worker
-local IDENTIFIERS = 'hx:chips:identifiers'   -- hash: chip -> its hardware's name, as it was last
-local FINISHED = 'hx:finished'               -- hash: '<kind>:<state>' -> how many jobs have ended so
-local CHARGED = 'hx:charged'                 -- hash: user -> 'seconds at', a decaying sum
-local DEPTH = 'hx:depth'                     -- stream: how much waited, every few seconds
-local GROUP = 'chips'                        -- consumer group of every lane
+-- Names of keys are those of services/store/keys.py.
+local GROUP = 'chips'  -- consumer group of every lane
 local WAKEUP_MS = 5000
-local PART_CROPS = 64                        -- no entry of a lane has more: services/crops/parcels.py
+local IDLE_MS = 20000  -- longer than any turn
+local PART_CROPS = 64  -- no entry of a lane has more: services/crops/lanes.py
 
 local function clock()
   local t = redis.call('TIME')
@@ -23,14 +13,6 @@ end
 local NOW = clock()
 local NOW_JSON = string.format('%.6f', NOW)
 local NOW_MS = math.floor(NOW * 1000)
-
-local function job_key(id) return 'hx:job:' .. id end
-local function lane_key(lane) return 'hx:crops:' .. lane end
-local function late_key(lane, entry) return 'hx:late:' .. lane .. ':' .. entry end -- hash: job -> its crops of an entry
-local function chip_key(chip, what) return 'hx:chip:' .. chip .. ':' .. what end
-local function long_of(user) return 'hx:user:' .. user .. ':long' end  -- set: unfinished long jobs of a user
-local function jobs_of(user) return 'hx:user:' .. user .. ':jobs' end  -- sorted set: as JOBS, of a user
-local function used_key() return 'hx:used:' .. math.floor(NOW / 86400) end -- hash: user -> chip seconds of today, UTC
 
 -- The name that a field of a record holds: names need no escapes in JSON.
 local function name_in(json) return string.sub(json, 2, -2) end
@@ -42,32 +24,11 @@ local function lost_lease(chip, fence)
 end
 local LOST = {err = 'LEASELOST this worker no longer holds the chip'}
 
-local function ring_bell(chip)
-  local bell = chip_key(chip, 'bell')
-  if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, '1') end
-end
-
--- Rings the bell of every chip that has a worker; returns the chips that need a wake-up message because none is
--- outstanding. A chip without one is not called: the worker that takes it wakes itself, and one whose lease lapsed
--- is told of the work when it renews it.
-local function ring()
-  local asleep = {}
-  for _, chip in ipairs(redis.call('SMEMBERS', CHIPS)) do
-    if redis.call('EXISTS', chip_key(chip, 'lease')) == 1 then
-      ring_bell(chip)
-      if redis.call('SET', chip_key(chip, 'wakeup'), '1', 'NX', 'PX', WAKEUP_MS) then
-        asleep[#asleep + 1] = chip
-      end
-    end
-  end
-  return asleep
-end
-
 local function announce(id, event)
   local key = job_key(id)
   redis.call('HSET', key, 'updated_at', NOW_JSON)
   local revision = redis.call('HINCRBY', key, 'revision', 1)
-  redis.call('XADD', key .. ':events', 'MAXLEN', '~', 1000, '*', 'at', NOW_JSON, 'event', event)
+  redis.call('XADD', events_key(id), 'MAXLEN', '~', 1000, '*', 'at', NOW_JSON, 'event', event)
   redis.call('XADD', CHANGES, 'MAXLEN', '~', 5000, '*', 'job', id)
   return revision
 end
@@ -99,9 +60,7 @@ local function change(id, fields, event, keep_s)
   local state = redis.call('HGET', key, 'state')
   if is_final(state) then
     redis.call('HSET', key, 'finished_at', NOW_JSON)
-    for _, suffix in ipairs({'', ':events', ':results'}) do
-      redis.call('EXPIRE', key .. suffix, keep_s)
-    end
+    for _, kept in ipairs({key, events_key(id), results_key(id)}) do redis.call('EXPIRE', kept, keep_s) end
     redis.call('SREM', LONG, id)
     redis.call('HINCRBY', FINISHED, name_in(redis.call('HGET', key, 'kind')) .. ':' .. name_in(state), 1)
     redis.call('SREM', long_of(name_in(redis.call('HGET', key, 'user'))), id)
@@ -193,9 +152,24 @@ local function forget_entry(lane, entry, may_have_jobs)
   end
 end
 
+-- An entry that a chip has claimed, as workers read it; nothing when nobody wants it any more, and it is forgotten.
+local function decode(lane, entry, claims)
+  local f = entry[2] -- id, part, count, reply, deadline, crops, repeats: in the order of add_part
+  local id, count, deadline = f[2], tonumber(f[6]), tonumber(f[10])
+  local state = redis.call('HGET', job_key(id), 'state')
+  if (state and is_final(state)) or is_abandoned(lane, entry[1], count) then
+    forget_entry(lane, entry[1], true)
+    return count
+  end
+  local expired = deadline > 0 and deadline < NOW_MS
+  if state and not expired then start_if_queued(id) end
+  local accepted_ms = string.match(entry[1], '^(%d+)')
+  return count, {lane, entry[1], id, f[4], count, f[8], f[12], expired and 1 or 0, accepted_ms, f[14], claims}
+end
+
 -- Claims crops of a lane for a chip, adding them to `claimed`. At most the last part goes beyond the grant: a part is
 -- known only when it is claimed, so no more are read at once than fit if each is as large as the lane's largest can be:
--- the largest there is, or all others being of one crop. Cancelled ones are dropped.
+-- the largest there is, or all others being of one crop.
 local function claim_lane(chip, lane, grant, claimed)
   local stream = lane_key(lane)
   local crops, entries, oldest = waiting_of(lane)
@@ -208,18 +182,9 @@ local function claim_lane(chip, lane, grant, claimed)
       break
     end
     for _, entry in ipairs(read[1][2]) do
-      local f = entry[2] -- id, part, count, reply, deadline, crops: in the order of add_part
-      local id, count, deadline = f[2], tonumber(f[6]), tonumber(f[10])
-      local state = redis.call('HGET', job_key(id), 'state')
+      local count, decoded = decode(lane, entry, 1)
       last, crops, entries, grant = entry[1], crops - count, entries - 1, grant - count
-      if (state and is_final(state)) or is_abandoned(lane, entry[1], count) then
-        forget_entry(lane, entry[1], true)
-      else
-        local expired = deadline > 0 and deadline < NOW_MS
-        if state and not expired then start_if_queued(id) end
-        local accepted_ms = string.match(entry[1], '^(%d+)')
-        claimed[#claimed + 1] = {lane, entry[1], id, f[4], f[6], f[8], f[12], expired and 1 or 0, accepted_ms, f[14]}
-      end
+      claimed[#claimed + 1] = decoded
     end
   end
   if last then
@@ -229,22 +194,53 @@ local function claim_lane(chip, lane, grant, claimed)
   set_waiting(lane, crops, entries, oldest)
 end
 
--- What there is to do for a chip, which has seen it from here on: its bell is silent and its wake-up taken. Where
--- nothing waits but one lane of `reference` ('' for none), up to `most` of its crops are claimed in the same step: it
--- would be the chip's choice. The look is that before the claim.
-local function look(chip, reference, most)
-  redis.call('DEL', chip_key(chip, 'bell'))
+-- What there is to do for a chip, which knows it from here on: its bell is silent and its wake-up taken. Crops that
+-- were handed over with the bell are claimed; where nothing waits but one lane of `reference` ('' for none), up to
+-- `most` of its crops are claimed in the same step, or as soon as they come: it would be the chip's choice. `waiting` is
+-- that before the claim.
+local function backlog(chip, reference, most)
+  local bell = chip_key(chip, 'bell')
+  local rung = redis.call('LPOP', bell)
+  redis.call('DEL', bell, chip_key(chip, 'idle'))
   if redis.call('PTTL', chip_key(chip, 'wakeup')) < WAKEUP_MS / 2 then
     redis.call('SET', chip_key(chip, 'wakeup'), '1', 'PX', WAKEUP_MS) -- now and then: what is written goes to the disk
   end
-  local waiting, claimed = redis.call('HGETALL', WAITING), {}
-  local told = {waiting, redis.call('GET', LONG_REVISION) or '0', redis.call('HGETALL', CHARGED), NOW_JSON,
+  local waiting = redis.call('HGETALL', WAITING)
+  local claimed = rung and rung ~= '1' and cmsgpack.unpack(rung)[6] or {}
+  local seen = {waiting, redis.call('GET', LONG_REVISION) or '0', redis.call('HGETALL', CHARGED), NOW_JSON,
                 redis.call('GET', chip_key(chip, 'drain')) or '', claimed}
-  if reference ~= '' and #waiting == 2 and string.match(waiting[1], '^(.*):') == reference
-      and redis.call('SCARD', LONG) == 0 then
-    claim_lane(chip, waiting[1], tonumber(most), claimed)
+  if reference ~= '' and redis.call('SCARD', LONG) == 0 then
+    if #waiting == 2 and string.match(waiting[1], '^(.*):') == reference then
+      claim_lane(chip, waiting[1], tonumber(most), claimed)
+    elseif #waiting == 0 and #claimed == 0 then
+      redis.call('SET', chip_key(chip, 'idle'), reference .. ' ' .. most, 'PX', IDLE_MS)
+    end
   end
-  return told
+  return seen
+end
+
+-- Rings a chip's bell. One that waits for it, and would choose the crops that have come, is given them with it.
+local function ring_bell(chip)
+  local bell = chip_key(chip, 'bell')
+  if redis.call('LLEN', bell) > 0 then return end
+  local idle = redis.call('GET', chip_key(chip, 'idle'))
+  local seen = idle and backlog(chip, string.match(idle, '^(%S*) (%d+)$'))
+  redis.call('LPUSH', bell, seen and #seen[6] > 0 and cmsgpack.pack(seen) or '1')
+end
+
+-- Rings the bell of every chip that has a worker; returns the chips that need a wake-up message because none is
+-- outstanding. A chip without one is not called: the worker that takes it wakes itself, and one whose lease lapsed
+-- is told of the work when it renews it.
+local function ring()
+  local asleep = {}
+  for _, chip in ipairs(redis.call('SMEMBERS', CHIPS)) do
+    if redis.call('EXISTS', chip_key(chip, 'lease')) == 1 then
+      local needs_wakeup = redis.call('SET', chip_key(chip, 'wakeup'), '1', 'NX', 'PX', WAKEUP_MS)
+      ring_bell(chip)
+      if needs_wakeup then asleep[#asleep + 1] = chip end
+    end
+  end
+  return asleep
 end
 
 local function charged_now(user, half_life_s)
@@ -267,13 +263,12 @@ end
 local function charge(chip, user, kind, seconds, half_life_s)
   set_charged(user, charged_now(user, half_life_s) + seconds)
   local amount = string.format('%.6f', seconds)
-  redis.call('HINCRBYFLOAT', 'hx:usage:' .. kind, user, amount)
-  add_for(used_key(), 172800, user, amount)
-  -- hash: '<chip>:<kind>:<user>' -> seconds
-  add_for('hx:minute:' .. math.floor(NOW / 60) .. ':charged', 7200, chip .. ':' .. kind .. ':' .. user, amount)
+  redis.call('HINCRBYFLOAT', usage_key(kind), user, amount)
+  add_for(used_key(math.floor(NOW / 86400)), 172800, user, amount)
+  add_for(minute_key(math.floor(NOW / 60)), 7200, chip .. ':' .. kind .. ':' .. user, amount)
 end
 
-local function used_today(user) return redis.call('HGET', used_key(), user) or '0' end
+local function used_today(user) return redis.call('HGET', used_key(math.floor(NOW / 86400)), user) or '0' end
 
 -- Whether a user has used the chip seconds of a day ('' for no limit), and the refusal of one who has.
 local function has_spent(user, most_s)
@@ -304,7 +299,7 @@ end
 -- The answer to an Idempotency-Key seen before, or nil; `digest` tells whether it is the same request.
 local function seen_before(key, digest)
   if key == '' then return nil end
-  local before = redis.call('HMGET', 'hx:idempotency:' .. key, 'digest', 'job')
+  local before = redis.call('HMGET', idempotency_key(key), 'digest', 'job')
   if not before[1] then return nil end
   if before[1] ~= digest then return {'conflict'} end
   return {'same', before[2]}
@@ -312,6 +307,6 @@ end
 
 local function remember(key, digest, id, keep_s)
   if key == '' then return end
-  redis.call('HSET', 'hx:idempotency:' .. key, 'digest', digest, 'job', id)
-  redis.call('EXPIRE', 'hx:idempotency:' .. key, keep_s)
+  redis.call('HSET', idempotency_key(key), 'digest', digest, 'job', id)
+  redis.call('EXPIRE', idempotency_key(key), keep_s)
 end

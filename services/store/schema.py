@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.errors import SchemaError
+from services.store import keys
 from services.store.connection import Connection, lua_source, translated_errors
 
-KEY: Final = "hx:schema"
 RESTORING: Final = b"restoring"
 """What stands in the place of the version while a backup is being restored."""
 
@@ -40,17 +40,17 @@ _log = logging.getLogger(__name__)
 
 _STEP: Final = """
 local before, version, while_stopped = ARGV[1], ARGV[2], ARGV[3] == '1'
-if (redis.call('GET', 'hx:schema') or '0') ~= before then return {'elsewhere'} end
+if (redis.call('GET', SCHEMA) or '0') ~= before then return {'elsewhere'} end
 if while_stopped then
-  for _, chip in ipairs(redis.call('SMEMBERS', 'hx:chips')) do
-    if redis.call('EXISTS', 'hx:chip:' .. chip .. ':lease') == 1 then return {'held', chip} end
+  for _, chip in ipairs(redis.call('SMEMBERS', CHIPS)) do
+    if redis.call('EXISTS', chip_key(chip, 'lease')) == 1 then return {'held', chip} end
   end
 end
 local function migrate()
 %s
 end
 migrate()
-redis.call('SET', 'hx:schema', version)
+redis.call('SET', SCHEMA, version)
 return {'done'}
 """
 
@@ -62,13 +62,13 @@ def schema_of(connection: Connection) -> int:
         SchemaError: a restore did not finish, or the version is none of ours.
     """
     with translated_errors():
-        stored: Any = connection.client.get(KEY)
+        stored: Any = connection.client.get(keys.SCHEMA)
     if stored == RESTORING:
         raise SchemaError("a restore into this Redis has not finished; run `hxserve restore` again")
     try:
         return int(stored or UNNUMBERED)
     except ValueError:
-        raise SchemaError(f"{KEY} in this Redis is {stored!r}, which no hxserve wrote") from None
+        raise SchemaError(f"{keys.SCHEMA} in this Redis is {stored!r}, which no hxserve wrote") from None
 
 
 def ensure_schema(
@@ -94,7 +94,7 @@ def ensure_schema(
         )
     for migration in migrations:
         if migration.version > found:
-            _run(connection, migration, _STEP % read(f"{migration.script}.lua"))
+            _run(connection, migration, keys.lua_definitions() + _STEP % read(f"{migration.script}.lua"))
     return found
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from services.errors import ConflictError, HxserveError, SchemaError
+from services.store import keys
 from services.store.connection import Connection, translated_errors
-from services.store.schema import KEY, RESTORING, SCHEMA, schema_of
+from services.store.schema import RESTORING, SCHEMA, schema_of
 
-_PASSING: Final = re.compile(rb"hx:(chip:[^:]+:(lease|bell|wakeup)|replies:.*|session:.*|schema)")
+_PASSING: Final = re.compile(rb"hx:(chip:[^:]+:(lease|bell|idle|wakeup)|replies:.*|session:.*|schema)")
 _FENCE: Final = re.compile(rb"hx:chip:[^:]+:fence")
 _FENCES_SKIPPED: Final = 1_000_000
 """Fencing numbers between those of the backup and the next one: more than any worker took since."""
@@ -94,12 +95,12 @@ class SnapshotStore:
     def is_unfinished(self) -> bool:
         """Return True while a restore into this Redis has begun and not finished."""
         with translated_errors():
-            return bool(self._client.get(KEY) == RESTORING)
+            return bool(self._client.get(keys.SCHEMA) == RESTORING)
 
     def is_empty(self) -> bool:
         """Return True if there are no records."""
         with translated_errors():
-            return all(key == KEY.encode() for key in self._client.scan_iter("hx:*"))
+            return all(key == keys.SCHEMA.encode() for key in self._client.scan_iter("hx:*"))
 
     def check_stopped(self) -> None:
         """Raise ConflictError if a worker holds a chip."""
@@ -124,9 +125,9 @@ class SnapshotStore:
     def begin(self) -> None:
         """Delete all records; no process starts on this Redis until `finish`."""
         with translated_errors():
-            self._client.set(KEY, RESTORING)
+            self._client.set(keys.SCHEMA, RESTORING)
             for key in self._client.scan_iter("hx:*", count=1000):
-                if key != KEY.encode():
+                if key != keys.SCHEMA.encode():
                     self._client.delete(key)
 
     def restore(self, records: Sequence[Record]) -> None:

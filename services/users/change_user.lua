@@ -1,5 +1,5 @@
 -- Changes fields of a user; an empty value removes the field. ARGV: user, names and values... Returns 0 without the user.
-local key = 'hx:user:' .. ARGV[1]
+local key = user_key(ARGV[1])
 if redis.call('EXISTS', key) == 0 then return 0 end
 for i = 2, #ARGV, 2 do
   if ARGV[i + 1] == '' then redis.call('HDEL', key, ARGV[i]) else redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from typing import Any, Final
 
+from services.store import keys
 from services.store.connection import Connection, translated_errors
 
 IDLE_S: Final = 12 * 3600
@@ -36,4 +37,4 @@ class SessionStore:
 
 
 def _key(session: str) -> str:
-    return f"hx:session:{hashlib.sha256(session.encode()).hexdigest()}"
+    return keys.session_key(hashlib.sha256(session.encode()).hexdigest())

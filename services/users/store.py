@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.errors import ConflictError, UserNotFoundError
+from services.store import keys
 from services.store.connection import Connection, pairs, translated_errors
 from services.users.accounts import RESERVED_NAMES, Account, Role, Token, digest_of, new_token, token_id
 
@@ -133,7 +134,7 @@ class UserStore:
             UserNotFoundError: there is none of this name.
         """
         with translated_errors():
-            stored: Any = self._connection.client.hgetall(f"hx:user:{name}") if ":" not in name else {}
+            stored: Any = self._connection.client.hgetall(keys.user_key(name)) if ":" not in name else {}
         if not stored:
             raise _no_user(name)
         return Account.from_hash(name, stored)
@@ -141,10 +142,10 @@ class UserStore:
     def all(self) -> list[Account]:
         """Every user, by name."""
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
-            names: Any = self._connection.client.smembers("hx:users")
+            names: Any = self._connection.client.smembers(keys.USERS)
             ordered = sorted(name.decode() for name in names)
             for name in ordered:
-                pipeline.hgetall(f"hx:user:{name}")
+                pipeline.hgetall(keys.user_key(name))
             return [
                 Account.from_hash(name, stored)
                 for name, stored in zip(ordered, pipeline.execute(), strict=True)
@@ -153,7 +154,7 @@ class UserStore:
     def tokens(self, name: str) -> list[Token]:
         """What is known of a user's tokens, the newest first."""
         with translated_errors():
-            stored: Any = self._connection.client.hgetall(f"hx:user:{name}:tokens")
+            stored: Any = self._connection.client.hgetall(keys.tokens_of(name))
         found = [_token(digest.decode(), text) for digest, text in stored.items()]
         return sorted(found, key=lambda token: token.created_at, reverse=True)
 

@@ -9,6 +9,7 @@ from api.application import open_application
 from services.chips.maintenance import Maintenance
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore, Lease
+from services.crops.store import CropStore
 from services.errors import ForbiddenError
 from services.settings import Settings
 from services.store.connection import Connection
@@ -179,7 +180,9 @@ def test_maintenance_wakes_the_chip_so_that_running_work_stops_soon(
 
 
 @pytest.mark.usefixtures("chip")
-def test_maintenance_outlives_the_worker(client: FlaskClient, chip: Chip, connection: Connection) -> None:
+def test_maintenance_outlives_the_worker(
+    client: FlaskClient, chip: Chip, connection: Connection, crops: CropStore
+) -> None:
     _drain(client, message="back on Monday")
     chip.stop()
     chips = ChipStore(connection, lease_s=60)
@@ -187,7 +190,7 @@ def test_maintenance_outlives_the_worker(client: FlaskClient, chip: Chip, connec
     absent = client.get("/v1/chip").get_json()["chips"][0]
     lease = chips.take(CHIP, a_holder("second"))
 
-    drain = chips.look(lease).drain
+    drain = crops.claim(lease).drain
 
     assert absent["maintenance"]["message"] == "back on Monday"
     assert drain is not None

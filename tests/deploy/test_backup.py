@@ -35,8 +35,9 @@ from services.jobs.record import JobState
 from services.jobs.store import JobStore
 from services.models.files import ModelStore
 from services.settings import Settings
+from services.store import keys
 from services.store.connection import Connection
-from services.store.schema import KEY, RESTORING, SCHEMA, ensure_schema
+from services.store.schema import RESTORING, SCHEMA, ensure_schema
 from services.users.store import UserStore
 from tests.deploy.conftest import ADMIN_TOKEN, SettingsOf, files_in, lease_of_first, records_in
 from tests.services.samples import CHIP, a_holder, finish
@@ -145,7 +146,7 @@ def test_crops_that_waited_are_read_once_each(
 
     left = crops.recover(lease, after_death=True)
     finish(crops, lease, left)
-    finish(crops, lease, crops.claim(lease, {"digits@1:ada": 9}))
+    finish(crops, lease, crops.claim(lease, {"digits@1:ada": 9}).claimed)
 
     found = jobs.get_many([job_id for _, job_id in jobs.newest(before=None, count=9)])
     read = [job for job in found if job.kind == "classification"]
@@ -333,7 +334,7 @@ def test_without_redis_there_is_no_backup(filled: Settings, tmp_path: Path) -> N
 def test_a_backup_is_not_taken_of_a_restore_that_did_not_finish(
     filled: Settings, connection: Connection, tmp_path: Path
 ) -> None:
-    connection.client.set(KEY, RESTORING)
+    connection.client.set(keys.SCHEMA, RESTORING)
 
     with pytest.raises(SchemaError):
         back_up(filled, tmp_path / "hx.backup")

@@ -25,8 +25,10 @@ class Chip:
 
     def work_once(self) -> int:
         """Answers what waits now; says how many parts that were."""
-        waiting = self._chips.look(self.lease).waiting
-        entries = self._crops.claim(self.lease, {lane: crops for lane, (crops, _, _) in waiting.items()})
+        waiting = self._crops.claim(self.lease).waiting
+        entries = self._crops.claim(
+            self.lease, {lane: crops for lane, (crops, _, _) in waiting.items()}
+        ).claimed
         if entries:
             finish(self._crops, self.lease, entries)
         return len(entries)

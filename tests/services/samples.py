@@ -1,7 +1,7 @@
 """Jobs, checkpoints, crops and answers for tests: complete, small, and told apart by what a test names."""
 
-import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgpack
@@ -10,16 +10,23 @@ from numpy.typing import NDArray
 
 from services.chips.store import Lease
 from services.crops.answers import CROP_BYTES, Answer, Provenance
-from services.crops.parcels import Entry, Finished, Lane
-from services.crops.store import CropStore
+from services.crops.claims import Entry, Finished
+from services.crops.lanes import Lane
+from services.crops.requests import CropRequest, JobReference
+from services.crops.store import Acceptance, CropStore
+from services.errors import HxserveError
 from services.jobs.record import Job, JobKind
-from services.jobs.store import Accepted, Idempotency
+from services.jobs.store import NO_KEY, Idempotency
 from services.jobs.submission import new_job
 from services.models.manifest import NetworkShape, Origin
 from services.users.authentication import User
+from services.users.quotas import UNLIMITED, Quotas
 
 CHIP: Final = "chip-1"
 PLENTY: Final = 1_000_000
+LONG_AGO_S: Final = -3600.0
+"""A deadline that has passed."""
+ADA: Final = Lane("digits", "1", "ada")
 SCORED: Final = slice(401, 411)
 """The pixels, in the middle of a crop, that `scores_of` reads."""
 
@@ -70,30 +77,81 @@ def scores_of(crops: bytes) -> NDArray[np.int8]:
     return (table[:, SCORED] // 2).astype(np.int8)
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptedCrops:
+    """A request that was accepted: the id it has, its (last) entry, the chips to wake.
+
+    `id` is that of the earlier request's job, and there is no entry, where its key was `repeated`.
+    """
+
+    id: str
+    entry: str = ""
+    asleep: tuple[str, ...] = ()
+    repeated: bool = False
+
+
+def acceptance(
+    parts: Sequence[bytes],
+    *,
+    request_id: str = "",
+    lane: Lane = ADA,
+    job: Job | None = None,
+    waits: bool = True,
+    deadline_s: float | None = None,
+    repeats: int = 1,
+    idempotency: Idempotency = NO_KEY,
+    quotas: Quotas = UNLIMITED,
+) -> Acceptance:
+    """A request of these parts, as the store accepts it; it has a record if it has a `job`."""
+    request = CropRequest(
+        user=User(lane.user, quotas=quotas),
+        model=lane.model,
+        version=lane.version,
+        crops=b"".join(parts),
+        wait_s=1.0 if waits else 0.0,
+        deadline_s=deadline_s,
+        repeats=repeats,
+        idempotency=idempotency,
+    )
+    counted = [(len(part) // CROP_BYTES, part) for part in parts]
+    return Acceptance(request_id or (job.id if job else "request"), lane, counted, request, job)
+
+
 def accept(
     crops: CropStore,
     parts: Sequence[bytes],
     *,
-    lane: Lane | None = None,
+    lane: Lane = ADA,
     job: Job | None = None,
     recorded: bool = True,
     reply_to: str = "",
-    deadline_at: float | None = None,
-    idempotency: Idempotency | None = None,
-) -> tuple[Job, Accepted]:
-    """One request of these parts."""
-    lane = lane or Lane("digits", "1", "ada")
+    deadline_s: float | None = None,
+    idempotency: Idempotency = NO_KEY,
+    quotas: Quotas = UNLIMITED,
+) -> tuple[Job, AcceptedCrops]:
+    """One request of these parts; its client waits if there is a stream to reply to.
+
+    Raises:
+        HxserveError: it was refused.
+    """
     job = job or a_job(JobKind.CLASSIFICATION, lane.user, lane.model)
-    accepted = crops.accept(
-        lane,
-        job.id,
-        [(len(part) // CROP_BYTES, part) for part in parts],
-        reply_to=reply_to,
-        deadline_at=deadline_at,
-        record=job if recorded else None,
-        idempotency=idempotency or Idempotency(),
+    request = acceptance(
+        parts,
+        request_id=job.id,
+        lane=lane,
+        job=job if recorded else None,
+        waits=bool(reply_to),
+        deadline_s=deadline_s,
+        idempotency=idempotency,
+        quotas=quotas,
     )
-    return job, accepted
+    asleep, [outcome] = crops.accept(reply_to, [request])
+    match outcome:
+        case HxserveError():
+            raise outcome
+        case JobReference(job_id, is_repeated):
+            return job, AcceptedCrops(job_id, repeated=is_repeated)
+    return job, AcceptedCrops(job.id, outcome, tuple(asleep))
 
 
 def answer_to(entry: Entry, slot: int = 0, batch_crops: int | None = None) -> Answer:
@@ -132,8 +190,3 @@ def finish(crops: CropStore, lease: Lease, entries: Iterable[Entry]) -> None:
             replies.setdefault(entry.reply_to, []).append((entry.id, entry.part, packed))
     packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
     crops.finish(lease, finished, packed_replies, {entry.lane.user: 0.001 for entry in entries})
-
-
-def long_ago() -> float:
-    """A deadline that has passed."""
-    return time.time() - 3600

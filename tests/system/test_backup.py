@@ -24,8 +24,9 @@ from hxserve.jobs import Job
 from services.errors import SchemaError
 from services.jobs.store import JobStore
 from services.settings import Settings, load_settings
+from services.store import keys
 from services.store.connection import Connection
-from services.store.schema import KEY, SCHEMA, ensure_schema, schema_of
+from services.store.schema import SCHEMA, ensure_schema, schema_of
 from services.store.snapshot import SnapshotStore
 from tests.system.conftest import MODEL, TRAINING, wait_until
 
@@ -130,9 +131,9 @@ def _say_nothing_of_versions(folder: Path, schema: int | None) -> None:
     """Lets the records of a stopped service look as if another hxserve had written them."""
     with open_records(_settings(folder), stopped=True) as connection:
         if schema is None:
-            connection.client.delete(KEY)
+            connection.client.delete(keys.SCHEMA)
         else:
-            connection.client.set(KEY, schema)
+            connection.client.set(keys.SCHEMA, schema)
 
 
 def test_records_from_before_there_was_a_version_go_on_with_a_training_that_ran(

@@ -12,16 +12,17 @@ import torch
 from numpy.typing import NDArray
 
 from services.chips.series import SeriesStore
-from services.chips.store import Following, Lease
+from services.chips.store import Lease
 from services.crops.answers import CROP_BYTES, Answer
-from services.crops.parcels import Lane, Parcel
+from services.crops.claims import Prefetch
+from services.crops.lanes import Lane
 from services.crops.store import CropStore
 from services.errors import ChipError, ChipUnavailableError
 from services.jobs.record import JobState
 from services.jobs.store import JobStore
 from services.models.files import ModelStore
 from services.store.connection import Connection
-from tests.services.samples import accept, long_ago, some_crops
+from tests.services.samples import LONG_AGO_S, accept, acceptance, some_crops
 from tests.worker.conftest import TINY
 from tests.worker.scripted import ScriptedSession
 from worker.batches import Batches
@@ -110,11 +111,12 @@ def test_crops_of_two_users_that_came_in_the_same_moment_are_not_mixed_up(
 ) -> None:
     # Each lane numbers its entries by the millisecond, so those of one step have the same number.
     sent = {f"request-{n}": some_crops(1 + n % 2, n) for n in range(40)}
-    parcels = [
-        Parcel(request, Lane("digits", "1", ("ada", "grace")[n % 2]), 1 + n % 2, content, None)
+    lanes = [Lane("digits", "1", user) for user in ("ada", "grace")]
+    requests = [
+        acceptance([content], request_id=request, lane=lanes[n % 2])
         for n, (request, content) in enumerate(sent.items())
     ]
-    crops.accept_group(REPLY, parcels)
+    crops.accept(REPLY, requests)
 
     for _ in range(40):
         batches.run(batches.claim("digits@1", {"ada": 4, "grace": 4}), NOW)
@@ -173,7 +175,7 @@ def test_the_version_on_the_chip_is_the_one_run_last(batches: Batches, crops: Cr
 def test_expired_crops_are_not_run_and_their_neighbours_are(
     batches: Batches, crops: CropStore, jobs: JobStore
 ) -> None:
-    late, _ = accept(crops, [some_crops(1)], deadline_at=long_ago())
+    late, _ = accept(crops, [some_crops(1)], deadline_s=LONG_AGO_S)
     other, _ = accept(crops, [some_crops(1)])
 
     batches.run(batches.claim("digits@1", {"ada": 2}), NOW)
@@ -335,12 +337,11 @@ def test_crops_are_not_set_aside_for_interruptions_that_their_worker_survived(
 def test_crops_read_several_times_are_answered_with_how_often(
     batches: Batches, crops: CropStore, connection: Connection, classifier: Classifier
 ) -> None:
-    lane = Lane("digits", "1", "ada")
-    for number, repeats in enumerate([1, 3]):
-        parts = [(2, some_crops(2, number))]
-        crops.accept(
-            lane, f"r{repeats}", parts, reply_to=REPLY, deadline_at=None, record=None, repeats=repeats
-        )
+    requests = [
+        acceptance([some_crops(2, number)], request_id=f"r{repeats}", repeats=repeats)
+        for number, repeats in enumerate([1, 3])
+    ]
+    crops.accept(REPLY, requests)
 
     batches.run(batches.claim("digits@1", {"ada": 4}), NOW)
 
@@ -389,7 +390,7 @@ def test_what_follows_is_claimed_with_the_last_batch_alone(batches: Batches, cro
     for seed in range(4):
         accept(crops, [some_crops(6, seed)])
 
-    look = batches.run(batches.claim("digits@1", {"ada": 12}), NOW, Following("digits@1", 8))
+    backlog = batches.run(batches.claim("digits@1", {"ada": 12}), NOW, Prefetch("digits@1", 8))
 
-    assert look is not None
-    assert [entry.crops for entry in look.claimed] == [some_crops(6, 2), some_crops(6, 3)]
+    assert backlog is not None
+    assert [entry.crops for entry in backlog.claimed] == [some_crops(6, 2), some_crops(6, 3)]

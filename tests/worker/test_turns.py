@@ -8,7 +8,7 @@ import pytest
 
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore, Drain, Lease
-from services.crops.parcels import Lane
+from services.crops.lanes import Lane
 from services.crops.store import CropStore
 from services.errors import LeaseLostError, RedisUnavailableError, StorageError
 from services.jobs.record import Job, JobState

@@ -1,6 +1,6 @@
 """Leases: one worker per chip, and a replaced one that can write nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore, Lease
-from services.crops.parcels import Entry
+from services.crops.claims import Entry
 from services.crops.store import CropStore
 from services.errors import LeaseHeldError, LeaseLostError
 from services.jobs.record import JobState
@@ -27,7 +27,7 @@ class _Worker:
     jobs: JobStore
     crops: CropStore
     series: SeriesStore
-    claimed: list[Entry]
+    claimed: Sequence[Entry]
 
     def change(self) -> None:
         job = self.jobs.unfinished()[0]
@@ -46,7 +46,6 @@ _WRITES: dict[str, Callable[[_Worker], object]] = {
     "finish": lambda worker: finish(worker.crops, worker.lease, worker.claimed),
     "recover": lambda worker: worker.crops.recover(worker.lease, after_death=True),
     "change": _Worker.change,
-    "look": lambda worker: worker.chips.look(worker.lease),
     "end_turn": lambda worker: worker.chips.end_turn(worker.lease),
     "renew": lambda worker: worker.chips.renew(worker.lease, {"ready": True}),
     "add_point": lambda worker: worker.series.add(worker.lease, "canary", {"at": 1.0, "score_lsb": 2.0}),
@@ -60,7 +59,7 @@ def worker(
 ) -> _Worker:
     """A worker in the middle of everything: crops claimed and waiting, a job queued."""
     accept(crops, [some_crops(1)], reply_to="hx:replies:here")
-    claimed = crops.claim(lease, {"digits@1:ada": 1})
+    claimed = crops.claim(lease, {"digits@1:ada": 1}).claimed
     accept(crops, [some_crops(2)])
     jobs.submit(a_job(), Idempotency(), most=PLENTY)
     return _Worker(lease, chips, jobs, crops, SeriesStore(connection), claimed)
@@ -197,11 +196,13 @@ def test_only_the_first_of_several_submissions_asks_for_a_wake_up(lease: Lease, 
     assert (first.asleep, second.asleep) == ((lease.chip,), ())
 
 
-def test_work_rings_the_bell_and_a_look_silences_it(chips: ChipStore, lease: Lease, crops: CropStore) -> None:
+def test_work_rings_the_bell_and_a_claim_silences_it(
+    chips: ChipStore, lease: Lease, crops: CropStore
+) -> None:
     accept(crops, [some_crops(1)])
     rang = chips.bell_rang(CHIP)
 
-    chips.look(lease)
+    crops.claim(lease)
 
     assert (rang, chips.bell_rang(CHIP)) == (True, False)
 
@@ -231,7 +232,7 @@ def test_a_turn_that_ends_with_work_left_keeps_the_wake_up(
 def test_after_a_turn_without_work_left_the_next_work_asks_for_a_wake_up(
     chips: ChipStore, lease: Lease, crops: CropStore
 ) -> None:
-    chips.look(lease)
+    crops.claim(lease)
 
     left = chips.end_turn(lease)
 
@@ -269,7 +270,7 @@ def test_work_that_came_before_the_worker_is_seen_by_its_first_look(
     lease = chips.take(CHIP, a_holder())
 
     assert chips.renew(lease, {})
-    assert [crops for crops, _, _ in chips.look(lease).waiting.values()] == [2]
+    assert [crops for crops, _, _ in crops.claim(lease).waiting.values()] == [2]
 
 
 def test_a_worker_whose_lease_lapsed_hears_of_what_came_meanwhile(
@@ -289,7 +290,7 @@ def test_a_renewed_lease_that_had_not_lapsed_rings_no_bell(
     chips: ChipStore, lease: Lease, crops: CropStore
 ) -> None:
     accept(crops, [some_crops(1)])
-    chips.look(lease)
+    crops.claim(lease)
 
     chips.renew(lease, {})
 

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from services.chips.store import ChipStore, Lease
-from services.crops.parcels import Entry, Lane
+from services.crops.claims import Entry
+from services.crops.lanes import Lane
 from services.crops.store import CropStore
 from services.errors import LeaseLostError
 from services.jobs.record import Job, JobState
@@ -57,7 +58,7 @@ class _TwoWorkers(RuleBasedStateMachine):
     @rule(worker=_workers, user=_users, most=st.integers(1, 5))
     def claim(self, worker: int, user: str, most: int) -> None:
         try:
-            claimed = self.crops.claim(self.leases[worker], {str(_LANES[user]): most})
+            claimed = self.crops.claim(self.leases[worker], {str(_LANES[user]): most}).claimed
         except LeaseLostError:
             assert not self.may_write(worker)
             return

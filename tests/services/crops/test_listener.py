@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
 
 import msgpack
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from deploy.redis_server import redis_server
 from services.chips.store import ChipStore, Lease
 from services.crops.answers import Answer, problem_of
-from services.crops.listener import Listener, Reply
+from services.crops.listener import Listener
 from services.crops.store import CropStore
 from services.errors import ExpiredError, JobCancelledError
 from services.jobs.record import JobKind
@@ -33,91 +34,112 @@ def _listening(connection: Connection) -> Iterator[Listener]:
         listener.close()
 
 
+class Answers:
+    """A receiver of the answers to some parts, and of nothing after the last of them."""
+
+    def __init__(self, parts: int = 1) -> None:
+        self._left = parts
+        self._heard: Queue[tuple[int, Answer]] = Queue()
+
+    def put(self, part: int, answer: Answer) -> bool:
+        """Keep an answer; return whether it is the last."""
+        self._heard.put((part, answer))
+        self._left -= 1
+        return self._left == 0
+
+    def next(self, timeout_s: float = LONG_S) -> tuple[int, Answer]:
+        """Return part and answer of the next that is heard."""
+        return self._heard.get(timeout=timeout_s)
+
+    def is_silent(self) -> bool:
+        """Return whether nothing more was heard."""
+        return self._heard.empty()
+
+
+def _expect(listener: Listener, request_id: str, parts: int = 1) -> Answers:
+    answers = Answers(parts)
+    listener.expect(request_id, answers)
+    return answers
+
+
 @pytest.fixture
 def listener(connection: Connection) -> Iterator[Listener]:
     with _listening(connection) as listener:
         yield listener
 
 
-def test_a_request_hears_its_answers_in_the_order_of_its_parts(
+def test_a_request_hears_the_answer_to_each_of_its_parts(
     listener: Listener, crops: CropStore, lease: Lease
 ) -> None:
-    job = a_job()
-    with listener.expecting(job.id, 3) as reply:
-        parts = [some_crops(1, n) for n in range(3)]
-        accept(crops, parts, job=job, reply_to=listener.reply_to)
-        entries = crops.claim(lease, {"digits@1:ada": 3})
+    job, parts = a_job(), [some_crops(1, n) for n in range(3)]
+    answers = _expect(listener, job.id, parts=3)
+    accept(crops, parts, job=job, reply_to=listener.reply_to)
+    entries = crops.claim(lease, {"digits@1:ada": 3}).claimed
 
-        finish(crops, lease, [entries[2], entries[0]])
-        finish(crops, lease, [entries[1]])
-        answers = reply.wait(LONG_S)
+    finish(crops, lease, [entries[2], entries[0]])
+    finish(crops, lease, [entries[1]])
 
-    assert answers is not None
-    assert [answer.scores for answer in answers] == [scores_of(part).tobytes() for part in parts]
+    heard = dict(answers.next() for _ in parts)
+    assert [heard[n].scores for n in range(3)] == [scores_of(part).tobytes() for part in parts]
 
 
 def test_a_request_does_not_hear_the_answers_of_another(
     listener: Listener, crops: CropStore, lease: Lease
 ) -> None:
     mine, other = a_job(), a_job()
-    with listener.expecting(mine.id, 1) as reply, listener.expecting(other.id, 1) as theirs:
-        accept(crops, [some_crops(1)], job=other, reply_to=listener.reply_to)
+    answers, theirs = _expect(listener, mine.id), _expect(listener, other.id)
+    accept(crops, [some_crops(1)], job=other, reply_to=listener.reply_to)
 
-        finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}))
+    finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}).claimed)
 
-        assert theirs.wait(LONG_S) is not None
-        assert reply.wait(0) is None
+    assert theirs.next()
+    assert answers.is_silent()
 
 
-def test_an_answer_for_which_nobody_waits_any_more_does_no_harm(
+def test_an_answer_that_nothing_expects_any_more_does_no_harm(
     listener: Listener, crops: CropStore, lease: Lease
 ) -> None:
-    accept(crops, [some_crops(1)], reply_to=listener.reply_to)
-    finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}))
-    job = a_job()
+    left, job = a_job(), a_job()
+    unheard = _expect(listener, left.id)
+    accept(crops, [some_crops(1)], job=left, reply_to=listener.reply_to)
+    listener.forget(left.id)
+    finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}).claimed)
 
-    with listener.expecting(job.id, 1) as reply:
-        accept(crops, [some_crops(1)], job=job, reply_to=listener.reply_to)
-        finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}))
+    answers = _expect(listener, job.id)
+    accept(crops, [some_crops(1)], job=job, reply_to=listener.reply_to)
+    finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}).claimed)
 
-        assert reply.wait(LONG_S) is not None
+    assert answers.next()
+    assert unheard.is_silent()
 
 
-def test_a_part_that_cannot_be_run_is_the_answer_at_once(listener: Listener, connection: Connection) -> None:
+def test_nothing_is_heard_after_the_last_answer_that_is_expected(
+    listener: Listener, connection: Connection
+) -> None:
     problem = Answer(problem=problem_of(ExpiredError()))
-    with listener.expecting("request", 9) as reply:
-        batch = msgpack.packb([("request", 4, problem.pack())])
-        connection.client.xadd(listener.reply_to, {"batch": batch})
+    answers, following = _expect(listener, "request"), _expect(listener, "next")
+    told = [("request", 4, problem.pack()), ("request", 5, problem.pack()), ("next", 0, problem.pack())]
 
-        answers = reply.wait(LONG_S)
+    connection.client.xadd(listener.reply_to, {"batch": msgpack.packb(told)})
 
-    assert answers == [problem]
+    assert following.next()
+    assert answers.next() == (4, problem)
+    assert answers.is_silent()
 
 
-def test_who_waits_for_crops_that_are_cancelled_hears_of_it_at_once(
+def test_a_request_whose_crops_are_cancelled_hears_of_it_at_once(
     listener: Listener, crops: CropStore, jobs: JobStore
 ) -> None:
     job = a_job(JobKind.CLASSIFICATION)
-    with listener.expecting(job.id, 2) as reply:
-        accept(crops, [some_crops(1)] * 2, job=job, reply_to=listener.reply_to)
+    answers = _expect(listener, job.id, parts=2)
+    accept(crops, [some_crops(1)] * 2, job=job, reply_to=listener.reply_to)
 
-        jobs.cancel(job.id)
-        answers = reply.wait(LONG_S)
+    jobs.cancel(job.id)
 
-    assert answers == [Answer(problem=problem_of(JobCancelledError()))]
-
-
-def test_what_comes_after_the_request_was_cancelled_is_not_its_answer() -> None:
-    reply = Reply(parts=3)
-    cancelled = Answer(problem=problem_of(JobCancelledError()))
-
-    reply.put(0, cancelled)
-    reply.put(0, Answer(digits=b"\x07"))
-
-    assert reply.wait(0) == [cancelled]
+    assert answers.next()[1] == Answer(problem=problem_of(JobCancelledError()))
 
 
-def test_a_change_of_a_job_wakes_who_watches_it(listener: Listener, jobs: JobStore) -> None:
+def test_a_change_of_a_job_wakes_its_watcher(listener: Listener, jobs: JobStore) -> None:
     job = a_job()
     jobs.submit(job, Idempotency(), most=PLENTY)
 
@@ -132,14 +154,15 @@ def test_stopping_ends_the_waits_for_changes_and_answers_are_still_heard(
     listener: Listener, crops: CropStore, lease: Lease
 ) -> None:
     job = a_job()
-    with listener.expecting(job.id, 1) as reply, listener.watching("other") as changed:
+    answers = _expect(listener, job.id)
+    with listener.watching("other") as changed:
         accept(crops, [some_crops(1)], job=job, reply_to=listener.reply_to)
 
         listener.stop()
-        finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}))
+        finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}).claimed)
 
         assert changed.wait(LONG_S)
-        assert reply.wait(LONG_S) is not None
+        assert answers.next()
 
 
 def test_every_watcher_of_a_job_is_woken(listener: Listener, jobs: JobStore) -> None:
@@ -186,15 +209,16 @@ def test_answers_and_changes_are_heard_over_a_restart_of_redis(short_folder: Pat
         jobs.submit(job, Idempotency(), most=PLENTY)
         listener = Listener(connection)
         listener.start()
+        answers = _expect(listener, request.id)
         accept(crops, [some_crops(1)], job=request, recorded=False, reply_to=listener.reply_to)
 
-    with redis_server(short_folder, log), listener.expecting(request.id, 1) as reply:
+    with redis_server(short_folder, log):
         with listener.watching(job.id) as changed:
             jobs.cancel(job.id)
-            finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}))
-            heard_change, heard_answer = changed.wait(LONG_S), reply.wait(LONG_S)
+            finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}).claimed)
+            heard_change, heard_answer = changed.wait(LONG_S), answers.next()
         listener.close()
         connection.close()
 
     assert heard_change
-    assert heard_answer is not None
+    assert heard_answer

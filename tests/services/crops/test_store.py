@@ -9,30 +9,35 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.chips.store import ChipStore, Following, Lease
+from services.chips.store import ChipStore, Lease
 from services.crops.answers import Answer
-from services.crops.parcels import Entry, Finished, Lane, Parcel, Span
-from services.crops.store import NO_KEY, CropStore
+from services.crops.claims import Entry, Finished, Prefetch
+from services.crops.lanes import Lane, Span
+from services.crops.requests import JobReference
+from services.crops.store import CropStore
 from services.errors import IdempotencyConflictError, QueueFullError
 from services.jobs.record import Job, JobKind, JobState
-from services.jobs.store import Accepted, Idempotency, JobStore
+from services.jobs.store import NO_KEY, Idempotency, JobStore
 from services.store.connection import Connection
 from tests.services.samples import (
+    ADA,
     CHIP,
+    LONG_AGO_S,
     PLENTY,
+    AcceptedCrops,
     a_holder,
     a_job,
     accept,
+    acceptance,
     answer_to,
     finish,
-    long_ago,
     scores_of,
     some_crops,
 )
 
-ADA, GRACE, OTHER = Lane("digits", "1", "ada"), Lane("digits", "1", "grace"), Lane("other", "3", "ada")
+GRACE, OTHER = Lane("digits", "1", "grace"), Lane("other", "3", "ada")
 REPLY = "hx:replies:here"
-MORE = Following("digits@1", 8)
+MORE = Prefetch("digits@1", 8)
 _SLOW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -53,7 +58,7 @@ def _crop_keys(connection: Connection) -> list[bytes]:
 def test_an_accepted_part_is_claimed_with_its_own_bytes(crops: CropStore, lease: Lease) -> None:
     job, _ = accept(crops, [some_crops(2, 1), some_crops(3, 2)])
 
-    entries = crops.claim(lease, {str(ADA): 5})
+    entries = crops.claim(lease, {str(ADA): 5}).claimed
 
     assert [(e.id, e.part, e.count, e.crops) for e in entries] == [
         (job.id, 0, 2, some_crops(2, 1)),
@@ -73,7 +78,7 @@ def test_an_answered_request_has_succeeded_with_its_answers(
 ) -> None:
     job, _ = accept(crops, [some_crops(2, 1), some_crops(3, 2)])
 
-    finish(crops, lease, crops.claim(lease, {str(ADA): 5}))
+    finish(crops, lease, crops.claim(lease, {str(ADA): 5}).claimed)
 
     assert jobs.get(job.id).state is JobState.SUCCEEDED
     assert jobs.get(job.id).progress == 1.0
@@ -86,7 +91,7 @@ def test_a_request_of_which_a_part_is_answered_shows_its_progress(
 ) -> None:
     job, _ = accept(crops, [some_crops(1)] * 4)
 
-    finish(crops, lease, crops.claim(lease, {str(ADA): 4})[:1])
+    finish(crops, lease, crops.claim(lease, {str(ADA): 4}).claimed[:1])
 
     assert (jobs.get(job.id).state, jobs.get(job.id).progress) == (JobState.RUNNING, 0.25)
 
@@ -97,7 +102,7 @@ def test_nothing_of_a_lane_is_left_when_its_crops_are_answered(
     for lane in (ADA, GRACE, OTHER):
         accept(crops, [some_crops(2), some_crops(1)], lane=lane)
 
-    finish(crops, lease, crops.claim(lease, {str(lane): 9 for lane in (ADA, GRACE, OTHER)}))
+    finish(crops, lease, crops.claim(lease, {str(lane): 9 for lane in (ADA, GRACE, OTHER)}).claimed)
 
     assert _crop_keys(connection) == []
 
@@ -107,7 +112,7 @@ def test_a_request_without_record_leaves_only_its_reply(
 ) -> None:
     job, _ = accept(crops, [some_crops(1)], recorded=False, reply_to=REPLY)
 
-    finish(crops, lease, crops.claim(lease, {str(ADA): 1}))
+    finish(crops, lease, crops.claim(lease, {str(ADA): 1}).claimed)
 
     assert [(i, part) for i, part, _ in _replies(connection)] == [(job.id, 0)]
     assert connection.client.keys(f"hx:job:{job.id}*") == []
@@ -117,17 +122,17 @@ def test_a_request_without_record_leaves_only_its_reply(
 def test_a_claim_takes_the_oldest_first_and_no_more_than_granted(crops: CropStore, lease: Lease) -> None:
     sent = [accept(crops, [some_crops(1)])[0].id for _ in range(5)]
 
-    first = crops.claim(lease, {str(ADA): 2})
-    second = crops.claim(lease, {str(ADA): 9})
+    first = crops.claim(lease, {str(ADA): 2}).claimed
+    second = crops.claim(lease, {str(ADA): 9}).claimed
 
-    assert [entry.id for entry in first + second] == sent
+    assert [entry.id for entry in (*first, *second)] == sent
     assert len(first) == 2
 
 
 def test_an_undivided_part_is_claimed_whole_even_if_less_is_granted(crops: CropStore, lease: Lease) -> None:
     accept(crops, [some_crops(7)])
 
-    entries = crops.claim(lease, {str(ADA): 3})
+    entries = crops.claim(lease, {str(ADA): 3}).claimed
 
     assert [entry.count for entry in entries] == [7]
 
@@ -144,7 +149,7 @@ def test_only_the_last_part_of_a_claim_goes_beyond_its_grant(
     left = list(sizes)
 
     for grant in grants:
-        claimed = [entry.count for entry in crops.claim(lease, {str(ADA): grant})]
+        claimed = [entry.count for entry in crops.claim(lease, {str(ADA): grant}).claimed]
 
         assert claimed == left[: len(claimed)]
         left = left[len(claimed) :]
@@ -157,30 +162,30 @@ def test_a_claim_gives_each_lane_what_it_was_granted(crops: CropStore, lease: Le
         accept(crops, [some_crops(1)], lane=ADA)
         accept(crops, [some_crops(1)], lane=GRACE)
 
-    entries = crops.claim(lease, {str(ADA): 2, str(GRACE): 4})
+    entries = crops.claim(lease, {str(ADA): 2, str(GRACE): 4}).claimed
 
     assert Counter(entry.lane.user for entry in entries) == {"ada": 2, "grace": 4}
 
 
 def test_claiming_from_a_lane_that_is_gone_gives_nothing(crops: CropStore, lease: Lease) -> None:
-    assert crops.claim(lease, {str(ADA): 3}) == []
+    assert crops.claim(lease, {str(ADA): 3}).claimed == []
 
 
 def test_crops_whose_deadline_has_passed_are_handed_out_as_expired(crops: CropStore, lease: Lease) -> None:
-    accept(crops, [some_crops(1)], deadline_at=long_ago())
-    accept(crops, [some_crops(1)], deadline_at=4e9)
+    accept(crops, [some_crops(1)], deadline_s=LONG_AGO_S)
+    accept(crops, [some_crops(1)], deadline_s=3600.0)
     accept(crops, [some_crops(1)])
 
-    entries = crops.claim(lease, {str(ADA): 3})
+    entries = crops.claim(lease, {str(ADA): 3}).claimed
 
     assert [entry.is_expired for entry in entries] == [True, False, False]
 
 
 def test_an_expired_request_never_ran(crops: CropStore, jobs: JobStore, lease: Lease) -> None:
-    job, _ = accept(crops, [some_crops(1)], deadline_at=long_ago())
+    job, _ = accept(crops, [some_crops(1)], deadline_s=LONG_AGO_S)
     problem = json.dumps({"code": "expired", "message": "too late"})
 
-    entries = crops.claim(lease, {str(ADA): 3})
+    entries = crops.claim(lease, {str(ADA): 3}).claimed
     crops.finish(lease, [Finished(entries[0], b"", JobState.EXPIRED, problem)], {}, {})
 
     ended = jobs.get(job.id)
@@ -194,7 +199,7 @@ def test_cancelled_crops_are_dropped_when_claimed(
     other, _ = accept(crops, [some_crops(1)])
     jobs.cancel(job.id)
 
-    entries = crops.claim(lease, {str(ADA): 9})
+    entries = crops.claim(lease, {str(ADA): 9}).claimed
 
     assert [entry.id for entry in entries] == [other.id]
     finish(crops, lease, entries)
@@ -205,7 +210,7 @@ def test_an_answer_to_cancelled_crops_changes_nothing_any_more(
     crops: CropStore, jobs: JobStore, lease: Lease
 ) -> None:
     job, _ = accept(crops, [some_crops(1)])
-    entries = crops.claim(lease, {str(ADA): 1})
+    entries = crops.claim(lease, {str(ADA): 1}).claimed
     jobs.cancel(job.id)
     before = jobs.get(job.id)
 
@@ -225,7 +230,7 @@ def test_a_request_that_fits_no_more_is_refused_whole(
         accept(crops, [some_crops(2), some_crops(1)])
 
     assert len(jobs.newest(before=None, count=9)) == 1
-    assert sum(entry.count for entry in crops.claim(lease, {str(ADA): 99})) == 3
+    assert sum(entry.count for entry in crops.claim(lease, {str(ADA): 99}).claimed) == 3
 
 
 def test_a_limit_is_reached_exactly(connection: Connection) -> None:
@@ -243,8 +248,8 @@ def test_crops_sent_again_with_the_same_key_are_the_same_request(crops: CropStor
 
     _, again = accept(crops, [some_crops(1)], idempotency=key)
 
-    assert again == Accepted(first.id, repeated=True)
-    assert len(crops.claim(lease, {str(ADA): 9})) == 1
+    assert again == AcceptedCrops(first.id, repeated=True)
+    assert len(crops.claim(lease, {str(ADA): 9}).claimed) == 1
 
 
 def test_other_crops_with_the_same_key_are_a_conflict(crops: CropStore, lease: Lease) -> None:
@@ -253,7 +258,7 @@ def test_other_crops_with_the_same_key_are_a_conflict(crops: CropStore, lease: L
     with pytest.raises(IdempotencyConflictError):
         accept(crops, [some_crops(2)], idempotency=Idempotency("ada:k", "other"))
 
-    assert len(crops.claim(lease, {str(ADA): 9})) == 1
+    assert len(crops.claim(lease, {str(ADA): 9}).claimed) == 1
 
 
 def test_a_refused_request_does_not_use_up_its_key(connection: Connection) -> None:
@@ -267,11 +272,26 @@ def test_a_refused_request_does_not_use_up_its_key(connection: Connection) -> No
     assert not accepted.repeated
 
 
+def test_of_two_requests_with_one_key_accepted_in_one_step_the_second_is_the_first(
+    crops: CropStore, lease: Lease
+) -> None:
+    key = Idempotency("ada:k", "digest")
+    first, again = (a_job(JobKind.CLASSIFICATION) for _ in range(2))
+
+    _, outcomes = crops.accept(
+        REPLY, [acceptance([some_crops(1)], job=job, idempotency=key) for job in (first, again)]
+    )
+
+    assert isinstance(outcomes[0], str)
+    assert outcomes[1] == JobReference(first.id, is_repeated=True)
+    assert [entry.id for entry in crops.claim(lease, {str(ADA): 9}).claimed] == [first.id]
+
+
 def test_promoting_before_the_answer_makes_a_record_that_completes(
     crops: CropStore, jobs: JobStore, lease: Lease
 ) -> None:
     job, accepted = accept(crops, [some_crops(2)], recorded=False, reply_to=REPLY)
-    entries = crops.claim(lease, {str(ADA): 2})
+    entries = crops.claim(lease, {str(ADA): 2}).claimed
 
     promoted = crops.promote(ADA, accepted.entry, job, Span(0, 2))
     finish(crops, lease, entries)
@@ -290,7 +310,7 @@ def test_promoting_what_still_waits_makes_a_record_that_completes(
 
     assert promoted
     assert jobs.get(job.id).state is JobState.QUEUED
-    finish(crops, lease, crops.claim(lease, {str(ADA): 2}))
+    finish(crops, lease, crops.claim(lease, {str(ADA): 2}).claimed)
     assert jobs.get(job.id).state is JobState.SUCCEEDED
 
 
@@ -298,7 +318,7 @@ def test_promoting_after_the_answer_says_no_and_records_nothing(
     crops: CropStore, jobs: JobStore, lease: Lease, connection: Connection
 ) -> None:
     job, accepted = accept(crops, [some_crops(2)], recorded=False, reply_to=REPLY)
-    finish(crops, lease, crops.claim(lease, {str(ADA): 2}))
+    finish(crops, lease, crops.claim(lease, {str(ADA): 2}).claimed)
 
     promoted = crops.promote(ADA, accepted.entry, job, Span(0, 2))
 
@@ -307,21 +327,19 @@ def test_promoting_after_the_answer_says_no_and_records_nothing(
     assert [(i, part) for i, part, _ in _replies(connection)] == [(job.id, 0)]
 
 
-def _sent_together(crops: CropStore, counts: list[int]) -> tuple[str, list[bytes]]:
-    """The place of requests of so many crops each that travel as one parcel, and the crops of each."""
+def _accept_as_one(crops: CropStore, counts: list[int]) -> tuple[str, list[bytes]]:
+    """Accept requests of `counts` crops that share an entry; return the entry and the crops of each."""
     requests = [some_crops(count, seed) for seed, count in enumerate(counts)]
-    parcel = Parcel("together", ADA, sum(counts), b"".join(requests), None)
-    _, [entry] = crops.accept_group(REPLY, [parcel])
-    assert isinstance(entry, str)
-    return entry, requests
+    _, accepted = accept(crops, [b"".join(requests)], recorded=False, reply_to=REPLY)
+    return accepted.entry, requests
 
 
 @pytest.mark.parametrize("is_claimed", [False, True])
-def test_of_requests_that_travel_together_those_promoted_complete_with_their_own_answers(
+def test_of_requests_that_share_an_entry_those_promoted_complete_with_their_own_answers(
     crops: CropStore, jobs: JobStore, lease: Lease, connection: Connection, is_claimed: bool
 ) -> None:
-    entry, requests = _sent_together(crops, [2, 1, 3])
-    claimed = crops.claim(lease, {str(ADA): 6}) if is_claimed else []
+    entry, requests = _accept_as_one(crops, [2, 1, 3])
+    claimed = crops.claim(lease, {str(ADA): 6}).claimed if is_claimed else []
     second, third = a_job(JobKind.CLASSIFICATION), a_job(JobKind.CLASSIFICATION)
 
     promoted = [
@@ -329,7 +347,7 @@ def test_of_requests_that_travel_together_those_promoted_complete_with_their_own
         crops.promote(ADA, entry, third, Span(3, 3)),
     ]
     waiting = [jobs.get(job.id).state for job in (second, third)]
-    finish(crops, lease, claimed or crops.claim(lease, {str(ADA): 6}))
+    finish(crops, lease, claimed or crops.claim(lease, {str(ADA): 6}).claimed)
 
     assert promoted == [True, True]
     assert waiting == [JobState.QUEUED] * 2
@@ -344,13 +362,13 @@ def test_of_requests_that_travel_together_those_promoted_complete_with_their_own
 def test_a_request_cancelled_among_others_keeps_no_answer_and_the_others_get_theirs(
     crops: CropStore, jobs: JobStore, lease: Lease
 ) -> None:
-    entry, requests = _sent_together(crops, [1, 2])
+    entry, requests = _accept_as_one(crops, [1, 2])
     gone, kept = a_job(JobKind.CLASSIFICATION), a_job(JobKind.CLASSIFICATION)
     crops.promote(ADA, entry, gone, Span(0, 1))
     crops.promote(ADA, entry, kept, Span(1, 2))
 
     jobs.cancel(gone.id)
-    finish(crops, lease, crops.claim(lease, {str(ADA): 3}))
+    finish(crops, lease, crops.claim(lease, {str(ADA): 3}).claimed)
 
     assert (jobs.get(gone.id).state, jobs.results(gone.id)) == (JobState.CANCELLED, {})
     assert Answer.unpack(jobs.results(kept.id)[0]).scores == scores_of(requests[1]).tobytes()
@@ -359,24 +377,24 @@ def test_a_request_cancelled_among_others_keeps_no_answer_and_the_others_get_the
 def test_requests_of_which_all_are_cancelled_are_not_run_at_all(
     crops: CropStore, jobs: JobStore, lease: Lease, connection: Connection
 ) -> None:
-    entry, _ = _sent_together(crops, [1, 2])
+    entry, _ = _accept_as_one(crops, [1, 2])
     for span in (Span(0, 1), Span(1, 2)):
         job = a_job(JobKind.CLASSIFICATION)
         crops.promote(ADA, entry, job, span)
         jobs.cancel(job.id)
 
-    assert crops.claim(lease, {str(ADA): 3}) == []
+    assert crops.claim(lease, {str(ADA): 3}).claimed == []
     assert _crop_keys(connection) == []
     assert connection.client.keys("hx:late:*") == []
 
 
-def test_requests_that_travel_together_and_cannot_be_run_have_failed_each(
+def test_requests_that_share_an_entry_and_cannot_be_run_have_failed_each(
     crops: CropStore, jobs: JobStore, lease: Lease
 ) -> None:
-    entry, _ = _sent_together(crops, [1, 2])
+    entry, _ = _accept_as_one(crops, [1, 2])
     job = a_job(JobKind.CLASSIFICATION)
     crops.promote(ADA, entry, job, Span(1, 2))
-    [claimed] = crops.claim(lease, {str(ADA): 3})
+    [claimed] = crops.claim(lease, {str(ADA): 3}).claimed
 
     crops.finish(lease, [Finished(claimed, b"", JobState.FAILED, '{"code": "chip_failed"}')], {}, {})
 
@@ -393,7 +411,7 @@ def test_the_next_worker_gets_what_a_dead_one_had_claimed(
     recovered = crops.recover(successor, after_death=True)
 
     assert [(e.id, e.part, e.crops, e.claims) for e in recovered] == [(job.id, 0, some_crops(2, 1), 2)]
-    assert [(e.part, e.claims) for e in crops.claim(successor, {str(ADA): 9})] == [(1, 1)]
+    assert [(e.part, e.claims) for e in crops.claim(successor, {str(ADA): 9}).claimed] == [(1, 1)]
 
 
 def test_each_recovery_counts_as_a_claim(crops: CropStore, lease: Lease) -> None:
@@ -455,7 +473,7 @@ def test_crops_of_another_chip_without_a_worker_are_taken_over(
 
 
 def test_recovered_crops_whose_deadline_has_passed_are_expired(crops: CropStore, lease: Lease) -> None:
-    accept(crops, [some_crops(1)], deadline_at=long_ago())
+    accept(crops, [some_crops(1)], deadline_s=LONG_AGO_S)
     accept(crops, [some_crops(1)])
     crops.claim(lease, {str(ADA): 2})
 
@@ -512,7 +530,7 @@ def test_each_accepted_part_is_answered_exactly_once_with_its_own_bytes(
     everything = {str(lane): PLENTY for lane in (ADA, GRACE, OTHER)}
 
     for number, grant in enumerate([*grants, everything]):
-        entries = crops.claim(lease, grant)
+        entries = crops.claim(lease, grant).claimed
         if data.draw(st.booleans(), "the worker dies"):
             lease = chips.take(CHIP, a_holder(f"{number}"), dead=lease.holder)
             entries = crops.recover(lease, after_death=True)
@@ -551,7 +569,7 @@ def test_the_index_of_what_waits_is_always_what_the_lanes_hold(
         if what == "accept" and lane:
             accepted.append(accept(crops, [some_crops(number), some_crops(1)], lane=lane)[0])
         elif what == "claim" and lane:
-            claimed += crops.claim(lease, {str(lane): number})
+            claimed += crops.claim(lease, {str(lane): number}).claimed
         elif what == "finish":
             finish(crops, lease, [claimed.pop() for _ in range(min(number, len(claimed)))])
         elif accepted:
@@ -598,7 +616,7 @@ def test_many_requests_with_parts_of_one_crop_come_back_to_their_senders(
         job, _ = accept(crops, [some_crops(1, number)], lane=lane, recorded=False, reply_to=REPLY)
         owner[job.id] = some_crops(1, number)
 
-    while entries := crops.claim(lease, {str(Lane("digits", "1", user)): 2 for user in users}):
+    while entries := crops.claim(lease, {str(Lane("digits", "1", user)): 2 for user in users}).claimed:
         finish(crops, lease, entries)
 
     answers = {i: answer.scores for i, _, answer in _replies(connection)}
@@ -608,7 +626,7 @@ def test_many_requests_with_parts_of_one_crop_come_back_to_their_senders(
 def test_users_are_charged_for_their_classifications(crops: CropStore, jobs: JobStore, lease: Lease) -> None:
     accept(crops, [some_crops(1)], lane=ADA)
     accept(crops, [some_crops(1)], lane=GRACE)
-    entries = crops.claim(lease, {str(ADA): 1, str(GRACE): 1})
+    entries = crops.claim(lease, {str(ADA): 1, str(GRACE): 1}).claimed
 
     crops.finish(lease, [Finished(entry, b"") for entry in entries], {}, {"ada": 0.5, "grace": 0.25})
 
@@ -622,69 +640,69 @@ def test_a_request_sent_again_because_its_answer_was_lost_is_taken_once(
     job, _ = accept(crops, [some_crops(2), some_crops(3)])
 
     _, accepted = accept(crops, [some_crops(2), some_crops(3)], job=job)
-    entries = crops.claim(lease, {str(ADA): 100})
+    entries = crops.claim(lease, {str(ADA): 100}).claimed
 
     assert accepted.id == job.id
     assert [(entry.part, entry.count) for entry in entries] == [(0, 2), (1, 3)]
     assert jobs.get(job.id).state is JobState.RUNNING
 
 
-def test_crops_of_one_sender_alone_are_claimed_with_the_look(
-    chips: ChipStore, crops: CropStore, lease: Lease
-) -> None:
+def test_crops_of_one_sender_alone_are_claimed_with_the_snapshot(crops: CropStore, lease: Lease) -> None:
     for seed in range(3):
         accept(crops, [some_crops(3, seed)])
 
-    look = chips.look(lease, Following("digits@1", 6))
+    backlog = crops.claim(lease, prefetch=Prefetch("digits@1", 6))
 
-    assert [entry.crops for entry in look.claimed] == [some_crops(3, 0), some_crops(3, 1)]
-    assert [waiting[:2] for waiting in look.waiting.values()] == [(9, 3)]
-    assert [waiting[:2] for waiting in chips.look(lease).waiting.values()] == [(3, 1)]
-    assert [entry.key for entry in crops.recover(lease, after_death=False)] == [e.key for e in look.claimed]
+    assert [entry.crops for entry in backlog.claimed] == [some_crops(3, 0), some_crops(3, 1)]
+    assert [waiting[:2] for waiting in backlog.waiting.values()] == [(9, 3)]
+    assert [waiting[:2] for waiting in crops.claim(lease).waiting.values()] == [(3, 1)]
+    assert [entry.key for entry in crops.recover(lease, after_death=False)] == [
+        e.key for e in backlog.claimed
+    ]
 
 
 def test_crops_are_claimed_with_the_answers_to_those_before(crops: CropStore, lease: Lease) -> None:
     accept(crops, [some_crops(2, 0)])
-    before = crops.claim(lease, {"digits@1:ada": 2})
+    before = crops.claim(lease, {"digits@1:ada": 2}).claimed
     accept(crops, [some_crops(2, 1)])
 
-    look = crops.finish(lease, [Finished(entry, answer_to(entry).pack()) for entry in before], {}, {}, MORE)
+    backlog = crops.finish(
+        lease, [Finished(entry, answer_to(entry).pack()) for entry in before], {}, {}, MORE
+    )
 
-    assert [entry.crops for entry in look.claimed] == [some_crops(2, 1)]
+    assert [entry.crops for entry in backlog.claimed] == [some_crops(2, 1)]
 
 
-def test_no_crops_are_claimed_with_the_look_when_something_else_waits(
-    chips: ChipStore, crops: CropStore, lease: Lease, jobs: JobStore
+def test_no_crops_are_claimed_with_the_snapshot_when_something_else_waits(
+    crops: CropStore, lease: Lease, jobs: JobStore
 ) -> None:
     accept(crops, [some_crops(1)])
 
-    of_another_version = chips.look(lease, Following("digits@2", 8))
-    nothing_asked = chips.look(lease)
+    of_another_version = crops.claim(lease, prefetch=Prefetch("digits@2", 8))
+    nothing_asked = crops.claim(lease)
     jobs.submit(a_job(), NO_KEY, most=PLENTY)
-    beside_long_work = chips.look(lease, MORE)
+    beside_long_work = crops.claim(lease, prefetch=MORE)
 
     assert not of_another_version.claimed
     assert not nothing_asked.claimed
     assert not beside_long_work.claimed
 
 
-def test_senders_are_not_told_apart_in_the_look(chips: ChipStore, crops: CropStore, lease: Lease) -> None:
+def test_crops_of_several_senders_are_not_claimed_with_the_snapshot(crops: CropStore, lease: Lease) -> None:
     for user in ("ada", "grace"):
         accept(crops, [some_crops(1)], lane=Lane("digits", "1", user))
 
-    assert not chips.look(lease, MORE).claimed
+    assert not crops.claim(lease, prefetch=MORE).claimed
 
 
 def test_answers_that_have_to_be_given_again_claim_when_they_are_given(
     crops: CropStore, lease: Lease
 ) -> None:
-    parcel = Parcel("p", ADA, 2, some_crops(2), None)
-    _, [place] = crops.accept_group("replies", [parcel])
-    [entry] = crops.claim(lease, {"digits@1:ada": 2})
-    assert isinstance(place, str)
-    assert crops.promote(ADA, place, a_job(), Span(0, 1))
+    _, accepted = accept(crops, [some_crops(2)], recorded=False, reply_to=REPLY)
+    [entry] = crops.claim(lease, {"digits@1:ada": 2}).claimed
+    assert crops.promote(ADA, accepted.entry, a_job(), Span(0, 1))
     accept(crops, [some_crops(1, 5)])
 
-    look = crops.finish(lease, [Finished(entry, answer_to(entry).pack())], {}, {}, MORE)
+    backlog = crops.finish(lease, [Finished(entry, answer_to(entry).pack())], {}, {}, MORE)
 
-    assert [entry.crops for entry in look.claimed] == [some_crops(1, 5)]
+    assert [entry.crops for entry in backlog.claimed] == [some_crops(1, 5)]

@@ -19,13 +19,13 @@ from hypothesis.stateful import (
 )
 
 from services.chips.store import ChipStore
-from services.crops.parcels import Entry, Finished
+from services.crops.claims import Entry, Finished
 from services.crops.store import CropStore
 from services.errors import InvalidTransitionError
 from services.jobs.record import TRANSITIONS, Job, JobState
 from services.jobs.store import Idempotency, JobStore
 from services.store.connection import Connection
-from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, finish, long_ago, some_crops
+from tests.services.samples import CHIP, LONG_AGO_S, PLENTY, a_holder, a_job, accept, finish, some_crops
 
 _UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 _MACHINE_SETTINGS = settings(
@@ -114,8 +114,7 @@ class _ClassificationJob(_JobMachine):
 
     @rule()
     def claim(self) -> None:
-        look_for = {"digits@1:ada": 1}
-        self.claimed += self.crops.claim(self.lease, look_for)
+        self.claimed += self.crops.claim(self.lease, {"digits@1:ada": 1}).claimed
 
     @precondition(lambda self: self.claimed)
     @rule(last=st.booleans())
@@ -142,8 +141,8 @@ def test_a_request_of_which_a_part_came_too_late_is_expired(
     jobs: JobStore, crops: CropStore, connection: Connection
 ) -> None:
     lease = ChipStore(connection, lease_s=60).take(CHIP, a_holder())
-    job, _ = accept(crops, [some_crops(1)], deadline_at=long_ago())
-    entries = crops.claim(lease, {"digits@1:ada": 1})
+    job, _ = accept(crops, [some_crops(1)], deadline_s=LONG_AGO_S)
+    entries = crops.claim(lease, {"digits@1:ada": 1}).claimed
 
     crops.finish(
         lease,

@@ -8,7 +8,6 @@ from contextlib import closing
 
 import pytest
 
-from services.crops.parcels import Lane, Parcel
 from services.crops.store import CropStore
 from services.errors import HxserveError, RedisUnavailableError
 from services.store.connection import (
@@ -19,7 +18,7 @@ from services.store.connection import (
     source_of,
     translated_errors,
 )
-from tests.services.samples import some_crops
+from tests.services.samples import accept, some_crops
 
 
 @pytest.fixture
@@ -32,10 +31,8 @@ def _no_memory(connection: Connection) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_no_memory")
 def test_a_script_that_finds_no_memory_says_that_redis_cannot_take_this_now(crops: CropStore) -> None:
-    parcel = Parcel("a", Lane("digits", "1", "ada"), 1, some_crops(1), None)
-
     with pytest.raises(RedisUnavailableError, match="cannot take this now"):
-        crops.accept_group("replies", [parcel])
+        accept(crops, [some_crops(1)])
 
 
 def test_a_command_that_redis_does_not_know_is_an_error_of_ours(connection: Connection) -> None:

@@ -59,7 +59,7 @@ def _read(crops: CropStore, jobs: JobStore, lease: Lease) -> list[Job]:
     accepted = [
         accept(crops, [some_crops(2)], idempotency=Idempotency(f"ada:{n}", "digest"))[0] for n in range(3)
     ]
-    entries = crops.claim(lease, {"digits@1:ada": 6})
+    entries = crops.claim(lease, {"digits@1:ada": 6}).claimed
     jobs.cancel(accepted[2].id)
     finish(crops, lease, entries)
     return accepted

@@ -9,8 +9,9 @@ import pytest
 from services.chips.store import ChipStore
 from services.errors import RedisUnavailableError, SchemaError
 from services.jobs.store import Idempotency, JobStore
+from services.store import keys
 from services.store.connection import Connection
-from services.store.schema import KEY, MIGRATIONS, RESTORING, SCHEMA, Migration, ensure_schema
+from services.store.schema import MIGRATIONS, RESTORING, SCHEMA, Migration, ensure_schema
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job
 
 SCRIPTS = {
@@ -27,7 +28,7 @@ def _steps(connection: Connection) -> list[bytes]:
 
 
 def _version(connection: Connection) -> Any:
-    return connection.client.get(KEY)
+    return connection.client.get(keys.SCHEMA)
 
 
 def test_the_first_start_writes_the_version_down(connection: Connection) -> None:
@@ -78,7 +79,7 @@ def test_migrations_are_run_once_however_many_processes_start(connection: Connec
 
 
 def test_a_newer_version_is_refused_and_left_alone(connection: Connection) -> None:
-    connection.client.set(KEY, SCHEMA + 1)
+    connection.client.set(keys.SCHEMA, SCHEMA + 1)
 
     with pytest.raises(SchemaError, match=f"schema version {SCHEMA + 1}, this hxserve knows {SCHEMA}"):
         ensure_schema(connection)
@@ -112,7 +113,7 @@ def test_a_migration_that_fails_leaves_the_version_before(connection: Connection
 
 @pytest.mark.parametrize("stored", [RESTORING, b"one"], ids=["restoring", "nonsense"])
 def test_what_is_no_version_is_refused(connection: Connection, stored: bytes) -> None:
-    connection.client.set(KEY, stored)
+    connection.client.set(keys.SCHEMA, stored)
 
     with pytest.raises(SchemaError, match=r"run `hxserve restore` again|no hxserve wrote"):
         ensure_schema(connection)

@@ -3,23 +3,21 @@
 import pytest
 
 from services.chips.store import Lease
-from services.crops.parcels import Lane, Parcel
-from services.crops.store import CropStore
+from services.crops.lanes import Lane
+from services.crops.store import Acceptance, CropStore
 from services.errors import QuotaExceededError
-from services.jobs.record import JobKind, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.record import JobState
+from services.jobs.store import NO_KEY, Idempotency, JobStore
 from services.store.connection import Connection
 from services.users.authentication import User
 from services.users.quotas import Quotas
 from services.users.rates import RequestRates
 from services.users.store import UserStore
-from tests.services.samples import PLENTY, a_job, finish, some_crops
+from tests.services.samples import ADA, PLENTY, a_job, accept, acceptance, finish, some_crops
 
-ADA = Lane("digits", "1", "ada")
 TWO_JOBS = Quotas(max_queued_jobs=2)
 FIVE_CROPS = Quotas(max_waiting_crops=5)
 A_MINUTE = Quotas(chip_seconds_per_day=60.0)
-NO_KEY = Idempotency()
 
 
 def _submit(jobs: JobStore, user: str = "ada", quotas: Quotas = TWO_JOBS) -> str:
@@ -27,15 +25,12 @@ def _submit(jobs: JobStore, user: str = "ada", quotas: Quotas = TWO_JOBS) -> str
 
 
 def _send(crops: CropStore, count: int, lane: Lane = ADA, quotas: Quotas = FIVE_CROPS) -> None:
-    job = a_job(JobKind.CLASSIFICATION, lane.user)
-    crops.accept(
-        lane, job.id, [(count, some_crops(count))], reply_to="", deadline_at=None, record=job, quotas=quotas
-    )
+    accept(crops, [some_crops(count)], lane=lane, quotas=quotas)
 
 
-def _parcel(number: int, count: int, user: str = "ada", quotas: Quotas = FIVE_CROPS) -> Parcel:
+def _request(number: int, count: int, user: str = "ada", quotas: Quotas = FIVE_CROPS) -> Acceptance:
     lane = Lane("digits", "1", user)
-    return Parcel(f"r{number}", lane, count, some_crops(count), None, quotas=quotas)
+    return acceptance([some_crops(count)], request_id=f"r{number}", lane=lane, quotas=quotas)
 
 
 def test_a_job_beyond_its_users_quota_is_refused_with_the_facts(jobs: JobStore) -> None:
@@ -90,7 +85,7 @@ def test_crops_beyond_their_senders_quota_are_refused_whole(crops: CropStore, le
         _send(crops, 3)
 
     assert refusal.value.facts == {"quota": "max_waiting_crops", "limit": 5, "used": 3}
-    assert sum(entry.count for entry in crops.claim(lease, {str(ADA): 99})) == 3
+    assert sum(entry.count for entry in crops.claim(lease, {str(ADA): 99}).claimed) == 3
 
 
 def test_crops_of_a_sender_count_in_all_lanes_and_of_others_in_none(crops: CropStore) -> None:
@@ -105,18 +100,24 @@ def test_crops_of_a_sender_count_in_all_lanes_and_of_others_in_none(crops: CropS
 
 def test_claimed_crops_wait_no_more(crops: CropStore, lease: Lease) -> None:
     _send(crops, 5)
-    finish(crops, lease, crops.claim(lease, {str(ADA): 99}))
+    finish(crops, lease, crops.claim(lease, {str(ADA): 99}).claimed)
 
     _send(crops, 5)
 
 
 def test_in_a_group_each_request_meets_its_own_senders_quota(crops: CropStore) -> None:
-    parcels = [_parcel(0, 3), _parcel(1, 3), _parcel(2, 5, "grace"), _parcel(3, 2), _parcel(4, 1, "grace")]
+    requests = [
+        _request(0, 3),
+        _request(1, 3),
+        _request(2, 5, "grace"),
+        _request(3, 2),
+        _request(4, 1, "grace"),
+    ]
 
-    _, places = crops.accept_group("hx:replies:here", parcels)
+    _, outcomes = crops.accept("hx:replies:here", requests)
 
-    assert [isinstance(place, str) for place in places] == [True, False, True, True, False]
-    refused = places[1]
+    assert [isinstance(outcome, str) for outcome in outcomes] == [True, False, True, True, False]
+    refused = outcomes[1]
     assert isinstance(refused, QuotaExceededError)
     assert refused.facts == {"quota": "max_waiting_crops", "limit": 5, "used": 3}
 
@@ -135,9 +136,10 @@ def test_who_has_used_the_chip_long_enough_today_is_refused_until_midnight(
             attempt()
         assert refusal.value.facts == {"quota": "chip_seconds_per_day", "limit": 60.0, "used": 60.0}
         assert 0 < (refusal.value.retry_after_s or 0) <= 86_400
-    _, places = crops.accept_group("r", [_parcel(0, 1, quotas=A_MINUTE), _parcel(1, 1, "grace", A_MINUTE)])
+    requests = [_request(0, 1, quotas=A_MINUTE), _request(1, 1, "grace", A_MINUTE)]
+    _, outcomes = crops.accept("hx:replies:here", requests)
 
-    assert [isinstance(place, str) for place in places] == [False, True]
+    assert [isinstance(outcome, str) for outcome in outcomes] == [False, True]
     assert UserStore(connection).taken("ada").chip_s == 60.0
 
 

@@ -1,13 +1,17 @@
 """The API as its own process over a real Redis and a chip without torch, to be treated badly."""
 
+import json
 import os
+import socket
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,12 +19,14 @@ from deploy.local import free_port
 from deploy.supervision import Supervised
 from services.models.files import ModelStore
 from services.store.connection import Connection
-from tests.api.requests import TOKEN
+from tests.api.requests import CLASSIFY, RAW, TOKEN
 from tests.services.chip import Chip, open_chip
 from tests.services.samples import an_origin
 from tests.system.conftest import wait_until
 
 HOST = "127.0.0.1"
+PATIENCE_S = 30.0
+"""A test's own wait for an answer, far beyond what the server allows its clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,97 @@ class Server:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it was sent; the names of its headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return what the body says."""
+        return json.loads(self.body)
+
+    def scores(self) -> list[list[int]]:
+        """Return the scores of each crop."""
+        return [prediction["scores"] for prediction in self.json()["predictions"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A connection on which a test says, byte for byte, what is sent."""
+
+    socket: socket.socket
+    _answers: BufferedReader
+
+    def send(self, *pieces: bytes) -> None:
+        """Send bytes."""
+        self.socket.sendall(b"".join(pieces))
+
+    def answer(self, *, has_body: bool = True) -> Answer:
+        """Return the next answer; one without a body where the request's method, or the status, says so."""
+        status = int(self._answers.readline().split()[1])
+        lines = iter(self._answers.readline, b"\r\n")
+        headers = {
+            name.decode().lower(): value.strip().decode("latin-1")
+            for name, _, value in (line.partition(b":") for line in lines)
+        }
+        length = int(headers.get("content-length", 0)) if has_body else 0
+        return Answer(status, headers, self._answers.read(length))
+
+    def is_silent(self, for_s: float) -> bool:
+        """Return whether the server sends nothing for a time; the connection is of no use after it."""
+        self.socket.settimeout(for_s)
+        try:
+            self._answers.read1()
+        except TimeoutError:
+            return True
+        return False
+
+    def rest(self) -> bytes:
+        """Return what the server still sends, until it hangs up."""
+        received = b""
+        with suppress(ConnectionResetError):
+            while piece := self._answers.read1():
+                received += piece
+        return received
+
+
+@contextmanager
+def connected(port: int) -> Iterator[Client]:
+    """Connect to a server."""
+    with (
+        socket.create_connection((HOST, port), PATIENCE_S) as connection,
+        connection.makefile("rb") as answers,
+    ):
+        yield Client(connection, answers)
+
+
+def head(
+    *headers: str,
+    method: str = "POST",
+    target: str = CLASSIFY,
+    version: str = "1.1",
+    token: str = TOKEN,
+    kind: str = RAW,
+) -> bytes:
+    """Return a request without its body."""
+    lines = [
+        f"{method} {target} HTTP/{version}",
+        "Host: x",
+        f"Authorization: Bearer {token}",
+        *([f"Content-Type: {kind}"] if method == "POST" else []),
+        *headers,
+    ]
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+
+
+def classify(crops: bytes, *headers: str, target: str = CLASSIFY, token: str = TOKEN) -> bytes:
+    """Return a request to classify crops."""
+    return head(f"Content-Length: {len(crops)}", *headers, target=target, token=token) + crops
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import pytest
 
 from hxserve_planner.costs import PACES, PART_CROPS, costs_of
 from hxserve_planner.question import Question
-from services.crops import parcels
+from services.crops import lanes
 from tests.worker.chip.test_real_time import network_s
 
 
@@ -16,7 +16,7 @@ def test_a_planned_chip_call_takes_what_the_virtual_chip_takes_in_real_time(crop
 
 
 def test_requests_are_divided_into_the_same_parts() -> None:
-    assert PART_CROPS == parcels.PART_CROPS
+    assert PART_CROPS == lanes.PART_CROPS
 
 
 def test_a_training_in_the_chips_loop_takes_a_real_chip_at_least_its_readings() -> None:

@@ -3,30 +3,32 @@
 import zlib
 from typing import Final
 
-from werkzeug import Request
+from werkzeug.datastructures import Accept
+from werkzeug.http import parse_accept_header
 
+from api.server.request import Request
 from services.errors import InvalidInputError, TooLargeError, UnsupportedMediaError
 
-_WINDOW_BITS: Final = {"gzip": 31, "deflate": 15}
+_WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_OFFERED: Final = ("gzip", "deflate")
 _WORTH_BYTES: Final = 1024
 """Less is sent as it is."""
 
 
-def read_body(request: Request) -> bytes:
-    """The body of a request, as it was before it was compressed.
+def read_body(request: Request, most: int) -> bytes:
+    """Return the body of a request as it was before it was compressed; `most` bytes at most either way.
 
     Raises:
         InvalidInputError: it is not compressed as its header says, or not whole.
-        TooLargeError: it is larger than a body may be.
+        TooLargeError: it is larger.
         UnsupportedMediaError: it is compressed in another way.
     """
-    body = request.get_data(cache=False)
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding in {"", "identity"}:
-        return body
+    encoding = (request.headers.get("Content-Encoding") or "identity").lower()
+    if encoding == "identity":
+        return request.body(most)
     if encoding not in _WINDOW_BITS:
         raise UnsupportedMediaError(f"Content-Encoding {encoding!r} is not understood; send gzip or deflate")
-    most = request.max_content_length or 0
+    body = request.body(most)
     reader = zlib.decompressobj(_WINDOW_BITS[encoding])
     try:
         plain = reader.decompress(body, most + 1)
@@ -44,13 +46,14 @@ def read_body(request: Request) -> bytes:
 
 
 def wanted_encoding(request: Request, size_bytes: int) -> str | None:
-    """How to compress an answer of this size for a client, if it is worth it and the client takes it."""
-    if size_bytes < _WORTH_BYTES or "Accept-Encoding" not in request.headers:
+    """Return how to compress an answer of this size for a client; None where it is not worth it or not wanted."""
+    accepted = request.headers.get("Accept-Encoding")
+    if size_bytes < _WORTH_BYTES or accepted is None:
         return None
-    return request.accept_encodings.best_match(list(_WINDOW_BITS))
+    return parse_accept_header(accepted, Accept).best_match(list(_OFFERED))
 
 
 def compress(body: bytes, encoding: str) -> bytes:
-    """A body, compressed fast rather than small."""
+    """Return a body compressed, fast rather than small."""
     writer = zlib.compressobj(1, wbits=_WINDOW_BITS[encoding])
     return writer.compress(body) + writer.flush()

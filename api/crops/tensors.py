@@ -1,14 +1,16 @@
 """Tensors of the Open Inference Protocol, as JSON and as bytes."""
 
+from array import array
 from dataclasses import dataclass
-from json import JSONEncoder
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from api.bodies import bytes_of_unit, too_many
+from api.crops.payloads import bytes_of_unit, too_many
 from api.images import SIDE
 from api.inference.schemas import InferBody, InputTensor, RequestedOutput
 from services.crops.answers import CROP_BYTES, Answer, read_origin
@@ -23,9 +25,8 @@ SCORES: Final = 10
 _EXPECTED: Final = (
     f"{INPUT!r} of UINT8 (0..255) or FP32 (0..1), shape [n, {SIDE}, {SIDE}] or [n, {CROP_BYTES}]"
 )
+_SHORT_BYTES: Final = 1024
 _ITEM_BYTES: Final = {"UINT8": 1, "FP32": 4}
-
-_to_json = JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ OUTPUTS: Final = (
 """What is read in a crop, the chip's ten raw scores (LSB), and how sure the network is, 0..1."""
 
 _KNOWN: Final = {output.name: output for output in OUTPUTS}
+_ALL_OUTPUTS: Final = tuple(RequestedOutput(name=output.name) for output in OUTPUTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,11 @@ def read_question(body: bytes, header_length: int | None, most: int) -> Question
             f"{HEADER_LENGTH} says {header_length} bytes, but the whole body has {len(body)}; "
             "send the length of the JSON"
         )
+    is_short = header_length is not None and header_length <= _SHORT_BYTES
     try:
-        asked = InferBody.model_validate_json(body if header_length is None else body[:header_length])
+        asked = _parse_short(body[:header_length]) if is_short else _parse(body[:header_length])
     except ValidationError as error:
         raise InvalidInputError(_explain(error, body, header_length)) from None
-    _check(asked)
     [tensor] = asked.inputs
     if tensor.parameters.binary_data_size is None:
         if header_length is not None and header_length < len(body):
@@ -90,6 +92,16 @@ def read_question(body: bytes, header_length: int | None, most: int) -> Question
             )
         return Question(asked, _from_numbers(tensor, most))
     return Question(asked, _from_bytes(tensor, body[header_length:] if header_length else b"", most))
+
+
+def _parse(text: bytes) -> InferBody:
+    asked = InferBody.model_validate_json(text)
+    _check(asked)
+    return asked
+
+
+_parse_short = lru_cache(256)(_parse)
+"""What JSON before binary tensors asks, which seldom differs between requests."""
 
 
 def _explain(error: ValidationError, body: bytes, header_length: int | None) -> str:
@@ -187,17 +199,18 @@ def write_answer(asked: InferBody, answers: list[Answer], total_s: float | None)
         total_s: the time it took, if known.
     """
     origin = read_origin(answers, total_s)
+    count = sum(answer.count for answer in answers)
     outputs: list[dict[str, Any]] = []
     tails: list[bytes] = []
-    for wanted in asked.outputs or [RequestedOutput(name=output.name) for output in OUTPUTS]:
-        values = _values(wanted.name, answers)
-        tensor = {"name": wanted.name, "datatype": _KNOWN[wanted.name].datatype, "shape": list(values.shape)}
+    for wanted in asked.outputs or _ALL_OUTPUTS:
+        known, values = _KNOWN[wanted.name], _values(wanted.name, answers)
+        tensor = {"name": known.name, "datatype": known.datatype, "shape": [count, *known.shape]}
         is_binary = wanted.parameters.binary_data
         if is_binary if is_binary is not None else asked.parameters.binary_data_output:
             tails.append(values.tobytes())
             outputs.append(tensor | {"parameters": {"binary_data_size": len(tails[-1])}})
         else:
-            outputs.append(tensor | {"data": values.ravel().tolist()})
+            outputs.append(tensor | {"data": values.tolist()})
     head = {
         "model_name": origin["model"],
         "model_version": origin["version"],
@@ -205,18 +218,18 @@ def write_answer(asked: InferBody, answers: list[Answer], total_s: float | None)
         "parameters": _flat(origin),
         "outputs": outputs,
     }
-    written = _to_json(head).encode()
+    written = orjson.dumps(head)
     return b"".join((written, *tails)), len(written) if tails else None
 
 
-def _values(name: str, answers: list[Answer]) -> NDArray[Any]:
+def _values(name: str, answers: list[Answer]) -> "array[int] | memoryview[int] | memoryview[float]":
     match name:
         case "digits":
-            return np.frombuffer(b"".join(answer.digits for answer in answers), np.uint8).astype("<i8")
+            return array("q", list(b"".join(answer.digits for answer in answers)))
         case "scores":
-            return np.frombuffer(b"".join(answer.scores for answer in answers), np.int8).reshape(-1, SCORES)
+            return memoryview(b"".join(answer.scores for answer in answers)).cast("b")
         case _:
-            return np.frombuffer(b"".join(answer.confidences for answer in answers), "<f4")
+            return memoryview(b"".join(answer.confidences for answer in answers)).cast("f")
 
 
 def _flat(origin: dict[str, Any]) -> dict[str, str | float | bool]:

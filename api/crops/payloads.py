@@ -1,13 +1,16 @@
 """Crops from the body of a request, in every form a client may send them."""
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from tokenize import TokenError
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from werkzeug import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_options_header
 
 from api.images import SIDE, read_image, read_images
 from services.crops.answers import CROP_BYTES
@@ -15,6 +18,8 @@ from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaE
 
 RAW_CROPS: Final = "application/octet-stream"
 _PICTURES: Final = "image/png, image/jpeg, multipart/form-data of pictures"
+_MOST_TEXT_BYTES: Final = 500_000
+"""Of the fields of a form that are no files."""
 _FORMS: Final = f"{RAW_CROPS}, application/x-npy, {_PICTURES} or application/json"
 
 _NPY_HEADERS: Final = {
@@ -29,24 +34,30 @@ _NOT_NPY: Final = (
 """What numpy raises for a header that is none."""
 
 
-def read_crops(request: Request, most: int) -> bytes:
-    """The crops of a request, (n, 784) bytes, n at least 1.
+def read_crops(body: bytes, content_type: str, most: int) -> bytes:
+    """Return the crops in a body, (n, 784) bytes, n at least 1.
+
+    Args:
+        body: the whole body, not compressed.
+        content_type: its media type with parameters; empty for raw crops.
+        most: crops that a request may have.
 
     Raises:
         InvalidImagesError: the body does not hold what its type says.
-        TooLargeError: there are more than `most` crops, or the body is too large.
+        TooLargeError: there are more than `most` crops.
         UnsupportedMediaError: it has another type.
     """
-    kind = request.mimetype
-    if kind == RAW_CROPS or (not kind and request.content_length):
-        crops = check_raw(request.get_data(cache=False))
+    kind, options = parse_options_header(content_type) if content_type != RAW_CROPS else (RAW_CROPS, {})
+    kind = kind.lower()
+    if kind == RAW_CROPS or (not kind and body):
+        crops = check_raw(body)
     else:
         reader = _READERS.get(kind)
         if reader is None:
             raise UnsupportedMediaError(
                 f"a body of type {kind or 'nothing'!r} is not understood; send {_FORMS}"
             )
-        crops = reader(request, most)
+        crops = reader(body, options, most)
     if len(crops) > most * CROP_BYTES:
         raise too_many(len(crops) // CROP_BYTES, most)
     return crops
@@ -70,8 +81,8 @@ def check_raw(body: bytes) -> bytes:
     return body
 
 
-def _npy(request: Request, most: int) -> bytes:
-    array = _read_npy(request.get_data(cache=False))
+def _npy(body: bytes, _options: Mapping[str, str], most: int) -> bytes:
+    array = _read_npy(body)
     if array.shape == (SIDE, SIDE):
         array = array[np.newaxis]
     if array.ndim < 2 or array.shape[1:] not in {(SIDE, SIDE), (CROP_BYTES,)} or not len(array):
@@ -100,13 +111,16 @@ def _read_npy(body: bytes) -> NDArray[Any]:
         raise InvalidImagesError(f"the body is not a .npy array of numbers: {error}") from None
 
 
-def _json(request: Request, most: int) -> bytes:
-    body: Any = request.get_json(silent=True)
-    if not isinstance(body, Mapping) or set(body) != {"images"} or not isinstance(body["images"], list):
+def _json(body: bytes, _options: Mapping[str, str], most: int) -> bytes:
+    try:
+        value: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, Mapping) or set(value) != {"images"} or not isinstance(value["images"], list):
         raise InvalidImagesError(
             'the body is not what was expected; send {"images": [...]}, each image 28 rows of 28 numbers 0..1'
         )
-    images = body["images"]
+    images = value["images"]
     if not images:
         raise InvalidImagesError("there are no images; send at least one")
     if len(images) > most:
@@ -138,13 +152,27 @@ def bytes_of_unit(values: NDArray[Any], name: str) -> bytes:
     return bytes(np.ceil(values * 255 - 0.5).astype(np.uint8).data)
 
 
-def _picture(request: Request, most: int) -> bytes:
-    del most
-    return read_image(request.get_data(cache=False), "the image").tobytes()
+def _picture(body: bytes, _options: Mapping[str, str], _most: int) -> bytes:
+    return read_image(body, "the image").tobytes()
 
 
-def _multipart(request: Request, most: int) -> bytes:
-    files = [file for name in request.files for file in request.files.getlist(name)]
+def _multipart(body: bytes, options: Mapping[str, str], most: int) -> bytes:
+    parser = FormDataParser(
+        lambda *_, **__: io.BytesIO(),  # the body is in memory anyway
+        max_form_memory_size=_MOST_TEXT_BYTES,
+        max_form_parts=most,
+        silent=False,
+    )
+    try:
+        _, _, fields = parser.parse(io.BytesIO(body), "multipart/form-data", len(body), dict(options))
+    except RequestEntityTooLarge:
+        raise TooLargeError(
+            f"the form has more than {most} parts, or more than {_MOST_TEXT_BYTES} bytes of text; "
+            f"send at most {most} pictures"
+        ) from None
+    except (ValueError, UnicodeError) as error:
+        raise InvalidImagesError(f"the body is not multipart/form-data: {error}") from None
+    files = [file for name in fields for file in fields.getlist(name)]
     if not files:
         raise InvalidImagesError("the form has no files; send each picture as a file part")
     if len(files) > most:
@@ -155,7 +183,7 @@ def _multipart(request: Request, most: int) -> bytes:
     return b"".join(crop.tobytes() for crop in read_images(pictures))
 
 
-_READERS: Final[Mapping[str, Callable[[Request, int], bytes]]] = {
+_READERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str], int], bytes]]] = {
     "application/x-npy": _npy,
     "application/json": _json,
     "image/png": _picture,

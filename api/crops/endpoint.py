@@ -1,0 +1,277 @@
+"""The endpoint of crops: finds the protocol of a request, submits its crops, and answers when they have been read."""
+
+import re
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import gevent
+from flask import Flask
+from werkzeug.wrappers import Response
+
+from api.application import Application
+from api.authentication import Authenticator
+from api.crops.protocols import Classify, CropProtocol, Infer, Render
+from api.problems import document
+from api.protection import HEADERS, protect
+from api.request_ids import ENVIRON, HEADER, id_of, identified
+from api.routes.jobs import job_response
+from api.server.request import Request
+from api.server.responses import Headers
+from api.server.server import Respond
+from api.server.wsgi import WSGI, environ_of, request_of
+from services.crops.batcher import PendingAnswer
+from services.crops.requests import Answered, CropRequest, JobReference, Route
+from services.errors import ExpiredError, RedisUnavailableError
+from services.logs import about
+from services.models.files import LATEST
+from services.users.authentication import User
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_PATH: Final = re.compile(r"/(v1|v2)/models/([^/]+)(?:/versions/([^/]+))?/(classify|infer)")
+_PROTOCOLS: Final[dict[tuple[str, str], CropProtocol]] = {
+    ("v1", "classify"): Classify(),
+    ("v2", "infer"): Infer(),
+}
+_QUICK_S: Final = 0.1
+"""What took no longer did not wait for Redis."""
+_PROTECTION: Final = tuple(HEADERS.items())
+_REFUSALS: Final = {
+    HTTPStatus.REQUEST_TIMEOUT: "request_timeout",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "address_too_long",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "head_too_large",
+}
+
+
+class CropEndpoint:
+    """What the server serves: requests with crops by itself, all others through Flask."""
+
+    def __init__(self, flask: Flask, services: Application, authenticator: Authenticator) -> None:
+        self.wsgi: WSGI = flask.wsgi_app
+        self.services = services
+        self.authenticator = authenticator
+        self._flask = flask
+        settings = services.settings
+        self.most_crops, self.most_bytes = settings.max_crops_per_request, settings.max_body_bytes
+
+    def find(self, request: Request) -> "CropRoute | None":
+        """Return the route of a request that brings crops; None where Flask answers."""
+        place = _PATH.fullmatch(request.path) if request.method == "POST" else None
+        protocol = _PROTOCOLS.get((place[1], place[4])) if place else None
+        if place is None or protocol is None:
+            return None
+        return CropRoute(self, protocol, place[2], place[3])
+
+    def refusal(self, status: HTTPStatus, detail: str) -> tuple[Headers, bytes]:
+        """Return the answer to a request that cannot be read: headers and body."""
+        code = _REFUSALS.get(status, "bad_request")
+        response = document(status, code, detail, retryable=status is HTTPStatus.REQUEST_TIMEOUT)
+        return _headers_of(protect(response)), response.get_data()
+
+    def failure(self, request: Request, error: Exception) -> Response:
+        """Return the response to a request that failed; Flask's handlers make it, as for every error."""
+        environ = environ_of(request)
+        request_id = id_of(environ)
+        with about(request=request_id), self._flask.request_context(environ):
+            return identified(
+                protect(self._flask.make_response(self._flask.handle_user_exception(error))), request_id
+            )
+
+    def answer_in_flask(self, environ: "WSGIEnvironment", user: User) -> Response:
+        """Return the response to a request that came through WSGI; waits for its answer.
+
+        Raises:
+            HxserveError: it was refused, or could not be run.
+        """
+        request = request_of(environ)
+        route = self.find(request)
+        assert route is not None  # Flask has the same rules
+        asked, render = route.read(request, user)
+        outcome = route.conclude(self.services.classifications.submit(asked), asked.wait_s)
+        if isinstance(outcome, Answered):
+            headers, body = render(outcome)
+            return Response(body, headers=list(headers))
+        return job_response(self.services, self.services.jobs.get(outcome.job_id), 202)
+
+    def job(self, request: Request, job_id: str) -> Response:
+        """Return the response to a request whose answer is a job's."""
+        environ = environ_of(request)
+        with self._flask.request_context(environ):
+            job = self.services.jobs.get(job_id)
+            return identified(protect(job_response(self.services, job, 202)), id_of(environ))
+
+
+class CropRoute:
+    """A request with crops, for one version of a model, on its way through the service."""
+
+    __slots__ = ("_endpoint", "_name", "_protocol", "_user", "_version")
+
+    def __init__(
+        self, endpoint: CropEndpoint, protocol: CropProtocol, name: str, version: str | None
+    ) -> None:
+        self._endpoint = endpoint
+        self._protocol = protocol
+        self._name = name
+        self._version = version
+        self._user: User | None = None
+
+    def is_immediate(self, request: Request) -> bool:
+        """Return whether `answer` need not ask Redis whose the request is."""
+        self._user = self._endpoint.authenticator.known_user(request)
+        return self._user is not None
+
+    def answer(self, request: Request, respond: Respond) -> None:
+        """Submit a request's crops; `respond` is called when they are read, refused, or late."""
+        exchange = _Exchange(self._endpoint, self, request, respond)
+        try:
+            user = self._user
+            if user is None:
+                user = self._endpoint.authenticator.user_of(request)
+            else:
+                self._endpoint.authenticator.admit(user)
+            asked, exchange.render = self.read(request, user)
+            exchange.submit(asked)
+        except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
+            exchange.fail(error)
+
+    def read(self, request: Request, user: User) -> tuple[CropRequest, Render]:
+        """Return what a request asks, and what makes its answer."""
+        endpoint = self._endpoint
+        return self._protocol.read(
+            request,
+            user,
+            self._name,
+            self._version or LATEST,
+            most_crops=endpoint.most_crops,
+            most_bytes=endpoint.most_bytes,
+        )
+
+    @property
+    def rule(self) -> str:
+        """The rule of the route, as Flask has it."""
+        version = "/versions/<version>" if self._version else ""
+        root = "/v1/models/<name>%s/classify" if self._protocol.has_jobs else "/v2/models/<name>%s/infer"
+        return root % version
+
+    def conclude(self, pending: PendingAnswer, wait_s: float = 0.0) -> Answered | JobReference:
+        """Return what becomes of a request; waits up to `wait_s` for its answers.
+
+        Raises:
+            HxserveError: it was refused, or could not be run.
+        """
+        services = self._endpoint.services
+        outcome = services.classifications.conclude(pending, wait_s)
+        if isinstance(outcome, JobReference) and not self._protocol.has_jobs:
+            # The inference protocol knows no answer that comes later: nothing of it is to be run.
+            services.submissions.cancel(outcome.job_id, pending.request.user)
+            raise ExpiredError(
+                "the crops were not run in time, and are not run any more; try again a little later"
+            )
+        return outcome
+
+
+class _Exchange:
+    """One request until it is answered."""
+
+    __slots__ = (
+        "_began",
+        "_endpoint",
+        "_is_concluded",
+        "_request",
+        "_respond",
+        "_route",
+        "_timer",
+        "render",
+    )
+
+    def __init__(self, endpoint: CropEndpoint, route: CropRoute, request: Request, respond: Respond) -> None:
+        self._endpoint = endpoint
+        self._route = route
+        self._request = request
+        self._respond = respond
+        self._began = time.monotonic()
+        self._is_concluded = False
+        """True once the outcome is known or no longer waited for, whichever comes first: it is concluded once."""
+        self._timer: Any = None
+        self.render: Render
+
+    def submit(self, asked: CropRequest) -> None:
+        """Submit the crops, and wait for their answer without a greenlet."""
+        route = self._endpoint.services.classifications.known_route(asked)
+        if route is not None:
+            self._submit(asked, route)
+        else:
+            gevent.spawn(self._submit, asked)
+
+    def _submit(self, asked: CropRequest, route: Route | None = None) -> None:
+        try:
+            self._check_look_ups(asked.wait_s)
+            pending = self._endpoint.services.classifications.submit(asked, self._done, route)
+            if asked.wait_s > 0:
+                self._timer = gevent.get_hub().loop.timer(self._began + asked.wait_s - time.monotonic())
+                self._timer.start(gevent.spawn, self._stop_waiting, pending)
+        except Exception as error:  # noqa: BLE001 as in `answer`
+            self.fail(error)
+
+    def _check_look_ups(self, wait_s: float) -> None:
+        """Do nothing unless Redis took so long that the client waits no longer.
+
+        Raises:
+            RedisUnavailableError: it did; nothing is accepted.
+        """
+        if wait_s > 0 and time.monotonic() - self._began > max(wait_s, _QUICK_S):
+            raise RedisUnavailableError(
+                "Redis did not say in time whose the request is; nothing was accepted"
+            )
+
+    def _done(self, pending: PendingAnswer) -> None:
+        """Answer a request whose outcome is known; must not wait."""
+        if self._is_concluded:
+            return
+        self._is_concluded = True
+        if pending.is_job:
+            left_s = self._began + pending.request.wait_s - time.monotonic()
+            gevent.spawn(self._conclude, pending, left_s)
+        else:
+            self._conclude(pending)
+
+    def _stop_waiting(self, pending: PendingAnswer) -> None:
+        """Answer a client that waits no longer."""
+        if not self._is_concluded:
+            self._is_concluded = True
+            self._conclude(pending)
+
+    def _conclude(self, pending: PendingAnswer, wait_s: float = 0.0) -> None:
+        try:
+            outcome = self._route.conclude(pending, wait_s)
+            if isinstance(outcome, Answered):
+                headers, body = self.render(outcome)
+                self._send(HTTPStatus.OK, _PROTECTION + headers, body)
+            else:
+                self._send_response(self._endpoint.job(self._request, outcome.job_id))
+        except Exception as error:  # noqa: BLE001 as in `answer`; it must not end the greenlet that hears all answers
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Answer a request that could not be run."""
+        self._send_response(self._endpoint.failure(self._request, error))
+
+    def _send_response(self, response: Response) -> None:
+        self._send(response.status_code, _headers_of(response), response.get_data())
+
+    def _send(self, status: int, headers: Headers, body: bytes) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        if status == HTTPStatus.OK and (given := self._request.headers.get("X-Request-ID")):
+            headers = (*headers, (HEADER, id_of({ENVIRON: given})))
+        times = self._endpoint.services.request_times
+        times.note("POST", self._route.rule, status, time.monotonic() - self._began)
+        self._respond(status, headers, body)
+
+
+def _headers_of(response: Response) -> Headers:
+    return tuple(response.headers.items())

@@ -1,0 +1,154 @@
+"""What the two protocols ask and answer: this service's own, and the Open Inference Protocol."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, Protocol
+from urllib.parse import parse_qsl
+
+import orjson
+from pydantic import ValidationError
+
+from api.crops.compression import compress, read_body, wanted_encoding
+from api.crops.payloads import read_crops
+from api.crops.tensors import HEADER_LENGTH, read_question, write_answer
+from api.schemas import ClassifyQuery
+from api.server.request import Request
+from api.server.responses import Headers
+from services.crops.answers import read
+from services.crops.requests import Answered, CropRequest
+from services.errors import InvalidInputError
+from services.jobs.params import explain
+from services.jobs.store import NO_KEY, Idempotency
+from services.jobs.submission import bind_key
+from services.users.authentication import User
+
+_WAIT_S: Final = 60.0
+"""How long an answer of the inference protocol is waited for when the request sets no timeout."""
+
+_GRACE_S: Final = 1.0
+"""The timeout is for the queue; what the chip has begun by then is still waited for."""
+
+_JSON: Final = (("Content-Type", "application/json"),)
+_BYTES: Final = (("Content-Type", "application/octet-stream"),)
+
+Render = Callable[[Answered], tuple[Headers, bytes]]
+"""Makes the answer to a request: headers and body."""
+
+
+class CropProtocol(Protocol):
+    """How a request is read, and its answer written."""
+
+    has_jobs: bool
+    """True where an answer that is late is a job; otherwise nobody asks for it any more."""
+
+    def read(
+        self, request: Request, user: User, name: str, version: str, *, most_crops: int, most_bytes: int
+    ) -> tuple[CropRequest, Render]:
+        """Return what a request asks, and what makes its answer.
+
+        Raises:
+            HxserveError: the request is not what it should be.
+        """
+
+
+class Classify:
+    """`/v1/models/<name>/classify`: crops in any form, answered as JSON."""
+
+    has_jobs = True
+
+    def read(
+        self, request: Request, user: User, name: str, version: str, *, most_crops: int, most_bytes: int
+    ) -> tuple[CropRequest, Render]:
+        """Return what a request asks, and what makes its answer."""
+        query = _read_query(request.query)
+        crops = read_crops(
+            read_body(request, most_bytes), request.headers.get("Content-Type") or "", most_crops
+        )
+        asked = CropRequest(
+            user=user,
+            model=name,
+            version=version,
+            crops=crops,
+            wait_s=query.wait,
+            deadline_s=query.deadline,
+            repeats=query.repeats,
+            allow_transfer=query.allow_transfer,
+            idempotency=_key_of(
+                request, user, name, version, crops, query.repeats, allow_transfer=query.allow_transfer
+            ),
+        )
+        return asked, _as_json
+
+
+def _as_json(answered: Answered) -> tuple[Headers, bytes]:
+    return _JSON, orjson.dumps(read(answered.answers, answered.total_s))
+
+
+@lru_cache(256)
+def _read_query(text: str) -> ClassifyQuery:
+    try:
+        return ClassifyQuery.model_validate(dict(reversed(parse_qsl(text, keep_blank_values=True))))
+    except ValidationError as error:
+        raise InvalidInputError(explain(error, ClassifyQuery)) from None
+
+
+class Infer:
+    """`/v2/models/<name>/infer`: tensors as JSON or bytes, answered likewise."""
+
+    has_jobs = False
+
+    def read(
+        self, request: Request, user: User, name: str, version: str, *, most_crops: int, most_bytes: int
+    ) -> tuple[CropRequest, Render]:
+        """Return what a request asks, and what makes its answer."""
+        question = read_question(read_body(request, most_bytes), _header_length(request), most_crops)
+        parameters = question.body.parameters
+        timeout_s = parameters.timeout / 1e6
+        asked = CropRequest(
+            user=user,
+            model=name,
+            version=version,
+            crops=question.crops,
+            wait_s=timeout_s + _GRACE_S if timeout_s else _WAIT_S,
+            deadline_s=timeout_s or None,
+            repeats=parameters.repeats,
+            idempotency=_key_of(request, user, name, version, question.crops, parameters.repeats),
+        )
+
+        def render(answered: Answered) -> tuple[Headers, bytes]:
+            body, header_length = write_answer(question.body, answered.answers, answered.total_s)
+            headers: Headers = _JSON
+            if header_length is not None:
+                headers = (*_BYTES, (HEADER_LENGTH, str(header_length)))
+            encoding = wanted_encoding(request, len(body))
+            if encoding:
+                return (*headers, ("Content-Encoding", encoding)), compress(body, encoding)
+            return headers, body
+
+        return asked, render
+
+
+def _header_length(request: Request) -> int | None:
+    text = request.headers.get(HEADER_LENGTH)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 12:
+        raise InvalidInputError(f"{HEADER_LENGTH} is {text!r}; send the number of bytes of the JSON")
+    return int(text)
+
+
+def _key_of(
+    request: Request,
+    user: User,
+    name: str,
+    version: str,
+    crops: bytes,
+    repeats: int,
+    *,
+    allow_transfer: bool = False,
+) -> Idempotency:
+    key = request.headers.get("Idempotency-Key")
+    if not key:
+        return NO_KEY
+    manner = f"{name}@{version} x {repeats}{' anywhere' if allow_transfer else ''}"
+    return bind_key(user, key, manner.encode() + crops)

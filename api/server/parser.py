@@ -1,0 +1,118 @@
+"""Requests out of bytes: httptools parses, bounds and what it leaves open are here."""
+
+from collections import deque
+from http import HTTPStatus
+from typing import Any, Final
+
+import httptools
+
+from api.server.request import Headers, RefusedRequestError, Request
+
+_MOST_HEAD_BYTES: Final = 32 * 1024
+_MOST_TARGET_BYTES: Final = 8 * 1024
+_MOST_HEADERS: Final = 100
+
+
+class RequestParser:
+    """The requests of one connection, in their order; httptools calls the methods that begin with `on_`."""
+
+    def __init__(self, client: Any) -> None:
+        """Begin to parse.
+
+        Args:
+            client: the address that the requests come from.
+        """
+        self.requests: deque[Request] = deque()
+        """Requests whose heads are complete, until they are answered."""
+        self.refusal: RefusedRequestError | None = None
+        """What is wrong with the bytes after them; nothing more is parsed."""
+        self._client = client
+        self._parser = httptools.HttpRequestParser(self)
+        self._parsing: Request | None = None
+        self._headers: Headers | None = None
+        """Of the request whose head has not ended; those after the body are ignored."""
+        self._target = b""
+        self._head_bytes = 0
+
+    @property
+    def has_begun(self) -> bool:
+        """True while a part of a request has come."""
+        return self._parsing is not None
+
+    def feed(self, data: bytes) -> None:
+        """Parse bytes; what is wrong with them is in `refusal`, after the requests before them."""
+        last = self.requests[-1] if self.requests else None
+        if self.refusal is not None or (last is not None and last.is_complete and not last.keep_alive):
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # the request is answered as if it had not asked, and the connection closed
+        except httptools.HttpParserCallbackError as error:
+            if not isinstance(error.__context__, RefusedRequestError):
+                raise
+            self._refuse(error.__context__)
+        except httptools.HttpParserError as error:
+            last = self.requests[-1] if self.requests else None
+            if last is None or not last.is_complete or last.keep_alive:
+                detail = f"the request is malformed ({error}); send HTTP/1.1"
+                self._refuse(RefusedRequestError(HTTPStatus.BAD_REQUEST, detail))
+        if self._headers is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MOST_HEAD_BYTES:
+                self._refuse(_head_too_large())
+
+    def _refuse(self, refusal: RefusedRequestError) -> None:
+        self.refusal, self._parsing, self._headers = refusal, None, None
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        request = self._parsing = Request(self._client)
+        self._headers, self._target, self._head_bytes = request.headers, b"", 0
+
+    def on_url(self, piece: bytes) -> None:
+        """Take a piece of the target."""
+        self._target += piece
+        if len(self._target) > _MOST_TARGET_BYTES:
+            raise RefusedRequestError(
+                HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long; send at most 8 kB"
+            )
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; those after the body are ignored."""
+        if self._headers is not None:
+            self._headers.add(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Queue the request; its body may still come."""
+        request = self._parsing
+        assert request is not None
+        self._headers = None
+        if len(request.headers) > _MOST_HEADERS or self._head_bytes > _MOST_HEAD_BYTES:
+            raise _head_too_large()
+        parser = self._parser
+        request.complete_head(
+            parser.get_method(),
+            self._target,
+            parser.get_http_version(),
+            keep_alive=parser.should_keep_alive() and not parser.should_upgrade(),
+        )
+        self.requests.append(request)
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a piece of the body."""
+        assert self._parsing is not None
+        self._parsing.add_body(data)
+
+    def on_message_complete(self) -> None:
+        """Mark the request as complete."""
+        assert self._parsing is not None
+        self._parsing.is_complete = True
+        self._parsing = None
+
+
+def _head_too_large() -> RefusedRequestError:
+    return RefusedRequestError(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "the head is too large; send at most 100 headers and 32 kB",
+    )

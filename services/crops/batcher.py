@@ -1,0 +1,292 @@
+"""The batcher: accepts requests for crops in groups; what concurrent requests bring while one is sent is the next.
+
+Requests of a group for the same lane share one entry of it, so that Redis and the worker handle one for all of them.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import Final
+
+from services.chips.wakeups import WakeUp, wake_all
+from services.crops.answers import Answer
+from services.crops.lanes import PART_CROPS, Span
+from services.crops.listener import Listener
+from services.crops.requests import Answered, CropRequest, JobReference, Route
+from services.crops.statistics import Statistics
+from services.crops.store import Acceptance, CropStore
+from services.errors import HxserveError, QueueFullError, QuotaExceededError, error_of
+from services.jobs.record import Job
+
+_MOST_REQUESTS: Final = 64
+_MOST_CROPS: Final = 4096
+"""Of one group, so that no script holds Redis up for long; a larger request is a group of its own."""
+_log = logging.getLogger(__name__)
+
+
+class PendingAnswer:
+    """What becomes of a request, once it is known: a future.
+
+    `on_done` is called once, by whichever thread learns it, and must not wait.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_event",
+        "_is_complete",
+        "_on_done",
+        "_outcome",
+        "entry",
+        "job",
+        "request",
+        "route",
+        "span",
+        "started",
+    )
+
+    def __init__(
+        self,
+        request: CropRequest,
+        route: Route,
+        job: Job | None,
+        on_done: Callable[["PendingAnswer"], None] | None,
+    ) -> None:
+        self.request: Final = request
+        self.route: Final = route
+        self.job: Final = job
+        """The record that is stored with the request; None where one is made only if its client stops waiting."""
+        self.started: Final = time.monotonic()
+        self.entry: str | None = None
+        """Where its crops wait, once they are accepted; empty for a job whose acceptance was lost and sent again."""
+        self.span = Span(0, request.count)
+        """Which of the entry's crops are its own."""
+        self._answers: dict[int, Answer] = {}
+        self._outcome: HxserveError | JobReference | None = None
+        self._is_complete = False
+        self._event: threading.Event | None = None
+        """Set when the outcome is known; made by whoever waits for it."""
+        self._on_done = on_done
+
+    def put(self, part: int, answer: Answer) -> bool:
+        """Take the answer to one part; return whether no more is waited for, as all are there or one was not run."""
+        if not self._is_complete:
+            self._answers[part] = answer
+            if answer.problem or len(self._answers) * PART_CROPS >= self.request.count:
+                self._end()
+        return self._is_complete
+
+    @property
+    def is_job(self) -> bool:
+        """True where a job has the answer, or will have it."""
+        return isinstance(self._outcome, JobReference)
+
+    def end_with(self, outcome: HxserveError | JobReference) -> None:
+        """End the wait with a refusal, or with the job that will have the answer."""
+        if not self._is_complete:
+            self._outcome = outcome
+            self._end()
+
+    def _end(self) -> None:
+        self._is_complete = True
+        if self._event is not None:
+            self._event.set()
+        if self._on_done is not None:
+            self._on_done(self)
+
+    def wait(self, timeout_s: float = 0.0) -> Answered | JobReference | None:
+        """Return the answers or their job; None when neither is known in time.
+
+        Raises:
+            HxserveError: the request was refused, or its crops could not be run.
+        """
+        # Not the event alone: gevent may never end a wait for one that is set while other waits for it time out.
+        if not self._is_complete:
+            self._event = self._event or threading.Event()
+            if not self._is_complete and not self._event.wait(timeout_s):
+                return None
+        if isinstance(self._outcome, HxserveError):
+            raise self._outcome
+        if self._outcome is not None:
+            return self._outcome
+        for answer in self.answers:
+            if answer.problem:
+                raise error_of(answer.problem)
+        return Answered(self.answers, time.monotonic() - self.started)
+
+    @property
+    def answers(self) -> list[Answer]:
+        """The answers that have come, in the order of their parts."""
+        if len(self._answers) == 1:
+            return list(self._answers.values())
+        return [answer for _, answer in sorted(self._answers.items())]
+
+
+class _Batch:
+    """Requests that are accepted as one: one with its own record, or several that share an entry."""
+
+    __slots__ = ("_statistics", "id", "requests")
+
+    def __init__(self, batch_id: str, requests: list[PendingAnswer], statistics: Statistics) -> None:
+        self.id = batch_id
+        self.requests = requests
+        self._statistics = statistics
+        first = 0
+        for pending in requests:
+            pending.span = Span(first, pending.request.count)
+            first += pending.request.count
+
+    def put(self, part: int, answer: Answer) -> bool:
+        """Give each request its answers; return whether these were the last."""
+        first = self.requests[0]
+        if len(self.requests) > 1:
+            self._note([answer])
+            for pending in self.requests:
+                pending.put(part, answer.cut(pending.span))
+            return True
+        if first.put(part, answer):
+            self._note(first.answers)
+            return True
+        return False
+
+    def end_with(self, outcome: HxserveError | JobReference) -> None:
+        """End the wait of each request with a refusal, or with the job that will have the answer."""
+        if isinstance(outcome, HxserveError):
+            self._note_failure()
+        for pending in self.requests:
+            pending.end_with(outcome)
+
+    def _note(self, answers: list[Answer]) -> None:
+        if any(answer.problem for answer in answers):
+            self._note_failure()
+            return
+        first = self.requests[0]
+        found, total_s = first.route.found, time.monotonic() - first.started
+        self._statistics.note_answers(found.model, found.version, answers, total_s, len(self.requests))
+
+    def _note_failure(self) -> None:
+        first = self.requests[0]
+        found, total_s = first.route.found, time.monotonic() - first.started
+        self._statistics.note_failure(found.model, found.version, total_s, len(self.requests))
+
+    def acceptance(self) -> Acceptance:
+        """What is accepted."""
+        first = self.requests[0]
+        if len(self.requests) == 1:
+            parts: Sequence[tuple[int, bytes]] = list(first.request.parts())
+        else:
+            crops = b"".join(pending.request.crops for pending in self.requests)
+            parts = [(sum(pending.request.count for pending in self.requests), crops)]
+        return Acceptance(self.id, first.route.lane, parts, first.request, first.job)
+
+
+class Batcher:
+    """The only way for crops into Redis; `start` it, and `stop` it."""
+
+    def __init__(self, crops: CropStore, listener: Listener, wake_up: WakeUp, statistics: Statistics) -> None:
+        self._crops = crops
+        self._statistics = statistics
+        self._listener = listener
+        self._wake_up = wake_up
+        self._numbers = count(1)
+        self._queue: deque[PendingAnswer] = deque()
+        self._something_waits = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._send_all, name="batcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End once everything is sent."""
+        self._stopping.set()
+        self._something_waits.set()
+
+    def submit(self, pending: PendingAnswer) -> None:
+        """Send a request soon; `pending` learns what becomes of it."""
+        self._queue.append(pending)
+        self._something_waits.set()
+
+    def _send_all(self) -> None:
+        while self._queue or not self._stopping.is_set():
+            self._something_waits.wait()
+            self._something_waits.clear()
+            while self._queue:
+                refused = self._send(self._batches(self._next_group()))
+                # What does not fit as a whole may fit in parts.
+                self._send([self._batch([pending]) for batch in refused for pending in batch.requests])
+
+    def _next_group(self) -> list[PendingAnswer]:
+        group, crops = [self._queue.popleft()], 0
+        crops = group[0].request.count
+        while self._queue and len(group) < _MOST_REQUESTS:
+            crops += self._queue[0].request.count
+            if crops > _MOST_CROPS:
+                break
+            group.append(self._queue.popleft())
+        return group
+
+    def _batches(self, group: Iterable[PendingAnswer]) -> list[_Batch]:
+        """Group requests that may share an entry: crops of one lane, read equally often, at any time."""
+        batches: list[list[PendingAnswer]] = []
+        open_batches: dict[object, tuple[list[PendingAnswer], int]] = {}
+        for pending in group:
+            request = pending.request
+            if pending.job is not None or request.deadline_s:
+                batches.append([pending])
+                continue
+            key = (pending.route.lane, request.repeats, request.user.quotas)
+            batch, crops = open_batches.get(key, (None, 0))
+            if batch is None or crops + request.count > PART_CROPS:
+                batch, crops = [], 0
+                batches.append(batch)
+            batch.append(pending)
+            open_batches[key] = batch, crops + request.count
+        return [self._batch(batch) for batch in batches]
+
+    def _batch(self, requests: list[PendingAnswer]) -> _Batch:
+        job = requests[0].job
+        batch_id = job.id if job else f"{self._listener.reply_to}-{next(self._numbers)}"
+        return _Batch(batch_id, requests, self._statistics)
+
+    def _send(self, batches: list[_Batch]) -> list[_Batch]:
+        """Send batches in one step; return those of several requests that were refused as a whole."""
+        if not batches:
+            return []
+        for batch in batches:
+            self._listener.expect(batch.id, batch)
+        try:
+            asleep, outcomes = self._crops.accept(
+                self._listener.reply_to, [batch.acceptance() for batch in batches]
+            )
+        except HxserveError as error:
+            outcomes, asleep = [error] * len(batches), []
+        refused = [
+            batch
+            for batch, outcome in zip(batches, outcomes, strict=True)
+            if self._is_refused(batch, outcome)
+        ]
+        try:
+            wake_all(self._wake_up, asleep)
+        except HxserveError as error:
+            # The worker's heartbeat finds work without a wake-up by itself.
+            _log.warning("a chip was not woken: %s", error.message)
+        return refused
+
+    def _is_refused(self, batch: _Batch, outcome: str | JobReference | HxserveError) -> bool:
+        """Tell the requests of a batch what became of it; return whether each is to be tried by itself."""
+        if isinstance(outcome, str):
+            for pending in batch.requests:
+                pending.entry = outcome
+                if pending.job is not None and pending.request.wait_s <= 0:
+                    self._listener.forget(batch.id)
+                    pending.end_with(JobReference(batch.id))
+            return False
+        self._listener.forget(batch.id)
+        if len(batch.requests) > 1 and isinstance(outcome, QueueFullError | QuotaExceededError):
+            return True
+        batch.end_with(outcome)
+        return False

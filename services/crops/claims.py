@@ -1,0 +1,113 @@
+"""What a worker claims for the next batch, sees when it does, and answers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgpack
+
+from services.chips.store import Drain, read_charge, read_drain
+from services.crops.lanes import Lane, read_waiting
+from services.store.connection import pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Prefetch:
+    """Crops to claim with a backlog, if nothing else waits: `most` of one lane of this reference."""
+
+    reference: str = ""
+    most: int = 0
+
+
+NO_PREFETCH: Final = Prefetch()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of a lane as a worker claimed it: one part of a request, or requests that share it.
+
+    Each crop is to be read `repeats` times. `claims` counts the worker processes that claimed the entry, this one
+    included.
+    """
+
+    lane: Lane
+    entry: str
+    id: str
+    part: int
+    count: int
+    reply_to: str
+    crops: bytes
+    is_expired: bool
+    accepted_at: float
+    repeats: int = 1
+    claims: int = 1
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells this part from all others; two lanes may give the same `entry` in the same millisecond."""
+        return self.id, self.part
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer to one entry; `ended` is the final state of its job when the crops were not run."""
+
+    entry: Entry
+    answer: bytes
+    ended: str = ""
+    problem: str = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What there is to do, as seen in one atomic step. Times are Unix seconds by the clock of Redis.
+
+    Crops that were `claimed` in that step are still counted under `waiting` where they were prefetched.
+    """
+
+    waiting: Mapping[str, tuple[int, int, float]]
+    """By lane: crops, entries, and the time the oldest came."""
+    long_revision: int
+    charged: Mapping[str, tuple[float, float]]
+    """By user: a decaying sum of seconds, and the time it was true."""
+    now: float
+    drain: Drain | None = None
+    claimed: Sequence[Entry] = ()
+
+
+def backlog_of_bell(rung: bytes) -> Backlog | None:
+    """Return the backlog that came with a chip's bell, if crops were handed over with it."""
+    return None if rung == b"1" else read_backlog(msgpack.unpackb(rung, raw=True))
+
+
+def read_backlog(seen: Sequence[Any]) -> Backlog:
+    """Return a backlog as the scripts give it."""
+    waiting, revision, charged, now, drain, claimed = seen
+    return Backlog(
+        waiting={lane.decode(): read_waiting(text) for lane, text in pairs(waiting).items()},
+        long_revision=int(revision),
+        charged={user.decode(): read_charge(text) for user, text in pairs(charged).items()},
+        now=float(now),
+        drain=read_drain(drain),
+        claimed=read_entries(claimed),
+    )
+
+
+def read_entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:
+    """Return entries as the scripts give them."""
+    return [
+        Entry(
+            lane=Lane.parse(fields[0].decode()),
+            entry=fields[1].decode(),
+            id=fields[2].decode(),
+            part=int(fields[3]),
+            count=int(fields[4]),
+            reply_to=fields[5].decode(),
+            crops=fields[6],
+            is_expired=bool(fields[7]),
+            accepted_at=int(fields[8]) / 1000,
+            repeats=int(fields[9]),
+            claims=int(fields[10]),
+        )
+        for fields in claimed
+    ]

@@ -1,0 +1,122 @@
+"""Every key in Redis, for Python and for Lua: scripts use the same names (services/store/connection.py).
+
+The store is one Redis node (replicated, not sharded), so scripts build the names of keys themselves. A lane is
+`<model>@<version>[@<chip's hardware>]:<user>`; `chips` is the consumer group of its stream. Wake-ups are in Celery's
+own keys: `hxserve.chip.<chip>` and `_kombu.*`, `unacked*`, `*.celery.pidbox*`.
+"""
+
+from typing import Final
+
+
+class Key(str):
+    """The name of a key with blanks; calling it fills them."""
+
+    __slots__ = ()
+
+    def __call__(self, *parts: object) -> str:
+        """Return the name of one key."""
+        return self.format(*parts)
+
+
+SCHEMA: Final = "hx:schema"
+"""String: version of the layout of what is kept."""
+PREFIX: Final = "hx:"
+"""Of every key of the service."""
+
+# Jobs
+JOBS: Final = "hx:jobs"
+"""Sorted set: job id by creation time."""
+LONG: Final = "hx:jobs:long"
+"""Set: unfinished long jobs."""
+LONG_REVISION: Final = "hx:jobs:long:revision"
+"""Integer: changes whenever a long job comes, begins, is cancelled or ends."""
+CHANGES: Final = "hx:changes"
+"""Stream: id of each job that changed."""
+FINISHED: Final = "hx:finished"
+"""Hash: '<kind>:<state>' -> number of jobs that have ended."""
+job_key: Final = Key("hx:job:{}")
+"""Hash: a job's record, by its id."""
+events_key: Final = Key("hx:job:{}:events")
+"""Stream: what happened to a job."""
+results_key: Final = Key("hx:job:{}:results")
+"""Hash: part -> its answer, of a classification."""
+idempotency_key: Final = Key("hx:idempotency:{}")
+"""Hash: digest of the request and id of its job, by '<user>:<Idempotency-Key>'."""
+
+# Crops
+WAITING: Final = "hx:crops:waiting"
+"""Hash: lane -> 'crops entries oldest_ms', of what no worker has claimed."""
+LANES: Final = "hx:crops:lanes"
+"""Set: lanes whose stream exists."""
+DEPTH: Final = "hx:depth"
+"""Stream: how much waited, every few seconds."""
+lane_key: Final = Key("hx:crops:{}")
+"""Stream: entries of up to 64 crops, of one lane."""
+late_key: Final = Key("hx:late:{}:{}")
+"""Hash: job -> 'first count', its crops of an entry; by lane and entry."""
+replies_key: Final = Key("hx:replies:{}")
+"""Stream: answers for one API process."""
+
+# Chips
+CHIPS: Final = "hx:chips"
+"""Set: chips that have or had a worker."""
+IDENTIFIERS: Final = "hx:chips:identifiers"
+"""Hash: chip -> its hardware's name, as it was last."""
+chip_key: Final = Key("hx:chip:{}:{}")
+"""By chip: 'lease' (hash, expires), 'fence' (integer), 'bell' (list of '1' or a backlog), 'idle' (string, expires:
+reference and number of the crops it would choose, while it waits), 'wakeup' (string, expires), 'drain' (string),
+'pattern' (string), and its series, such as 'canary' (streams)."""
+SAMPLES: Final = "hx:samples"
+"""Hash: digit -> crops of the test set."""
+PACES: Final = "hx:paces"
+"""Hash: kind of step -> how long it took lately."""
+
+# Charges
+CHARGED: Final = "hx:charged"
+"""Hash: user -> 'seconds at', a decaying sum of chip time."""
+usage_key: Final = Key("hx:usage:{}")
+"""Hash: user -> chip seconds, by kind of job."""
+used_key: Final = Key("hx:used:{}")
+"""Hash: user -> chip seconds of a day (UTC), by its number since 1970; kept for two days."""
+minute_key: Final = Key("hx:minute:{}:charged")
+"""Hash: '<chip>:<kind>:<user>' -> chip seconds of a minute, by its number since 1970; kept for two hours."""
+
+# Users
+USERS: Final = "hx:users"
+"""Set: names of users."""
+TOKENS: Final = "hx:tokens"
+"""Hash: SHA-256 of a token -> its user."""
+user_key: Final = Key("hx:user:{}")
+"""Hash: a user's record, by name."""
+tokens_of: Final = Key("hx:user:{}:tokens")
+"""Hash: SHA-256 of a token -> 'issued expires', of a user."""
+long_of: Final = Key("hx:user:{}:long")
+"""Set: unfinished long jobs of a user."""
+jobs_of: Final = Key("hx:user:{}:jobs")
+"""Sorted set: as JOBS, of a user."""
+session_key: Final = Key("hx:session:{}")
+"""String, expires: a browser's session, by its SHA-256."""
+
+LETTERS: Final = "hx:letters"
+"""Set: users with a letter centre."""
+letters_key: Final = Key("hx:letters:{}")
+"""String, expires: newest status of a user's letter centre."""
+
+
+def lua_definitions() -> str:
+    """Return these names as Lua: constants, and functions where there are blanks."""
+    return "".join(
+        _lua_function(name, value) if isinstance(value, Key) else f"local {name} = '{value}'\n"
+        for name, value in globals().items()
+        if isinstance(value, str) and value.startswith(PREFIX)
+    )
+
+
+def _lua_function(name: str, key: Key) -> str:
+    first, *others = key.split("{}")
+    blanks = ("a", "b")[: len(others)]
+    filled = "".join(
+        f" .. {blank}" + (f" .. '{piece}'" if piece else "")
+        for blank, piece in zip(blanks, others, strict=True)
+    )
+    return f"local function {name}({', '.join(blanks)}) return '{first}'{filled} end\n"
