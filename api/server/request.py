@@ -113,8 +113,7 @@ class Request:
                 HTTPStatus.BAD_REQUEST, "the target is no path; send one that begins with /"
             )
         if not address.startswith("/") and address != "*":
-            parts = urlsplit(address)
-            address = f"{parts.path or '/'}?{parts.query}"
+            address = _within_host(address)
         path, _, self.query = address.partition("?")
         self.path = unquote_to_bytes(path).decode("utf-8", "replace") if "%" in path else path
         coding = self.headers.get("Transfer-Encoding")
@@ -171,6 +170,21 @@ class Request:
     def host(self) -> str:
         """The host, with its port if it has one, that the client asked."""
         return self.headers.get("Host") or ""
+
+
+def _within_host(address: str) -> str:
+    """Return path and query of an absolute address.
+
+    Raises:
+        RefusedRequestError: it names no host.
+    """
+    try:
+        _, host, path, query, _ = urlsplit(address)
+    except ValueError:
+        host = ""
+    if not host:
+        raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "the target names no host; send a path")
+    return f"{path or '/'}?{query}"
 
 
 def _never() -> None:
