@@ -30,7 +30,7 @@ from services.users.authentication import User
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-_PATH: Final = re.compile(r"/(v1|v2)/models/([^/]+)(?:/versions/([^/]+))?/(classify|infer)")
+_PATH: Final = re.compile(r"/+(v1|v2)/models/([^/]+)(?:/versions/([^/]+))?/(classify|infer)")
 _PROTOCOLS: Final[dict[tuple[str, str], CropProtocol]] = {
     ("v1", "classify"): Classify(),
     ("v2", "infer"): Infer(),
