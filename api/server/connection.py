@@ -158,6 +158,8 @@ class Connection:
             return
         if not request.is_complete or self._server.is_stopping:
             request.keep_alive = False
+        if request.version == "1.0" and request.keep_alive:  # such a client expects to be told
+            headers = (*headers, ("Connection", "keep-alive"))
         data = whole_response(status, headers, body, keep_alive=request.keep_alive)
         try:
             written = os.write(self._descriptor, data)
