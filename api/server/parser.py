@@ -39,6 +39,11 @@ class RequestParser:
         """True while a part of a request has come."""
         return self._parsing is not None
 
+    @property
+    def has_work(self) -> bool:
+        """True while something can be answered without more bytes: a complete request, or what is wrong."""
+        return self.requests[0].is_complete if self.requests else self.refusal is not None
+
     def feed(self, data: bytes) -> None:
         """Parse bytes; what is wrong with them is in `refusal`, after the requests before them."""
         last = self.requests[-1] if self.requests else None
