@@ -2,6 +2,7 @@
 
 from collections import deque
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any, Final
 
 import httptools
@@ -51,8 +52,11 @@ class RequestParser:
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # the request is answered as if it had not asked, and the connection closed
+        except httptools.HttpParserUpgrade as upgrade:
+            # The request is answered as if it had not asked, and the connection closed.
+            if self._parsing is not None:
+                self._parse_body_of(self._parsing)
+                self.feed(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, RefusedRequestError):
                 raise
@@ -66,6 +70,14 @@ class RequestParser:
             self._head_bytes += len(data)
             if self._head_bytes > _MOST_HEAD_BYTES:
                 self._refuse(_head_too_large())
+
+    def _parse_body_of(self, request: Request) -> None:
+        """Parse what follows as a request's body: httptools leaves it out where another protocol is asked for."""
+        methods = SimpleNamespace(on_body=self.on_body, on_message_complete=self.on_message_complete)
+        self._parser = httptools.HttpRequestParser(methods)
+        length = request.content_length
+        framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+        self._parser.feed_data(f"POST / HTTP/1.1\r\nConnection: close\r\n{framing}\r\n\r\n".encode())
 
     def _refuse(self, refusal: RefusedRequestError) -> None:
         self.refusal, self._parsing, self._headers = refusal, None, None
@@ -110,10 +122,12 @@ class RequestParser:
         self._parsing.add_body(data)
 
     def on_message_complete(self) -> None:
-        """Mark the request as complete."""
-        assert self._parsing is not None
-        self._parsing.is_complete = True
-        self._parsing = None
+        """Mark the request as complete, if its body was parsed."""
+        request = self._parsing
+        assert request is not None
+        if request.content_length == 0 or not self._parser.should_upgrade():
+            request.is_complete = True
+            self._parsing = None
 
 
 def _head_too_large() -> RefusedRequestError:
