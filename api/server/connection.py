@@ -73,7 +73,9 @@ class Connection:
             data = None
         except OSError:
             data = b""
-        if data == b"" and not self._parser.has_work:  # else the client only sends no more, and waits for answers
+        if (
+            data == b"" and not self._parser.has_work
+        ):  # else the client only sends no more, and waits for answers
             self.close()
             return
         if data:
