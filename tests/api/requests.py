@@ -8,8 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from numpy.typing import NDArray
 from PIL import Image
-from werkzeug.datastructures import Headers
-from werkzeug.test import EnvironBuilder, TestResponse
+from werkzeug.test import TestResponse
 
 from services.users.accounts import Role
 
@@ -82,10 +81,3 @@ def refused(response: TestResponse, status: int, code: str) -> str:
     assert body["error"] == body["detail"]
     detail: str = body["detail"]
     return detail
-
-
-def environ_of_crops(**changes: str) -> dict[str, Any]:
-    """What a server makes of the head of a request with one crop, with some of it changed."""
-    headers = Headers({"Authorization": f"Bearer {TOKEN}"})
-    builder = EnvironBuilder(CLASSIFY, method="POST", data=bytes(784), content_type=RAW, headers=headers)
-    return {**builder.get_environ(), **changes}
