@@ -28,9 +28,6 @@ from tests.system.hostile.conftest import HOST, Server, serving
 MULTIPART: Final = "multipart/form-data"
 INFER: Final = "/v2/models/digits/infer"
 JSON_LENGTH: Final = "Inference-Header-Content-Length"
-refused_multipart = pytest.mark.xfail(
-    reason="the server takes each multipart request for a malformed one", strict=True
-)
 
 
 def _crop(number: int) -> NDArray[np.uint8]:
@@ -125,10 +122,7 @@ INFER_FORMS: Final = {
 
 
 def _marked(forms: Mapping[str, Form]) -> list[Any]:
-    return [
-        pytest.param(form, id=name, marks=refused_multipart if name.startswith("multipart") else ())
-        for name, form in forms.items()
-    ]
+    return [pytest.param(form, id=name) for name, form in forms.items()]
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +237,6 @@ def test_curl_sends_each_form_from_a_file(
     assert _scores(answer) == form.scores
 
 
-@refused_multipart
 def test_curl_sends_pictures_as_a_form(curl: str, server: Server, pictures: list[Path]) -> None:
     answer = _curl(
         curl, server, CLASSIFY, *(argument for path in pictures for argument in ("-F", f"images=@{path}"))
@@ -272,7 +265,6 @@ def test_the_command_reads_a_picture(server: Server, pictures: list[Path], name:
     assert _classify_by_command(server, path) == scores_of(CROPS[number].tobytes()).tolist()
 
 
-@refused_multipart
 def test_the_command_reads_several_pictures(server: Server, pictures: list[Path]) -> None:
     assert _classify_by_command(server, *pictures) == scores_of(CROPS.tobytes()).tolist()
 
