@@ -108,10 +108,12 @@ def pages_of(local: Local, browser: Browser, tolerated: Sequence[str] = ()) -> I
         contexts.append(context)
         watched.append(Watched(context, urlsplit(local.url).netloc))
         page = context.new_page()
-        if token:
+        if token and path == "/":
             page.goto(f"/?token={token}")
-        if not token or path != "/":
-            page.goto(path)
+            return page
+        if token:
+            context.request.get(f"/?token={token}")  # signs in without showing a page
+        page.goto(path)
         return page
 
     yield open_page

@@ -2,64 +2,121 @@
 
 import json
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from api.texts import LANGUAGES, catalogue
+from deploy.local import Local
 from hxserve.jobs import Job
-from tests.browser.conftest import GOOD_SHIFT, OpenPage, layout_shift
+from tests.browser.conftest import GOOD_SHIFT, OpenPage, layout_shift, pages_of
 
 PATHS = ["/", "/train", "/jobs", "/chip", "/letters"]
 SERIOUS = {"serious", "critical"}
+WIDTHS: Final = (320, 360)
+SETTLED_MS: Final = 2500
+"""What scripts bring to a page is there by then."""
 
 
-def _open_all(open_page: OpenPage, trained: Job, **options: object) -> list[Page]:
-    return [open_page(path, **options) for path in [*PATHS, f"/jobs/{trained.id}"]]
+@dataclass(slots=True)
+class Visit:
+    """What was found on a page that was opened once, settled, and looked at in several ways.
+
+    Attributes:
+        url: its address.
+        text: all that is to be read.
+        shift: Web Vitals' cumulative layout shift.
+        axe: the accessibility report, by way.
+        widths: of the content, and the right ends of the links in the head, in pixels, by the width of the window.
+    """
+
+    url: str
+    text: str
+    shift: float
+    axe: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    widths: dict[int, tuple[int, list[float]]] = field(default_factory=dict)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"color_scheme": "light"},
-        {"color_scheme": "dark"},
-        {"viewport": {"width": 360, "height": 740}, "locale": "de"},
-    ],
-    ids=["light", "dark", "narrow"],
-)
-def test_no_page_has_a_serious_barrier(open_page: OpenPage, trained: Job, options: dict[str, object]) -> None:
-    for page in [*_open_all(open_page, trained, **options), open_page("/login", token=None, **options)]:
-        page.wait_for_timeout(1500)
-        found = Axe().run(page).response
+Look = Callable[[Page, Visit], None]
+Visits = Callable[[str], list[Visit]]
 
+
+@pytest.fixture(scope="module")
+def visits(local: Local, browser: Browser, trained: Job) -> Visits:
+    """The visits to all pages in a language, made once: in English in both colours, in German on a telephone."""
+    looks: Mapping[str, Look] = {"en": _look_in_both_colours, "de": _look_on_a_telephone}
+    return cache(lambda language: _visit_all(local, browser, trained, language, looks[language]))
+
+
+def _visit_all(local: Local, browser: Browser, trained: Job, language: str, look: Look) -> list[Visit]:
+    with pages_of(local, browser) as open_page:
+        pages = [open_page(path, locale=language) for path in [*PATHS, f"/jobs/{trained.id}"]]
+        pages.append(open_page("/login", token=None, locale=language))
+        pages[-1].wait_for_timeout(SETTLED_MS)
+        visits = []
+        for page in pages:
+            visits.append(Visit(page.url, page.locator("body").inner_text(), layout_shift(page)))
+            look(page, visits[-1])
+            page.close()
+        return visits
+
+
+def _look_in_both_colours(page: Page, visit: Visit) -> None:
+    visit.axe["light"] = Axe().run(page).response
+    page.emulate_media(color_scheme="dark")
+    visit.axe["dark"] = Axe().run(page).response
+
+
+def _look_on_a_telephone(page: Page, visit: Visit) -> None:
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 740})
+        visit.widths[width] = (
+            page.evaluate("document.documentElement.scrollWidth"),
+            page.evaluate(
+                "[...document.querySelectorAll('.top a')].map((a) => a.getBoundingClientRect().right)"
+            ),
+        )
+    visit.axe["narrow"] = Axe().run(page).response
+
+
+@pytest.mark.parametrize(("language", "way"), [("en", "light"), ("en", "dark"), ("de", "narrow")])
+def test_no_page_has_a_serious_barrier(visits: Visits, language: str, way: str) -> None:
+    for visit in visits(language):
+        found = visit.axe[way]
         serious = [
             (violation["id"], [node["html"] for node in violation["nodes"]])
             for violation in found["violations"]
             if violation["impact"] in SERIOUS
         ]
         assert len(found["passes"]) > 10, "so few rules were tried that nothing is known"
-        assert serious == [], f"{page.url}: {json.dumps(serious, indent=1)}"
+        assert serious == [], f"{visit.url}: {json.dumps(serious, indent=1)}"
 
 
-@pytest.mark.parametrize("width", [360, 320])
-def test_no_page_is_wider_than_a_telephone(open_page: OpenPage, trained: Job, width: int) -> None:
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_page_is_wider_than_a_telephone(visits: Visits, width: int) -> None:
     """Also at 400 % zoom, where a screen of 1280 points is 320 wide."""
-    for page in _open_all(open_page, trained, viewport={"width": width, "height": 740}, locale="de"):
-        page.wait_for_timeout(1000)
+    for visit in visits("de"):
+        content, ends = visit.widths[width]
 
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
-        ends = page.evaluate(
-            "[...document.querySelectorAll('.top a')].map((a) => a.getBoundingClientRect().right)"
-        )
-        assert max(ends) <= width, f"{page.url}: a link in the head is cut off"
+        assert content <= width, visit.url
+        assert max(ends, default=0) <= width, f"{visit.url}: a link in the head is cut off"
 
 
-def test_what_scripts_bring_moves_nothing(open_page: OpenPage, trained: Job) -> None:
-    for page in _open_all(open_page, trained):
-        page.wait_for_timeout(2500)
+def test_what_scripts_bring_moves_nothing(visits: Visits) -> None:
+    for visit in visits("en"):
+        assert visit.shift < GOOD_SHIFT, visit.url
 
-        assert layout_shift(page) < GOOD_SHIFT, page.url
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_is_missing_in_any_language(visits: Visits, language: str) -> None:
+    sections = "|".join(sorted({name.partition(".")[0] for name in catalogue()}))
+    for visit in visits(language):
+        assert re.findall(rf"\b(?:{sections})\.[a-z]\w+", visit.text) == [], visit.url
 
 
 def test_what_is_chosen_is_seen_in_a_theme_of_high_contrast(open_page: OpenPage) -> None:
@@ -124,13 +181,3 @@ def test_a_change_of_language_keeps_what_the_address_says(open_page: OpenPage, t
 
     expect(page.get_by_role("heading", level=1)).to_contain_text("Zeichne eine Ziffer")
     expect(page.locator("#model")).to_have_value("digits@1")
-
-
-def test_no_text_is_missing_in_any_language(open_page: OpenPage, trained: Job) -> None:
-    sections = "|".join(sorted({name.partition(".")[0] for name in catalogue()}))
-    for language in LANGUAGES:
-        for page in _open_all(open_page, trained, locale=language):
-            page.wait_for_timeout(1000)
-
-            shown = page.locator("body").inner_text()
-            assert re.findall(rf"\b(?:{sections})\.[a-z]\w+", shown) == [], page.url
