@@ -26,9 +26,9 @@ def test_the_same_seed_is_the_same_day_and_shares_stay_shares(seed: int, chips: 
         "users": 30,
         "letters_per_hour": 30_000,
         "trainings_per_user_per_day": 20,
-        "hours": 3,
-        "start_hour": 15,
-        "events": 6000,
+        "hours": 1,
+        "start_hour": 17,
+        "events": 2000,
         "allow_transfer": transfer,
         "seed": seed,
     }
@@ -52,15 +52,15 @@ def test_windows_say_of_a_day_what_all_of_it_says() -> None:
         "users": 60,
         "letters_per_hour": 60_000,
         "trainings_per_user_per_day": 300,
-        "hours": 1,
+        "hours": 0.4,
         "start_hour": 18,
         "allow_transfer": True,
     }
 
-    whole, windows = _answer(**asked, events=10_000_000), _answer(**asked, events=15_000)
+    whole, windows = _answer(**asked, events=10_000_000), _answer(**asked, events=6_000)
 
-    assert whole["simulation"]["detailed_s"] == pytest.approx(3600)
-    assert windows["simulation"]["detailed_s"] < 1800
+    assert whole["simulation"]["detailed_s"] == pytest.approx(1440)
+    assert windows["simulation"]["detailed_s"] < 720
     assert windows["utilisation"]["all"] == pytest.approx(whole["utilisation"]["all"], rel=0.1)
     assert windows["letters"]["count"] == pytest.approx(whole["letters"]["count"], rel=0.05)
     assert windows["letters"]["latency_ms"]["p95"] == pytest.approx(
@@ -94,7 +94,7 @@ def test_models_that_stay_with_their_chip_make_letters_wait_where_any_chip_would
         "chips": 4,
         "users": 0,
         "letters_per_hour": 400_000,
-        "hours": 0.1,
+        "hours": 0.04,
         "start_hour": 19,
     }
 
