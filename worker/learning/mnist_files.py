@@ -12,12 +12,20 @@ from torch import Tensor
 from worker.learning.errors import DatasetDamagedError, DatasetUnavailableError
 from worker.learning.vision import load_torchvision
 
-FILE_NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+PACKED_MD5 = {
+    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+"""The four files and the checksums of their downloads, as in `torchvision.datasets.MNIST.resources`.
+
+Importing torchvision takes seconds, which a worker without MNIST need not spend.
+"""
+
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
+"""`torchvision.datasets.MNIST.mirrors`."""
+
 MNIST_SHA256 = "1e35582d42a90940c55b956deb61875c020b567ed20e3c5b174f52bf7809ed9b"
 """Fingerprint of the published MNIST, as `worker.learning.datasets` computes it."""
 
@@ -32,10 +40,10 @@ def find_raw_folder(folder: Path) -> Path:
     """
     candidates = (folder / "MNIST" / "raw", folder / "raw", folder)
     for candidate in candidates:
-        if all((candidate / name).is_file() for name in FILE_NAMES):
+        if all((candidate / name).is_file() for name in PACKED_MD5):
             return candidate
     raise DatasetUnavailableError(
-        f"{folder} holds no MNIST; expected {', '.join(FILE_NAMES)}, unpacked, in it, in raw/ or MNIST/raw/. "
+        f"{folder} holds no MNIST; expected {', '.join(PACKED_MD5)}, unpacked, in it, in raw/ or MNIST/raw/. "
         "Give the folder torchvision.datasets.MNIST was given, or none to download MNIST."
     )
 
@@ -66,21 +74,19 @@ def read_images_and_labels(raw_folder: Path, part: str) -> tuple[Tensor, Tensor]
     return images, labels
 
 
-def download_mnist(folder: Path, mirrors: Sequence[str] | None = None) -> Path:
+def download_mnist(folder: Path, mirrors: Sequence[str] = MIRRORS) -> Path:
     """Return the raw folder of MNIST under `folder`, fetching the files that are missing.
 
-    Gives up after `DOWNLOAD_TIMEOUT_S` per connection and prints nothing, unlike torchvision's own download,
-    whose mirrors and checksums it uses.
+    Gives up after `DOWNLOAD_TIMEOUT_S` per connection and prints nothing, unlike torchvision's own download.
 
     Raises:
         DatasetUnavailableError: No mirror answers with the right files.
     """
     raw_folder = folder / "MNIST" / "raw"
-    mnist = load_torchvision().datasets.MNIST
-    for packed_name, md5 in mnist.resources:
-        target = raw_folder / packed_name.removesuffix(".gz")
+    for name, md5 in PACKED_MD5.items():
+        target = raw_folder / name
         if not target.is_file():
-            packed = _fetch([f"{mirror}{packed_name}" for mirror in mirrors or mnist.mirrors], md5)
+            packed = _fetch([f"{mirror}{name}.gz" for mirror in mirrors], md5)
             raw_folder.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
             partial.write_bytes(gzip.decompress(packed))

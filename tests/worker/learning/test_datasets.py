@@ -11,7 +11,8 @@ from torch import Tensor
 
 from worker.learning.datasets import Dataset, load_dataset
 from worker.learning.errors import DatasetDamagedError, DatasetUnavailableError
-from worker.learning.mnist_files import download_mnist
+from worker.learning.mnist_files import MIRRORS, PACKED_MD5, download_mnist
+from worker.learning.vision import load_torchvision
 
 
 @pytest.fixture
@@ -146,6 +147,13 @@ def test_without_a_place_for_mnist_auto_takes_the_digits_and_says_so() -> None:
 def test_without_a_place_for_mnist_insisting_on_it_is_an_error() -> None:
     with pytest.raises(DatasetUnavailableError, match="no place of MNIST was given"):
         load_dataset("mnist")
+
+
+def test_mnist_is_fetched_from_where_torchvision_fetches_it() -> None:
+    mnist = load_torchvision().datasets.MNIST
+
+    assert list(MIRRORS) == mnist.mirrors
+    assert [(f"{name}.gz", md5) for name, md5 in PACKED_MD5.items()] == mnist.resources
 
 
 def test_a_download_without_a_network_gives_up_and_leaves_nothing(
