@@ -5,10 +5,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from worker.learning import datasets
 from worker.learning.datasets import Dataset, load_dataset
 from worker.learning.errors import DatasetDamagedError, DatasetUnavailableError
 from worker.learning.mnist_files import MIRRORS, PACKED_MD5, download_mnist
@@ -131,10 +135,17 @@ def test_the_digits_of_scikit_learn_look_like_mnist(digits: Dataset) -> None:
     assert int(digits.test_labels.bincount().min()) >= 35
 
 
-def test_the_digits_are_split_the_same_way_every_time(digits: Dataset) -> None:
-    again = load_dataset("digits")
+def test_the_digits_are_those_of_scikit_learn_split_the_same_way_every_time(digits: Dataset) -> None:
+    bunch = load_digits()
+    train, test = train_test_split(
+        range(len(bunch.target)), test_size=360, stratify=bunch.target, random_state=0
+    )
 
-    assert again.sha256 == digits.sha256
+    with np.load(Path(datasets.__file__).with_name("digits.npz")) as kept:
+        assert np.array_equal(kept["images"], bunch.images[[*train, *test]])
+        assert np.array_equal(kept["labels"], bunch.target[[*train, *test]])
+    assert digits.test_labels.tolist() == bunch.target[test].tolist()
+    assert digits.sha256 == "8c24ce93029a48bd1ba4b0d91310783731a1dd191a357829534ea5f4014daa06"
 
 
 def test_without_a_place_for_mnist_auto_takes_the_digits_and_says_so() -> None:
