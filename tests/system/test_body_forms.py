@@ -25,7 +25,6 @@ from tests.needs import needed
 from tests.services.samples import scores_of
 from tests.system.hostile.conftest import HOST, Server, serving
 
-MULTIPART: Final = "multipart/form-data"
 INFER: Final = "/v2/models/digits/infer"
 JSON_LENGTH: Final = "Inference-Header-Content-Length"
 
@@ -70,6 +69,11 @@ def _multipart(**pictures: bytes) -> Form:
     return Form(body, media_type, crops=len(pictures))
 
 
+def _compressed(form: Form, encoding: str) -> Form:
+    body = gzip.compress(form.body) if encoding == "gzip" else zlib.compress(form.body)
+    return Form(body, form.media_type, form.crops, {**form.headers, "Content-Encoding": encoding})
+
+
 CLASSIFY_FORMS: Final = {
     "raw": Form(CROPS.tobytes(), RAW),
     "npy of pictures": Form(npy(CROPS), NPY),
@@ -78,7 +82,10 @@ CLASSIFY_FORMS: Final = {
     "JSON": Form(json.dumps({"images": UNIT.tolist()}).encode(), "application/json"),
     "PNG": Form(png(CROPS[0]), "image/png", crops=1),
     "JPEG": Form(_jpeg(CROPS[0]), "image/jpeg", crops=1),
+    "raw in gzip": _compressed(Form(CROPS.tobytes(), RAW), "gzip"),
+    "JPEG in deflate": _compressed(Form(_jpeg(CROPS[0]), "image/jpeg", crops=1), "deflate"),
     "multipart": _multipart(**PICTURES),
+    "multipart in gzip": _compressed(_multipart(**PICTURES), "gzip"),
     "multipart of one": _multipart(**{"a.png": PICTURES["a.png"]}),
     "multipart of megabytes": _multipart(
         **{name: content + bytes(2**20) for name, content in PICTURES.items()}
@@ -95,11 +102,6 @@ def _infer(
     if not tail:
         return Form(head, "application/json")
     return Form(head + tail, RAW, headers={JSON_LENGTH: str(len(head))})
-
-
-def _compressed(form: Form, encoding: str) -> Form:
-    body = gzip.compress(form.body) if encoding == "gzip" else zlib.compress(form.body)
-    return Form(body, form.media_type, headers={**form.headers, "Content-Encoding": encoding})
 
 
 _BINARY: Final = _infer(tail=CROPS.tobytes())
@@ -119,10 +121,6 @@ INFER_FORMS: Final = {
     "binary in gzip": _compressed(_BINARY, "gzip"),
     "binary in deflate": _compressed(_BINARY, "deflate"),
 }
-
-
-def _marked(forms: Mapping[str, Form]) -> list[Any]:
-    return [pytest.param(form, id=name) for name, form in forms.items()]
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +175,7 @@ def _post(server: Server, path: str, form: Form, *, is_chunked: bool) -> tuple[i
 @pytest.mark.parametrize(
     "path", [CLASSIFY, "/v1/models/digits/versions/latest/classify"], ids=["latest", "version"]
 )
-@pytest.mark.parametrize("form", _marked(CLASSIFY_FORMS))
+@pytest.mark.parametrize("form", CLASSIFY_FORMS.values(), ids=CLASSIFY_FORMS)
 def test_crops_are_classified_in_each_form(server: Server, form: Form, path: str, is_chunked: bool) -> None:
     status, answer = _post(server, path, form, is_chunked=is_chunked)
 
@@ -187,7 +185,7 @@ def test_crops_are_classified_in_each_form(server: Server, form: Form, path: str
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
 @pytest.mark.parametrize("path", [INFER, "/v2/models/digits/versions/1/infer"], ids=["latest", "version"])
-@pytest.mark.parametrize("form", _marked(INFER_FORMS))
+@pytest.mark.parametrize("form", INFER_FORMS.values(), ids=INFER_FORMS)
 def test_crops_are_inferred_in_each_form(server: Server, form: Form, path: str, is_chunked: bool) -> None:
     status, answer = _post(server, path, form, is_chunked=is_chunked)
 
@@ -219,9 +217,9 @@ def _curl(curl: str, server: Server, path: str, *arguments: str) -> bytes:
 @pytest.mark.parametrize(
     ("path", "form"),
     [
-        pytest.param(path, *param.values, id=f"{path[:3]} {param.id}", marks=param.marks)
+        pytest.param(path, form, id=f"{path[:3]} {name}")
         for path, forms in ((CLASSIFY, CLASSIFY_FORMS), (INFER, INFER_FORMS))
-        for param in _marked(forms)
+        for name, form in forms.items()
     ],
 )
 def test_curl_sends_each_form_from_a_file(
