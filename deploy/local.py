@@ -237,12 +237,12 @@ def _parser() -> argparse.ArgumentParser:
         "hxserve up", description="Run Redis, a worker and the API on this machine."
     )
     add = parser.add_argument
-    add("--data-dir", type=Path, help="folder of models, saves, logs and Redis's file [data]")
+    add("--data-dir", type=Path, help="folder of models, saves, logs and the embedded Redis [data]")
     add("--host", help="address to listen on [127.0.0.1]")
-    add("--port", type=int, help="port of the API, 0 for any [8080]")
+    add("--port", type=int, help="port of the API, 0 for any free one [8080]")
     add("--redis-url", help="use this Redis instead of starting one")
-    add("--chip", choices=CHIP_CHOICES, help="what executes [mock]")
-    add("--chip-id", help="the chip's name [chip-1]")
+    add("--chip", choices=CHIP_CHOICES, help="backend [mock]")
+    add("--chip-id", help="id of the chip [chip-1]")
     add(
         "--chips",
         type=int,
@@ -251,9 +251,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NUMBER",
         help=f"number of chips, mock or emulator, up to {_MOST_CHIPS} [1]",
     )
-    add("--calibration", type=Path, help="calibration file for the chip")
-    add("--standby", action="store_true", help="a second worker that takes over when the first ends")
-    add("--mnist", type=Path, help="folder that holds MNIST in torchvision's layout")
+    add("--calibration", type=Path, help="calibration file of the chip")
+    add("--standby", action="store_true", help="start a second worker, which takes over when the first ends")
+    add("--mnist", type=Path, help="folder with MNIST in the layout of torchvision")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Secrets in files, and the password in the address of Redis."""
+"""Secrets in files, and passwords in addresses of Redis."""
 
 from pathlib import Path
 from typing import Final
@@ -10,10 +10,10 @@ _LEAST_CHARACTERS: Final = 16
 
 
 def read_secret(path: Path, what: str) -> str:
-    """A secret from the first line of its file.
+    """Return the secret in a file.
 
     Raises:
-        SettingsError: the file cannot be read, or holds less than a secret.
+        SettingsError: the file cannot be read, or its content is too short or no single line.
     """
     try:
         secret = path.read_text("ascii").strip()
@@ -24,21 +24,21 @@ def read_secret(path: Path, what: str) -> str:
         ) from None
     if len(secret) < _LEAST_CHARACTERS or not secret.isprintable() or " " in secret:
         raise SettingsError(
-            f"the {what} in {path} is no line of at least {_LEAST_CHARACTERS} characters; "
+            f"the {what} in {path} is not one line of at least {_LEAST_CHARACTERS} characters; "
             "write the output of `openssl rand -hex 24` there"
         )
     return secret
 
 
 def with_password(url: str, password: str) -> str:
-    """An address with this password, instead of the one in it."""
+    """Return an address with this password in the place of its own."""
     parts = urlsplit(url)
     user, host = _userinfo(parts.netloc)
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{quote(password, safe='')}@{host}"))
 
 
 def has_password(url: str) -> bool:
-    """Whether an address holds a password, which must not stand where others can read it."""
+    """Return True if an address contains a password."""
     return ":" in _userinfo(urlsplit(url).netloc)[0] or "password=" in urlsplit(url).query
 
 

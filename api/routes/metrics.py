@@ -107,10 +107,12 @@ class _ServiceCollector(Collector):
         yield _counter("crop_requests", "Requests for crops to this process.", requests, "model", "outcome")
 
     def _of_disk(self) -> Iterator[Metric]:
-        disk, room = self._app.disk, self._app.disk.room()
-        yield _gauge("disk_free_bytes", "Room left where models and saves are.", room.free_bytes)
-        yield _gauge("disk_size_bytes", "Size of the disk where models and saves are.", room.size_bytes)
-        yield _gauge("disk_floor_bytes", "Free room below which trainings are refused.", disk.floor_bytes)
+        size_bytes, free_bytes = self._app.disk.size_and_free_bytes()
+        yield _gauge("disk_free_bytes", "Room left where models and saves are.", free_bytes)
+        yield _gauge("disk_size_bytes", "Size of the disk where models and saves are.", size_bytes)
+        yield _gauge(
+            "disk_floor_bytes", "Free room below which trainings are refused.", self._app.disk.floor_bytes
+        )
 
     def _of_redis(self) -> Iterator[Metric]:
         used_bytes, limit_bytes = self._app.connection.memory()

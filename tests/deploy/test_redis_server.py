@@ -86,16 +86,19 @@ def test_a_long_file_is_written_anew_and_a_short_one_is_left(
     def length(connection: Connection) -> int:
         return int(connection.client.info("persistence")["aof_current_size"])
 
-    for _ in range(2):  # the second starts with a file of some length
+    def write(connection: Connection, times: int) -> None:
+        for _ in range(times):
+            connection.client.set("same", b"x" * 10_000)
+
+    for length_at_start in (0, 500_000):
         with (
             redis_server(folder, short_folder / "log") as (url, _process),
             closing(Connection(url)) as connection,
         ):
-            for _ in range(70):
-                connection.client.set("same", b"x" * 10_000)
-            assert length(connection) > 500_000
-            for _ in range(60):
-                connection.client.set("same", b"x" * 10_000)
+            assert length(connection) >= length_at_start
+            if length_at_start == 0:
+                write(connection, 70)
+                assert length(connection) > 500_000  # below the minimum nothing is rewritten
+            write(connection, 60)
             wait_until(lambda: length(connection) < 500_000)
-            for _ in range(60):
-                connection.client.set("same", b"x" * 10_000)
+            write(connection, 60)

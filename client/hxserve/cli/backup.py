@@ -1,4 +1,4 @@
-"""The commands `backup` and `restore`: a whole service in one file, and back."""
+"""The commands `backup` and `restore`."""
 
 import click
 
@@ -10,7 +10,7 @@ def _of_the_service(command: Command) -> Command:
     redis_url = click.option(
         "--redis-url",
         metavar="URL",
-        help="Its Redis server, unless it is the embedded one; HXSERVE_REDIS_URL.",
+        help="Redis server of the service, unless it is the embedded one; HXSERVE_REDIS_URL.",
     )
     return common_options(redis_url(click.argument("file", type=click.Path())(command)))
 
@@ -19,10 +19,10 @@ def _of_the_service(command: Command) -> Command:
 @_of_the_service
 @click.pass_obj
 def backup(options: Options, /, file: str, redis_url: str | None) -> None:
-    """Put everything of the service on this machine into FILE, while it runs.
+    """Back up the service on this machine to FILE, while it runs.
 
-    Records, users, models, unfinished trainings, calibrations and the admin's token, as they are at one moment. FILE
-    gets its name when it is complete. It opens the service for whoever reads it: keep it as you keep the token.
+    FILE contains records, users, models, unfinished trainings, calibrations and the admin's token, as they are at one
+    moment. It appears under its name when it is complete. Protect it like the token: it gives access to the service.
     """
     flags = {"data_dir": options.data_dir, "redis_url": redis_url, "json": options.as_json}
     become("deploy.backup", flags, ["--", file])
@@ -30,13 +30,13 @@ def backup(options: Options, /, file: str, redis_url: str | None) -> None:
 
 @click.command()
 @_of_the_service
-@click.option("--replace", is_flag=True, help="Delete the stopped service that is there.")
+@click.option("--replace", is_flag=True, help="Delete the stopped service in its place.")
 @click.pass_obj
 def restore(options: Options, /, file: str, redis_url: str | None, replace: bool) -> None:
-    """Make the service of a backup in an empty place; then start it as always.
+    """Restore the service in FILE to an empty folder; then start it as usual.
 
-    Finished jobs, models, users and tokens are there, queued jobs run, and what was running goes on from its last save.
-    Nothing is touched before FILE was found whole. One that was cut off is run again.
+    Finished jobs, models, users and tokens are there, queued jobs run, and trainings continue from their last save.
+    Nothing is changed before FILE was checked completely. Repeat a restore that was cut off.
     """
     flags = {
         "data_dir": options.data_dir,
