@@ -8,9 +8,9 @@ from benchmarks.results import Ratio, Target
 from benchmarks.service import running_service
 from hxserve.client import Client
 from hxserve_letters.belts import Pace
+from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.centre import Centre, Effort
 from hxserve_letters.directory import invent_directory
-from hxserve_letters.eyes import Post
 from hxserve_letters.report import summarise
 
 TARGETS: Final[Mapping[str, Target]] = {"letters.digits_per_s": Target(12_000.0, "higher")}
@@ -26,15 +26,15 @@ def measure(context: Context) -> dict[str, Ratio]:
     with context.folder() as folder, running_service(folder / "data", context.mnist) as service:
         say(f"training a model on {context.dataset}")
         service.await_end(service.train(_MODEL, recipe="strong", dataset=context.dataset))
-        post = Post(seed=0, directory=invent_directory(), mnist=context.mnist)
+        source = LetterSource(seed=0, directory=invent_directory(), mnist=context.mnist)
         found = {}
         say(f"preparing {_LETTERS:,} letters")
         with Client(service.url, service.token, retries=0, maxsize=16) as client:
-            sights = Centre(client, _MODEL, "latest", Effort()).prepare(post, _LETTERS)
+            scans = Centre(client, _MODEL, "latest", Effort()).prepare(source, _LETTERS)
             for connections, crops in _SETTINGS:
                 say(f"flat out over {connections} connections, {crops} crops per request")
                 centre = Centre(client, _MODEL, "latest", Effort(2, connections, crops))
-                run = centre.sort_flat_out(sights, post.directory, threshold=0.5)
+                run = centre.sort_flat_out(scans, source.directory, threshold=0.5)
                 report = summarise(run, Pace(1, None, None, 1))
                 found[f"{connections}x{crops}"] = report["digits_per_s"]
     best = max(found.values())

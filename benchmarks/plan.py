@@ -18,8 +18,8 @@ from benchmarks.plan_trace import (
 )
 from benchmarks.results import Ratio, Target
 from benchmarks.service import Service, real_time_service
-from hxserve_planner.costs import Costs, Stretch
-from hxserve_planner.paces import fit_line
+from hxserve_planner.costs import Costs, StepBlock
+from hxserve_planner.measured_costs import fit_line
 from services.scheduling.policy import Policy
 
 TARGETS: Final[Mapping[str, Target]] = {
@@ -80,7 +80,7 @@ def _play(service: Service, chips: int, seconds: float, number: int) -> tuple[Ou
         crop_s=pace["crop_s"],
         look_s=look_s,
         store_s=records_s / sum(count for count, _ in calls.values()),
-        training=(Stretch(steps // len(real.steps), real.step_s),),
+        training=(StepBlock(steps // len(real.steps), real.step_s),),
         fixed_s=fixed_s,
         canary_s=0.0,
         said={},

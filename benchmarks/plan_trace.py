@@ -12,11 +12,11 @@ from typing import Any, Final
 import simpy
 
 from benchmarks.service import Service
+from hxserve_planner.chip_pool import ChipPool
 from hxserve_planner.costs import Costs
 from hxserve_planner.crop_lanes import ANY, Request
-from hxserve_planner.floor import Floor
 from hxserve_planner.long_queue import Work
-from hxserve_planner.tally import StretchTally, Tally
+from hxserve_planner.statistics import IntervalStatistics, Statistics
 from services.scheduling.policy import LongJob, Policy
 
 MODEL: Final = "digits"
@@ -129,9 +129,9 @@ def run_measured(service: Service, trace: Trace, number: int) -> Outcome:
 
 def run_simulated(trace: Trace, chips: int, costs: Costs) -> Outcome:
     """Play a trace to the simulation."""
-    env, outcome, tally = simpy.Environment(), Outcome(), Tally()
-    floor = Floor(env, chips, costs, Policy(), tally, random.Random(0))
-    floor.stretch = StretchTally(0.0, trace.seconds)
+    env, outcome, statistics = simpy.Environment(), Outcome(), Statistics()
+    pool = ChipPool(env, chips, costs, Policy(), statistics, random.Random(0))
+    pool.interval = IntervalStatistics(0.0, trace.seconds)
 
     def answered(request: Request) -> None:
         outcome.waiting.append(request.begun_at - request.sent_at)
@@ -139,22 +139,22 @@ def run_simulated(trace: Trace, chips: int, costs: Costs) -> Outcome:
     def send() -> Steps:
         for at, crops in trace.requests:
             yield env.timeout(at - env.now)
-            floor.send(Request("admin", f"{MODEL}@1", ANY, crops, env.now, answered))
+            pool.send(Request("admin", f"{MODEL}@1", ANY, crops, env.now, answered))
 
     def train() -> Steps:
         for number, (at, user) in enumerate(trace.trainings):
             yield env.timeout(at - env.now)
             left = deque((float(s.steps), s.step_s) for s in costs.training)
-            floor.submit(Work(LongJob(f"{number:06}", user, env.now), left))
+            pool.submit(Work(LongJob(f"{number:06}", user, env.now), left))
 
     env.process(send())
     env.process(train())
     env.run()
-    ended_at = max([ended.ended_at for ended in tally.ended] + [trace.seconds])
-    spent = floor.stretch.spent_s
+    ended_at = max([ended.ended_at for ended in statistics.ended] + [trace.seconds])
+    spent = pool.interval.spent_s
     outcome.busy = (spent["crops"] + spent["long"]) / chips / ended_at
-    outcome.begun = [ended.began_at - ended.submitted_at for ended in tally.ended]
-    outcome.completed = [ended.ended_at - ended.submitted_at for ended in tally.ended]
+    outcome.begun = [ended.began_at - ended.submitted_at for ended in statistics.ended]
+    outcome.completed = [ended.ended_at - ended.submitted_at for ended in statistics.ended]
     return outcome
 
 

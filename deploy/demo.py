@@ -23,9 +23,9 @@ from hxserve.cli.progress import JobProgress
 from hxserve.errors import ClientError
 from hxserve.jobs import Job
 from hxserve_letters.belts import Pace
+from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.centre import Centre, Effort
 from hxserve_letters.directory import invent_directory
-from hxserve_letters.eyes import Post
 from hxserve_letters.report import summarise
 from services.errors import HxserveError
 from services.settings import CHIP_CHOICES, Settings, load_settings
@@ -130,15 +130,15 @@ def _read(client: Client, dataset: Dataset) -> tuple[NDArray[np.int64], str]:
 
 def _sort(url: str, token: str, mnist: Path | None) -> dict[str, Any]:
     """Sort letters; return figures by their names in `hxserve letters`."""
-    post = Post(seed=0, directory=invent_directory(), mnist=mnist)
+    source = LetterSource(seed=0, directory=invent_directory(), mnist=mnist)
     # The centre repeats refused requests itself, and counts them.
     with (
         Client(url, token, retries=0) as client,
         tqdm(desc="sorting", total=_THRESHOLD_LETTERS + _LETTERS, unit="letter", file=sys.stderr) as bar,
     ):
         centre = Centre(client, MODEL, "latest", Effort())
-        threshold = centre.find_threshold(post, _THRESHOLD_LETTERS, _MOST_ERROR, lambda _: bar.update())
-        run = centre.sort(post, _LETTERS, _BELTS, threshold=threshold, on_decision=lambda _: bar.update())
+        threshold = centre.find_threshold(source, _THRESHOLD_LETTERS, _MOST_ERROR, lambda _: bar.update())
+        run = centre.sort(source, _LETTERS, _BELTS, threshold=threshold, on_decision=lambda _: bar.update())
     report = summarise(run, _BELTS)
     kept = "count read_rate error_rate postcode_error_rate letters_per_s missed_deadlines threshold"
     return {name: report[name] for name in kept.split()}

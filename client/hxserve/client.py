@@ -78,7 +78,7 @@ class Client:
         self.close()
 
     def tell_letters(self, status: dict[str, Any]) -> None:
-        """Tells the service how a letter centre is, for its page; see `hxserve_letters.showing`.
+        """Report the state of a letter centre to the service, for its page; see `hxserve_letters.status_reporter`.
 
         Raises:
             ServiceError: the service refused.

@@ -1,4 +1,4 @@
-"""The letter centre: cameras, belts, desk and service put together for one run."""
+"""The letter centre: cameras, belts, sorter and service put together for one run."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import numpy as np
 from hxserve.client import Client
 from hxserve.errors import ClientError
 from hxserve_letters.belts import Belts, Pace
+from hxserve_letters.camera_pool import CameraPool, LetterSource, Scan
 from hxserve_letters.decisions import Decision, choose_threshold
-from hxserve_letters.desk import Desk
 from hxserve_letters.directory import Directory
-from hxserve_letters.eyes import Eyes, Post, Sight
-from hxserve_letters.seen import Seen
+from hxserve_letters.letter_state import LetterState
 from hxserve_letters.sending import Sender
+from hxserve_letters.sorter import Sorter
 
 _DRAWN_AHEAD: Final = 200
 _PREPARATION: Final = Pace(1, None, None, 400)
 
 
-class DeskFailedError(ClientError):
+class SorterFailedError(ClientError):
     """Reading letters went wrong in a way that nobody foresaw; what it was stands above."""
 
     code = "desk_failed"
@@ -70,7 +70,7 @@ class Centre:
 
     def find_threshold(
         self,
-        post: Post,
+        source: LetterSource,
         letters: int,
         most_error: float,
         on_decision: Callable[[Decision], object] | None = None,
@@ -81,7 +81,7 @@ class Centre:
             TooFewLettersError: fewer than a hundred letters.
             ClientError: the service or a camera failed.
         """
-        other = replace(post, seed=post.seed + 1, for_threshold=True)
+        other = replace(source, seed=source.seed + 1, for_threshold=True)
         run = self.sort(other, letters, _PREPARATION, threshold=0.0, on_decision=on_decision)
         read = [decision for decision in run.decisions if decision.reading is not None]
         return choose_threshold(
@@ -92,7 +92,7 @@ class Centre:
 
     def sort_flat_out(
         self,
-        sights: Sequence[Sight],
+        scans: Sequence[Scan],
         directory: Directory,
         *,
         threshold: float,
@@ -105,11 +105,13 @@ class Centre:
         Raises:
             ClientError: the service failed.
         """
-        all_seen = [Seen(sight) for sight in sights]
+        letters = [LetterState(scan) for scan in scans]
         sender = Sender(self._client, self._model, self._version)
-        elapsed_s = self._send_all(sender, all_seen, directory)
-        elapsed_s += self._send_all(sender, [seen for seen in all_seen if seen.wants_second_look], directory)
-        decisions = [seen.decide(threshold) for seen in all_seen]
+        elapsed_s = self._send_all(sender, letters, directory)
+        elapsed_s += self._send_all(
+            sender, [letter for letter in letters if letter.wants_second_look], directory
+        )
+        decisions = [letter.decide(threshold) for letter in letters]
         for decision in decisions if on_decision else ():
             assert on_decision
             on_decision(decision)
@@ -123,11 +125,11 @@ class Centre:
             origin=_origin_of(sender),
         )
 
-    def _send_all(self, sender: Sender, letters: list[Seen], directory: Directory) -> float:
+    def _send_all(self, sender: Sender, letters: list[LetterState], directory: Directory) -> float:
         """Reads letters in full requests on all connections; the seconds that the sending took."""
         if not letters:
             return 0.0
-        crops = [seen.crops() for seen in letters]
+        crops = [letter.crops() for letter in letters]
         everything = np.concatenate(crops)
         step = self._effort.crops_per_request
         requests = [everything[start : start + step] for start in range(0, len(everything), step)]
@@ -137,25 +139,25 @@ class Centre:
             elapsed_s = time.monotonic() - started
         scores = np.concatenate([part for part, _ in answers])
         ends = np.cumsum([len(part) for part in crops])
-        for seen, part in zip(letters, np.split(scores, ends[:-1]), strict=True):
-            seen.understand(part, sender.scale, directory)
+        for letter, part in zip(letters, np.split(scores, ends[:-1]), strict=True):
+            letter.understand(part, sender.scale, directory)
         return elapsed_s
 
-    def prepare(self, post: Post, letters: int) -> list[Sight]:
+    def prepare(self, source: LetterSource, letters: int) -> list[Scan]:
         """What the cameras see of all letters, in order.
 
         Raises:
             ClientError: a camera failed.
         """
-        sights: list[Sight] = []
+        scans: list[Scan] = []
         failures: list[ClientError] = []
         finished = threading.Event()
         room = threading.Semaphore(_DRAWN_AHEAD)
 
-        def seen(sight: Sight) -> None:
-            sights.append(sight)
+        def scanned(scan: Scan) -> None:
+            scans.append(scan)
             room.release()
-            if len(sights) == letters:
+            if len(scans) == letters:
                 finished.set()
 
         def failed(error: ClientError) -> None:
@@ -163,22 +165,22 @@ class Centre:
             room.release()
             finished.set()
 
-        with Eyes(
-            post, self._effort.cameras, on_drawn=lambda _: None, on_sight=seen, on_failure=failed
-        ) as eyes:
+        with CameraPool(
+            source, self._effort.cameras, on_drawn=lambda _: None, on_scan=scanned, on_failure=failed
+        ) as cameras:
             for number in range(letters):
                 room.acquire()
                 if failures:
                     break
-                eyes.look(number)
+                cameras.scan(number)
             finished.wait()
         if failures:
             raise failures[0]
-        return sorted(sights, key=lambda sight: sight.number)
+        return sorted(scans, key=lambda scan: scan.number)
 
     def sort(
         self,
-        post: Post,
+        source: LetterSource,
         letters: int,
         pace: Pace,
         *,
@@ -213,30 +215,32 @@ class Centre:
             belts.stop()
             finished.set()
 
-        desk = Desk(
+        sorter = Sorter(
             sender,
-            post.directory,
+            source.directory,
             threshold=threshold,
             deadline_s=pace.deadline_s,
             crops_per_request=self._effort.crops_per_request,
             on_decision=decided,
         )
 
-        def seen(sight: Sight) -> None:
-            desk.put(sight, sight.number % pace.machines, passed.pop(sight.number))
+        def scanned(scan: Scan) -> None:
+            sorter.put(scan, scan.number % pace.machines, passed.pop(scan.number))
 
         with (
-            Eyes(post, self._effort.cameras, on_drawn=belts.drawn, on_sight=seen, on_failure=failed) as eyes,
-            _working(desk, self._effort.connections, failed),
+            CameraPool(
+                source, self._effort.cameras, on_drawn=belts.drawn, on_scan=scanned, on_failure=failed
+            ) as cameras,
+            _working(sorter, self._effort.connections, failed),
         ):
             for number in range(min(_DRAWN_AHEAD, letters)):
-                eyes.draw(number)
+                cameras.draw(number)
 
             def pass_camera(number: int, moment: float) -> None:
                 passed[number] = moment
-                eyes.look(number)
+                cameras.scan(number)
                 if number + _DRAWN_AHEAD < letters:
-                    eyes.draw(number + _DRAWN_AHEAD)
+                    cameras.draw(number + _DRAWN_AHEAD)
 
             belts.await_drawn(min(_DRAWN_AHEAD, letters))
             started = time.monotonic()
@@ -259,20 +263,20 @@ class Centre:
 
 
 @contextmanager
-def _working(desk: Desk, threads: int, failed: Callable[[ClientError], None]) -> Iterator[None]:
-    """Workers of a desk, until nothing waits there any more."""
+def _working(sorter: Sorter, threads: int, failed: Callable[[ClientError], None]) -> Iterator[None]:
+    """Workers of a sorter, until nothing waits there any more."""
 
     def work() -> None:
-        failure: ClientError | None = DeskFailedError()
+        failure: ClientError | None = SorterFailedError()
         try:
-            desk.work()
+            sorter.work()
             failure = None
         except ClientError as error:
             failure = error
         finally:
             # Also when something unforeseen went wrong: somebody waits for the last letter.
             if failure is not None:
-                desk.abandon()
+                sorter.abandon()
                 failed(failure)
 
     workers = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
@@ -281,7 +285,7 @@ def _working(desk: Desk, threads: int, failed: Callable[[ClientError], None]) ->
     try:
         yield
     finally:
-        desk.close()
+        sorter.close()
         for worker in workers:
             worker.join()
 

@@ -13,12 +13,12 @@ from hxserve.cli.phrases import duration, percent
 from hxserve.client import Client
 from hxserve.plots import require_plots
 from hxserve_letters.belts import Pace
+from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.centre import Centre, Effort, Run
 from hxserve_letters.decisions import Decision
 from hxserve_letters.directory import every_number, invent_directory, load_directory
-from hxserve_letters.eyes import Post
 from hxserve_letters.report import summarise
-from hxserve_letters.showing import Showing
+from hxserve_letters.status_reporter import StatusReporter
 from hxserve_letters.view import LettersView
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -94,7 +94,7 @@ def letters(options: Options, /, **given: Any) -> None:
     """
     if given["plot"]:
         require_plots()
-    post = Post(given["seed"], _directory(given["directory"]), given["mnist"])
+    source = LetterSource(given["seed"], _directory(given["directory"]), given["mnist"])
     effort = Effort(given["cameras"], given["connections"], given["crops_per_request"])
     pace = Pace(
         1 if given["flat_out"] else given["machines"],
@@ -106,30 +106,30 @@ def letters(options: Options, /, **given: Any) -> None:
     with (
         Client(options.url, options.token, data_dir=options.data_dir, retries=0) as client,
         LettersView() as view,
-        Showing(client, post) as showing,
+        StatusReporter(client, source) as reporter,
     ):
 
         def decided(decision: Decision) -> None:
             view.update(decision)
-            showing.update(decision)
+            reporter.update(decision)
 
         centre = Centre(client, given["model"], given["version"], effort)
         threshold = given["threshold"]
         if threshold is None:
             view.begin("choosing a threshold", given["threshold_letters"], 1)
             threshold = centre.find_threshold(
-                post, given["threshold_letters"], given["most_error"], view.update
+                source, given["threshold_letters"], given["most_error"], view.update
             )
-        showing.begin("flat out" if given["flat_out"] else "sorting", given["letters"], pace.machines)
+        reporter.begin("flat out" if given["flat_out"] else "sorting", given["letters"], pace.machines)
         view.begin("flat out" if given["flat_out"] else "sorting", given["letters"], pace.machines)
         if given["flat_out"]:
-            sights = centre.prepare(post, given["letters"])
-            run = centre.sort_flat_out(sights, post.directory, threshold=threshold, on_decision=decided)
+            scans = centre.prepare(source, given["letters"])
+            run = centre.sort_flat_out(scans, source.directory, threshold=threshold, on_decision=decided)
         else:
-            run = centre.sort(post, given["letters"], pace, threshold=threshold, on_decision=decided)
-    report = summarise(run, pace) | {"directory": post.directory.name, "seed": post.seed}
+            run = centre.sort(source, given["letters"], pace, threshold=threshold, on_decision=decided)
+    report = summarise(run, pace) | {"directory": source.directory.name, "seed": source.seed}
     report |= {"mode": "flat out" if given["flat_out"] else "paced"}
-    report |= _draw(post, run, given["plot"], given["picture"])
+    report |= _draw(source, run, given["plot"], given["picture"])
     if options.as_json:
         show_json(report)
     else:
@@ -195,7 +195,7 @@ def _directory(name: str) -> Any:
             return load_directory(Path(path))
 
 
-def _draw(post: Post, run: Run, plot: Path | None, picture: Path | None) -> dict[str, str | None]:
+def _draw(source: LetterSource, run: Run, plot: Path | None, picture: Path | None) -> dict[str, str | None]:
     if plot:
         from hxserve_letters.plots import draw_rates  # noqa: PLC0415 only where asked for
 
@@ -203,5 +203,5 @@ def _draw(post: Post, run: Run, plot: Path | None, picture: Path | None) -> dict
     if picture:
         from hxserve_letters.pictures import draw_samples  # noqa: PLC0415 imports OpenCV
 
-        draw_samples(post, run.decisions, picture)
+        draw_samples(source, run.decisions, picture)
     return {"plot": str(plot) if plot else None, "picture": str(picture) if picture else None}

@@ -11,18 +11,7 @@ from numpy.typing import NDArray
 
 from hxserve_letters.digits import Crops, Digits
 from hxserve_letters.directory import Directory
-from hxserve_letters.paper import (
-    HEIGHT_PX,
-    WIDTH_PX,
-    draw_franking,
-    draw_paper,
-    draw_scratches,
-    draw_sender,
-    draw_smudges,
-    draw_window,
-)
-from hxserve_letters.postcodes import TOWN_BY_REGION
-from hxserve_letters.writing import (
+from hxserve_letters.handwriting import (
     PX_PER_MM,
     Hand,
     Matrix,
@@ -31,6 +20,17 @@ from hxserve_letters.writing import (
     stamp,
     write_digit,
     write_words,
+)
+from hxserve_letters.postcodes import TOWN_BY_REGION
+from hxserve_letters.rendering import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    draw_franking,
+    draw_paper,
+    draw_scratches,
+    draw_sender,
+    draw_smudges,
+    draw_window,
 )
 
 _NAMES: Final = (

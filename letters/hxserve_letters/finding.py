@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hxserve_letters.handwriting import PX_PER_MM, Matrix, Plane
 from hxserve_letters.percentiles import percentile_of_few, percentiles_of_plane
-from hxserve_letters.writing import PX_PER_MM, Matrix, Plane
 
 _ZONE_LEFT: Final = int(70 * PX_PER_MM)
 _ZONE_TOP: Final = int(38 * PX_PER_MM)

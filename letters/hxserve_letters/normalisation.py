@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hxserve_letters.handwriting import Matrix, Plane
 from hxserve_letters.percentiles import percentiles_of_plane
-from hxserve_letters.writing import Matrix, Plane
 
 SIDE: Final = 28
 _BOX: Final = 20

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hxserve_letters.writing import Plane
+from hxserve_letters.handwriting import Plane
 
 
 def percentile_of_few(values: NDArray[np.integer] | NDArray[np.floating], percent: float) -> float:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxserve.errors import ClientError
+from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.decisions import Decision, Reason
 from hxserve_letters.digits import load_digits
 from hxserve_letters.envelopes import Letter, Writer
-from hxserve_letters.eyes import Post
 from hxserve_letters.finding import find_postcode
 from hxserve_letters.segmentation import Cuts, cut
 
@@ -37,14 +37,14 @@ class PictureNotWrittenError(ClientError):
     code = "picture_not_written"
 
 
-def draw_samples(post: Post, decisions: Sequence[Decision], path: Path) -> None:
+def draw_samples(source: LetterSource, decisions: Sequence[Decision], path: Path) -> None:
     """Draws twelve letters into a file: routed right and wrong, and rejected for each reason there was.
 
     Raises:
         PictureNotWrittenError: the path or its ending is none for a picture.
     """
-    kept, reported = load_digits(post.mnist).halves()
-    writer = Writer(kept if post.for_threshold else reported, post.directory, post.seed)
+    kept, reported = load_digits(source.mnist).halves()
+    writer = Writer(kept if source.for_threshold else reported, source.directory, source.seed)
     tiles = [_tile(writer.draw(decision.number), decision) for decision in choose_samples(decisions)]
     blank = np.full_like(tiles[0], 255)
     tiles += [blank] * (-len(tiles) % _COLUMNS)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxserve_letters.finding import Field
+from hxserve_letters.handwriting import Matrix, Plane
 from hxserve_letters.normalisation import normalise
 from hxserve_letters.percentiles import percentiles_of_plane
-from hxserve_letters.writing import Matrix, Plane
 
 DIGITS: Final = 5
 _MOST_SHEAR: Final = 0.4

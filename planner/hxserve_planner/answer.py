@@ -10,7 +10,7 @@ import numpy as np
 from hxserve_planner.costs import Costs
 from hxserve_planner.question import Question
 from hxserve_planner.simulation import Simulated
-from hxserve_planner.tally import DOINGS, StretchTally, Tally, percentiles
+from hxserve_planner.statistics import CHIP_USES, IntervalStatistics, Statistics, percentiles
 
 _RANKS: Final = (50, 95, 99)
 _CURVE: Final = tuple(range(0, 101, 2))
@@ -18,7 +18,7 @@ _CURVE: Final = tuple(range(0, 101, 2))
 
 def describe(simulated: Simulated) -> dict[str, Any]:
     """The whole answer; times in ms for crops and letters, in s for trainings, shares 0..1."""
-    question, tally = simulated.question, simulated.tally
+    question, statistics = simulated.question, simulated.statistics
     answer: dict[str, Any] = {
         "chips": question.chips,
         "users": question.users,
@@ -28,15 +28,15 @@ def describe(simulated: Simulated) -> dict[str, Any]:
         "start_hour": question.start_hour,
         "backend": question.backend,
         "seed": question.seed,
-        "utilisation": _utilisation(question, tally.stretches),
-        "crops": _crops(tally.stretches),
-        "letters": _letters(question, tally.stretches),
-        "trainings": _trainings(question, simulated.costs, tally),
-        "long_share_under_flood": _flooded(tally.stretches),
-        "day": [_hour(question, stretch) for stretch in tally.stretches],
+        "utilisation": _utilisation(question, statistics.intervals),
+        "crops": _crops(statistics.intervals),
+        "letters": _letters(question, statistics.intervals),
+        "trainings": _trainings(question, simulated.costs, statistics),
+        "long_share_under_flood": _flooded(statistics.intervals),
+        "day": [_hour(question, interval) for interval in statistics.intervals],
         "assumptions": assumptions(question, simulated),
         "simulation": {
-            "units": tally.units,
+            "units": statistics.units,
             "detailed_s": round(simulated.detailed_s, 3),
             "long_quantum_s": round(simulated.long_quantum_s, 3),
         },
@@ -106,121 +106,117 @@ def assumptions(question: Question, simulated: Simulated) -> list[str]:
     return said
 
 
-def _utilisation(question: Question, stretches: Sequence[StretchTally]) -> dict[str, Any]:
-    by_hour = [_shares(question, stretch) for stretch in stretches]
-    lengths = np.array([stretch.seconds for stretch in stretches])
-    mean = {
-        doing: float(np.average([shares[doing] for shares in by_hour], weights=lengths)) for doing in DOINGS
-    }
+def _utilisation(question: Question, intervals: Sequence[IntervalStatistics]) -> dict[str, Any]:
+    by_hour = [_shares(question, interval) for interval in intervals]
+    lengths = np.array([interval.seconds for interval in intervals])
+    mean = {use: float(np.average([shares[use] for shares in by_hour], weights=lengths)) for use in CHIP_USES}
     busy = [sum(shares.values()) for shares in by_hour]
     busiest = int(np.argmax(busy))
     return {
         "all": _round(sum(mean.values())),
-        **{doing: _round(share) for doing, share in mean.items()},
-        "busiest_hour": {"hour": _round(stretches[busiest].hour), "all": _round(busy[busiest])},
+        **{use: _round(share) for use, share in mean.items()},
+        "busiest_hour": {"hour": _round(intervals[busiest].hour), "all": _round(busy[busiest])},
     }
 
 
-def _shares(question: Question, stretch: StretchTally) -> dict[str, float]:
-    """What the chips' time went to in a stretch; long work is known of all of it, the rest of what was watched."""
-    watched_s = question.chips * stretch.watched_s
-    shares = {
-        doing: spent_s / watched_s if watched_s > 0 else 0.0 for doing, spent_s in stretch.spent_s.items()
-    }
-    if stretch.watched_s < stretch.seconds:
-        rest = sum(share for doing, share in shares.items() if doing != "long")
-        shares["long"] = min(stretch.long_s / (question.chips * stretch.seconds), max(0.0, 1 - rest))
-    return {str(doing): share for doing, share in shares.items()}
+def _shares(question: Question, interval: IntervalStatistics) -> dict[str, float]:
+    """What the chips' time went to in an interval; long work is known of all of it, the rest of what was watched."""
+    watched_s = question.chips * interval.watched_s
+    shares = {use: spent_s / watched_s if watched_s > 0 else 0.0 for use, spent_s in interval.spent_s.items()}
+    if interval.watched_s < interval.seconds:
+        rest = sum(share for use, share in shares.items() if use != "long")
+        shares["long"] = min(interval.long_s / (question.chips * interval.seconds), max(0.0, 1 - rest))
+    return {str(use): share for use, share in shares.items()}
 
 
-def _crops(stretches: Sequence[StretchTally]) -> dict[str, Any]:
-    requests = sum(s.requests * s.weight for s in stretches)
+def _crops(intervals: Sequence[IntervalStatistics]) -> dict[str, Any]:
+    requests = sum(s.requests * s.weight for s in intervals)
     refused: Counter[str] = Counter()
-    for stretch in stretches:
-        for why, count in stretch.refused.items():
-            refused[why] += round(count * stretch.weight)
+    for interval in intervals:
+        for why, count in interval.refused.items():
+            refused[why] += round(count * interval.weight)
     return {
         "users": {
-            "waiting_ms": _ms(stretches, lambda s: s.waited_s),
-            "answer_ms": _ms(stretches, lambda s: s.answered_s),
+            "waiting_ms": _ms(intervals, lambda s: s.waited_s),
+            "answer_ms": _ms(intervals, lambda s: s.answered_s),
         },
         "letters": {
-            "waiting_ms": _ms(stretches, lambda s: s.desk_waited_s),
-            "answer_ms": _ms(stretches, lambda s: s.desk_answered_s),
+            "waiting_ms": _ms(intervals, lambda s: s.centre_waited_s),
+            "answer_ms": _ms(intervals, lambda s: s.centre_answered_s),
         },
-        "read": round(sum(s.crops * s.weight for s in stretches)),
+        "read": round(sum(s.crops * s.weight for s in intervals)),
         "refused": dict(refused),
         "refused_share": _round(refused.total() / requests if requests else 0.0),
     }
 
 
-def _letters(question: Question, stretches: Sequence[StretchTally]) -> dict[str, Any]:
+def _letters(question: Question, intervals: Sequence[IntervalStatistics]) -> dict[str, Any]:
     deadline_s = question.letter_deadline_s
-    decided = sum(len(s.letters_s) * s.weight for s in stretches)
-    met = sum(sum(age <= deadline_s for age in s.letters_s) * s.weight for s in stretches)
-    hurried = sum(s.hurried * s.weight for s in stretches)
-    held_up = sum(s.held_up * s.weight for s in stretches)
+    decided = sum(len(s.letters_s) * s.weight for s in intervals)
+    met = sum(sum(age <= deadline_s for age in s.letters_s) * s.weight for s in intervals)
+    hurried = sum(s.hurried * s.weight for s in intervals)
+    held_up = sum(s.held_up * s.weight for s in intervals)
     return {
         "count": round(decided + held_up),
         "deadline_s": deadline_s,
         "met_deadline": _round(met / (decided + held_up)) if decided + held_up else None,
         "hurried": _round(hurried / decided) if decided else None,
         "held_up": round(held_up),
-        "latency_ms": _ms(stretches, lambda s: s.letters_s),
+        "latency_ms": _ms(intervals, lambda s: s.letters_s),
     }
 
 
-def _trainings(question: Question, costs: Costs, tally: Tally) -> dict[str, Any]:
-    refused = sum(tally.refused.values())
-    submitted = sum(stretch.trainings for stretch in tally.stretches)
-    done = [ended.ended_at - ended.submitted_at for ended in tally.ended]
+def _trainings(question: Question, costs: Costs, statistics: Statistics) -> dict[str, Any]:
+    refused = sum(statistics.refused.values())
+    submitted = sum(interval.trainings for interval in statistics.intervals)
+    done = [ended.ended_at - ended.submitted_at for ended in statistics.ended]
     curve = percentiles(done, _CURVE)
     return {
         "submitted": submitted,
         "finished": len(done),
         "finished_per_day": _round(len(done) / question.hours * 24),
-        "unfinished": tally.unfinished,
+        "unfinished": statistics.unfinished,
         "chip_s": _round(costs.training_s),
         # Those that still wait at the end have waited so long at least: left out, an overload would look like none.
-        "waiting_s": _named([*tally.began_s, *tally.unbegun], (50, 95)),
+        "waiting_s": _named([*statistics.began_s, *statistics.unbegun], (50, 95)),
         "completion_s": _named(done, (50, 95)),
         "completion_curve_s": None if curve is None else [_round(value) for value in curve],
-        "refused": dict(tally.refused),
+        "refused": dict(statistics.refused),
         "refused_share": _round(refused / submitted if submitted else 0.0),
     }
 
 
-def _flooded(stretches: Sequence[StretchTally]) -> float | None:
+def _flooded(intervals: Sequence[IntervalStatistics]) -> float | None:
     """Long work's share of the time in which more crops came than the chips could read; None when that never was."""
-    flooded_s = sum(s.flooded_s * s.weight for s in stretches)
+    flooded_s = sum(s.flooded_s * s.weight for s in intervals)
     if not flooded_s:
         return None
-    return _round(sum(s.flooded_long_s * s.weight for s in stretches) / flooded_s)
+    return _round(sum(s.flooded_long_s * s.weight for s in intervals) / flooded_s)
 
 
-def _hour(question: Question, stretch: StretchTally) -> dict[str, Any]:
-    shares = _shares(question, stretch)
+def _hour(question: Question, interval: IntervalStatistics) -> dict[str, Any]:
+    shares = _shares(question, interval)
     return {
-        "hour": _round(stretch.hour),
-        "utilisation": {doing: _round(share) for doing, share in shares.items()},
-        "users_answer_ms": _ms([stretch], lambda s: s.answered_s),
-        "letters_latency_ms": _ms([stretch], lambda s: s.letters_s),
+        "hour": _round(interval.hour),
+        "utilisation": {use: _round(share) for use, share in shares.items()},
+        "users_answer_ms": _ms([interval], lambda s: s.answered_s),
+        "letters_latency_ms": _ms([interval], lambda s: s.letters_s),
         "letters_per_hour": round(
-            (len(stretch.letters_s) + stretch.held_up) * stretch.weight * 3600 / stretch.seconds
+            (len(interval.letters_s) + interval.held_up) * interval.weight * 3600 / interval.seconds
         ),
-        "trainings_submitted": stretch.trainings,
-        "unfinished_jobs": stretch.queue_jobs,
-        "waiting_crops": stretch.queue_crops,
-        "refused": sum(stretch.refused.values()),
+        "trainings_submitted": interval.trainings,
+        "unfinished_jobs": interval.queue_jobs,
+        "waiting_crops": interval.queue_crops,
+        "refused": sum(interval.refused.values()),
     }
 
 
 def _ms(
-    stretches: Sequence[StretchTally], values_of: Callable[[StretchTally], list[float]]
+    intervals: Sequence[IntervalStatistics], values_of: Callable[[IntervalStatistics], list[float]]
 ) -> dict[str, float] | None:
-    values = [values_of(stretch) for stretch in stretches]
+    values = [values_of(interval) for interval in intervals]
     weights = [
-        np.full(len(theirs), stretch.weight) for theirs, stretch in zip(values, stretches, strict=True)
+        np.full(len(theirs), interval.weight) for theirs, interval in zip(values, intervals, strict=True)
     ]
     found = percentiles([v for theirs in values for v in theirs], _RANKS, np.concatenate(weights))
     return (

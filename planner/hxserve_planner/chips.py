@@ -8,7 +8,7 @@ from typing import Final
 import simpy
 
 from hxserve_planner.long_queue import Work
-from hxserve_planner.tally import DOINGS, Doing
+from hxserve_planner.statistics import CHIP_USES, ChipUse
 from services.scheduling.policy import ShareMeter
 
 _ASKED: Final = 16
@@ -42,7 +42,7 @@ class Chip:
         """What it waits for when it is idle."""
         self.slice: Slice | None = None
         self.process: simpy.Process | None = None
-        self.spent_s: dict[Doing, float] = dict.fromkeys(DOINGS, 0.0)
+        self.spent_s: dict[ChipUse, float] = dict.fromkeys(CHIP_USES, 0.0)
         """Its time since the window opened."""
 
 

@@ -16,7 +16,7 @@ from hxserve.client import Client
 from hxserve.errors import AddressError, ConnectionFailedError
 from hxserve.plots import require_plots
 from hxserve_planner.answer import describe
-from hxserve_planner.paces import backend_of, measured_paces
+from hxserve_planner.measured_costs import backend_of, measured_paces
 from hxserve_planner.plots import draw_plan
 from hxserve_planner.question import read_question
 from hxserve_planner.search import find

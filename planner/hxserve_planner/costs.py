@@ -48,8 +48,8 @@ PART_CROPS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Mini-batches of one length."""
+class StepBlock:
+    """Consecutive mini-batches of equal length."""
 
     steps: int
     step_s: float
@@ -63,7 +63,7 @@ class Costs:
     crop_s: float
     look_s: float
     store_s: float
-    training: tuple[Stretch, ...]
+    training: tuple[StepBlock, ...]
     fixed_s: float
     canary_s: float
     said: Mapping[str, str]
@@ -71,7 +71,7 @@ class Costs:
     @property
     def training_s(self) -> float:
         """Chip time of a whole training."""
-        return sum(stretch.steps * stretch.step_s for stretch in self.training)
+        return sum(block.steps * block.step_s for block in self.training)
 
     def call_of(self, crops: int) -> float:
         """How long the chip reads so many crops at once."""
@@ -92,9 +92,9 @@ def costs_of(question: Question) -> Costs:
     )
     work = plan_work(JobKind.TRAINING, params, "", question.backend, question.dataset)
     if measured.step_s is None:
-        training = tuple(Stretch(p.steps, _step_s(p, pace, call_s, crop_s)) for p in work.phases)
+        training = tuple(StepBlock(p.steps, _step_s(p, pace, call_s, crop_s)) for p in work.phases)
     else:
-        training = (Stretch(work.steps, measured.step_s),)
+        training = (StepBlock(work.steps, measured.step_s),)
     by_default = "default: "
     return Costs(
         call_s=call_s,

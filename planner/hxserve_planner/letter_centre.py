@@ -1,4 +1,4 @@
-"""A letter centre in simulated time, as `hxserve letters` is one: belts, a desk with few connections, a deadline."""
+"""A letter centre in simulated time, as `hxserve letters` is one: belts, a sorter with few connections, a deadline."""
 
 import random
 from collections import deque
@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import simpy
 
+from hxserve_planner.chip_pool import ChipPool
 from hxserve_planner.crop_lanes import ANY, Request
-from hxserve_planner.floor import Floor
-from hxserve_planner.load import Activity, Doors, Gate
+from hxserve_planner.load import Activity, Admission, Gate
 from hxserve_planner.question import Question
 
 Steps = Generator[simpy.Event, Any, None]
@@ -18,7 +18,7 @@ Steps = Generator[simpy.Event, Any, None]
 _PAUSE_S: Final = 1.0
 """What a client that was refused for now waits, as the service's Retry-After tells it."""
 _TIME_FOR_LOOK: Final = 0.5
-"""As in letters/hxserve_letters/desk.py: share of the deadline after which there is no time for a second look."""
+"""As in letters/hxserve_letters/sorter.py: share of the deadline after which there is no time for a second look."""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class _Letter:
 
 
 class Centre:
-    """A letter centre: belts that pass a camera, and a desk that sends crops on a few connections."""
+    """A letter centre: belts that pass a camera, and a sorter that sends crops on a few connections."""
 
     def __init__(
         self,
@@ -36,14 +36,14 @@ class Centre:
         question: Question,
         number: int,
         letters_per_hour: float,
-        floor: Floor,
-        doors: Doors,
+        pool: ChipPool,
+        admission: Admission,
         gate: Gate,
     ) -> None:
         self._env = env
         self._question = question
-        self._floor = floor
-        self._doors = doors
+        self._pool = pool
+        self._admission = admission
         self._gate = gate
         self._activity = Activity(question)
         self._rng = random.Random(f"{question.seed}/centre/{number}")
@@ -68,19 +68,19 @@ class Centre:
         self._send()
 
     def _pass_letters(self) -> Steps:
-        env, rng, floor = self._env, self._rng, self._floor
+        env, rng, pool = self._env, self._rng, self._pool
         while True:
             per_s = self._most_per_s * self._activity.of_letters(env.now)
             left_s = self._activity.next_hour_s(env.now)
             gap_s = rng.expovariate(per_s) if per_s > 0 else left_s
             yield env.timeout(min(gap_s, left_s))
-            if not floor.is_detailed:
+            if not pool.is_detailed:
                 yield self._gate.opens
             elif gap_s < left_s:
-                floor.count_event()
+                pool.count_event()
                 if self._inside >= self._question.buffer_per_centre:
-                    if floor.is_watched:
-                        floor.stretch.held_up += 1
+                    if pool.is_watched:
+                        pool.interval.held_up += 1
                     continue
                 self._inside += 1
                 self._waiting.append(_Letter(env.now))
@@ -88,7 +88,7 @@ class Centre:
 
     def _send(self) -> None:
         question = self._question
-        while self._free and self._waiting and self._floor.is_detailed:
+        while self._free and self._waiting and self._pool.is_detailed:
             batch: list[_Letter] = []
             crops = 0
             while self._waiting:
@@ -101,25 +101,25 @@ class Centre:
             request = Request(self._user, self._reference, self._home, crops, self._env.now, self._answered)
             self._free -= 1
             self._sent[id(request)] = batch
-            if not self._doors.take_crops(request, has_quotas=False):
+            if not self._admission.take_crops(request, has_quotas=False):
                 self._env.process(self._try_again(request))
 
     def _try_again(self, request: Request) -> Steps:
         while True:
             yield self._env.timeout(_PAUSE_S)
-            if not self._floor.is_detailed:
+            if not self._pool.is_detailed:
                 yield self._gate.opens
             request.sent_at = self._env.now
-            if self._doors.take_crops(request, has_quotas=False):
+            if self._admission.take_crops(request, has_quotas=False):
                 return
 
     def _answered(self, request: Request) -> None:
-        question, now, floor = self._question, self._env.now, self._floor
+        question, now, pool = self._question, self._env.now, self._pool
         self._free += 1
-        is_counted = floor.is_watched and floor.is_detailed
+        is_counted = pool.is_watched and pool.is_detailed
         if is_counted:
-            floor.stretch.desk_waited_s.append(request.begun_at - request.sent_at)
-            floor.stretch.desk_answered_s.append(now - request.sent_at)
+            pool.interval.centre_waited_s.append(request.begun_at - request.sent_at)
+            pool.interval.centre_answered_s.append(now - request.sent_at)
         for letter in self._sent.pop(id(request)):
             letter.looks += 1
             age_s = now - letter.passed_at
@@ -130,6 +130,6 @@ class Centre:
                 continue
             self._inside -= 1
             if is_counted:
-                floor.stretch.letters_s.append(age_s)
-                floor.stretch.hurried += wants_second
+                pool.interval.letters_s.append(age_s)
+                pool.interval.hurried += wants_second
         self._send()

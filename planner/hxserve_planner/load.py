@@ -8,12 +8,12 @@ from typing import Any
 
 import simpy
 
+from hxserve_planner.chip_pool import ChipPool
 from hxserve_planner.costs import Costs
 from hxserve_planner.crop_lanes import ANY, Request
-from hxserve_planner.floor import Floor
 from hxserve_planner.long_queue import Work
 from hxserve_planner.question import Limits, Question
-from hxserve_planner.tally import Tally
+from hxserve_planner.statistics import Statistics
 from services.scheduling.policy import LongJob
 
 Steps = Generator[simpy.Event, Any, None]
@@ -50,55 +50,55 @@ class Activity:
         return max(3600 - into_s, 1e-3)
 
 
-class Doors:
+class Admission:
     """What the service takes in and what it refuses, in the order of its scripts."""
 
-    def __init__(self, floor: Floor, limits: Limits, tally: Tally) -> None:
-        self._floor = floor
+    def __init__(self, pool: ChipPool, limits: Limits, statistics: Statistics) -> None:
+        self._pool = pool
         self._limits = limits
-        self._tally = tally
+        self._statistics = statistics
 
     def take_crops(self, request: Request, *, has_quotas: bool) -> bool:
         """Takes in a request, or counts why not."""
-        floor, limits = self._floor, self._limits
-        stretch = floor.stretch
-        if floor.is_watched:
-            stretch.requests += 1
-        own = floor.lanes.crops_of.get(request.user, 0) + request.crops
+        pool, limits = self._pool, self._limits
+        interval = pool.interval
+        if pool.is_watched:
+            interval.requests += 1
+        own = pool.lanes.crops_of.get(request.user, 0) + request.crops
         if has_quotas and limits.user_max_waiting_crops is not None and own > limits.user_max_waiting_crops:
             why = "max_waiting_crops"
         elif has_quotas and self._has_spent(request.user):
             why = "chip_seconds_per_day"
-        elif floor.lanes.crops + request.crops > limits.max_waiting_crops:
+        elif pool.lanes.crops + request.crops > limits.max_waiting_crops:
             why = "queue_full"
         else:
-            floor.send(request)
+            pool.send(request)
             return True
-        if floor.is_watched:
-            stretch.refuse(why)
+        if pool.is_watched:
+            interval.refuse(why)
         return False
 
     def take_job(self, work: Work) -> bool:
         """Takes in a long job, or counts why not."""
-        floor, limits, user = self._floor, self._limits, work.job.user
-        floor.stretch.trainings += 1
+        pool, limits, user = self._pool, self._limits, work.job.user
+        pool.interval.trainings += 1
         if (
             limits.user_max_queued_jobs is not None
-            and floor.long.unfinished_of(user) >= limits.user_max_queued_jobs
+            and pool.long.unfinished_of(user) >= limits.user_max_queued_jobs
         ):
-            self._tally.refuse("max_queued_jobs")
+            self._statistics.refuse("max_queued_jobs")
         elif self._has_spent(user):
-            self._tally.refuse("chip_seconds_per_day")
-        elif floor.long.unfinished >= limits.max_queued_jobs:
-            self._tally.refuse("queue_full")
+            self._statistics.refuse("chip_seconds_per_day")
+        elif pool.long.unfinished >= limits.max_queued_jobs:
+            self._statistics.refuse("queue_full")
         else:
-            floor.submit(work)
+            pool.submit(work)
             return True
         return False
 
     def _has_spent(self, user: str) -> bool:
         most_s = self._limits.user_chip_seconds_per_day
-        return most_s is not None and self._floor.used_today.get(user, 0.0) >= most_s
+        return most_s is not None and self._pool.used_today.get(user, 0.0) >= most_s
 
 
 @dataclass(slots=True)
@@ -116,15 +116,15 @@ class Users:
         env: simpy.Environment,
         question: Question,
         costs: Costs,
-        floor: Floor,
-        doors: Doors,
+        pool: ChipPool,
+        admission: Admission,
         gate: Gate,
     ) -> None:
         self._env = env
         self._question = question
         self._costs = costs
-        self._floor = floor
-        self._doors = doors
+        self._pool = pool
+        self._admission = admission
         self._gate = gate
         self._activity = Activity(question)
         self._jobs = 0
@@ -141,10 +141,10 @@ class Users:
             left_s = self._activity.next_hour_s(env.now)
             gap_s = rng.expovariate(per_s) if per_s > 0 else left_s
             yield env.timeout(min(gap_s, left_s))
-            if not self._floor.is_detailed:
+            if not self._pool.is_detailed:
                 yield self._gate.opens
             elif gap_s < left_s:
-                self._floor.count_event()
+                self._pool.count_event()
                 number = rng.randrange(question.users)
                 home = number % question.chips if question.bound_to_chips else ANY
                 request = Request(
@@ -155,13 +155,13 @@ class Users:
                     env.now,
                     self._answered,
                 )
-                self._doors.take_crops(request, has_quotas=True)
+                self._admission.take_crops(request, has_quotas=True)
 
     def _answered(self, request: Request) -> None:
-        if self._floor.is_watched and self._floor.is_detailed:
-            stretch = self._floor.stretch
-            stretch.waited_s.append(request.begun_at - request.sent_at)
-            stretch.answered_s.append(self._env.now - request.sent_at)
+        if self._pool.is_watched and self._pool.is_detailed:
+            interval = self._pool.interval
+            interval.waited_s.append(request.begun_at - request.sent_at)
+            interval.answered_s.append(self._env.now - request.sent_at)
 
     def _train(self, rng: random.Random) -> Steps:
         question, env = self._question, self._env
@@ -175,4 +175,4 @@ class Users:
                 self._jobs += 1
                 job = LongJob(f"{self._jobs:012}", f"u{rng.randrange(question.users)}", env.now)
                 left = deque((float(s.steps), s.step_s) for s in self._costs.training)
-                self._doors.take_job(Work(job, left))
+                self._admission.take_job(Work(job, left))

@@ -19,7 +19,7 @@ class Work:
 
     Attributes:
         job: As the policy sees it.
-        left: Mini-batches left and their length in seconds, stretch by stretch.
+        left: Mini-batches left and their length in seconds, block by block.
         chip: Number of the chip that took it up; it stays there.
         began_at: When it was taken up.
     """

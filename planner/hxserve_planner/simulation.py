@@ -2,7 +2,7 @@
 
 Crops take milliseconds and trainings minutes. To know how crops fare in an hour a part of it is enough, if what waits
 is carried on from one part to the next; of trainings every one is simulated. If a window reaches to the end of its
-stretch, nothing is left out. See docs/decisions/0019-capacity-by-simulation.md.
+interval, nothing is left out. See docs/decisions/0019-capacity-by-simulation.md.
 """
 
 import math
@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import simpy
 
+from hxserve_planner.chip_pool import ChipPool
 from hxserve_planner.costs import Costs, costs_of
-from hxserve_planner.floor import Floor
 from hxserve_planner.letter_centre import Centre
-from hxserve_planner.load import Doors, Gate, Users
+from hxserve_planner.load import Admission, Gate, Users
 from hxserve_planner.question import Question
-from hxserve_planner.tally import StretchTally, Tally
+from hxserve_planner.statistics import IntervalStatistics, Statistics
 from services.scheduling.policy import Policy
 
 Steps = Generator[simpy.Event, Any, None]
@@ -35,7 +35,7 @@ class Simulated:
 
     question: Question
     costs: Costs
-    tally: Tally
+    statistics: Statistics
     detailed_s: float
     long_quantum_s: float
 
@@ -50,7 +50,7 @@ class Simulation:
         self._seconds = question.hours * 3600
         self._count = math.ceil(question.hours - 1e-9)
         self._env = env = simpy.Environment()
-        self._tally = tally = Tally()
+        self._statistics = statistics = Statistics()
         self._long_quantum_s = max(
             question.quantum_s, min(60.0, question.chips * self._seconds / question.events)
         )
@@ -59,23 +59,23 @@ class Simulation:
             quantum_s=question.quantum_s,
             long_work_share=question.long_work_share,
         )
-        self._floor = floor = Floor(
+        self._pool = pool = ChipPool(
             env,
             question.chips,
             self._costs,
             policy,
-            tally,
+            statistics,
             random.Random(f"{question.seed}/chips"),
             canary_every_s=question.canary_every_s,
             long_quantum_s=self._long_quantum_s,
             any_chip=not question.bound_to_chips,
         )
         self._gate = gate = Gate(env.event())
-        doors = Doors(floor, question.limits, tally)
-        Users(env, question, self._costs, floor, doors, gate)
+        admission = Admission(pool, question.limits, statistics)
+        Users(env, question, self._costs, pool, admission, gate)
         centres = math.ceil(question.letters_per_hour / question.letters_per_centre - 1e-9)
         self._centres = [
-            Centre(env, question, number, question.letters_per_hour / centres, floor, doors, gate)
+            Centre(env, question, number, question.letters_per_hour / centres, pool, admission, gate)
             for number in range(centres)
         ]
         self._detailed_s = 0.0
@@ -85,57 +85,59 @@ class Simulation:
     def run(self) -> Simulated:
         """Runs it to its end."""
         self._env.run(until=self._env.process(self._direct()))
-        now, long = self._env.now, self._floor.long
-        self._tally.unfinished = long.unfinished
-        self._tally.unbegun = [now - work.job.created_at for work in long.waiting_jobs()]
-        return Simulated(self._question, self._costs, self._tally, self._detailed_s, self._long_quantum_s)
+        now, long = self._env.now, self._pool.long
+        self._statistics.unfinished = long.unfinished
+        self._statistics.unbegun = [now - work.job.created_at for work in long.waiting_jobs()]
+        return Simulated(
+            self._question, self._costs, self._statistics, self._detailed_s, self._long_quantum_s
+        )
 
     def _direct(self) -> Steps:
         length_s = self._seconds / self._count
         for number in range(self._count):
-            stretch = StretchTally(number * length_s / 3600, length_s)
-            self._tally.stretches.append(stretch)
-            self._floor.stretch = stretch
-            yield from self._stretch(stretch, (number + 1) * length_s)
-            stretch.queue_jobs = self._floor.long.unfinished
-            stretch.queue_crops = self._floor.lanes.crops
+            interval = IntervalStatistics(number * length_s / 3600, length_s)
+            self._statistics.intervals.append(interval)
+            self._pool.interval = interval
+            yield from self._interval(interval, (number + 1) * length_s)
+            interval.queue_jobs = self._pool.long.unfinished
+            interval.queue_crops = self._pool.lanes.crops
             self._on_progress((number + 1) / self._count)
 
-    def _stretch(self, stretch: StretchTally, ends_at: float) -> Steps:
-        env, floor = self._env, self._floor
+    def _interval(self, interval: IntervalStatistics, ends_at: float) -> Steps:
+        env, pool = self._env, self._pool
         events = max(1, self._question.events // self._count)
         opened_at = env.now
-        if not floor.is_detailed:
-            floor.is_watched = False
+        if not pool.is_detailed:
+            pool.is_watched = False
             self._open_window()
             yield from self._watch(round(_WARM_UP * events), _WARM_UP * _LEAST_WINDOW_S, ends_at)
-            floor.is_watched = True
-        floor.begin_counting()
+            pool.is_watched = True
+        pool.begin_counting()
         watched_at = env.now
         yield from self._watch(events, _LEAST_WINDOW_S, ends_at)
-        stretch.watched_s = env.now - watched_at
+        interval.watched_s = env.now - watched_at
         self._detailed_s += env.now - opened_at
         if env.now < ends_at:
             self._closed_at = env.now
             self._gate.opens = env.event()
-            floor.close_window(stretch.watched_s)
+            pool.close_window(interval.watched_s)
             yield env.timeout(ends_at - env.now)
 
     def _watch(self, events: int, least_s: float, ends_at: float) -> Steps:
         """Lets so much be simulated, for so long at least."""
-        env, floor = self._env, self._floor
-        floor.events_left, floor.window_over = events, env.event()
+        env, pool = self._env, self._pool
+        pool.events_left, pool.window_over = events, env.event()
         least_at = min(env.now + least_s, ends_at)
-        yield floor.window_over | env.timeout(ends_at - env.now)
+        yield pool.window_over | env.timeout(ends_at - env.now)
         if env.now < least_at:
             yield env.timeout(least_at - env.now)
 
     def _open_window(self) -> None:
         paused_s = self._env.now - self._closed_at
-        self._floor.lanes.delay(paused_s)
+        self._pool.lanes.delay(paused_s)
         for centre in self._centres:
             centre.delay(paused_s)
-        self._floor.open_window()
+        self._pool.open_window()
         self._gate.opens.succeed()
         for centre in self._centres:
             centre.resume()
@@ -145,7 +147,7 @@ class Simulation:
         while True:
             yield self._env.timeout(_DAY_S - into_s)
             into_s = 0.0
-            self._floor.used_today.clear()
+            self._pool.used_today.clear()
 
 
 def simulate(question: Question, on_progress: Callable[[float], None] = lambda _: None) -> Simulated:

@@ -1,4 +1,4 @@
-"""Belts, desk and decisions: nothing is lost, what is late is counted, and a full queue slows the belts down."""
+"""Belts, sorter and decisions: nothing is lost, what is late is counted, and a full queue slows the belts down."""
 
 import threading
 import time
@@ -10,16 +10,16 @@ import pytest
 from hxserve import Client
 from hxserve.errors import ServiceError
 from hxserve_letters.belts import Belts, Pace
+from hxserve_letters.camera_pool import Scan
 from hxserve_letters.centre import Run
 from hxserve_letters.decisions import Decision, Reason, choose_threshold, decide
-from hxserve_letters.desk import Desk
 from hxserve_letters.directory import Directory
 from hxserve_letters.errors import TooFewLettersError
-from hxserve_letters.eyes import Sight
 from hxserve_letters.plots import rates_over_threshold
 from hxserve_letters.reading import Reading
 from hxserve_letters.report import rates_of, summarise
 from hxserve_letters.sending import Sender
+from hxserve_letters.sorter import Sorter
 from tests.client.service import TOKEN, Service, problem
 from tests.letters.test_reading import FIVE, some_cuts
 
@@ -124,7 +124,7 @@ def sort_five(
     """The decisions on letters whose crops the service reads as 0, 1, 2, 3, 4."""
     decisions: list[Decision] = []
     with Client(service.url, TOKEN, retries=0) as client:
-        desk = Desk(
+        sorter = Sorter(
             Sender(client, "digits", "latest", now=clock.now, sleep=clock.sleep),
             directory,
             threshold=0.0,
@@ -134,10 +134,10 @@ def sort_five(
             now=clock.now,
         )
         for number in range(letters):
-            desk.put(Sight(number, "01234", some_cuts(FIVE, 5)), 0, clock.now())
-        desk.put(Sight(letters, "99999", None), 0, clock.now())
-        desk.close()
-        desk.work()
+            sorter.put(Scan(number, "01234", some_cuts(FIVE, 5)), 0, clock.now())
+        sorter.put(Scan(letters, "99999", None), 0, clock.now())
+        sorter.close()
+        sorter.work()
     return decisions
 
 
@@ -226,7 +226,7 @@ def test_a_higher_threshold_never_routes_more() -> None:
 
 def test_the_desk_lets_its_workers_go_when_it_is_closed(service: Service, directory: Directory) -> None:
     with Client(service.url, TOKEN, retries=0) as client:
-        desk = Desk(
+        sorter = Sorter(
             Sender(client, "digits", "latest"),
             directory,
             threshold=0.5,
@@ -235,10 +235,10 @@ def test_the_desk_lets_its_workers_go_when_it_is_closed(service: Service, direct
             on_decision=lambda _: None,
             now=time.monotonic,
         )
-        worker = threading.Thread(target=desk.work)
+        worker = threading.Thread(target=sorter.work)
         worker.start()
 
-        desk.close()
+        sorter.close()
         worker.join(5)
 
     assert not worker.is_alive()

@@ -1,4 +1,4 @@
-"""Small floors and days for the tests of the simulation."""
+"""Small chip pools and days for the tests of the simulation."""
 
 import random
 from collections import deque
@@ -7,11 +7,11 @@ from typing import Any
 
 import simpy
 
-from hxserve_planner.costs import Costs, Stretch
+from hxserve_planner.chip_pool import ChipPool
+from hxserve_planner.costs import Costs, StepBlock
 from hxserve_planner.crop_lanes import ANY, Request
-from hxserve_planner.floor import Floor
 from hxserve_planner.long_queue import Work
-from hxserve_planner.tally import StretchTally, Tally
+from hxserve_planner.statistics import IntervalStatistics, Statistics
 from services.scheduling.policy import LongJob, Policy
 
 Steps = Generator[simpy.Event, Any, None]
@@ -19,18 +19,20 @@ Steps = Generator[simpy.Event, Any, None]
 
 def costs(call_s: float = 0.01, crop_s: float = 0.0, around_s: float = 0.0, step_s: float = 0.1) -> Costs:
     """Costs with nothing hidden in them."""
-    return Costs(call_s, crop_s, around_s, around_s, (Stretch(10, step_s),), 0.0, 0.0, {})
+    return Costs(call_s, crop_s, around_s, around_s, (StepBlock(10, step_s),), 0.0, 0.0, {})
 
 
 class Day:
-    """A floor with a load that is known beforehand, run to its end."""
+    """A pool with a load that is known beforehand, run to its end."""
 
     def __init__(self, chips: int = 1, cost: Costs | None = None, policy: Policy | None = None) -> None:
         self.env = simpy.Environment()
-        self.tally = Tally()
+        self.statistics = Statistics()
         self.costs = cost or costs()
-        self.floor = Floor(self.env, chips, self.costs, policy or Policy(), self.tally, random.Random(0))
-        self.floor.stretch = StretchTally(0.0, 1.0)
+        self.pool = ChipPool(
+            self.env, chips, self.costs, policy or Policy(), self.statistics, random.Random(0)
+        )
+        self.pool.interval = IntervalStatistics(0.0, 1.0)
         self.waits: list[float] = []
         self.answered: list[Request] = []
 
@@ -41,7 +43,7 @@ class Day:
             for at, user, crops in sorted(requests):
                 yield self.env.timeout(max(0.0, at - self.env.now))
                 reference = "m@1" if home == ANY else f"m@1@{home}"
-                self.floor.send(Request(user, reference, home, crops, self.env.now, self._note))
+                self.pool.send(Request(user, reference, home, crops, self.env.now, self._note))
 
         self.env.process(steps())
 
@@ -52,7 +54,7 @@ class Day:
             for number, (at, user, count) in enumerate(sorted(jobs)):
                 yield self.env.timeout(max(0.0, at - self.env.now))
                 left = deque([(float(count), self.costs.training[0].step_s)])
-                self.floor.submit(Work(LongJob(f"{number:04}", user, self.env.now), left))
+                self.pool.submit(Work(LongJob(f"{number:04}", user, self.env.now), left))
 
         self.env.process(steps())
 
@@ -64,7 +66,7 @@ class Day:
     @property
     def spent_s(self) -> float:
         """Chip time of all chips."""
-        return sum(self.floor.stretch.spent_s.values())
+        return sum(self.pool.interval.spent_s.values())
 
     def _note(self, request: Request) -> None:
         self.answered.append(request)

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from hxserve.cli import cli
 from hxserve.jobs import Job
-from hxserve_planner.paces import calls_pace, training_pace
+from hxserve_planner.measured_costs import calls_pace, training_pace
 from tests.client.records import trained
 from tests.client.service import TOKEN, Reply, Service
 

@@ -1,4 +1,4 @@
-"""The desk: letters that were seen wait here, are read, looked at again when in doubt, and decided on."""
+"""The sorter: a queue of scanned letters, which it has read, reads again when in doubt, and decides on."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Final
 
 import numpy as np
 
+from hxserve_letters.camera_pool import Scan
 from hxserve_letters.decisions import Decision
 from hxserve_letters.directory import Directory
-from hxserve_letters.eyes import Sight
-from hxserve_letters.seen import Seen
+from hxserve_letters.letter_state import LetterState
 from hxserve_letters.sending import Sender
 
 _TIME_FOR_LOOK: Final = 0.5
 """Share of the deadline after which there is no time for a second look."""
 
 
-class Desk:
+class Sorter:
     """Reads letters in requests of many crops; `work` runs in as many threads as there shall be requests at a time.
 
     The number of letters inside is bounded by who puts them in: `on_decision` says when one has left.
@@ -45,17 +45,17 @@ class Desk:
         self._on_decision = on_decision
         self._now = now
         self._changed = threading.Condition()
-        self._waiting: deque[Seen] = deque()
+        self._waiting: deque[LetterState] = deque()
         self._is_open = True
 
-    def put(self, sight: Sight, machine: int, passed_at: float) -> None:
-        """Takes a letter that a camera has seen."""
-        seen = Seen(sight, machine, passed_at)
-        if sight.cuts is None:
-            self._decide(seen)
+    def put(self, scan: Scan, machine: int, passed_at: float) -> None:
+        """Queue a scanned letter."""
+        letter = LetterState(scan, machine, passed_at)
+        if scan.cuts is None:
+            self._decide(letter)
             return
         with self._changed:
-            self._waiting.append(seen)
+            self._waiting.append(letter)
             self._changed.notify()
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class Desk:
         self.close()
 
     def work(self) -> None:
-        """Reads letters until the desk is closed.
+        """Reads letters until the sorter is closed.
 
         Raises:
             ClientError: the service does not answer, or refuses for good.
@@ -79,12 +79,12 @@ class Desk:
         while batch := self._take():
             self._read(batch)
 
-    def _take(self) -> list[Seen]:
-        """Letters for one request; none when the desk is closed."""
+    def _take(self) -> list[LetterState]:
+        """Letters for one request; none when the sorter is closed."""
         with self._changed:
             while not self._waiting and self._is_open:
                 self._changed.wait()
-            batch: list[Seen] = []
+            batch: list[LetterState] = []
             crops = 0
             while self._waiting:
                 crops += len(self._waiting[0].crops())
@@ -93,24 +93,24 @@ class Desk:
                 batch.append(self._waiting.popleft())
             return batch
 
-    def _read(self, batch: list[Seen]) -> None:
-        crops = [seen.crops() for seen in batch]
+    def _read(self, batch: list[LetterState]) -> None:
+        crops = [letter.crops() for letter in batch]
         scores, scale = self._sender.read(np.concatenate(crops))
         ends = np.cumsum([len(part) for part in crops])
-        for seen, part in zip(batch, np.split(scores, ends[:-1]), strict=True):
-            seen.understand(part, scale, self._directory)
-            if seen.wants_second_look and self._has_time(seen):
+        for letter, part in zip(batch, np.split(scores, ends[:-1]), strict=True):
+            letter.understand(part, scale, self._directory)
+            if letter.wants_second_look and self._has_time(letter):
                 with self._changed:
                     # Before the others: it has waited longest.
-                    self._waiting.appendleft(seen)
+                    self._waiting.appendleft(letter)
                     self._changed.notify()
             else:
-                self._decide(seen)
+                self._decide(letter)
 
-    def _has_time(self, seen: Seen) -> bool:
-        return self._deadline_s is None or self._now() - seen.passed_at < _TIME_FOR_LOOK * self._deadline_s
+    def _has_time(self, letter: LetterState) -> bool:
+        return self._deadline_s is None or self._now() - letter.passed_at < _TIME_FOR_LOOK * self._deadline_s
 
-    def _decide(self, seen: Seen) -> None:
-        latency_s = self._now() - seen.passed_at
+    def _decide(self, letter: LetterState) -> None:
+        latency_s = self._now() - letter.passed_at
         is_late = self._deadline_s is not None and latency_s > self._deadline_s
-        self._on_decision(seen.decide(self._threshold, latency_s, is_late=is_late))
+        self._on_decision(letter.decide(self._threshold, latency_s, is_late=is_late))

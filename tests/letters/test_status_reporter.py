@@ -7,12 +7,12 @@ from typing import Any, cast
 import pytest
 
 from hxserve import Client
+from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.decisions import Decision, Reason
 from hxserve_letters.directory import invent_directory
-from hxserve_letters.eyes import Post
 from hxserve_letters.postcodes import route_of
 from hxserve_letters.reading import Reading
-from hxserve_letters.showing import Showing
+from hxserve_letters.status_reporter import StatusReporter
 
 
 class Told:
@@ -39,12 +39,12 @@ def decisions() -> list[Decision]:
 
 
 def test_the_status_counts_what_became_of_letters_and_shows_the_newest(decisions: list[Decision]) -> None:
-    showing = Showing(cast("Client", Told()), Post(3, invent_directory()))
-    showing.begin("sorting", 100, 2)
+    reporter = StatusReporter(cast("Client", Told()), LetterSource(3, invent_directory()))
+    reporter.begin("sorting", 100, 2)
 
     for decision in decisions:
-        showing.update(decision)
-    status = showing.status()
+        reporter.update(decision)
+    status = reporter.status()
 
     assert (status["letters"], status["machines"]) == (100, 2)
     assert (status["done"], status["routed"], status["wrong"]) == (3, 2, 1)
@@ -56,7 +56,7 @@ def test_the_status_counts_what_became_of_letters_and_shows_the_newest(decisions
 def test_what_has_not_begun_is_not_told() -> None:
     told = Told()
 
-    with Showing(cast("Client", told), Post(3, invent_directory())):
+    with StatusReporter(cast("Client", told), LetterSource(3, invent_directory())):
         pass
 
     assert told.statuses == []

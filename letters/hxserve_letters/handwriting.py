@@ -1,4 +1,4 @@
-"""Handwriting: digits from images, words in a font, on one block that is turned and slanted as a whole."""
+"""Rendering of handwriting: digits from images, words in a font, on one block that is turned and slanted as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling the service how the sorting goes, so that its page can show the belts."""
+"""Report the state of a letter centre to the service, for its page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from hxserve.errors import ClientError
+from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.decisions import Decision
 from hxserve_letters.digits import load_digits
-from hxserve_letters.eyes import Post
 
 if TYPE_CHECKING:
     from hxserve.client import Client
     from hxserve_letters.envelopes import Writer
-    from hxserve_letters.writing import Plane
+    from hxserve_letters.handwriting import Plane
 
 _EVERY_S: Final = 1.0
 _SHOWN: Final = 8
@@ -26,12 +26,12 @@ _ENVELOPE_PX: Final = (352, 176)
 _JPEG_QUALITY: Final = 70
 
 
-class Showing:
-    """Counts decisions and tells the service of them every second; that it cannot be told stops nothing."""
+class StatusReporter:
+    """Counts decisions and reports them to the service every second; a failed report is skipped."""
 
-    def __init__(self, client: Client, post: Post) -> None:
+    def __init__(self, client: Client, source: LetterSource) -> None:
         self._client = client
-        self._post = post
+        self._post = source
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._counts: Counter[str] = Counter()
@@ -41,7 +41,7 @@ class Showing:
         self._title, self._letters, self._machines = "", 0, 1
         self._started = time.monotonic()
         self._writer: Writer | None = None
-        self._thread = threading.Thread(target=self._tell_on, name="showing", daemon=True)
+        self._thread = threading.Thread(target=self._report, name="status-reporter", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -104,7 +104,7 @@ class Showing:
         kept, reported = load_digits(self._post.mnist).halves()
         return Writer(kept if self._post.for_threshold else reported, self._post.directory, self._post.seed)
 
-    def _tell_on(self) -> None:
+    def _report(self) -> None:
         while not self._stopping.wait(_EVERY_S):
             if self._letters:
                 try:

@@ -6,7 +6,7 @@ from typing import Final
 _LEAST: Final = 0.01
 
 
-class Leisure:
+class IdleCapacity:
     """The part of its time that a chip has for a long job.
 
     Where any chip reads any crops, they go to chips that are idle, and only those that find none call a chip away from

@@ -1,4 +1,4 @@
-"""A letter between camera and gate: what was seen of it, what was read so far."""
+"""A letter between camera and gate: its scan, and what was read of it so far."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hxserve_letters.camera_pool import Scan
 from hxserve_letters.decisions import Decision, decide
 from hxserve_letters.directory import Directory
-from hxserve_letters.eyes import Sight
 from hxserve_letters.likelihoods import Numbers, log_likelihoods
 from hxserve_letters.reading import Reading, likely_paths, read_postcode
 
@@ -19,13 +19,13 @@ SURE: Final = 0.99
 
 
 @dataclass(slots=True)
-class Seen:
+class LetterState:
     """A letter on its way.
 
     `scores` (spans, 10) are the mean of its looks so far; `doubtful` are the spans that a second look is for.
     """
 
-    sight: Sight
+    scan: Scan
     machine: int = 0
     passed_at: float = 0.0
     scores: Numbers | None = None
@@ -40,17 +40,17 @@ class Seen:
 
     def crops(self) -> NDArray[np.uint8]:
         """What to send next, (n, 28, 28); none when no postcode was found."""
-        if self.sight.cuts is None:
+        if self.scan.cuts is None:
             return np.empty((0, 28, 28), np.uint8)
         if self.looks == 0:
-            return self.sight.cuts.crops
+            return self.scan.cuts.crops
         from hxserve_letters.normalisation import other_looks  # noqa: PLC0415 imports OpenCV
 
-        return other_looks(self.sight.cuts.crops[self.doubtful]).reshape(-1, 28, 28)
+        return other_looks(self.scan.cuts.crops[self.doubtful]).reshape(-1, 28, 28)
 
     def understand(self, scores: Numbers, scale: float, directory: Directory) -> None:
         """Takes the scores (n, 10) of the crops that were sent."""
-        cuts = self.sight.cuts
+        cuts = self.scan.cuts
         if cuts is None:
             return
         if self.scores is None:
@@ -66,8 +66,8 @@ class Seen:
 
     def decide(self, threshold: float, latency_s: float = 0.0, *, is_late: bool = False) -> Decision:
         """What becomes of it."""
-        sight = self.sight
-        route, reason = decide(self.reading, sight.cuts is not None, threshold, is_late=is_late)
+        scan = self.scan
+        route, reason = decide(self.reading, scan.cuts is not None, threshold, is_late=is_late)
         return Decision(
-            sight.number, self.machine, sight.written, self.reading, route, reason, latency_s, self.looks
+            scan.number, self.machine, scan.written, self.reading, route, reason, latency_s, self.looks
         )

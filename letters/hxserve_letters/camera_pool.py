@@ -28,7 +28,7 @@ class CameraFailedError(ClientError):
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class LetterSource:
     """Where the letters come from.
 
     Attributes:
@@ -45,7 +45,7 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Scan:
     """What a camera made of a letter: the postcode that was written, and the cuts, if one was found."""
 
     number: int
@@ -53,30 +53,30 @@ class Sight:
     cuts: Cuts | None
 
 
-class Eyes:
+class CameraPool:
     """A few camera processes; letter k belongs to process k modulo their number.
 
-    `on_drawn` and `on_sight` are called in threads of the eyes, `on_failure` when a process ended early.
+    `on_drawn` and `on_scan` are called in threads of the pool, `on_failure` when a process ended early.
     """
 
     def __init__(
         self,
-        post: Post,
+        source: LetterSource,
         processes: int,
         *,
         on_drawn: Callable[[int], None],
-        on_sight: Callable[[Sight], None],
+        on_scan: Callable[[Scan], None],
         on_failure: Callable[[ClientError], None],
     ) -> None:
         # Not forked: this process has threads.
         context = multiprocessing.get_context("spawn")
-        self._on_drawn, self._on_sight, self._on_failure = on_drawn, on_sight, on_failure
+        self._on_drawn, self._on_scan, self._on_failure = on_drawn, on_scan, on_failure
         self._ends: list[Connection] = []
         self._processes = []
         self._threads = []
         for _ in range(processes):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_run_camera, args=(theirs, post), daemon=True)
+            process = context.Process(target=_run_camera, args=(theirs, source), daemon=True)
             process.start()
             theirs.close()
             self._ends.append(ours)
@@ -110,11 +110,11 @@ class Eyes:
         """Has a letter drawn, so that it can pass."""
         self._send("draw", number)
 
-    def look(self, number: int) -> None:
+    def scan(self, number: int) -> None:
         """Has a letter looked at; one that is not drawn yet is drawn for it."""
-        self._send("look", number)
+        self._send("scan", number)
 
-    def _send(self, what: Literal["draw", "look"], number: int) -> None:
+    def _send(self, what: Literal["draw", "scan"], number: int) -> None:
         try:
             self._ends[number % len(self._ends)].send((what, number))
         except OSError:
@@ -130,8 +130,8 @@ class Eyes:
             match said:
                 case int():
                     self._on_drawn(said)
-                case Sight():
-                    self._on_sight(said)
+                case Scan():
+                    self._on_scan(said)
                 case ClientError():
                     self._on_failure(said)
                     return
@@ -139,7 +139,7 @@ class Eyes:
                     return
 
 
-def _run_camera(end: Connection, post: Post) -> None:
+def _run_camera(end: Connection, source: LetterSource) -> None:
     """The life of a camera process."""
     import cv2  # noqa: PLC0415 an extra, needed in the processes only
 
@@ -148,8 +148,8 @@ def _run_camera(end: Connection, post: Post) -> None:
     # One thread per camera: their number is what spreads over the cores.
     cv2.setNumThreads(1)
     try:
-        kept, reported = load_digits(post.mnist).halves()
-        writer = Writer(kept if post.for_threshold else reported, post.directory, post.seed)
+        kept, reported = load_digits(source.mnist).halves()
+        writer = Writer(kept if source.for_threshold else reported, source.directory, source.seed)
         drawn: dict[int, Letter] = {}
         to_draw: deque[int] = deque()
         while True:
@@ -158,9 +158,9 @@ def _run_camera(end: Connection, post: Post) -> None:
                 what, number = end.recv()
                 if what == "draw":
                     to_draw.append(number)
-                elif what == "look":
+                elif what == "scan":
                     letter = drawn.pop(number) if number in drawn else writer.draw(number)
-                    end.send(_look(letter))
+                    end.send(_scan(letter))
                 else:
                     end.send(None)
                     return
@@ -173,9 +173,9 @@ def _run_camera(end: Connection, post: Post) -> None:
         return
 
 
-def _look(letter: Letter) -> Sight:
+def _scan(letter: Letter) -> Scan:
     from hxserve_letters.finding import find_postcode  # noqa: PLC0415 imports OpenCV
     from hxserve_letters.segmentation import cut  # noqa: PLC0415 the same
 
     field = find_postcode(letter.picture)
-    return Sight(letter.number, letter.postcode, None if field is None else cut(field))
+    return Scan(letter.number, letter.postcode, None if field is None else cut(field))

@@ -28,12 +28,12 @@ def test_all_that_was_sent_is_done_once_and_takes_what_it_costs(
 
     crops = sum(count for _, _, count in requests)
     assert len(day.answered) == len(requests)
-    assert day.floor.stretch.crops == crops
-    assert day.floor.lanes.crops == 0
-    assert len(day.tally.ended) == len(jobs)
-    assert day.floor.long.unfinished == 0
-    assert day.floor.stretch.spent_s["long"] == pytest.approx(0.1 * sum(count for *_, count in jobs))
-    assert day.floor.stretch.spent_s["crops"] >= 0.001 * crops
+    assert day.pool.interval.crops == crops
+    assert day.pool.lanes.crops == 0
+    assert len(day.statistics.ended) == len(jobs)
+    assert day.pool.long.unfinished == 0
+    assert day.pool.interval.spent_s["long"] == pytest.approx(0.1 * sum(count for *_, count in jobs))
+    assert day.pool.interval.spent_s["crops"] >= 0.001 * crops
 
 
 @given(st.integers(1, 3), _requests, _jobs)
@@ -47,7 +47,7 @@ def test_no_chip_works_more_than_all_the_time(
 
     day.run()
 
-    for chip in day.floor.chips:
+    for chip in day.pool.chips:
         assert sum(chip.spent_s.values()) <= day.env.now + 1e-9
 
 
@@ -66,8 +66,8 @@ def test_under_a_flood_of_crops_every_training_ends_and_keeps_the_guaranteed_sha
 
     day.run()
 
-    assert len(day.tally.ended) == len(jobs)
-    assert max(ended.ended_at for ended in day.tally.ended) <= work_s / 0.2 + 1
+    assert len(day.statistics.ended) == len(jobs)
+    assert max(ended.ended_at for ended in day.statistics.ended) <= work_s / 0.2 + 1
 
 
 def test_crops_wait_for_one_mini_batch_of_a_training_and_no_longer() -> None:
@@ -87,7 +87,7 @@ def test_crops_of_a_model_bound_to_a_chip_are_read_by_that_chip() -> None:
 
     day.run()
 
-    assert [chip.spent_s["crops"] > 0 for chip in day.floor.chips] == [False, False, True]
+    assert [chip.spent_s["crops"] > 0 for chip in day.pool.chips] == [False, False, True]
 
 
 def test_trainings_of_different_users_share_a_chip_evenly() -> None:
@@ -96,7 +96,7 @@ def test_trainings_of_different_users_share_a_chip_evenly() -> None:
 
     day.run()
 
-    first, second = sorted(ended.ended_at for ended in day.tally.ended)
+    first, second = sorted(ended.ended_at for ended in day.statistics.ended)
     assert second == pytest.approx(20.0)
     assert first == pytest.approx(20.0, abs=1.0)
 

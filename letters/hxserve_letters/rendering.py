@@ -1,4 +1,4 @@
-"""What an envelope has besides writing: paper, window, stamp, postmark, smudges, scratches."""
+"""Rendering of an envelope without its address: paper, window, stamp, postmark, smudges, scratches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from hxserve_letters.writing import PX_PER_MM, Plane
+from hxserve_letters.handwriting import PX_PER_MM, Plane
 
 WIDTH_PX: Final = int(220 * PX_PER_MM)
 HEIGHT_PX: Final = int(110 * PX_PER_MM)

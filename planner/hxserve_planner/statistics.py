@@ -1,4 +1,4 @@
-"""What happens in a simulation, counted by stretch of the day."""
+"""What happens in a simulation, counted by interval of the day."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,30 +7,30 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Doing = Literal["crops", "long", "care", "around"]
+ChipUse = Literal["crops", "long", "care", "around"]
 """What a chip's time goes to: reading crops, long work, its own care; `around` is what the worker does in between."""
 
-DOINGS: Final[Sequence[Doing]] = ("crops", "long", "care", "around")
+CHIP_USES: Final[Sequence[ChipUse]] = ("crops", "long", "care", "around")
 
 
 @dataclass(slots=True)
-class StretchTally:
-    """One stretch, an hour or less.
+class IntervalStatistics:
+    """One interval, an hour or less.
 
     Attributes:
         hour: When it begins, hours from the beginning.
         seconds: How long it is.
         watched_s: How much of it was simulated unit by unit and counted.
         spent_s: Chip time of all chips in the time that was watched.
-        long_s: Chip time of long work in the whole stretch.
+        long_s: Chip time of long work in the whole interval.
         waited_s, answered_s: Of users' requests: until their crops were begun, and until they were answered.
-        desk_waited_s, desk_answered_s: The same of letter centres' requests.
+        centre_waited_s, centre_answered_s: The same of letter centres' requests.
         letters_s: From camera to decision.
         hurried: Letters decided on without the second look they wanted, for want of time.
         held_up: Letters that came while their belt stood.
         crops: Read in the time that was watched.
         requests, refused: Of crops, in the time that was watched.
-        trainings: Submitted in the whole stretch.
+        trainings: Submitted in the whole interval.
         flooded_s, flooded_long_s: Time of a flood of crops while long work waited too, and what that had of it.
         queue_jobs, queue_crops: Unfinished long jobs and waiting crops at the end.
     """
@@ -38,12 +38,12 @@ class StretchTally:
     hour: float
     seconds: float
     watched_s: float = 0.0
-    spent_s: dict[Doing, float] = field(default_factory=lambda: dict.fromkeys(DOINGS, 0.0))
+    spent_s: dict[ChipUse, float] = field(default_factory=lambda: dict.fromkeys(CHIP_USES, 0.0))
     long_s: float = 0.0
     waited_s: list[float] = field(default_factory=list)
     answered_s: list[float] = field(default_factory=list)
-    desk_waited_s: list[float] = field(default_factory=list)
-    desk_answered_s: list[float] = field(default_factory=list)
+    centre_waited_s: list[float] = field(default_factory=list)
+    centre_answered_s: list[float] = field(default_factory=list)
     letters_s: list[float] = field(default_factory=list)
     hurried: int = 0
     held_up: int = 0
@@ -58,7 +58,7 @@ class StretchTally:
 
     @property
     def weight(self) -> float:
-        """How many times what was watched happened in the whole stretch."""
+        """How many times what was watched happened in the whole interval."""
         return self.seconds / self.watched_s if self.watched_s > 0 else 0.0
 
     def refuse(self, why: str) -> None:
@@ -76,11 +76,11 @@ class Ended:
 
 
 @dataclass(slots=True)
-class Tally:
+class Statistics:
     """All of a simulation.
 
     Attributes:
-        stretches: In their order.
+        intervals: In their order.
         ended: Trainings that succeeded.
         began_s: How long trainings waited that were begun.
         unbegun: How long trainings had waited at the end that were not begun.
@@ -89,7 +89,7 @@ class Tally:
         unfinished: Trainings at the end.
     """
 
-    stretches: list[StretchTally] = field(default_factory=list)
+    intervals: list[IntervalStatistics] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     began_s: list[float] = field(default_factory=list)
     unbegun: list[float] = field(default_factory=list)

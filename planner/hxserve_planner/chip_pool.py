@@ -11,9 +11,9 @@ import simpy
 from hxserve_planner.chips import AtLongWork, Chip, Slice, call
 from hxserve_planner.costs import PART_CROPS, Costs
 from hxserve_planner.crop_lanes import ANY, CropLanes, Part, Request
-from hxserve_planner.leisure import Leisure
+from hxserve_planner.idle_capacity import IdleCapacity
 from hxserve_planner.long_queue import Charges, LongQueue, Work
-from hxserve_planner.tally import Doing, StretchTally, Tally
+from hxserve_planner.statistics import ChipUse, IntervalStatistics, Statistics
 from services.scheduling.policy import (
     CREDIT_S,
     ClassifyBatch,
@@ -31,7 +31,7 @@ _FLOOD_S: Final = 3.0
 """In a flood crops and long work both wait without a gap for longer: three half-lives of what the policy remembers."""
 
 
-class Floor:
+class ChipPool:
     """All chips, and what waits for them.
 
     While `is_detailed`, every unit is simulated. Otherwise crops stand still: long work alone goes on, in longer
@@ -51,7 +51,7 @@ class Floor:
         chips: int,
         costs: Costs,
         policy: Policy,
-        tally: Tally,
+        statistics: Statistics,
         rng: random.Random,
         *,
         canary_every_s: float = math.inf,
@@ -62,20 +62,20 @@ class Floor:
         self._costs = costs
         self._policy = policy
         self._long_policy = replace(policy, quantum_s=max(policy.quantum_s, long_quantum_s))
-        self._tally = tally
+        self._statistics = statistics
         self._canary_every_s = canary_every_s if costs.canary_s > 0 else math.inf
         self.charges = Charges(policy)
         self.lanes = CropLanes(PART_CROPS)
         self.long = LongQueue(self.charges, CREDIT_S)
         self.is_detailed = True
         self.is_watched = True
-        self.stretch = StretchTally(0.0, 0.0)
+        self.interval = IntervalStatistics(0.0, 0.0)
         self.events_left = 0
         self.window_over = env.event()
         self.used_today: dict[str, float] = {}
         """Chip seconds by user since midnight."""
         self._any_chip = any_chip
-        self._leisure = Leisure([0.0] * chips, policy.long_work_share, any_chip=any_chip)
+        self._idle_capacity = IdleCapacity([0.0] * chips, policy.long_work_share, any_chip=any_chip)
         self._counted_since = 0.0
         self._idle: dict[int, Chip] = {}
         self._at_long_work = AtLongWork(rng)
@@ -116,12 +116,12 @@ class Floor:
         """Lets crops stand still; long work goes on as fast as they left it lately, which was watched for `seconds`."""
         self.is_detailed = False
         busy = [
-            sum(spent for doing, spent in chip.spent_s.items() if doing != "long") / seconds
+            sum(spent for use, spent in chip.spent_s.items() if use != "long") / seconds
             if seconds > 0
             else 0.0
             for chip in self.chips
         ]
-        self._leisure = Leisure(busy, self._policy.long_work_share, any_chip=self._any_chip)
+        self._idle_capacity = IdleCapacity(busy, self._policy.long_work_share, any_chip=self._any_chip)
         for chip in self._at_long_work:
             call(chip)
 
@@ -140,8 +140,8 @@ class Floor:
                 yield from self._around(chip, self._costs.look_s)
             unit, wants_both = self._choose(chip)
             if self._env.now - flooded_since > _FLOOD_S and self.is_watched:
-                self.stretch.flooded_s += elapsed_s
-                self.stretch.flooded_long_s += worked_s
+                self.interval.flooded_s += elapsed_s
+                self.interval.flooded_long_s += worked_s
             if not (wants_both and self.is_detailed):
                 flooded_since = math.inf
             elif flooded_since == math.inf:
@@ -165,7 +165,7 @@ class Floor:
             elapsed_s = self._env.now - looked_at
             chip.meter.note(max(0.0, elapsed_s - worked_s), is_long=False)
             chip.meter.note(worked_s, is_long=True)
-            self._tally.units += 1
+            self._statistics.units += 1
             self.count_event()
 
     def _choose(self, chip: Chip) -> tuple[Unit | None, bool]:
@@ -214,7 +214,7 @@ class Floor:
             yield self._env.timeout(chip_s)
             self._spend(chip, "crops", chip_s)
             if self.is_watched:
-                self.stretch.crops += crops
+                self.interval.crops += crops
             for part in batch:
                 self._charge(part.request.user, chip_s * part.crops / crops)
                 part.request.parts_left -= 1
@@ -236,11 +236,11 @@ class Floor:
         work = next(w for w in self.long.candidates(chip.number) if w.job.id == unit.job_id)
         if work.chip is None:
             self.long.take_up(work, chip.number, self._env.now)
-            self._tally.began_s.append(self._env.now - work.job.created_at)
+            self._statistics.began_s.append(self._env.now - work.job.created_at)
             if self.is_detailed:
                 yield self._env.timeout(self._costs.fixed_s / 2)
         was_detailed, began_at = self.is_detailed, self._env.now
-        part = 1.0 if was_detailed else self._leisure.part(chip.number, len(self._at_long_work) + 1)
+        part = 1.0 if was_detailed else self._idle_capacity.part(chip.number, len(self._at_long_work) + 1)
         # Who came since the chip looked has rung already.
         at_least_s = unit.yields_after_s if self.lanes.readable(chip.number) else unit.quantum_s
         whole_s = work.span_s(at_least_s) if was_detailed else min(unit.quantum_s, work.left_s / part)
@@ -258,14 +258,14 @@ class Floor:
         worked_s = (self._env.now - began_at) * part
         work.do(worked_s)
         self._charge(work.job.user, worked_s)
-        self.stretch.long_s += worked_s
+        self.interval.long_s += worked_s
         self._spend(chip, "long", worked_s)
         if not work.left:
             if self.is_detailed:
                 yield self._env.timeout(self._costs.fixed_s / 2)
             self.long.finish(work)
             assert work.began_at is not None, "what is done was begun"
-            self._tally.note_end(work.job.created_at, work.began_at, self._env.now)
+            self._statistics.note_end(work.job.created_at, work.began_at, self._env.now)
         return worked_s
 
     def _around(self, chip: Chip, seconds: float) -> Steps:
@@ -302,12 +302,12 @@ class Floor:
         self.charges.add(user, seconds, self._env.now)
         self.used_today[user] = self.used_today.get(user, 0.0) + seconds
 
-    def _spend(self, chip: Chip, doing: Doing, seconds: float) -> None:
+    def _spend(self, chip: Chip, use: ChipUse, seconds: float) -> None:
         """Counts what a chip has just done, as far as it was done since time is counted."""
         counted_s = min(seconds, self._env.now - self._counted_since)
-        chip.spent_s[doing] += counted_s
+        chip.spent_s[use] += counted_s
         if self.is_watched and self.is_detailed:
-            self.stretch.spent_s[doing] += counted_s
+            self.interval.spent_s[use] += counted_s
 
     def count_event(self) -> None:
         """Counts what was simulated by itself: a unit, a request or a letter."""
