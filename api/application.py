@@ -8,23 +8,23 @@ from typing import cast
 from flask import current_app
 
 from api.request_times import RequestTimes
-from services.chips.homes import Homes
-from services.chips.maintenance import Maintenance
+from services.chips.affinity import Affinity
+from services.chips.drain import Draining
 from services.chips.samples import SampleStore
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore
 from services.chips.wakeups import WakeUp
 from services.crops.batcher import Batcher
 from services.crops.classification import Classifications
-from services.crops.depths import DepthKeeper, DepthStore
 from services.crops.listener import Listener
+from services.crops.queue_metrics import QueueMetricsRecorder, QueueMetricsStore
 from services.crops.statistics import Statistics
 from services.crops.store import CropStore
 from services.disk import Disk
 from services.jobs.inspection import Inspections
 from services.jobs.store import JobStore
 from services.jobs.submission import Submissions
-from services.jobs.watching import Watches
+from services.jobs.subscriptions import Subscriptions
 from services.letters import LettersStore
 from services.models.files import ModelStore
 from services.models.registry import Registry
@@ -48,7 +48,7 @@ class Application:
     models: ModelStore
     registry: Registry
     series: SeriesStore
-    depths: DepthStore
+    queue_metrics: QueueMetricsStore
     users: UserStore
     sessions: SessionStore
     samples: SampleStore
@@ -60,9 +60,9 @@ class Application:
     statistics: Statistics
     request_times: RequestTimes
     inspections: Inspections
-    maintenance: Maintenance
+    draining: Draining
     waiting: Waiting
-    watches: Watches
+    subscriptions: Subscriptions
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     models = ModelStore(settings.models_dir)
     registry = Registry(models)
     chips = ChipStore(connection, lease_s=settings.lease_s)
-    homes = Homes(models, chips)
+    affinity = Affinity(models, chips)
     crops, sent_crops = (
         CropStore(link, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s)
         for link in (connection, ExclusiveConnection(connection))
@@ -87,20 +87,20 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
         registry,
         listener,
         batcher,
-        homes,
+        affinity,
         statistics,
         max_crops=settings.max_crops_per_request,
     )
     policy = Policy(quantum_s=settings.quantum_s, long_work_share=settings.long_work_share)
     waiting = Waiting(jobs, chips, CostStore(connection), policy)
     disk = Disk(settings.data_dir, settings.min_free_disk_bytes)
-    watches = Watches(jobs, listener)
-    depths = DepthStore(connection)
-    keeper = DepthKeeper(depths)
+    subscriptions = Subscriptions(jobs, listener)
+    queue_metrics = QueueMetricsStore(connection)
+    recorder = QueueMetricsRecorder(queue_metrics)
     listener.start()
-    watches.start()
+    subscriptions.start()
     batcher.start()
-    keeper.start()
+    recorder.start()
     try:
         yield Application(
             settings=settings,
@@ -110,29 +110,29 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
             models=models,
             registry=registry,
             series=SeriesStore(connection),
-            depths=depths,
+            queue_metrics=queue_metrics,
             users=UserStore(connection),
             sessions=SessionStore(connection),
             samples=SampleStore(connection),
             letters=LettersStore(connection),
             listener=listener,
             submissions=Submissions(
-                jobs, registry, chips, homes, wake_up, max_queued_jobs=settings.max_queued_jobs, disk=disk
+                jobs, registry, chips, affinity, wake_up, max_queued_jobs=settings.max_queued_jobs, disk=disk
             ),
             disk=disk,
             classifications=classifications,
             statistics=statistics,
             request_times=RequestTimes(),
-            maintenance=Maintenance(chips, wake_up),
-            inspections=Inspections(jobs, classifications, listener, waiting, watches),
+            draining=Draining(chips, wake_up),
+            inspections=Inspections(jobs, classifications, listener, waiting, subscriptions),
             waiting=waiting,
-            watches=watches,
+            subscriptions=subscriptions,
         )
     finally:
-        keeper.stop()
+        recorder.stop()
         batcher.stop()
         listener.close()
-        watches.stop()
+        subscriptions.stop()
         connection.close()
 
 

@@ -29,22 +29,22 @@ from services.store.schema import ensure_schema
 from worker.activities import Activity, CalibrationActivity, EvaluationActivity, TrainingActivity
 from worker.background_saves import BackgroundSaves
 from worker.batches import Batches
-from worker.care import Care, CareSchedule
 from worker.celery_app import create_app, send_wake_up
 from worker.checkpoints import Saves
 from worker.chip import ChipSession, VirtualChoice, open_chip
+from worker.chip_maintenance import ChipMaintenance, MaintenanceSchedule
+from worker.cost_measurement import CostMeter
 from worker.datasets import Datasets
+from worker.heartbeat import Heartbeat
 from worker.leasing import stand_by, take_lease
 from worker.long_work import LongWork
-from worker.metering import CostMeter
-from worker.presence import Presence
-from worker.recovery import mark_of, recover_jobs, take_over_jobs
+from worker.recovery import marker_of, recover_jobs, take_over_jobs
 from worker.samples import pick_samples
+from worker.scheduler_loop import SchedulerLoop
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
 from worker.systemd import READY, STOPPING, notify
-from worker.timesheet import Timesheet
-from worker.turns import Turns
+from worker.time_accounting import TimeAccount
 from worker.untrained import publish_untrained
 
 REFUSED_EXIT: Final = 1
@@ -104,19 +104,19 @@ def _run(settings: Settings, *, standby: bool) -> int:
         return _serve(settings, connection, chips, lease, opening, session, datasets, stack)
 
 
-def _keep_while_opening(settings: Settings, chips: ChipStore, lease: Lease) -> Presence:
+def _keep_while_opening(settings: Settings, chips: ChipStore, lease: Lease) -> Heartbeat:
     """Keeps the lease from now on, however long it takes until the chip is open and turns begin."""
-    presence = Presence(
+    heartbeat = Heartbeat(
         lease,
         chips,
         lambda: {"ready": False},
         wake=_do_nothing,
         last_turn=time.monotonic,
-        care_is_due=_never,
+        maintenance_is_due=_never,
         lease_s=settings.lease_s,
     )
-    presence.start()
-    return presence
+    heartbeat.start()
+    return heartbeat
 
 
 def _open_chip(settings: Settings, stack: ExitStack) -> ChipSession:
@@ -143,7 +143,7 @@ def _serve(
     connection: Connection,
     chips: ChipStore,
     lease: Lease,
-    opening: Presence,
+    opening: Heartbeat,
     session: ChipSession,
     datasets: Datasets,
     stack: ExitStack,
@@ -156,14 +156,16 @@ def _serve(
     )
     models = ModelStore(settings.models_dir)
     saves = BackgroundSaves(Saves(settings.saves_dir))
-    mark = mark_of(saves, settings.chip_id)
-    recover_jobs(lease, jobs, saves, mark)
+    marker = marker_of(saves, settings.chip_id)
+    recover_jobs(lease, jobs, saves, marker)
     SampleStore(connection).keep(pick_samples(datasets.get("auto")))
     publish_untrained(models, session)
     series = SeriesStore(connection)
-    schedule = CareSchedule(settings.canary_every_s, settings.calibrate_at, settings.recalibrate_on_drift)
-    care = Care(lease, session, series, jobs, schedule)
-    care.show_pattern()
+    schedule = MaintenanceSchedule(
+        settings.canary_every_s, settings.calibrate_at, settings.recalibrate_on_drift
+    )
+    maintenance = ChipMaintenance(lease, session, series, jobs, schedule)
+    maintenance.show_pattern()
     shadow = Shadow(lease, series, share=settings.shadow_share)
 
     def take_up(job: Job) -> Activity:
@@ -173,11 +175,11 @@ def _serve(
             case JobKind.EVALUATION:
                 return EvaluationActivity(job, session, datasets, models)
             case JobKind.CALIBRATION:
-                return CalibrationActivity(job, session, care.after_calibration)
+                return CalibrationActivity(job, session, maintenance.after_calibration)
             case JobKind.CLASSIFICATION:
                 raise InvalidInputError("a classification is not worked on in slices")
 
-    sheet = Timesheet()
+    account = TimeAccount()
     meter = CostMeter(CostStore(connection), session.backend, lambda: datasets.get("auto").name)
     long_work = LongWork(
         lease,
@@ -185,10 +187,10 @@ def _serve(
         jobs,
         saves,
         take_up,
-        mark,
+        marker,
         save_every_s=settings.save_every_s,
         meter=meter,
-        sheet=sheet,
+        account=account,
     )
     stack.callback(long_work.save_all)
     batches = Batches(
@@ -198,57 +200,57 @@ def _serve(
         LoadedVersions(session, models),
         shadow,
         batch_crops=settings.batch_crops,
-        sheet=sheet,
+        account=account,
     )
     policy = Policy(
         batch_crops=settings.batch_crops,
         quantum_s=settings.quantum_s,
         long_work_share=settings.long_work_share,
     )
-    turns = Turns(
+    loop = SchedulerLoop(
         lease,
         ChipStore(of_turns, lease_s=settings.lease_s),
         jobs,
         batches,
         long_work,
-        care,
+        maintenance,
         policy,
         turn_s=settings.turn_s,
-        sheet=sheet,
+        account=account,
         take_over=lambda chip: take_over_jobs(lease, jobs, saves, chip),
     )
 
     def take_turn() -> bool:
-        if not turns.have_begun:
-            turns.have_begun = True
-            presence.report()
+        if not loop.have_begun:
+            loop.have_begun = True
+            heartbeat.report()
             notify(READY, f"STATUS=chip {lease.chip} ({session.backend}) takes turns")
             _log.info("chip %s (%s) takes turns: %s", lease.chip, session.backend, dict(session.self_test))
-        return turns.run()
+        return loop.run()
 
     app = create_app(settings.redis_url, settings.chip_id, take_turn)
     wake_up = send_wake_up(app)
-    presence = Presence(
+    heartbeat = Heartbeat(
         lease,
         chips,
         lambda: {
-            "ready": turns.have_begun,
+            "ready": loop.have_begun,
             "crop_s": batches.crop_s,
-            "busy_share": turns.busy_share,
+            "busy_share": loop.busy_share,
             "dataset": datasets.get("auto").name,
-            "time_s": sheet.spent_s(),
+            "time_s": account.spent_s(),
             "tally": batches.tally.describe(),
             **session.describe(),
-            **care.describe(),
+            **maintenance.describe(),
         },
         wake=lambda: wake_up(lease.chip),
-        last_turn=turns.last_active,
-        care_is_due=lambda: care.is_due,
+        last_turn=loop.last_active,
+        maintenance_is_due=lambda: maintenance.is_due,
         lease_s=settings.lease_s,
     )
     opening.stop()
-    presence.start()
-    stack.callback(presence.stop)
+    heartbeat.start()
+    stack.callback(heartbeat.stop)
     wake_up(lease.chip)
     worker = app.Worker(
         hostname=f"{lease.chip}@{socket.gethostname()}",

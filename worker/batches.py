@@ -22,7 +22,7 @@ from worker.chip import ChipSession
 from worker.serving import LoadedVersions
 from worker.shadow import Seen, Shadow
 from worker.tally import BatchTally
-from worker.timesheet import Timesheet
+from worker.time_accounting import TimeAccount
 
 _MOST_CLAIMS: Final = 3
 _MOST_CHIP_FAILURES: Final = 3
@@ -42,7 +42,7 @@ class Batches:
         shadow: Shadow,
         *,
         batch_crops: int,
-        sheet: Timesheet | None = None,
+        account: TimeAccount | None = None,
     ) -> None:
         self._lease = lease
         self._session = session
@@ -50,7 +50,7 @@ class Batches:
         self._versions = versions
         self._shadow = shadow
         self._batch_crops = batch_crops
-        self._sheet = sheet or Timesheet()
+        self._account = account or TimeAccount()
         self._chip_failures: dict[tuple[str, int], int] = {}
         self.tally = BatchTally()
         self.on_chip: str | None = None
@@ -88,7 +88,7 @@ class Batches:
             RedisUnavailableError: Redis does not answer.
         """
         lanes = {f"{reference}:{user}": count for user, count in grants.items()}
-        with self._sheet.doing("records"):
+        with self._account.doing("records"):
             return self._crops.claim(self._lease, lanes).claimed
 
     def run(self, entries: Sequence[Entry], now: float, prefetch: Prefetch = NO_PREFETCH) -> Backlog | None:
@@ -173,7 +173,7 @@ class Batches:
         version = self._versions.get(lane.model, lane.version)
         crops = np.frombuffer(b"".join(entry.crops for entry in batch), np.uint8).reshape(-1, CROP_BYTES)
         started = time.monotonic()
-        with self._sheet.doing("chip"), self._session.guarded():
+        with self._account.doing("chip"), self._session.guarded():
             reading = version.read(crops, repeats)
         chip_s = time.monotonic() - started
         self.tally.note(lane.model, len(crops), chip_s)
@@ -233,7 +233,7 @@ class Batches:
                 charges[user] = charges.get(user, 0.0) + elapsed_s * entry.count / crops
                 finished.append(Finished(entry, packed))
         packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
-        with self._sheet.doing("records"):
+        with self._account.doing("records"):
             return self._crops.finish(self._lease, finished, packed_replies, charges, prefetch)
 
 

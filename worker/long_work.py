@@ -22,9 +22,9 @@ from services.logs import about, log_end
 from worker.activities import Activity
 from worker.checkpoints import Saves
 from worker.chip import ChipSession
-from worker.executing import ExecutingMark
-from worker.metering import CostMeter, Stint
-from worker.timesheet import Timesheet
+from worker.cost_measurement import CostMeter, Measurement
+from worker.crash_marker import CrashMarker
+from worker.time_accounting import TimeAccount
 
 RECORD_EVERY_S: Final = 0.5
 _FIRST_SAVE_S: Final = 0.1
@@ -44,7 +44,7 @@ class _Running:
         self.unrecorded_s = 0.0
         self.recorded_at = now
         self.save_at = now + _FIRST_SAVE_S
-        self.stint = Stint()
+        self.measurement = Measurement()
         self.fixed_s = 0.0
 
 
@@ -58,21 +58,21 @@ class LongWork:
         jobs: JobStore,
         saves: Saves,
         take_up: Callable[[Job], Activity],
-        mark: ExecutingMark,
+        marker: CrashMarker,
         *,
         save_every_s: float,
         meter: CostMeter | None = None,
-        sheet: Timesheet | None = None,
+        account: TimeAccount | None = None,
     ) -> None:
         self._lease = lease
         self._session = session
         self._jobs = jobs
         self._saves = saves
         self._take_up = take_up
-        self._mark = mark
+        self._marker = marker
         self._save_every_s = save_every_s
         self._meter = meter
-        self._sheet = sheet or Timesheet()
+        self._account = account or TimeAccount()
         self._running: dict[str, _Running] = {}
         self._worked_s = 0.0
         self._resting: dict[str, float] = {}
@@ -152,7 +152,7 @@ class LongWork:
     ) -> None:
         """A slice, and a record of how it failed if it did."""
         try:
-            with self._mark.executing(job.id):
+            with self._marker.marking(job.id):
                 if job.cancel_requested:
                     self._cancel(job)
                     return
@@ -212,7 +212,7 @@ class LongWork:
 
     def _begin(self, job: Job) -> _Running:
         began = time.monotonic()
-        with self._sheet.doing("taking_up"):
+        with self._account.doing("taking_up"):
             activity = self._take_up(job)
         provenance = {"chip": self._session.chip, **self._session.describe()}
         fields: dict[str, Any] = {"attempts": job.attempts + 1, "provenance": provenance}
@@ -241,10 +241,10 @@ class LongWork:
         try:
             while not running.activity.finished:
                 execution, before = running.activity.execution, now
-                with self._sheet.doing("care" if running.job.kind.is_care else "chip"):
+                with self._account.doing("care" if running.job.kind.is_maintenance else "chip"):
                     running.activity.step()
                 now = time.monotonic()
-                running.stint.add_step(execution, now - before)
+                running.measurement.add_step(execution, now - before)
                 used_s = now - started
                 if used_s >= quantum_s or (used_s >= yields_after_s and crops_wait()):
                     break
@@ -256,7 +256,7 @@ class LongWork:
         job, activity, now = running.job, running.activity, time.monotonic()
         if activity.finished:
             self._jobs.confirm(self._lease)
-            with self._sheet.doing("saves"):
+            with self._account.doing("saves"):
                 result = activity.complete()
             self._end(job, JobState.SUCCEEDED, result=result, progress=1.0, metrics=activity.metrics())
             running.fixed_s += time.monotonic() - now
@@ -264,7 +264,7 @@ class LongWork:
             return
         if now >= running.save_at:
             self._jobs.confirm(self._lease)
-            with self._sheet.doing("saves"):
+            with self._account.doing("saves"):
                 activity.save()
             running.save_at = now + self._save_every_s
         if now - running.recorded_at >= RECORD_EVERY_S:
@@ -277,15 +277,15 @@ class LongWork:
                 metrics=metrics,
             )
             self._measure(running)
-        running.stint.upkeep_s += time.monotonic() - now
+        running.measurement.upkeep_s += time.monotonic() - now
 
     def _measure(self, running: _Running) -> None:
         """Lets the meter learn from what was done since it last did."""
         if self._meter is None:
             return
-        stint, running.stint = running.stint, Stint()
+        measurement, running.measurement = running.measurement, Measurement()
         workload = self._meter.plan(running.job)
-        self._meter.note(workload, stint)
+        self._meter.note(workload, measurement)
         if running.activity.finished:
             self._meter.note_fixed(workload, running.fixed_s)
 
@@ -312,7 +312,7 @@ class LongWork:
     ) -> None:
         running = self._running.get(job.id)
         charged_s = running.unrecorded_s if running else 0.0
-        with self._sheet.doing("records"):
+        with self._account.doing("records"):
             self._jobs.change(
                 job, lease=self._lease, allowed=allowed, event=event, charged_s=charged_s, **fields
             )

@@ -10,7 +10,7 @@ from services.jobs.record import Job, JobState
 from services.jobs.store import JobStore
 from services.logs import about, log_end
 from worker.checkpoints import Saves
-from worker.executing import ExecutingMark
+from worker.crash_marker import CrashMarker
 
 MOST_DEATHS: Final = 3
 _log = logging.getLogger(__name__)
@@ -23,18 +23,18 @@ def take_over_jobs(lease: Lease, jobs: JobStore, saves: Saves, chip: str) -> Non
         LeaseLostError: the worker no longer holds its own chip.
     """
     try:
-        recover_jobs(lease, jobs, saves, mark_of(saves, chip), chip)
+        recover_jobs(lease, jobs, saves, marker_of(saves, chip), chip)
     except (InvalidTransitionError, JobNotFoundError) as change:
         _log.info("chip %s: somebody else sees to its jobs: %s", chip, change.message)
 
 
-def mark_of(saves: Saves, chip: str) -> ExecutingMark:
-    """The mark of a chip's worker, beside the saves."""
-    return ExecutingMark(saves.folder / f"{chip}.executing")
+def marker_of(saves: Saves, chip: str) -> CrashMarker:
+    """The marker of a chip's worker, beside the saves."""
+    return CrashMarker(saves.folder / f"{chip}.executing")
 
 
 def recover_jobs(
-    lease: Lease, jobs: JobStore, saves: Saves, mark: ExecutingMark, chip: str | None = None
+    lease: Lease, jobs: JobStore, saves: Saves, marker: CrashMarker, chip: str | None = None
 ) -> None:
     """Lets abandoned jobs wait again, to go on from their last save; saves of jobs that have ended are deleted.
 
@@ -45,14 +45,14 @@ def recover_jobs(
         lease: of the worker that sees to it.
         jobs: the records.
         saves: what is kept of them.
-        mark: of the worker that left them.
+        marker: of the worker that left them.
         chip: theirs; the lease's own when None.
 
     Raises:
         LeaseLostError: the worker no longer holds the chip.
     """
     chip = chip or lease.chip
-    suspect = mark.read()
+    suspect = marker.read()
     kept = saves.job_ids()
     unfinished = jobs.unfinished()
     for job_id in kept - {job.id for job in unfinished}:
@@ -83,7 +83,7 @@ def recover_jobs(
             )
             with about(job=job.id, user=job.user):
                 _log.warning("job %s was left by its worker, it goes on from step %d", job.id, max(step, 0))
-    mark.clear()
+    marker.clear()
 
 
 def _set_aside(lease: Lease, jobs: JobStore, job: Job, deaths: int) -> None:

@@ -137,15 +137,15 @@ def drain_chip(json: DrainBody) -> ChipsAnswer:
     Crops are still served. Running long work is saved at its next slice and goes on later, or finishes; new long work
     is accepted and waits. Maintenance lasts until `resume`, also over restarts.
     """
-    maintenance = application().maintenance
-    return ChipsAnswer.of(maintenance.drain(current_user(), json.chip, json.message, json.running))
+    draining = application().draining
+    return ChipsAnswer.of(draining.drain(current_user(), json.chip, json.message, json.running))
 
 
 @routes.post("/resume")
 @SPEC.validate(resp=answers(200, ChipsAnswer, 403, 404, 415), tags=["chip"])
 def resume_chip(json: ResumeBody) -> ChipsAnswer:
     """End a chip's maintenance, as an admin."""
-    return ChipsAnswer.of(application().maintenance.resume(current_user(), json.chip))
+    return ChipsAnswer.of(application().draining.resume(current_user(), json.chip))
 
 
 @routes.get("/<chip>/series/<series>")

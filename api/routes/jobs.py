@@ -78,7 +78,7 @@ def show_job(job_id: str, query: WaitQuery) -> Response:
     app, viewer = application(), current_user()
     etags = request.if_none_match
     # A client that polls again holds what this process read last: one reading serves all such clients.
-    job = app.watches.peek(job_id) if query.wait and etags else None
+    job = app.subscriptions.peek(job_id) if query.wait and etags else None
     if job is None or not viewer.may_see(job.user) or not etags.contains(_etag(app, job).strip('"')):
         job = app.inspections.job(job_id, viewer)
     if query.wait and (not etags or etags.contains(_etag(app, job).strip('"'))):
@@ -140,21 +140,21 @@ def _etag_at(job: Job, position: int | None) -> str:
 
 
 def _events(app: Application, job_id: str, after: str) -> Iterator[bytes]:
-    with app.watches.watching(job_id) as watch:
+    with app.subscriptions.subscribe(job_id) as subscription:
         while True:
             # The job is read first: if it has ended, its last event is among those read next.
-            job = watch.job
-            happenings = watch.happenings(after)
-            if happenings is None:
-                happenings = app.watches.history(job_id, after)
-            for happening in happenings:
-                after = happening.id
+            job = subscription.job
+            events = subscription.events(after)
+            if events is None:
+                events = app.subscriptions.history(job_id, after)
+            for event in events:
+                after = event.id
                 yield b"id: %b\nevent: %b\ndata: %b\n\n" % (
-                    happening.id.encode(),
-                    happening.type.encode(),
-                    happening.data,
+                    event.id.encode(),
+                    event.type.encode(),
+                    event.data,
                 )
-            if job.state.is_final or watch.is_gone or app.listener.is_stopping:
+            if job.state.is_final or subscription.is_gone or app.listener.is_stopping:
                 return
-            if not watch.wait(_KEEP_ALIVE_S):
+            if not subscription.wait(_KEEP_ALIVE_S):
                 yield b": still here\n\n"

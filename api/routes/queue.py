@@ -106,7 +106,7 @@ class QueueAnswer(Schema):
 @SPEC.validate(resp=answers(200, DepthAnswer), tags=["chip"])
 def show_depth(query: MinutesQuery) -> DepthAnswer:
     """Show the depth of the queue in the last minutes."""
-    return DepthAnswer.model_validate({"points": application().depths.lately(query.minutes)})
+    return DepthAnswer.model_validate({"points": application().queue_metrics.lately(query.minutes)})
 
 
 @routes.get("")

@@ -1,1 +1,1 @@
-"""The chips: who holds each, where models are at home, maintenance, series of measurements, wake-ups."""
+"""The chips: who holds each, affinity of models, drains, series of measurements, wake-ups."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from services.chips.homes import Homes
+from services.chips.affinity import Affinity
 from services.crops.answers import Answer, read
 from services.crops.batcher import Batcher, PendingAnswer
 from services.crops.lanes import Lane
@@ -42,7 +42,7 @@ class Classifications:
         registry: Registry,
         listener: Listener,
         batcher: Batcher,
-        homes: Homes,
+        affinity: Affinity,
         statistics: Statistics,
         *,
         max_crops: int,
@@ -52,7 +52,7 @@ class Classifications:
         self._registry = registry
         self._listener = listener
         self._batcher = batcher
-        self._homes = homes
+        self._affinity = affinity
         self._statistics = statistics
         self._max_crops = max_crops
         self._routes: dict[tuple[str, str, str, bool], Route | None] = {}
@@ -124,7 +124,7 @@ class Classifications:
         key = (request.user.name, request.model, request.version, request.allow_transfer)
         if key not in self._routes or request.count > self._max_crops:
             found = self._find(request)
-            home = self._homes.known(found.model, found.version, allow_transfer=request.allow_transfer)
+            home = self._affinity.known(found.model, found.version, allow_transfer=request.allow_transfer)
             self._routes[key] = None if home is None else _route(request, found, home)
         return self._routes[key]
 
@@ -138,7 +138,7 @@ class Classifications:
     def _route_of(self, request: CropRequest) -> Route:
         found = self._find(request)
         try:
-            home = self._homes.of(found.model, found.version, allow_transfer=request.allow_transfer)
+            home = self._affinity.of(found.model, found.version, allow_transfer=request.allow_transfer)
         except HxserveError:
             self._statistics.note_failure(found.model, found.version, 0.0)
             raise

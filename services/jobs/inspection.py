@@ -14,7 +14,7 @@ from services.errors import InvalidCursorError
 from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import JobStore
 from services.jobs.submission import job_for
-from services.jobs.watching import Watches
+from services.jobs.subscriptions import Subscriptions
 from services.scheduling.waiting import Outlook, Waiting
 from services.users.authentication import User
 
@@ -64,13 +64,13 @@ class Inspections:
         classifications: Classifications,
         listener: Listener,
         waiting: Waiting,
-        watches: Watches,
+        subscriptions: Subscriptions,
     ) -> None:
         self._jobs = jobs
         self._classifications = classifications
         self._listener = listener
         self._waiting = waiting
-        self._watches = watches
+        self._subscriptions = subscriptions
 
     def job(self, job_id: str, viewer: User) -> Job:
         """One job.
@@ -94,23 +94,23 @@ class Inspections:
         return self._waiting.outlook(job).position
 
     def wait_for_change(self, known: Job, wait_s: float) -> Job:
-        """The job as soon as it is not what is known of it, at most `wait_s` later.
+        """Return the job once it differs from `known`, after at most `wait_s`.
 
-        Of mere progress many who wait are told one after the other, so it may take longer: `services/jobs/watching.py`.
+        Of many requests that wait, progress alone wakes a limited number per second (`services/jobs/subscriptions.py`).
 
         Raises:
             JobNotFoundError: there is no such job.
         """
         until = time.monotonic() + wait_s
-        with self._watches.watching(known.id) as watch:
+        with self._subscriptions.subscribe(known.id) as subscription:
             while True:
-                job = watch.job
+                job = subscription.job
                 left_s = until - time.monotonic()
-                if job.revision > known.revision or watch.is_gone:
+                if job.revision > known.revision or subscription.is_gone:
                     return job
                 if known.state.is_final or left_s <= 0 or self._listener.is_stopping:
                     return known
-                watch.wait(left_s)
+                subscription.wait(left_s)
 
     def page(self, wanted: Filter, limit: int, cursor: str | None, viewer: User) -> Page:
         """The newest jobs that the filter admits and the viewer may see, from a cursor on.

@@ -141,9 +141,9 @@ class JobRequest(BaseModel):
             InvalidInputError: naming each field that is wrong, and what it should be.
         """
         kind = JobKind(self.kind)
-        if kind.is_care and self.model is not None:
+        if kind.is_maintenance and self.model is not None:
             raise InvalidInputError(f"model: a {kind} is of a chip, not of a model; leave the model out")
-        if not kind.is_care and self.model is None:
+        if not kind.is_maintenance and self.model is None:
             raise InvalidInputError(f"model: {kind} needs the name of its model")
         return validate_params(kind, self.params)
 

@@ -24,7 +24,7 @@ class JobKind(StrEnum):
         return self is not JobKind.CLASSIFICATION
 
     @property
-    def is_care(self) -> bool:
+    def is_maintenance(self) -> bool:
         """Whether the work is for the chip itself, and goes before other long work."""
         return self is JobKind.CALIBRATION
 

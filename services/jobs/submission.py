@@ -7,7 +7,7 @@ import secrets
 import time
 from typing import Any, Final
 
-from services.chips.homes import Homes
+from services.chips.affinity import Affinity
 from services.chips.store import ChipStore
 from services.chips.wakeups import WakeUp, wake_all
 from services.disk import Disk
@@ -75,7 +75,7 @@ class Submissions:
         jobs: JobStore,
         registry: Registry,
         chips: ChipStore,
-        homes: Homes,
+        affinity: Affinity,
         wake_up: WakeUp,
         *,
         max_queued_jobs: int,
@@ -85,7 +85,7 @@ class Submissions:
         self._registry = registry
         self._chips = chips
         self._wake_up = wake_up
-        self._homes = homes
+        self._affinity = affinity
         self._max_queued_jobs = max_queued_jobs
         self._disk = disk
 
@@ -104,7 +104,7 @@ class Submissions:
             DiskLowError: there is no room for another training.
         """
         params, home = request.validated_params(), ""
-        if JobKind(request.kind).is_care and not user.is_admin:
+        if JobKind(request.kind).is_maintenance and not user.is_admin:
             raise ForbiddenError(
                 "only an admin may have a chip calibrated: it goes before everybody's long work"
             )
@@ -113,7 +113,7 @@ class Submissions:
             found = self._registry.find(user, model, params.version)
             model, params = found.model, params.model_copy(update={"version": found.version})
             if params.on_chip:
-                home = self._homes.of(model, found.version, allow_transfer=params.allow_transfer)
+                home = self._affinity.of(model, found.version, allow_transfer=params.allow_transfer)
         if isinstance(params, TrainingParams):
             if self._disk is not None:
                 self._disk.check()

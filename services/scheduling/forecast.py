@@ -76,7 +76,7 @@ def run_ahead(
     clock = 0.0
     queues: dict[str, list[tuple[LongJob, float]]] = {}
     for job, seconds in sorted(work, key=lambda item: (item[0].created_at, item[0].id)):
-        if job.is_care:
+        if job.is_maintenance:
             times[job.id] = clock, clock + seconds / speed
             clock += seconds / speed
         else:
@@ -141,7 +141,7 @@ def foresee(
         supply.low * supply.chips,
     )
     # Whose turn it is now rests on charges that are not recorded yet: a round more or less.
-    users = len({each.job.user for each in ahead if not each.job.is_care})
+    users = len({each.job.user for each in ahead if not each.job.is_maintenance})
     round_s = (users - 1) * policy.quantum_s if users else 0.0
     found = {}
     for each in ahead:

@@ -60,7 +60,7 @@ class LongJob:
     id: str
     user: str
     created_at: float
-    is_care: bool = False
+    is_maintenance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,9 @@ def next_job(situation: Situation, policy: Policy) -> LongJob | None:
     charged = situation.charged or {}
 
     def rank(job: LongJob) -> tuple[bool, float, float, str]:
-        charge = None if job.is_care else charged.get(job.user)
+        charge = None if job.is_maintenance else charged.get(job.user)
         return (
-            not job.is_care,
+            not job.is_maintenance,
             charge.now(situation.now, policy.half_life_s) if charge else 0.0,
             job.created_at,
             job.id,
@@ -194,10 +194,10 @@ def queue_order(
     Each slice charges its user one quantum, so that users take turns as they will on the chip.
     """
     in_time = sorted(jobs, key=lambda job: (job.created_at, job.id))
-    order = [job.id for job in in_time if job.is_care]
+    order = [job.id for job in in_time if job.is_maintenance]
     of_user: dict[str, list[LongJob]] = {}
     for job in reversed(in_time):
-        if not job.is_care:
+        if not job.is_maintenance:
             of_user.setdefault(job.user, []).append(job)
     users = []
     for user, theirs in of_user.items():

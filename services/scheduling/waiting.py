@@ -109,7 +109,7 @@ class Waiting:
     def prospect(self, kind: JobKind, params: Params, user: str) -> Prospect:
         """What a job of this user would meet if it were submitted now."""
         forecast, now = self.forecast(), time.time()
-        job = LongJob("\uffff", user, now, kind.is_care)
+        job = LongJob("\uffff", user, now, kind.is_maintenance)
         charged = self._let_in(job, forecast, now)
         positions = self._positions([*(each.job for each in forecast.ahead), job], charged, now)
         outlook = Outlook(positions[job.id], len(positions))
@@ -145,8 +145,8 @@ class Waiting:
     def _let_in(self, job: LongJob, forecast: Forecast, now: float) -> dict[str, Charge]:
         """The charges as they would be once this job is accepted. Source: `let_in` in lua/prelude.lua, decision 10."""
         charged = dict(forecast.charged)
-        others = {each.job.user for each in forecast.ahead if not each.job.is_care}
-        if not others or job.user in others or job.is_care:
+        others = {each.job.user for each in forecast.ahead if not each.job.is_maintenance}
+        if not others or job.user in others or job.is_maintenance:
             return charged
         half_life_s, nothing = self._policy.half_life_s, Charge(0.0, now)
         least_s = min(charged.get(user, nothing).now(now, half_life_s) for user in others) - CREDIT_S
@@ -205,12 +205,12 @@ def _more_to_come_s(ahead: Sequence[Ahead], now: float) -> float:
     return _MORE_TO_COME * sum(
         each.cost.median_s * max(0.0, 1 - (now - each.job.created_at) / _LATELY_S)
         for each in ahead
-        if not each.job.is_care
+        if not each.job.is_maintenance
     )
 
 
 def _as_long(job: Job) -> LongJob:
-    return LongJob(job.id, job.user, job.created_at, job.kind.is_care)
+    return LongJob(job.id, job.user, job.created_at, job.kind.is_maintenance)
 
 
 def _later(span: Span, seconds: float) -> Span:

@@ -6,7 +6,7 @@ from werkzeug.test import TestResponse
 
 from api.app import create_app
 from api.application import open_application
-from services.chips.maintenance import Maintenance
+from services.chips.drain import Draining
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore, Lease
 from services.crops.store import CropStore
@@ -205,10 +205,10 @@ def test_a_chip_that_is_not_there_is_neither_drained_nor_resumed(client: FlaskCl
 
 def test_only_an_admin_may_drain(chips: ChipStore, lease: Lease) -> None:
     del lease
-    maintenance = Maintenance(chips, lambda _: None)
+    draining = Draining(chips, lambda _: None)
 
     with pytest.raises(ForbiddenError):
-        maintenance.drain(User("ada"), None, "", "pause")
+        draining.drain(User("ada"), None, "", "pause")
 
     assert chips.record(CHIP).drain is None
 

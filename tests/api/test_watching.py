@@ -76,7 +76,7 @@ def test_the_last_minutes_say_who_used_the_chip_for_what(client: FlaskClient, ad
 def test_what_waited_is_shown_as_a_series(client: FlaskClient, application: Application) -> None:
     client.post("/v1/jobs", json={"kind": "training", "model": "digits"})
     client.post(f"{CLASSIFY}?wait=0", data=some_crops(3))
-    application.depths.note(every_s=0)
+    application.queue_metrics.note(every_s=0)
 
     points = client.get("/v1/queue/depth?minutes=1").get_json()["points"]
 

@@ -15,7 +15,7 @@ from tests.deploy.conftest import ROOT
 
 UNITS: Final = ROOT / "deploy/systemd"
 LONGEST_RENEWAL_S: Final = 15.0
-"""The most that the presence thread lets pass between two signs of life: a quarter of the longest lease, `lease_s`."""
+"""The most that the heartbeat thread lets pass between two signs of life: a quarter of the longest lease, `lease_s`."""
 REDIS_TIMEOUT_S: Final = 10.0
 
 needs_systemd = pytest.mark.skipif(

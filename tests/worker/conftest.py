@@ -12,7 +12,7 @@ from tests.services.samples import CHIP, an_origin
 from tests.worker.counting import Counting
 from worker.checkpoints import Saves, pack_weights, shape_of
 from worker.chip import ChipSession, open_chip
-from worker.executing import ExecutingMark
+from worker.crash_marker import CrashMarker
 from worker.learning.network import build_network, weights_of
 from worker.learning.network_spec import NetworkSpec
 
@@ -35,8 +35,8 @@ def saves(tmp_path: Path) -> Saves:
 
 
 @pytest.fixture
-def mark(tmp_path: Path) -> ExecutingMark:
-    return ExecutingMark(tmp_path / "saves" / "chip-1.executing")
+def marker(tmp_path: Path) -> CrashMarker:
+    return CrashMarker(tmp_path / "saves" / "chip-1.executing")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.services.samples import CHIP, PLENTY, a_holder, a_job
 from tests.worker.counting import Counting
 from worker.checkpoints import Saves
 from worker.chip import ChipSession
-from worker.executing import ExecutingMark
+from worker.crash_marker import CrashMarker
 from worker.learning.training_state import TrainerState
 from worker.long_work import LongWork
 
@@ -72,7 +72,7 @@ def _desk(
     lease: Lease,
     session: ChipSession,
     saves: Saves,
-    mark: ExecutingMark,
+    marker: CrashMarker,
     save_every_s: float = 60.0,
 ) -> Desk:
     activities: dict[str, Counting] = {}
@@ -82,13 +82,13 @@ def _desk(
         taken_up.append(job.id)
         return activities[job.id]
 
-    long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=save_every_s)
+    long_work = LongWork(lease, session, jobs, saves, take_up, marker, save_every_s=save_every_s)
     return Desk(jobs, long_work, activities, taken_up)
 
 
 @pytest.fixture
-def desk(jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, mark: ExecutingMark) -> Desk:
-    return _desk(jobs, lease, session, saves, mark)
+def desk(jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, marker: CrashMarker) -> Desk:
+    return _desk(jobs, lease, session, saves, marker)
 
 
 def test_a_job_with_time_enough_is_done_in_one_slice(desk: Desk) -> None:
@@ -143,11 +143,11 @@ def test_a_job_is_taken_up_once_and_goes_on_where_it_was(desk: Desk) -> None:
 
 
 def test_a_job_taken_up_again_by_another_process_counts_its_attempts(
-    desk: Desk, jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, mark: ExecutingMark
+    desk: Desk, jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, marker: CrashMarker
 ) -> None:
     job = desk.submit(Counting(steps=3))
     first = desk.slice(job, quantum_s=0.0)
-    other = _desk(jobs, lease, session, saves, mark)
+    other = _desk(jobs, lease, session, saves, marker)
     other.activities[job.id] = Counting(steps=3, start=1)
 
     ended = other.slice(job)
@@ -212,12 +212,12 @@ def test_a_cancelled_job_keeps_its_part(desk: Desk, jobs: JobStore) -> None:
 
 
 def test_a_job_cancelled_while_its_worker_was_dead_keeps_its_saved_part(
-    desk: Desk, jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, mark: ExecutingMark
+    desk: Desk, jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, marker: CrashMarker
 ) -> None:
     job = desk.submit(Counting(steps=3))
     desk.slice(job, quantum_s=0.0)
     jobs.cancel(job.id)
-    other = _desk(jobs, lease, session, saves, mark)
+    other = _desk(jobs, lease, session, saves, marker)
     other.activities[job.id] = Counting(steps=3, start=1)
 
     ended = other.slice(job)
@@ -236,19 +236,19 @@ def test_a_job_cancelled_before_it_began_is_left_alone(desk: Desk, jobs: JobStor
     assert jobs.get(job.id).attempts == 0
 
 
-def test_a_finished_job_leaves_no_save_and_no_mark(desk: Desk, saves: Saves, mark: ExecutingMark) -> None:
+def test_a_finished_job_leaves_no_save_and_no_mark(desk: Desk, saves: Saves, marker: CrashMarker) -> None:
     job = desk.submit(Counting(steps=3))
     saves.write(job.id, TrainerState({}, {"step_count": 1}))
 
     desk.slice(job)
 
     assert saves.read(job.id) is None
-    assert mark.read() == ""
+    assert marker.read() == ""
 
 
-def test_the_mark_names_the_job_in_its_slice(desk: Desk, mark: ExecutingMark) -> None:
+def test_the_mark_names_the_job_in_its_slice(desk: Desk, marker: CrashMarker) -> None:
     marks: list[str] = []
-    job = desk.submit(Counting(steps=2, on_step=lambda _: marks.append(mark.read())))
+    job = desk.submit(Counting(steps=2, on_step=lambda _: marks.append(marker.read())))
 
     desk.slice(job)
 
@@ -382,7 +382,7 @@ class _Saving(Counting):
 
 
 def test_a_job_goes_on_from_its_last_save_after_the_chip_failed(
-    jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, mark: ExecutingMark
+    jobs: JobStore, lease: Lease, session: ChipSession, saves: Saves, marker: CrashMarker
 ) -> None:
     steps: list[int] = []
     errors: list[ChipError] = []
@@ -395,7 +395,7 @@ def test_a_job_goes_on_from_its_last_save_after_the_chip_failed(
     def take_up(job: Job) -> _Saving:
         return _Saving(job, saves, on_step)
 
-    long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=60)
+    long_work = LongWork(lease, session, jobs, saves, take_up, marker, save_every_s=60)
     job = a_job()
     jobs.submit(job, Idempotency(), most=PLENTY)
     while saves.step_of(job.id) < 0:
@@ -435,14 +435,14 @@ def test_a_worker_that_was_replaced_records_nothing(desk: Desk, chips: ChipStore
 
 
 def test_a_job_goes_on_where_it_was_after_redis_was_away(
-    short_folder: Path, session: ChipSession, saves: Saves, mark: ExecutingMark
+    short_folder: Path, session: ChipSession, saves: Saves, marker: CrashMarker
 ) -> None:
     steps: list[int] = []
     with redis_server(short_folder, short_folder / "log") as (url, _):
         connection = Connection(url, retries=0)
         jobs = JobStore(connection, keep_jobs_s=3600)
         lease = ChipStore(connection, lease_s=60).take(CHIP, a_holder())
-        desk = _desk(jobs, lease, session, saves, mark)
+        desk = _desk(jobs, lease, session, saves, marker)
         job = desk.submit(Counting(steps=4, on_step=steps.append))
         record = desk.slice(job, quantum_s=0.0)
 

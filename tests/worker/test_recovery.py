@@ -10,9 +10,9 @@ from services.jobs.record import Job, JobState
 from services.jobs.store import Idempotency, JobStore
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job
 from worker.checkpoints import Saves
-from worker.executing import ExecutingMark
+from worker.crash_marker import CrashMarker
 from worker.learning.training_state import TrainerState
-from worker.recovery import mark_of, recover_jobs, take_over_jobs
+from worker.recovery import marker_of, recover_jobs, take_over_jobs
 
 
 def _running(jobs: JobStore, lease: Lease, chip: str = CHIP, **fields: Any) -> Job:
@@ -28,36 +28,36 @@ def _take_up(jobs: JobStore, lease: Lease, job: Job, chip: str = CHIP, **fields:
     jobs.change(job, lease=lease, allowed=(JobState.QUEUED,), event=event, **fields)
 
 
-def _die_in(mark: ExecutingMark, job: Job) -> None:
-    """A worker that ends without a word in the middle of a job's slice leaves its mark."""
-    mark._write(job.id)
+def _die_in(marker: CrashMarker, job: Job) -> None:
+    """A worker that ends without a word in the middle of a job's slice leaves its marker."""
+    marker._write(job.id)
 
 
 def test_an_abandoned_job_waits_again(
-    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+    jobs: JobStore, lease: Lease, saves: Saves, marker: CrashMarker
 ) -> None:
     job = _running(jobs, lease)
 
-    recover_jobs(lease, jobs, saves, mark)
+    recover_jobs(lease, jobs, saves, marker)
 
     assert (jobs.get(job.id).state, jobs.get(job.id).deaths) == (JobState.QUEUED, 0)
 
 
 def test_queued_jobs_and_those_of_other_chips_are_left_alone(
-    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+    jobs: JobStore, lease: Lease, saves: Saves, marker: CrashMarker
 ) -> None:
     queued = a_job()
     jobs.submit(queued, Idempotency(), most=PLENTY)
     elsewhere = _running(jobs, lease, chip="chip-2")
     before = [jobs.get(queued.id), jobs.get(elsewhere.id)]
 
-    recover_jobs(lease, jobs, saves, mark)
+    recover_jobs(lease, jobs, saves, marker)
 
     assert [jobs.get(queued.id), jobs.get(elsewhere.id)] == before
 
 
 def test_saves_of_jobs_that_have_ended_are_deleted_and_others_kept(
-    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+    jobs: JobStore, lease: Lease, saves: Saves, marker: CrashMarker
 ) -> None:
     ours, elsewhere, cancelled = _running(jobs, lease), _running(jobs, lease, chip="chip-2"), a_job()
     jobs.submit(cancelled, Idempotency(), most=PLENTY)
@@ -65,33 +65,33 @@ def test_saves_of_jobs_that_have_ended_are_deleted_and_others_kept(
         saves.write(job_id, TrainerState({}, {"step_count": 3}))
     jobs.cancel(cancelled.id)
 
-    recover_jobs(lease, jobs, saves, mark)
+    recover_jobs(lease, jobs, saves, marker)
 
     assert saves.job_ids() == {ours.id, elsewhere.id}
 
 
 def test_only_the_job_in_its_slice_is_blamed(
-    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+    jobs: JobStore, lease: Lease, saves: Saves, marker: CrashMarker
 ) -> None:
     suspect, other = _running(jobs, lease), _running(jobs, lease)
-    _die_in(mark, suspect)
+    _die_in(marker, suspect)
 
-    recover_jobs(lease, jobs, saves, mark)
+    recover_jobs(lease, jobs, saves, marker)
 
     assert (jobs.get(suspect.id).deaths, jobs.get(other.id).deaths) == (1, 0)
 
 
 def test_a_job_that_killed_its_worker_three_times_is_set_aside(
-    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+    jobs: JobStore, lease: Lease, saves: Saves, marker: CrashMarker
 ) -> None:
     job = _running(jobs, lease)
     for _ in range(2):
-        _die_in(mark, job)
-        recover_jobs(lease, jobs, saves, mark)
+        _die_in(marker, job)
+        recover_jobs(lease, jobs, saves, marker)
         _take_up(jobs, lease, job)
-    _die_in(mark, job)
+    _die_in(marker, job)
 
-    recover_jobs(lease, jobs, saves, mark)
+    recover_jobs(lease, jobs, saves, marker)
 
     ended = jobs.get(job.id)
     assert (ended.state, ended.deaths) == (JobState.FAILED, 3)
@@ -100,71 +100,71 @@ def test_a_job_that_killed_its_worker_three_times_is_set_aside(
 
 
 def test_a_job_that_kills_its_worker_while_it_is_taken_up_is_set_aside_too(
-    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+    jobs: JobStore, lease: Lease, saves: Saves, marker: CrashMarker
 ) -> None:
     job = a_job()
     jobs.submit(job, Idempotency(), most=PLENTY)
 
     for _ in range(3):
-        _die_in(mark, job)
-        recover_jobs(lease, jobs, saves, mark)
+        _die_in(marker, job)
+        recover_jobs(lease, jobs, saves, marker)
 
     assert jobs.get(job.id).state is JobState.FAILED
 
 
 def test_deaths_are_counted_anew_when_the_job_got_further(
-    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+    jobs: JobStore, lease: Lease, saves: Saves, marker: CrashMarker
 ) -> None:
     job = _running(jobs, lease)
     for step in range(5):
         saves.write(job.id, TrainerState({}, {"step_count": step}))
-        _die_in(mark, job)
-        recover_jobs(lease, jobs, saves, mark)
+        _die_in(marker, job)
+        recover_jobs(lease, jobs, saves, marker)
         _take_up(jobs, lease, job)
 
     assert (jobs.get(job.id).state, jobs.get(job.id).deaths) == (JobState.RUNNING, 1)
 
 
 def test_a_job_is_blamed_for_a_death_once(
-    jobs: JobStore, lease: Lease, saves: Saves, mark: ExecutingMark
+    jobs: JobStore, lease: Lease, saves: Saves, marker: CrashMarker
 ) -> None:
     job = _running(jobs, lease)
-    _die_in(mark, job)
+    _die_in(marker, job)
 
     for _ in range(4):
-        recover_jobs(lease, jobs, saves, mark)
+        recover_jobs(lease, jobs, saves, marker)
 
     assert (jobs.get(job.id).state, jobs.get(job.id).deaths) == (JobState.QUEUED, 1)
 
 
-def test_the_mark_names_the_job_only_while_it_runs(mark: ExecutingMark) -> None:
-    with mark.executing("job"):
-        during = mark.read()
+def test_the_mark_names_the_job_only_while_it_runs(marker: CrashMarker) -> None:
+    with marker.marking("job"):
+        during = marker.read()
 
-    assert (during, mark.read()) == ("job", "")
+    assert (during, marker.read()) == ("job", "")
 
 
-def test_the_mark_is_taken_away_when_a_slice_raises(mark: ExecutingMark) -> None:
-    with pytest.raises(RuntimeError), mark.executing("job"):
+def test_the_mark_is_taken_away_when_a_slice_raises(marker: CrashMarker) -> None:
+    with pytest.raises(RuntimeError), marker.marking("job"):
         raise RuntimeError
 
-    assert mark.read() == ""
+    assert marker.read() == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"\x00"])
 def test_a_mark_that_cannot_be_read_blames_nobody_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "mark"
+    path = tmp_path / "marker"
     path.write_bytes(content)
 
-    assert ExecutingMark(path).read() not in {"job"}
+    assert CrashMarker(path).read() not in {"job"}
 
 
 def test_a_mark_that_cannot_be_written_does_not_stop_the_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    mark = ExecutingMark(tmp_path / "file" / "mark")
+    marker = CrashMarker(tmp_path / "file" / "marker")
 
-    with mark.executing("job"):
-        assert mark.read() == ""
+    with marker.marking("job"):
+        assert marker.read() == ""
 
 
 def test_the_jobs_of_a_chip_without_a_worker_wait_again_and_its_own_mark_tells_whom_to_blame(
@@ -173,7 +173,7 @@ def test_the_jobs_of_a_chip_without_a_worker_wait_again_and_its_own_mark_tells_w
     gone = chips.take("chip-2", a_holder("gone"))
     suspect, other = (_running(jobs, gone, chip="chip-2") for _ in range(2))
     ours = _running(jobs, lease)
-    _die_in(mark_of(saves, "chip-2"), suspect)
+    _die_in(marker_of(saves, "chip-2"), suspect)
     chips.release(gone)
 
     for _ in range(2):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.chips.store import ChipStore, Lease
-from worker.presence import Presence
+from worker.heartbeat import Heartbeat
 from worker.systemd import ALIVE, READY, VARIABLE, notify
 
 
@@ -47,12 +47,12 @@ def test_the_presence_thread_says_again_and_again_that_the_process_moves(
 ) -> None:
     receiver, address = listening
     monkeypatch.setenv(VARIABLE, address)
-    presence = Presence(
+    heartbeat = Heartbeat(
         lease, chips, dict, lambda: None, lambda: 0.0, lambda: False, lease_s=0.04, give_up_after_s=1e9
     )
 
-    presence.start()
+    heartbeat.start()
     heard = {receiver.recv(100) for _ in range(3)}
-    presence.stop()
+    heartbeat.stop()
 
     assert heard == {ALIVE.encode()}

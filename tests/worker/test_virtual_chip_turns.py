@@ -24,15 +24,15 @@ from tests.services.samples import CHIP, PLENTY, accept, an_origin, some_crops
 from tests.worker.conftest import TINY
 from worker.activities import CalibrationActivity
 from worker.batches import Batches
-from worker.care import Care, CareSchedule
 from worker.checkpoints import Saves, pack_weights, shape_of
 from worker.chip import ChipSession, VirtualChoice, open_chip
-from worker.executing import ExecutingMark
+from worker.chip_maintenance import ChipMaintenance, MaintenanceSchedule
+from worker.crash_marker import CrashMarker
 from worker.learning.network import build_network, weights_of
 from worker.long_work import LongWork
+from worker.scheduler_loop import SchedulerLoop
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
-from worker.turns import Turns
 
 VIRTUAL_CHIP = "hxvirtual5fpga0chip6_1"
 
@@ -42,14 +42,14 @@ class Bench:
     """A worker on the virtual chip, and what a test sees of it."""
 
     session: ChipSession
-    turns: Turns
-    care: Care
+    loop: SchedulerLoop
+    maintenance: ChipMaintenance
     jobs: JobStore
     series: SeriesStore
 
     def run(self) -> None:
-        """Takes turns until nothing waits and no care is due, as the presence thread sees to."""
-        while self.turns.run() or self.care.is_due:
+        """Takes turns until nothing waits and no maintenance is due, as the heartbeat thread sees to."""
+        while self.loop.run() or self.maintenance.is_due:
             pass
 
     def scores(self) -> list[float]:
@@ -79,20 +79,24 @@ def bench(
     crops: CropStore,
     models: ModelStore,
     saves: Saves,
-    mark: ExecutingMark,
+    marker: CrashMarker,
     connection: Connection,
 ) -> Bench:
     session, series = virtual_session, SeriesStore(connection)
-    care = Care(lease, session, series, jobs, CareSchedule(3600.0, None, recalibrate_on_drift=True))
+    maintenance = ChipMaintenance(
+        lease, session, series, jobs, MaintenanceSchedule(3600.0, None, recalibrate_on_drift=True)
+    )
 
     def take_up(job: Job) -> CalibrationActivity:
-        return CalibrationActivity(job, session, care.after_calibration)
+        return CalibrationActivity(job, session, maintenance.after_calibration)
 
     shadow = Shadow(lease, series, share=1.0)
     batches = Batches(lease, session, crops, LoadedVersions(session, models), shadow, batch_crops=64)
-    long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=60)
-    turns = Turns(lease, chips, jobs, batches, long_work, care, Policy(batch_crops=64), turn_s=0.1)
-    return Bench(session, turns, care, jobs, series)
+    long_work = LongWork(lease, session, jobs, saves, take_up, marker, save_every_s=60)
+    loop = SchedulerLoop(
+        lease, chips, jobs, batches, long_work, maintenance, Policy(batch_crops=64), turn_s=0.1
+    )
+    return Bench(session, loop, maintenance, jobs, series)
 
 
 def _submit(jobs: JobStore, chip: str | None) -> Job:
@@ -122,7 +126,7 @@ def test_a_calibration_that_somebody_asks_for_is_made_and_loaded(bench: Bench, c
 def test_a_calibration_of_another_chip_is_left_to_it(bench: Bench) -> None:
     job = _submit(bench.jobs, "chip-2")
 
-    bench.turns.run()
+    bench.loop.run()
 
     assert bench.jobs.get(job.id).state is JobState.QUEUED
 
@@ -130,13 +134,13 @@ def test_a_calibration_of_another_chip_is_left_to_it(bench: Bench) -> None:
 def test_a_chip_that_has_drifted_is_calibrated_and_well_again(bench: Bench) -> None:
     bench.run()
     emulated_connection.chosen_chip().temperature_c += 30
-    bench.care.after_calibration()
+    bench.maintenance.after_calibration()
 
     bench.run()
 
     first, warm, mended = bench.scores()
     assert max(first, mended) < bench.session.canary_limit_lsb < warm
-    assert not bench.care.is_drifted
+    assert not bench.maintenance.is_drifted
     [(_, job_id)] = bench.jobs.newest(before=None, count=9)
     job = bench.jobs.get(job_id)
     assert (job.kind, job.user, job.state) == (JobKind.CALIBRATION, SYSTEM.name, JobState.SUCCEEDED)

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from services.chips.homes import Homes
+from services.chips.affinity import Affinity
 from services.chips.store import ChipStore
 from services.crops.batcher import Batcher
 from services.crops.classification import Classifications
@@ -51,7 +51,7 @@ def classifications(
             Registry(models),
             listener,
             batcher,
-            Homes(models, chips),
+            Affinity(models, chips),
             Statistics(),
             max_crops=PLENTY,
         )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.chips.homes import Homes
+from services.chips.affinity import Affinity
 from services.chips.store import ChipStore, Lease
 from services.disk import Disk
 from services.errors import (
@@ -39,7 +39,7 @@ def woken() -> list[str]:
 @pytest.fixture
 def submissions(jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]) -> Submissions:
     return Submissions(
-        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=PLENTY
+        jobs, Registry(models), chips, Affinity(models, chips), woken.append, max_queued_jobs=PLENTY
     )
 
 
@@ -65,7 +65,7 @@ def test_below_the_floor_of_free_room_no_training_is_taken_in_but_other_work_is(
     models.publish(an_origin(), b"weights")
     disk = Disk(tmp_path / "not" / "made" / "yet", floor_bytes=2**62)
     submissions = Submissions(
-        jobs, Registry(models), chips, Homes(models, chips), lambda _: None, max_queued_jobs=9, disk=disk
+        jobs, Registry(models), chips, Affinity(models, chips), lambda _: None, max_queued_jobs=9, disk=disk
     )
 
     with pytest.raises(DiskLowError, match="MiB free, less than the 4398046511104 MiB below which"):
@@ -128,7 +128,7 @@ def test_a_repeated_request_is_answered_even_when_the_queue_is_full(
     jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
 ) -> None:
     submissions = Submissions(
-        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=1
+        jobs, Registry(models), chips, Affinity(models, chips), woken.append, max_queued_jobs=1
     )
     first = submissions.submit(TRAINING, ADMIN, "k")
 
@@ -139,7 +139,7 @@ def test_a_job_beyond_the_limit_is_refused_and_says_when_to_come_back(
     jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
 ) -> None:
     submissions = Submissions(
-        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=1
+        jobs, Registry(models), chips, Affinity(models, chips), woken.append, max_queued_jobs=1
     )
     submissions.submit(TRAINING, ADMIN)
 
@@ -154,7 +154,7 @@ def test_a_finished_job_makes_room(
     jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
 ) -> None:
     submissions = Submissions(
-        jobs, Registry(models), chips, Homes(models, chips), woken.append, max_queued_jobs=1
+        jobs, Registry(models), chips, Affinity(models, chips), woken.append, max_queued_jobs=1
     )
     submissions.cancel(submissions.submit(TRAINING, ADMIN).id, ADMIN)
 

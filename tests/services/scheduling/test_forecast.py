@@ -13,8 +13,8 @@ POLICY = Policy(quantum_s=0.5, half_life_s=600)
 _properties = settings(deadline=None, max_examples=60)
 
 
-def _job(name: str, user: str = "ada", created_at: float = 1.0, *, is_care: bool = False) -> LongJob:
-    return LongJob(name, user, created_at, is_care)
+def _job(name: str, user: str = "ada", created_at: float = 1.0, *, is_maintenance: bool = False) -> LongJob:
+    return LongJob(name, user, created_at, is_maintenance)
 
 
 @st.composite
@@ -22,10 +22,12 @@ def _queues(draw: st.DrawFn) -> tuple[list[tuple[LongJob, float]], dict[str, Cha
     """Jobs with seconds that are whole quanta or not, of some users with charges."""
     users = draw(st.lists(st.sampled_from(["ada", "bo", "cy", "di"]), min_size=1, max_size=8))
     seconds = draw(st.lists(st.floats(0.05, 6.0), min_size=len(users), max_size=len(users)))
-    care = draw(st.lists(st.booleans(), min_size=len(users), max_size=len(users)))
+    maintenance = draw(st.lists(st.booleans(), min_size=len(users), max_size=len(users)))
     jobs = [
-        (LongJob(f"job-{number}", user, float(number), is_care and number % 4 == 0), seconds_)
-        for number, (user, seconds_, is_care) in enumerate(zip(users, seconds, care, strict=True))
+        (LongJob(f"job-{number}", user, float(number), is_maintenance and number % 4 == 0), seconds_)
+        for number, (user, seconds_, is_maintenance) in enumerate(
+            zip(users, seconds, maintenance, strict=True)
+        )
     ]
     charges = draw(st.dictionaries(st.sampled_from(["ada", "bo", "cy", "di"]), st.floats(0, 20)))
     return jobs, {user: Charge(seconds_, NOW - 5) for user, seconds_ in charges.items()}
@@ -62,8 +64,8 @@ def test_a_short_queue_is_foreseen_as_the_policy_will_work_it_off(
     queue: tuple[list[tuple[LongJob, float]], dict[str, Charge]],
 ) -> None:
     work, charged = queue
-    # Care is the chip's own, so foreseeing charges it to none of those who take turns.
-    work = [(job, seconds) for job, seconds in work if not job.is_care]
+    # Maintenance is the chip's own, so foreseeing charges it to none of those who take turns.
+    work = [(job, seconds) for job, seconds in work if not job.is_maintenance]
 
     foreseen, done = run_ahead(work, charged, NOW, POLICY), _run_by_policy(work, charged)
 
@@ -149,7 +151,7 @@ def test_who_was_charged_much_waits() -> None:
 
 
 def test_care_goes_first() -> None:
-    work = [(_job("training", "ada", 1), 1.0), (_job("calibration", "system", 2, is_care=True), 7.0)]
+    work = [(_job("training", "ada", 1), 1.0), (_job("calibration", "system", 2, is_maintenance=True), 7.0)]
 
     times = run_ahead(work, {}, NOW, POLICY)
 

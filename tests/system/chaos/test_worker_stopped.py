@@ -13,7 +13,7 @@ from tests.system.chaos.crops import prepared_crops
 from tests.system.chaos.service import Service, disturbable
 from tests.system.chaos.stream import streaming
 from tests.system.chaos.verification import assert_nothing_lost, weights_of
-from worker.presence import LEASE_LOST_EXIT
+from worker.heartbeat import LEASE_LOST_EXIT
 
 
 def test_a_worker_stopped_past_its_lease_is_replaced_by_the_one_standing_by_and_writes_nothing_more(

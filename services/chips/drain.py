@@ -9,7 +9,7 @@ from services.errors import ForbiddenError
 from services.users.authentication import User
 
 
-class Maintenance:
+class Draining:
     """Puts chips into maintenance and ends it."""
 
     def __init__(self, chips: ChipStore, wake_up: WakeUp) -> None:

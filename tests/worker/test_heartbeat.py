@@ -1,4 +1,4 @@
-"""The presence thread: the lease is kept, work does not lie, and a process that lost its chip ends."""
+"""The heartbeat thread: the lease is kept, work does not lie, and a process that lost its chip ends."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ import pytest
 from services.chips.store import ChipStore, Lease
 from services.crops.store import CropStore
 from tests.services.samples import CHIP, a_holder, accept, some_crops
-from worker.presence import LEASE_LOST_EXIT, Presence
+from worker.heartbeat import LEASE_LOST_EXIT, Heartbeat
 
 LONG_S = 30.0
 """Longer than anything awaited here takes; nobody waits so long unless the test fails."""
@@ -25,14 +25,14 @@ _WORKER = """
 import sys, time
 from services.chips.store import ChipStore
 from services.store.connection import Connection
-from worker.presence import Presence
+from worker.heartbeat import Heartbeat
 url, give_up_after_s = sys.argv[1], float(sys.argv[2])
 chips = ChipStore(Connection(url), lease_s=60)
 lease = chips.take("chip-1", {"host": "child"})
-presence = Presence(
+heartbeat = Heartbeat(
     lease, chips, dict, lambda: None, lambda: 0.0, lambda: False, lease_s=0.04, give_up_after_s=give_up_after_s
 )
-presence.start()
+heartbeat.start()
 print("started", flush=True)
 sys.stdin.read()
 """
@@ -57,17 +57,17 @@ class _Status:
 
 
 @contextmanager
-def _present(presence: Presence) -> Iterator[None]:
-    presence.start()
+def _beating(heartbeat: Heartbeat) -> Iterator[None]:
+    heartbeat.start()
     try:
         yield
     finally:
-        presence.stop()
+        heartbeat.stop()
 
 
 @contextmanager
 def _child(redis_url: str, give_up_after_s: float = ENDLESS_S) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the chip and has a presence thread; it is ended if it has not ended itself."""
+    """A process that holds the chip and has a heartbeat thread; it is ended if it has not ended itself."""
     arguments = [sys.executable, "-c", _WORKER, redis_url, str(give_up_after_s)]
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -82,9 +82,9 @@ def _child(redis_url: str, give_up_after_s: float = ENDLESS_S) -> Iterator[subpr
 
 def test_the_lease_is_renewed_with_how_the_chip_is(chips: ChipStore, lease: Lease) -> None:
     status = _Status(enough=4)
-    presence = Presence(lease, chips, status, lambda: None, lambda: 0.0, _never, lease_s=OFTEN_S)
+    heartbeat = Heartbeat(lease, chips, status, lambda: None, lambda: 0.0, _never, lease_s=OFTEN_S)
 
-    with _present(presence):
+    with _beating(heartbeat):
         renewed = status.asked_enough.wait(LONG_S)
 
     assert renewed
@@ -93,9 +93,9 @@ def test_the_lease_is_renewed_with_how_the_chip_is(chips: ChipStore, lease: Leas
 
 def test_a_lease_that_ran_out_is_there_again(chips: ChipStore, lease: Lease) -> None:
     chips._connection.client.delete(f"hx:chip:{CHIP}:lease")
-    presence = Presence(lease, chips, dict, lambda: None, lambda: 0.0, _never, lease_s=60)
+    heartbeat = Heartbeat(lease, chips, dict, lambda: None, lambda: 0.0, _never, lease_s=60)
 
-    with _present(presence):
+    with _beating(heartbeat):
         assert chips.record(CHIP).holder == lease.holder
 
 
@@ -104,19 +104,21 @@ def test_a_wake_up_is_sent_when_work_waits_without_a_turn(
 ) -> None:
     accept(crops, [some_crops(1)])
     woken = threading.Event()
-    presence = Presence(lease, chips, dict, woken.set, lambda: 0.0, _never, lease_s=OFTEN_S, wake_after_s=0.0)
+    heartbeat = Heartbeat(
+        lease, chips, dict, woken.set, lambda: 0.0, _never, lease_s=OFTEN_S, wake_after_s=0.0
+    )
 
-    with _present(presence):
+    with _beating(heartbeat):
         assert woken.wait(LONG_S)
 
 
 def test_a_wake_up_is_sent_when_the_chip_needs_care_without_a_turn(chips: ChipStore, lease: Lease) -> None:
     woken = threading.Event()
-    presence = Presence(
+    heartbeat = Heartbeat(
         lease, chips, dict, woken.set, lambda: 0.0, lambda: True, lease_s=OFTEN_S, wake_after_s=0.0
     )
 
-    with _present(presence):
+    with _beating(heartbeat):
         assert woken.wait(LONG_S)
 
 
@@ -132,9 +134,11 @@ def test_no_wake_up_is_sent_while_turns_come_or_nothing_waits(
     def last_turn() -> float:
         return time.monotonic() + LONG_S if work_waits else 0.0
 
-    presence = Presence(lease, chips, status, woken.set, last_turn, _never, lease_s=OFTEN_S, wake_after_s=0.0)
+    heartbeat = Heartbeat(
+        lease, chips, status, woken.set, last_turn, _never, lease_s=OFTEN_S, wake_after_s=0.0
+    )
 
-    with _present(presence):
+    with _beating(heartbeat):
         assert status.asked_enough.wait(LONG_S)
 
     assert not woken.is_set()

@@ -13,9 +13,9 @@ from tests.services.samples import PLENTY, a_job
 from tests.worker.counting import Counting
 from worker.checkpoints import Saves
 from worker.chip import ChipSession
-from worker.executing import ExecutingMark
+from worker.cost_measurement import CostMeter, Measurement
+from worker.crash_marker import CrashMarker
 from worker.long_work import LongWork
-from worker.metering import CostMeter, Stint
 
 
 @pytest.fixture
@@ -28,18 +28,18 @@ def meter(costs: CostStore) -> CostMeter:
     return CostMeter(costs, "mock", lambda: "digits")
 
 
-def _stint(steps: int, step_s: float, upkeep_s: float = 0.0) -> Stint:
-    stint = Stint()
+def _measurement(steps: int, step_s: float, upkeep_s: float = 0.0) -> Measurement:
+    measurement = Measurement()
     for _ in range(steps):
-        stint.add_step("mock", step_s)
-    stint.upkeep_s = upkeep_s
-    return stint
+        measurement.add_step("mock", step_s)
+    measurement.upkeep_s = upkeep_s
+    return measurement
 
 
 def test_work_that_was_measured_is_foreseen_as_measured(meter: CostMeter, costs: CostStore) -> None:
     workload = meter.plan(a_job())
 
-    meter.note(workload, _stint(100, 0.2))
+    meter.note(workload, _measurement(100, 0.2))
 
     assert cost_of(workload, costs.paces()).median_s == pytest.approx(workload.steps * 0.2, rel=0.01)
 
@@ -47,7 +47,7 @@ def test_work_that_was_measured_is_foreseen_as_measured(meter: CostMeter, costs:
 def test_upkeep_between_the_mini_batches_counts(meter: CostMeter, costs: CostStore) -> None:
     workload = meter.plan(a_job())
 
-    meter.note(workload, _stint(100, 0.2, upkeep_s=20.0))
+    meter.note(workload, _measurement(100, 0.2, upkeep_s=20.0))
 
     assert cost_of(workload, costs.paces()).median_s == pytest.approx(workload.steps * 0.4, rel=0.01)
 
@@ -56,9 +56,9 @@ def test_a_worker_that_starts_goes_on_from_what_the_one_before_measured(
     meter: CostMeter, costs: CostStore
 ) -> None:
     workload = meter.plan(a_job())
-    meter.note(workload, _stint(100, 0.2))
+    meter.note(workload, _measurement(100, 0.2))
 
-    CostMeter(costs, "mock", lambda: "digits").note(workload, _stint(1, 0.8))
+    CostMeter(costs, "mock", lambda: "digits").note(workload, _measurement(1, 0.8))
 
     pace = costs.paces()[workload.phases[0].kind]
     assert pace.weight_s == pytest.approx(20.8)
@@ -66,7 +66,7 @@ def test_a_worker_that_starts_goes_on_from_what_the_one_before_measured(
 
 
 def test_a_moment_of_work_is_not_measured(meter: CostMeter, costs: CostStore) -> None:
-    meter.note(meter.plan(a_job()), _stint(3, 0.001))
+    meter.note(meter.plan(a_job()), _measurement(3, 0.001))
 
     assert costs.paces() == {}
 
@@ -93,14 +93,16 @@ def test_a_job_that_ends_has_been_measured(
     lease: Lease,
     session: ChipSession,
     saves: Saves,
-    mark: ExecutingMark,
+    marker: CrashMarker,
     meter: CostMeter,
     costs: CostStore,
 ) -> None:
     job = a_job()
     jobs.submit(job, Idempotency(), most=PLENTY)
     activity = Counting(steps=30, on_step=lambda _: time.sleep(0.002))
-    long_work = LongWork(lease, session, jobs, saves, lambda _: activity, mark, save_every_s=60, meter=meter)
+    long_work = LongWork(
+        lease, session, jobs, saves, lambda _: activity, marker, save_every_s=60, meter=meter
+    )
 
     long_work.run_slice(jobs.get(job.id), 1e9, 0.0, lambda: False)
 

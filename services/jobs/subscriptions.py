@@ -1,7 +1,7 @@
-"""Telling many who watch jobs what happens to them: each change is read once, however many watch.
+"""Subscriptions to jobs: each change is read once, however many subscribers a job has.
 
-What is more than progress is told to all at once. Progress is told to one after the other, so many each second and no
-more: with a few watchers every one hears all of it, hundreds hear of it less often, and always the newest.
+A change of state wakes all subscribers at once. Progress alone wakes a limited number per second: a few subscribers see
+every step, hundreds see fewer, and always the newest.
 """
 
 import json
@@ -29,7 +29,7 @@ _PROGRESS: Final = "progress"
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class JobEvent:
     """An event of a job: its id in the job's stream, its type, and its JSON object with the Unix time in it."""
 
     id: str
@@ -47,60 +47,60 @@ def _type_of(event: bytes) -> str:
     return str(json.loads(event)["type"])
 
 
-class _Followed:
-    """A job that somebody watches, as it was read last; `set` is called by the listener when it has changed."""
+class _FollowedJob:
+    """A job with subscribers, as last read; the listener calls `set` when it has changed."""
 
-    def __init__(self, job_id: str, watches: "Watches") -> None:
+    def __init__(self, job_id: str, subscriptions: "Subscriptions") -> None:
         self.job_id = job_id
         self.lock = threading.Lock()
-        self.watchers: set[Watch] = set()
+        self.subscribers: set[Subscription] = set()
         self.left_at = time.monotonic()
         self.job: Job | None = None
         self.is_gone = False
         self.newest = "0"
         self.oldest = "0"
-        """All events after this one are in `happenings`, but progress that others made obsolete."""
-        self.happenings: deque[Happening] = deque()
-        self._watches = watches
+        """All events after this one are in `events`, but progress that others made obsolete."""
+        self.events: deque[JobEvent] = deque()
+        self._subscriptions = subscriptions
 
     def set(self) -> None:
         """Has it read again."""
-        self._watches.look_at(self)
+        self._subscriptions.look_at(self)
 
-    def take(self, job: Job, happenings: Sequence[Happening]) -> bool:
+    def take(self, job: Job, events: Sequence[JobEvent]) -> bool:
         """Takes over what was read; says whether there is more in it than progress."""
         is_urgent = self.job is None or job.state is not self.job.state
-        for happening in happenings:
-            is_urgent |= happening.type != _PROGRESS
-            if happening.type == _PROGRESS and self.happenings and self.happenings[-1].type == _PROGRESS:
-                self.happenings.pop()
-            self.happenings.append(happening)
-            self.newest = happening.id
-        while len(self.happenings) > _KEPT_EVENTS:
-            self.oldest = self.happenings.popleft().id
+        for event in events:
+            is_urgent |= event.type != _PROGRESS
+            if event.type == _PROGRESS and self.events and self.events[-1].type == _PROGRESS:
+                self.events.pop()
+            self.events.append(event)
+            self.newest = event.id
+        while len(self.events) > _KEPT_EVENTS:
+            self.oldest = self.events.popleft().id
         # Last, so that who sees the job in its final state sees the event of that too.
         self.job = job
         return is_urgent
 
 
-class Watch:
+class Subscription:
     """One look at a job."""
 
-    def __init__(self, followed: _Followed) -> None:
+    def __init__(self, followed: _FollowedJob) -> None:
         self._followed = followed
         self._told = threading.Event()
 
     @property
     def job(self) -> Job:
         """The job as it was read last, in this process, for all."""
-        assert self._followed.job is not None, "a job is read before it is watched"
+        assert self._followed.job is not None, "a job is read before it is followed"
         return self._followed.job
 
-    def happenings(self, after: str) -> list[Happening] | None:
+    def events(self, after: str) -> list[JobEvent] | None:
         """Events after this one, without progress that is obsolete; None: it is too long ago to know here."""
         if _place(after) < _place(self._followed.oldest):
             return None
-        return [one for one in list(self._followed.happenings) if _place(one.id) > _place(after)]
+        return [one for one in list(self._followed.events) if _place(one.id) > _place(after)]
 
     @property
     def is_gone(self) -> bool:
@@ -118,19 +118,19 @@ class Watch:
         return told
 
 
-class Watches:
-    """Follows the jobs that are watched; `start` it, and `stop` it."""
+class Subscriptions:
+    """Follows the jobs that are followed; `start` it, and `stop` it."""
 
     def __init__(self, jobs: JobStore, listener: Listener) -> None:
         self._jobs = jobs
         self._listener = listener
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[str, _FollowedJob] = {}
         self._lock = threading.Lock()
-        self._changed: dict[_Followed, None] = {}
-        self._untold: dict[Watch, None] = {}
+        self._changed: dict[_FollowedJob, None] = {}
+        self._untold: dict[Subscription, None] = {}
         self._something = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="watches", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="subscriptions", daemon=True)
 
     def start(self) -> None:
         """Begins to follow."""
@@ -144,8 +144,8 @@ class Watches:
             self._thread.join()
 
     @contextmanager
-    def watching(self, job_id: str) -> Iterator[Watch]:
-        """A look at a job, which is read anew if nobody watches it yet.
+    def subscribe(self, job_id: str) -> Iterator[Subscription]:
+        """Subscribe to a job, which is read first unless it has other subscribers.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -153,39 +153,39 @@ class Watches:
         with self._lock:
             followed = self._followed.get(job_id)
             if followed is None:
-                followed = self._followed[job_id] = _Followed(job_id, self)
+                followed = self._followed[job_id] = _FollowedJob(job_id, self)
                 self._listener.add_watcher(job_id, followed)
-            watch = Watch(followed)
-            followed.watchers.add(watch)
+            subscription = Subscription(followed)
+            followed.subscribers.add(subscription)
         try:
             with followed.lock:
                 if followed.job is None:
                     job, followed.newest = self._jobs.get_with_place(job_id)
                     followed.oldest = followed.newest
                     followed.take(job, [])
-            yield watch
+            yield subscription
         finally:
             with self._lock:
-                self._untold.pop(watch, None)
-                followed.watchers.discard(watch)
+                self._untold.pop(subscription, None)
+                followed.subscribers.discard(subscription)
                 followed.left_at = time.monotonic()
-                if not followed.watchers and (followed.job is None or followed.is_gone):
+                if not followed.subscribers and (followed.job is None or followed.is_gone):
                     self._forget(followed)
 
     def peek(self, job_id: str) -> Job | None:
-        """A job as it was read last, if somebody watches it."""
+        """Return a job as last read if it has subscribers, else None."""
         followed = self._followed.get(job_id)
         return followed.job if followed and not followed.is_gone else None
 
-    def history(self, job_id: str, after: str) -> list[Happening]:
+    def history(self, job_id: str, after: str) -> list[JobEvent]:
         """All events after this one, from the store; none of a job that is gone."""
         try:
             _, events = self._jobs.get_with_events(job_id, after=after)
         except JobNotFoundError:
             return []
-        return [Happening.of(*event) for event in events]
+        return [JobEvent.of(*event) for event in events]
 
-    def look_at(self, followed: _Followed) -> None:
+    def look_at(self, followed: _FollowedJob) -> None:
         """Has a job read again."""
         self._changed[followed] = None
         self._something.set()
@@ -200,7 +200,7 @@ class Watches:
             self._tell_some()
             self._forget_unwatched()
 
-    def _read(self, followed: _Followed) -> None:
+    def _read(self, followed: _FollowedJob) -> None:
         is_urgent = self._listener.is_stopping
         with followed.lock:
             if followed.job is not None and not is_urgent:
@@ -213,25 +213,25 @@ class Watches:
                     self.look_at(followed)
                     return
                 else:
-                    is_urgent = followed.take(job, [Happening.of(*event) for event in events])
+                    is_urgent = followed.take(job, [JobEvent.of(*event) for event in events])
         with self._lock:
-            watchers = list(followed.watchers)
+            subscribers = list(followed.subscribers)
             if not is_urgent:
-                self._untold.update(dict.fromkeys(watchers))
+                self._untold.update(dict.fromkeys(subscribers))
                 return
-            for watch in watchers:
-                self._untold.pop(watch, None)
-        for watch in watchers:
-            watch.tell()
+            for subscription in subscribers:
+                self._untold.pop(subscription, None)
+        for subscription in subscribers:
+            subscription.tell()
 
     def _tell_some(self) -> None:
         with self._lock:
             some = list(self._untold)[:_TOLD_AT_ONCE]
-            for watch in some:
-                del self._untold[watch]
+            for subscription in some:
+                del self._untold[subscription]
             are_left = bool(self._untold)
-        for watch in some:
-            watch.tell()
+        for subscription in some:
+            subscription.tell()
         if are_left:
             self._stopping.wait(_PAUSE_S)
             self._something.set()
@@ -240,10 +240,10 @@ class Watches:
         before = time.monotonic() - _LINGER_S
         with self._lock:
             for followed in list(self._followed.values()):
-                if not followed.watchers and followed.left_at < before:
+                if not followed.subscribers and followed.left_at < before:
                     self._forget(followed)
 
-    def _forget(self, followed: _Followed) -> None:
+    def _forget(self, followed: _FollowedJob) -> None:
         if self._followed.get(followed.job_id) is followed:
             del self._followed[followed.job_id]
         self._listener.drop_watcher(followed.job_id, followed)

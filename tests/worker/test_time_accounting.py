@@ -2,41 +2,41 @@
 
 import pytest
 
-from worker.timesheet import Timesheet
+from worker.time_accounting import TimeAccount
 
 
 def test_what_is_done_inside_something_else_counts_for_itself_alone() -> None:
     now = 0.0
-    sheet = Timesheet(lambda: now)
+    account = TimeAccount(lambda: now)
 
     now = 1.0
-    with sheet.doing("choosing"):
+    with account.doing("choosing"):
         now = 3.0
-        with sheet.doing("chip"):
+        with account.doing("chip"):
             now = 8.0
         now = 9.5
     now = 10.0
-    with sheet.doing("idle"):
+    with account.doing("idle"):
         pass
 
-    assert sheet.spent_s() == {"between_turns": 1.5, "choosing": 3.5, "chip": 5.0, "idle": 0.0}
+    assert account.spent_s() == {"between_turns": 1.5, "choosing": 3.5, "chip": 5.0, "idle": 0.0}
 
 
 def test_what_fails_is_counted_too() -> None:
     now = 0.0
-    sheet = Timesheet(lambda: now)
+    account = TimeAccount(lambda: now)
 
     def fail() -> None:
         nonlocal now
-        with sheet.doing("chip"):
+        with account.doing("chip"):
             now = 2.0
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
     now = 3.0
-    with sheet.doing("care"):
+    with account.doing("care"):
         pass
 
-    assert sheet.spent_s()["chip"] == 2.0
-    assert sheet.spent_s()["between_turns"] == 1.0
+    assert account.spent_s()["chip"] == 2.0
+    assert account.spent_s()["between_turns"] == 1.0

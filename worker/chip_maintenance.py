@@ -27,8 +27,8 @@ _MOST_QUEUED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class CareSchedule:
-    """When to care. `calibrate_at` is a time of day in UTC, None for never."""
+class MaintenanceSchedule:
+    """When maintenance is due. `calibrate_at` is a time of day in UTC, None for never."""
 
     canary_every_s: float
     calibrate_at: time_of_day | None
@@ -49,11 +49,16 @@ class Canary:
         return has_drifted(self.score_lsb, self.limit_lsb)
 
 
-class Care:
+class ChipMaintenance:
     """Measures the canary, marks the chip as drifted, and asks for calibrations."""
 
     def __init__(
-        self, lease: Lease, session: ChipSession, series: SeriesStore, jobs: JobStore, schedule: CareSchedule
+        self,
+        lease: Lease,
+        session: ChipSession,
+        series: SeriesStore,
+        jobs: JobStore,
+        schedule: MaintenanceSchedule,
     ) -> None:
         self._lease = lease
         self._session = session

@@ -17,7 +17,7 @@ LEASE_LOST_EXIT: Final = 75
 _log = logging.getLogger(__name__)
 
 
-class Presence:
+class Heartbeat:
     """Renews the lease every quarter of its life; ends the process when it is lost or no turn ever comes.
 
     Each time it also tells systemd's watchdog, where there is one, that the process moves.
@@ -28,7 +28,7 @@ class Presence:
         status: how the chip is.
         wake: sends a wake-up.
         last_turn: when a turn last did something, by the monotonic clock.
-        care_is_due: whether a turn is wanted for the chip's sake.
+        maintenance_is_due: whether a turn is wanted for the chip's sake.
         lease_s: the lease's life.
         wake_after_s: how long work may wait without a turn before a wake-up is sent.
         give_up_after_s: how long before the process ends.
@@ -41,7 +41,7 @@ class Presence:
         status: Callable[[], Mapping[str, Any]],
         wake: Callable[[], None],
         last_turn: Callable[[], float],
-        care_is_due: Callable[[], bool],
+        maintenance_is_due: Callable[[], bool],
         *,
         lease_s: float,
         wake_after_s: float = 2.5,
@@ -52,13 +52,13 @@ class Presence:
         self._status = status
         self._wake = wake
         self._last_turn = last_turn
-        self._care_is_due = care_is_due
+        self._maintenance_is_due = maintenance_is_due
         self._every_s = lease_s / 4
         self._wake_after_s = wake_after_s
         self._give_up_after_s = give_up_after_s
         self._stopping = threading.Event()
         self._idle_since = time.monotonic()
-        self._thread = threading.Thread(target=self._watch, name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         """Begins to renew."""
@@ -84,7 +84,7 @@ class Presence:
             notify(ALIVE)  # also while Redis is away: starting again would not bring it back
             try:
                 has_work = self.report()
-                self._see_to_work(has_work or self._care_is_due())
+                self._see_to_work(has_work or self._maintenance_is_due())
             except LeaseLostError:
                 _log.error("another worker has the chip's lease; this one ends at once")
                 os._exit(LEASE_LOST_EXIT)

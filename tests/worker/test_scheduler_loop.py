@@ -1,4 +1,4 @@
-"""Turns, end to end in one process: crops and long work on one chip over a real Redis."""
+"""The scheduler loop, end to end in one process: crops and long work on one chip over a real Redis."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,14 +19,14 @@ from services.store.connection import Connection
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, some_crops
 from tests.worker.counting import Counting
 from worker.batches import Batches
-from worker.care import Care, CareSchedule
 from worker.checkpoints import Saves
 from worker.chip import ChipSession
-from worker.executing import ExecutingMark
+from worker.chip_maintenance import ChipMaintenance, MaintenanceSchedule
+from worker.crash_marker import CrashMarker
 from worker.long_work import LongWork
+from worker.scheduler_loop import SchedulerLoop
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
-from worker.turns import Turns
 
 
 @pytest.fixture
@@ -36,28 +36,30 @@ def activities() -> dict[str, Counting]:
 
 
 @pytest.fixture
-def turns(
+def loop(
     lease: Lease,
     chips: ChipStore,
     jobs: JobStore,
     crops: CropStore,
     session: ChipSession,
     saves: Saves,
-    mark: ExecutingMark,
+    marker: CrashMarker,
     tiny_model: ModelStore,
     connection: Connection,
     activities: dict[str, Counting],
-) -> Turns:
+) -> SchedulerLoop:
     def take_up(job: Job) -> Counting:
         return activities[job.id]
 
     series = SeriesStore(connection)
     shadow = Shadow(lease, series, share=0.0)
     batches = Batches(lease, session, crops, LoadedVersions(session, tiny_model), shadow, batch_crops=8)
-    care = Care(lease, session, series, jobs, CareSchedule(60.0, None, recalibrate_on_drift=True))
-    long_work = LongWork(lease, session, jobs, saves, take_up, mark, save_every_s=60)
+    maintenance = ChipMaintenance(
+        lease, session, series, jobs, MaintenanceSchedule(60.0, None, recalibrate_on_drift=True)
+    )
+    long_work = LongWork(lease, session, jobs, saves, take_up, marker, save_every_s=60)
     policy = Policy(batch_crops=8, quantum_s=0.01)
-    return Turns(lease, chips, jobs, batches, long_work, care, policy, turn_s=0.1)
+    return SchedulerLoop(lease, chips, jobs, batches, long_work, maintenance, policy, turn_s=0.1)
 
 
 def _submit(jobs: JobStore, activities: dict[str, Counting], activity: Counting, user: str = "ada") -> Job:
@@ -67,12 +69,12 @@ def _submit(jobs: JobStore, activities: dict[str, Counting], activity: Counting,
     return job
 
 
-def test_a_turn_without_work_ends_and_leaves_none(turns: Turns) -> None:
-    assert not turns.run()
+def test_a_turn_without_work_ends_and_leaves_none(loop: SchedulerLoop) -> None:
+    assert not loop.run()
 
 
 def test_turns_do_all_that_waits(
-    turns: Turns, jobs: JobStore, crops: CropStore, activities: dict[str, Counting]
+    loop: SchedulerLoop, jobs: JobStore, crops: CropStore, activities: dict[str, Counting]
 ) -> None:
     long = [_submit(jobs, activities, Counting(steps=20), user) for user in ("ada", "grace", "ada")]
     asked = [
@@ -80,14 +82,14 @@ def test_turns_do_all_that_waits(
         for n, (version, user) in enumerate([("1", "ada"), ("2", "grace"), ("1", "joan"), ("2", "ada")])
     ]
 
-    while turns.run():
+    while loop.run():
         pass
 
     assert {jobs.get(job.id).state for job in long + asked} == {JobState.SUCCEEDED}
 
 
 def test_crops_that_come_during_long_work_go_before_its_next_step(
-    turns: Turns, jobs: JobStore, crops: CropStore, activities: dict[str, Counting]
+    loop: SchedulerLoop, jobs: JobStore, crops: CropStore, activities: dict[str, Counting]
 ) -> None:
     asked: list[Job] = []
     states: list[JobState] = []
@@ -99,25 +101,25 @@ def test_crops_that_come_during_long_work_go_before_its_next_step(
             states.append(jobs.get(asked[0].id).state)
 
     _submit(jobs, activities, Counting(steps=200, on_step=on_step))
-    while turns.run():
+    while loop.run():
         pass
 
     assert states == [JobState.SUCCEEDED]
 
 
 def test_a_turn_first_runs_what_a_dead_worker_had_claimed(
-    turns: Turns, jobs: JobStore, crops: CropStore, lease: Lease
+    loop: SchedulerLoop, jobs: JobStore, crops: CropStore, lease: Lease
 ) -> None:
     job, _ = accept(crops, [some_crops(1)])
     crops.claim(lease, {"digits@1:ada": 1})
 
-    turns.run()
+    loop.run()
 
     assert jobs.get(job.id).state is JobState.SUCCEEDED
 
 
 def test_crops_are_not_blamed_for_a_turn_that_redis_interrupted(
-    turns: Turns, jobs: JobStore, crops: CropStore, lease: Lease, activities: dict[str, Counting]
+    loop: SchedulerLoop, jobs: JobStore, crops: CropStore, lease: Lease, activities: dict[str, Counting]
 ) -> None:
     asked: list[Job] = []
 
@@ -132,20 +134,20 @@ def test_crops_are_not_blamed_for_a_turn_that_redis_interrupted(
     _submit(jobs, activities, Counting(steps=3, on_step=claim_and_interrupt))
 
     while jobs.unfinished():
-        turns.run()
+        loop.run()
 
     assert jobs.get(asked[0].id).state is JobState.SUCCEEDED
 
 
 def test_crops_are_blamed_for_the_end_of_the_worker_before(
-    turns: Turns, jobs: JobStore, crops: CropStore, lease: Lease
+    loop: SchedulerLoop, jobs: JobStore, crops: CropStore, lease: Lease
 ) -> None:
     job, _ = accept(crops, [some_crops(1)])
     crops.claim(lease, {"digits@1:ada": 1})
     for _ in range(2):
         crops.recover(lease, after_death=True)
 
-    turns.run()
+    loop.run()
 
     error = jobs.get(job.id).error
     assert error is not None
@@ -153,19 +155,19 @@ def test_crops_are_blamed_for_the_end_of_the_worker_before(
 
 
 def test_a_turn_of_a_replaced_worker_does_nothing(
-    turns: Turns, chips: ChipStore, jobs: JobStore, crops: CropStore
+    loop: SchedulerLoop, chips: ChipStore, jobs: JobStore, crops: CropStore
 ) -> None:
     job, _ = accept(crops, [some_crops(1)])
     chips.take(CHIP, a_holder("second"), dead=a_holder())
 
     with pytest.raises(LeaseLostError):
-        turns.run()
+        loop.run()
 
     assert jobs.get(job.id).state is JobState.QUEUED
 
 
 def test_a_job_cancelled_in_its_slice_ends_at_its_next_step(
-    turns: Turns, jobs: JobStore, activities: dict[str, Counting]
+    loop: SchedulerLoop, jobs: JobStore, activities: dict[str, Counting]
 ) -> None:
     job_ids: list[str] = []
 
@@ -176,7 +178,7 @@ def test_a_job_cancelled_in_its_slice_ends_at_its_next_step(
     activity = Counting(steps=1_000_000, on_step=on_step)
     job_ids.append(_submit(jobs, activities, activity).id)
 
-    while turns.run():
+    while loop.run():
         pass
 
     ended = jobs.get(job_ids[0])
@@ -187,20 +189,20 @@ def test_a_job_cancelled_in_its_slice_ends_at_its_next_step(
     assert activity.steps_done == 51
 
 
-def test_a_finished_turn_shows_when_the_worker_last_did_something(turns: Turns) -> None:
-    before = turns.last_seen
+def test_a_finished_turn_shows_when_the_worker_last_did_something(loop: SchedulerLoop) -> None:
+    before = loop.last_seen
 
-    turns.run()
+    loop.run()
 
-    assert turns.last_seen > before
+    assert loop.last_seen > before
 
 
-def _take_turns(turns: Turns, until: Callable[[], bool]) -> None:
+def _take_turns(loop: SchedulerLoop, until: Callable[[], bool]) -> None:
     """Takes turns until something is so, which one turn need not bring about on a busy machine."""
     for _ in range(200):
         if until():
             return
-        turns.run()
+        loop.run()
     raise AssertionError("all these turns did not bring it about")
 
 
@@ -209,7 +211,7 @@ def _maintenance(running: Literal["pause", "finish"] = "pause") -> Drain:
 
 
 def test_in_maintenance_running_work_is_kept_and_waits_until_it_may_go_on(
-    turns: Turns, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
+    loop: SchedulerLoop, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
 ) -> None:
     def on_step(number: int) -> None:
         if number == 5:
@@ -218,10 +220,10 @@ def test_in_maintenance_running_work_is_kept_and_waits_until_it_may_go_on(
     activity = Counting(steps=20, on_step=on_step)
     job = _submit(jobs, activities, activity)
 
-    _take_turns(turns, lambda: activity.steps_done > 5 and jobs.get(job.id).state is JobState.QUEUED)
+    _take_turns(loop, lambda: activity.steps_done > 5 and jobs.get(job.id).state is JobState.QUEUED)
     paused, events = jobs.get(job.id), jobs.events(job.id)
     chips.set_drain(CHIP, None)
-    while turns.run():
+    while loop.run():
         pass
 
     assert (paused.state, activity.saved[0]) == (JobState.QUEUED, 6)
@@ -230,7 +232,7 @@ def test_in_maintenance_running_work_is_kept_and_waits_until_it_may_go_on(
 
 
 def test_in_maintenance_running_work_may_finish_and_new_work_waits(
-    turns: Turns, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
+    loop: SchedulerLoop, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
 ) -> None:
     new: list[Job] = []
 
@@ -241,23 +243,23 @@ def test_in_maintenance_running_work_may_finish_and_new_work_waits(
 
     job = _submit(jobs, activities, Counting(steps=20, on_step=on_step))
 
-    _take_turns(turns, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
-    turns.run()
+    _take_turns(loop, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
+    loop.run()
 
     assert jobs.get(new[0].id).state is JobState.QUEUED
 
 
 def test_in_maintenance_crops_are_read(
-    turns: Turns, chips: ChipStore, jobs: JobStore, crops: CropStore
+    loop: SchedulerLoop, chips: ChipStore, jobs: JobStore, crops: CropStore
 ) -> None:
     chips.set_drain(CHIP, _maintenance())
     job, _ = accept(crops, [some_crops(2)])
 
-    _take_turns(turns, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
+    _take_turns(loop, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
 
 
 def test_in_maintenance_what_is_cancelled_ends(
-    turns: Turns, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
+    loop: SchedulerLoop, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
 ) -> None:
     def on_step(number: int) -> None:
         if number == 5:
@@ -265,17 +267,17 @@ def test_in_maintenance_what_is_cancelled_ends(
 
     activity = Counting(steps=20, on_step=on_step)
     job = _submit(jobs, activities, activity)
-    _take_turns(turns, lambda: activity.steps_done > 5 and jobs.get(job.id).state is JobState.QUEUED)
+    _take_turns(loop, lambda: activity.steps_done > 5 and jobs.get(job.id).state is JobState.QUEUED)
     jobs.cancel(job.id)
 
-    _take_turns(turns, lambda: jobs.get(job.id).state.is_final)
+    _take_turns(loop, lambda: jobs.get(job.id).state.is_final)
 
     ended = jobs.get(job.id)
     assert (ended.state, ended.result) == (JobState.CANCELLED, {"counted": 6, "partial": True})
 
 
 def test_work_whose_save_the_disk_refuses_stands_still_in_maintenance(
-    turns: Turns, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
+    loop: SchedulerLoop, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
 ) -> None:
     def on_step(number: int) -> None:
         if number == 5:
@@ -285,56 +287,58 @@ def test_work_whose_save_the_disk_refuses_stands_still_in_maintenance(
     activity = Counting(steps=20, on_step=on_step)
     job = _submit(jobs, activities, activity)
 
-    _take_turns(turns, lambda: activity.steps_done > 5)
-    turns.run()
+    _take_turns(loop, lambda: activity.steps_done > 5)
+    loop.run()
 
     assert (jobs.get(job.id).state, activity.steps_done) == (JobState.RUNNING, 6)
 
 
-def test_crops_bound_to_another_chip_are_left_to_it(turns: Turns, jobs: JobStore, crops: CropStore) -> None:
+def test_crops_bound_to_another_chip_are_left_to_it(
+    loop: SchedulerLoop, jobs: JobStore, crops: CropStore
+) -> None:
     here, _ = accept(crops, [some_crops(1)], lane=Lane("digits", "1", "ada", "mock"))
     elsewhere, _ = accept(crops, [some_crops(1)], lane=Lane("digits", "1", "ada", "hxother"))
 
-    _take_turns(turns, lambda: jobs.get(here.id).state is JobState.SUCCEEDED)
+    _take_turns(loop, lambda: jobs.get(here.id).state is JobState.SUCCEEDED)
 
     assert jobs.get(elsewhere.id).state is JobState.QUEUED
 
 
 def test_a_job_bound_to_another_chip_is_left_to_it(
-    turns: Turns, jobs: JobStore, activities: dict[str, Counting]
+    loop: SchedulerLoop, jobs: JobStore, activities: dict[str, Counting]
 ) -> None:
     job = replace(a_job(), home="hxother")
     jobs.submit(job, Idempotency(), most=PLENTY)
     activities[job.id] = Counting(steps=1)
 
-    turns.run()
+    loop.run()
 
     assert jobs.get(job.id).state is JobState.QUEUED
 
 
 def test_a_training_with_the_chip_in_its_loop_is_bound_to_it_from_then_on(
-    turns: Turns, jobs: JobStore, activities: dict[str, Counting]
+    loop: SchedulerLoop, jobs: JobStore, activities: dict[str, Counting]
 ) -> None:
     activity = Counting(steps=1)
     activity.learns_on_chip = True
     bound, free = (_submit(jobs, activities, a) for a in (activity, Counting(steps=1)))
 
-    _take_turns(turns, lambda: jobs.get(bound.id).state.is_final and jobs.get(free.id).state.is_final)
+    _take_turns(loop, lambda: jobs.get(bound.id).state.is_final and jobs.get(free.id).state.is_final)
 
     assert (jobs.get(bound.id).home, jobs.get(free.id).home) == ("mock", "")
 
 
 def test_crops_that_a_chip_without_a_worker_had_claimed_are_taken_over(
-    turns: Turns, chips: ChipStore, jobs: JobStore, crops: CropStore
+    loop: SchedulerLoop, chips: ChipStore, jobs: JobStore, crops: CropStore
 ) -> None:
-    turns.run()
+    loop.run()
     gone = chips.take("chip-9", a_holder("gone"))
     job, _ = accept(crops, [some_crops(1)])
     crops.claim(gone, {"digits@1:ada": 1})
-    turns.run()
+    loop.run()
     before = jobs.get(job.id).state
     chips.release(gone)
 
-    _take_turns(turns, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
+    _take_turns(loop, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
 
     assert before is JobState.RUNNING

@@ -15,7 +15,7 @@ _LEAST_S: Final = 0.02
 _log = logging.getLogger(__name__)
 
 
-class Stint:
+class Measurement:
     """What was done of a job and is not yet noted: mini-batches and seconds by execution, and upkeep between."""
 
     def __init__(self) -> None:
@@ -46,21 +46,21 @@ class CostMeter:
         """The mini-batches of a job here."""
         return workload_of(job, self._backend, self._auto_dataset())
 
-    def note(self, workload: Workload, stint: Stint) -> None:
+    def note(self, workload: Workload, measurement: Measurement) -> None:
         """Learns from some of a job's mini-batches; one round trip to Redis.
 
         Raises:
             RedisUnavailableError: Redis does not answer.
         """
-        seconds = stint.seconds
+        seconds = measurement.seconds
         if seconds < _LEAST_S:
             return
         learned = {}
         for phase in workload.phases:
-            steps, own_s = stint.by_execution.get(phase.execution, (0, 0.0))
+            steps, own_s = measurement.by_execution.get(phase.execution, (0, 0.0))
             if own_s < _LEAST_S:
                 continue
-            measured_s = own_s * (1 + stint.upkeep_s / seconds)
+            measured_s = own_s * (1 + measurement.upkeep_s / seconds)
             for kind in (phase.kind, phase.wider_kind):
                 learned[kind] = learn(
                     self._known.get(kind), measured_s, steps * phase.step_s, weight_s=measured_s

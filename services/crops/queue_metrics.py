@@ -26,7 +26,7 @@ class Depth:
     running: int
 
 
-class DepthStore:
+class QueueMetricsStore:
     """Keeps the series; however many processes note it, there is one point every few seconds."""
 
     def __init__(self, connection: Connection) -> None:
@@ -53,13 +53,13 @@ class DepthStore:
         ]
 
 
-class DepthKeeper:
+class QueueMetricsRecorder:
     """Notes every few seconds how much waits; `start` it, and `stop` it."""
 
-    def __init__(self, depths: DepthStore) -> None:
-        self._depths = depths
+    def __init__(self, store: QueueMetricsStore) -> None:
+        self._store = store
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._note_on, name="depths", daemon=True)
+        self._thread = threading.Thread(target=self._note_on, name="queue-metrics", daemon=True)
 
     def start(self) -> None:
         """Begins to note."""
@@ -73,7 +73,7 @@ class DepthKeeper:
     def _note_on(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._depths.note()
+                self._store.note()
             except HxserveError as error:  # a gap in the series says so too
                 _log.debug("how much waits is not noted: %s", error.message)
             self._stopping.wait(EVERY_S)

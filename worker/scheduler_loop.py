@@ -27,9 +27,9 @@ from services.scheduling.policy import (
     next_unit,
 )
 from worker.batches import Batches
-from worker.care import Care
+from worker.chip_maintenance import ChipMaintenance
 from worker.long_work import LongWork
-from worker.timesheet import Timesheet
+from worker.time_accounting import TimeAccount
 
 _SHORTEST_WAIT_S: Final = 0.01
 _PAUSE_S: Final = 0.2
@@ -39,7 +39,7 @@ _LONGEST_TURN_S: Final = 300.0
 _log = logging.getLogger(__name__)
 
 
-class Turns:
+class SchedulerLoop:
     """Gives the chip its work, one turn after the other; a turn ends after about `turn_s`."""
 
     def __init__(
@@ -49,11 +49,11 @@ class Turns:
         jobs: JobStore,
         batches: Batches,
         long_work: LongWork,
-        care: Care,
+        maintenance: ChipMaintenance,
         policy: Policy,
         *,
         turn_s: float,
-        sheet: Timesheet | None = None,
+        account: TimeAccount | None = None,
         take_over: Callable[[str], None] | None = None,
     ) -> None:
         self._lease = lease
@@ -61,11 +61,11 @@ class Turns:
         self._jobs = jobs
         self._batches = batches
         self._long_work = long_work
-        self._care = care
+        self._maintenance = maintenance
         self._policy = policy
         self._turn_s = turn_s
         self._take_over = take_over
-        self._sheet = sheet or Timesheet()
+        self._account = account or TimeAccount()
         self._meter = ShareMeter()
         self._busy = BusyMeter()
         self._noted_at = time.monotonic()
@@ -84,7 +84,7 @@ class Turns:
         self._began: float | None = None
         self._ends = 0.0
         self.last_seen = time.monotonic()
-        """When a turn last did something, by the monotonic clock; the presence thread watches it."""
+        """When a turn last did something, by the monotonic clock; the heartbeat thread watches it."""
 
     def run(self) -> bool:
         """Takes a turn; says whether work is left for another.
@@ -92,7 +92,7 @@ class Turns:
         Raises:
             LeaseLostError: the worker no longer holds the chip.
         """
-        with self._sheet.doing("choosing"):
+        with self._account.doing("choosing"):
             return self._run()
 
     def _run(self) -> bool:
@@ -107,7 +107,7 @@ class Turns:
                 self._batches.recover(time.time(), after_death=is_new)
             for chip in absent:
                 self._take_over_jobs(chip)
-            self._care.see_to_calibration()
+            self._maintenance.see_to_calibration()
             while (left_s := self._ends - time.monotonic()) > 0 or self._has_claims:
                 self.last_seen = time.monotonic()
                 look, self._seen = self._seen or self._batches.look(self._prefetch), None
@@ -157,7 +157,7 @@ class Turns:
     @property
     def _prefetch(self) -> Prefetch:
         """Crops that may be claimed in the step that looks: see `goes_on`."""
-        may_claim = time.monotonic() < self._ends and goes_on(canary_is_due=self._care.canary_is_due)
+        may_claim = time.monotonic() < self._ends and goes_on(canary_is_due=self._maintenance.canary_is_due)
         return self._batches.prefetch if may_claim else NO_PREFETCH
 
     def _choose(self, look: Backlog) -> Unit | None:
@@ -182,11 +182,11 @@ class Turns:
         return Situation(
             now=look.now,
             waiting=waiting,
-            jobs=[LongJob(job.id, job.user, job.created_at, job.kind.is_care) for job in jobs],
+            jobs=[LongJob(job.id, job.user, job.created_at, job.kind.is_maintenance) for job in jobs],
             charged=charged,
             on_chip=self._batches.on_chip,
             long_share=self._meter.long_share,
-            canary_is_due=self._care.canary_is_due,
+            canary_is_due=self._maintenance.canary_is_due,
         )
 
     def _run_unit(self, unit: Unit | Sequence[Entry], now: float) -> None:
@@ -205,8 +205,8 @@ class Turns:
                     job, unit.quantum_s, unit.yields_after_s, self._crops_wait
                 )
             case MeasureCanary():
-                with self._sheet.doing("care"):
-                    self._care.measure_canary()
+                with self._account.doing("care"):
+                    self._maintenance.measure_canary()
                 worked_s = time.monotonic() - started
             case Sequence():
                 self._seen = self._batches.run(unit, now, self._prefetch)
@@ -223,7 +223,7 @@ class Turns:
         self._busy.note(elapsed_s, elapsed_s - slice_s)
 
     def _wait_for_bell(self, timeout_s: float) -> bool:
-        with self._sheet.doing("idle"):
+        with self._account.doing("idle"):
             rung = self._chips.wait_for_bell(self._lease.chip, timeout_s)
         self._seen = backlog_of_bell(rung) if rung else None
         return rung is not None

@@ -2,12 +2,12 @@
 
 import time
 
-from services.crops.depths import DepthKeeper, DepthStore
+from services.crops.queue_metrics import QueueMetricsRecorder, QueueMetricsStore
 from services.store.connection import Connection
 
 
 def test_of_many_who_note_it_at_once_one_makes_a_point(connection: Connection) -> None:
-    stores = [DepthStore(connection) for _ in range(3)]
+    stores = [QueueMetricsStore(connection) for _ in range(3)]
 
     noted = [store.note() for store in stores]
 
@@ -18,7 +18,7 @@ def test_of_many_who_note_it_at_once_one_makes_a_point(connection: Connection) -
 
 
 def test_points_come_in_the_order_of_time(connection: Connection) -> None:
-    store = DepthStore(connection)
+    store = QueueMetricsStore(connection)
 
     for _ in range(4):
         assert store.note(every_s=0)
@@ -29,12 +29,12 @@ def test_points_come_in_the_order_of_time(connection: Connection) -> None:
 
 
 def test_a_keeper_notes_at_once_and_ends_when_it_is_told_to(connection: Connection) -> None:
-    keeper = DepthKeeper(DepthStore(connection))
+    recorder = QueueMetricsRecorder(QueueMetricsStore(connection))
 
-    keeper.start()
+    recorder.start()
     until = time.monotonic() + 10
-    while not DepthStore(connection).lately(1) and time.monotonic() < until:
+    while not QueueMetricsStore(connection).lately(1) and time.monotonic() < until:
         time.sleep(0.01)
-    keeper.stop()
+    recorder.stop()
 
-    assert len(DepthStore(connection).lately(1)) == 1
+    assert len(QueueMetricsStore(connection).lately(1)) == 1

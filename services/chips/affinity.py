@@ -12,7 +12,7 @@ _FRESH_S: Final = 1.0
 """How long the names of the chips that were here are taken for true."""
 
 
-class Homes:
+class Affinity:
     """Finds the chip that a version is bound to."""
 
     def __init__(self, models: ModelStore, chips: ChipStore) -> None:

@@ -1,7 +1,7 @@
-"""A mark on disk that says which job is in its slice, so that a dead process can be told from its victim.
+"""A marker on disk that says which job is in its slice, so that a dead process can be told from its victim.
 
 The file outlives a killed process (not a power cut, after which nobody is to blame), costs no round trip, and is
-read once when the next worker starts. A worker that was replaced leaves its successor's mark as it is.
+read once when the next worker starts. A worker that was replaced leaves its successor's marker as it is.
 """
 
 import secrets
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class ExecutingMark:
-    """The mark of one chip's worker."""
+class CrashMarker:
+    """The marker of one chip's worker."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer = secrets.token_hex(4)
 
     @contextmanager
-    def executing(self, job_id: str) -> Iterator[None]:
+    def marking(self, job_id: str) -> Iterator[None]:
         """Names the job while its slice runs; the name stays if the process dies in it."""
         mine = f"{job_id} {self._writer}"
         self._write(mine)

@@ -15,7 +15,7 @@ job records. `saves`: states and versions to disk. `taking_up`: building a train
 """
 
 
-class Timesheet:
+class TimeAccount:
     """Adds up a process's time by what it does; what is done inside something else counts for itself alone."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.chips.homes import Homes
+from services.chips.affinity import Affinity
 from services.chips.store import ChipStore, Lease
 from services.errors import ChipElsewhereError, InvalidTransitionError
 from services.jobs.params import JobRequest
@@ -25,8 +25,8 @@ def looped(models: ModelStore) -> str:
 
 
 @pytest.fixture
-def homes(models: ModelStore, chips: ChipStore) -> Homes:
-    return Homes(models, chips)
+def affinity(models: ModelStore, chips: ChipStore) -> Affinity:
+    return Affinity(models, chips)
 
 
 def _open(chips: ChipStore, chip: str, identifier: str) -> Lease:
@@ -35,31 +35,31 @@ def _open(chips: ChipStore, chip: str, identifier: str) -> Lease:
     return lease
 
 
-def test_what_learnt_in_the_mock_is_at_home_nowhere(homes: Homes, looped: str) -> None:
+def test_what_learnt_in_the_mock_is_at_home_nowhere(affinity: Affinity, looped: str) -> None:
     del looped
 
-    assert homes.of("digits", "1", allow_transfer=False) == ""
+    assert affinity.of("digits", "1", allow_transfer=False) == ""
 
 
 def test_what_learnt_in_a_chips_loop_is_bound_to_it_also_while_that_is_away(
-    homes: Homes, looped: str, chips: ChipStore
+    affinity: Affinity, looped: str, chips: ChipStore
 ) -> None:
     chips.release(_open(chips, "chip-1", "hxone"))
 
-    assert homes.of("digits", looped, allow_transfer=False) == "hxone"
+    assert affinity.of("digits", looped, allow_transfer=False) == "hxone"
 
 
-def test_who_allows_a_transfer_gets_any_chip(homes: Homes, looped: str) -> None:
-    assert homes.of("digits", looped, allow_transfer=True) == ""
+def test_who_allows_a_transfer_gets_any_chip(affinity: Affinity, looped: str) -> None:
+    assert affinity.of("digits", looped, allow_transfer=True) == ""
 
 
 def test_what_is_bound_to_a_chip_that_is_not_here_is_refused(
-    homes: Homes, looped: str, chips: ChipStore
+    affinity: Affinity, looped: str, chips: ChipStore
 ) -> None:
     _open(chips, "chip-1", "hxtwo")
 
     with pytest.raises(ChipElsewhereError, match=r"hxone.*allow_transfer"):
-        homes.of("digits", looped, allow_transfer=False)
+        affinity.of("digits", looped, allow_transfer=False)
 
 
 def test_a_measurement_on_the_chip_is_bound_and_one_in_the_mock_is_not(
@@ -67,7 +67,7 @@ def test_a_measurement_on_the_chip_is_bound_and_one_in_the_mock_is_not(
 ) -> None:
     _open(chips, "chip-1", "hxone")
     submissions = Submissions(
-        jobs, Registry(models), chips, Homes(models, chips), lambda _: None, max_queued_jobs=PLENTY
+        jobs, Registry(models), chips, Affinity(models, chips), lambda _: None, max_queued_jobs=PLENTY
     )
 
     def home_of(**params: object) -> str:
