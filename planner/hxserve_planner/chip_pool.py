@@ -15,7 +15,6 @@ from hxserve_planner.idle_capacity import IdleCapacity
 from hxserve_planner.long_queue import Charges, LongQueue, Work
 from hxserve_planner.statistics import ChipUse, IntervalStatistics, Statistics
 from services.scheduling.policy import (
-    CREDIT_S,
     ClassifyBatch,
     MeasureCanary,
     Policy,
@@ -66,7 +65,7 @@ class ChipPool:
         self._canary_every_s = canary_every_s if costs.canary_s > 0 else math.inf
         self.charges = Charges(policy)
         self.lanes = CropLanes(PART_CROPS)
-        self.long = LongQueue(self.charges, CREDIT_S)
+        self.long = LongQueue(self.charges)
         self.is_detailed = True
         self.is_watched = True
         self.interval = IntervalStatistics(0.0, 0.0)

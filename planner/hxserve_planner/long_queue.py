@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from services.scheduling.policy import Charge, LongJob, Policy
+from services.scheduling.policy import Charge, LongJob, Policy, newcomer_charge_s
 
 _NOTHING: Final = 1e-6
 """Less than this of a mini-batch is a rounding error."""
@@ -148,9 +148,8 @@ class LongQueue:
     more than `candidates`: a test holds that the policy chooses the same from them as from all jobs.
     """
 
-    def __init__(self, charges: Charges, credit_s: float) -> None:
+    def __init__(self, charges: Charges) -> None:
         self._charges = charges
-        self._credit_s = credit_s
         self._waiting = _ByCharge(charges)
         self._running: dict[int, _ByCharge] = {}
         self._of_user: dict[str, int] = {}
@@ -163,12 +162,11 @@ class LongQueue:
         return self._of_user.get(user, 0)
 
     def submit(self, work: Work, now: float) -> None:
-        """Takes in a job; a user who comes new is let in before the others. Source: `let_in` in prelude.lua."""
+        """Take in a job; the charge of a newcomer is `newcomer_charge_s`."""
         user = work.job.user
         if user not in self._of_user:
-            least_s = self._least_charged_s(now)
-            if least_s is not None:
-                self._charges.raise_to(user, least_s - self._credit_s, now)
+            charge_s = newcomer_charge_s(self._charges.seconds(user, now), self._least_charged_s(now))
+            self._charges.raise_to(user, charge_s, now)
             heapq.heappush(self._users, (self._charges.rank(user), user))
         self._of_user[user] = self._of_user.get(user, 0) + 1
         self._waiting.add(work)

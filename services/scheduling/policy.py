@@ -186,6 +186,19 @@ def divide_evenly(wanted: Mapping[str, int], capacity: int) -> dict[str, int]:
     return {user: share for user, share in shares.items() if share}
 
 
+def newcomer_charge_s(own_s: float, least_s: float | None) -> float:
+    """Return the charge, in seconds, of a user whose first long job is accepted: see decision 10.
+
+    The user goes ahead of the others by `CREDIT_S` at most, however much those were charged before. `let_in` in
+    `services/store/prelude.lua` is the same rule in the step that accepts a job.
+
+    Args:
+        own_s: The user's charge so far.
+        least_s: The least charge of the users with unfinished long jobs, maintenance apart; None without such users.
+    """
+    return own_s if least_s is None else max(own_s, least_s - CREDIT_S)
+
+
 def queue_order(
     jobs: Iterable[LongJob], charged: Mapping[str, Charge], now: float, policy: Policy
 ) -> list[str]:

@@ -14,7 +14,7 @@ from services.jobs.store import JobStore
 from services.jobs.workloads import Workload, plan_work, workload_of
 from services.scheduling.costs import Cost, CostStore, Pace, cost_of
 from services.scheduling.forecast import Ahead, Expectation, Span, Supply, foresee
-from services.scheduling.policy import CREDIT_S, Charge, LongJob, Policy, queue_order
+from services.scheduling.policy import Charge, LongJob, Policy, newcomer_charge_s, queue_order
 
 _FRESH_S: Final = 0.5
 _LEAST_SPEED: Final = 0.01
@@ -110,7 +110,7 @@ class Waiting:
         """What a job of this user would meet if it were submitted now."""
         forecast, now = self.forecast(), time.time()
         job = LongJob("\uffff", user, now, kind.is_maintenance)
-        charged = self._let_in(job, forecast, now)
+        charged = self._charged_after(job, forecast, now)
         positions = self._positions([*(each.job for each in forecast.ahead), job], charged, now)
         outlook = Outlook(positions[job.id], len(positions))
         conditions = forecast.conditions
@@ -142,16 +142,15 @@ class Waiting:
         is_new = job_id is not None and job_id not in known.unfinished
         return known.revision >= revision and age_s < _FRESH_S and not is_new
 
-    def _let_in(self, job: LongJob, forecast: Forecast, now: float) -> dict[str, Charge]:
-        """The charges as they would be once this job is accepted. Source: `let_in` in lua/prelude.lua, decision 10."""
+    def _charged_after(self, job: LongJob, forecast: Forecast, now: float) -> dict[str, Charge]:
+        """Return the charges as they are once this job is accepted."""
         charged = dict(forecast.charged)
         others = {each.job.user for each in forecast.ahead if not each.job.is_maintenance}
-        if not others or job.user in others or job.is_maintenance:
-            return charged
-        half_life_s, nothing = self._policy.half_life_s, Charge(0.0, now)
-        least_s = min(charged.get(user, nothing).now(now, half_life_s) for user in others) - CREDIT_S
-        if charged.get(job.user, nothing).now(now, half_life_s) < least_s:
-            charged[job.user] = Charge(least_s, now)
+        if others and job.user not in others and not job.is_maintenance:
+            half_life_s, nothing = self._policy.half_life_s, Charge(0.0, now)
+            least_s = min(charged.get(user, nothing).now(now, half_life_s) for user in others)
+            own_s = charged.get(job.user, nothing).now(now, half_life_s)
+            charged[job.user] = Charge(newcomer_charge_s(own_s, least_s), now)
         return charged
 
     def _make(self, revision: int) -> Forecast:

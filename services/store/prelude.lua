@@ -279,7 +279,8 @@ local function spent(user)
 end
 
 -- A user who comes to long work that others wait for goes ahead of them by `credit_s` at most, however much those
--- were charged before: from then on all share alike. See decision 10.
+-- were charged before: from then on all share alike. See decision 10; `newcomer_charge_s` in
+-- services/scheduling/policy.py is the same rule for forecasts and plans.
 local function let_in(id, half_life_s, credit_s)
   local newcomer, least = redis.call('HMGET', job_key(id), 'user', 'kind'), nil
   for _, other in ipairs(redis.call('SMEMBERS', LONG)) do

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hxserve_planner.crop_lanes import ANY, CropLanes, Request
 from hxserve_planner.long_queue import Charges, LongQueue, Work
 from services.scheduling.policy import (
-    CREDIT_S,
     ClassifyBatch,
     LongJob,
     Policy,
@@ -33,7 +32,7 @@ def test_the_policy_chooses_the_same_from_the_candidates_as_from_all(
 ) -> None:
     rng = random.Random(seed)
     lanes, charges = CropLanes(16), Charges(_POLICY)
-    long = LongQueue(charges, CREDIT_S)
+    long = LongQueue(charges)
     chips, works, now, on_chip = 3, dict[str, Work](), 0.0, None
 
     for number in range(events):

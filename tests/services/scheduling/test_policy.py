@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scheduling.policy import (
+    CREDIT_S,
     BusyMeter,
     Charge,
     ClassifyBatch,
@@ -23,6 +24,7 @@ from services.scheduling.policy import (
     WaitingCrops,
     divide_evenly,
     goes_on,
+    newcomer_charge_s,
     next_job,
     next_unit,
     queue_order,
@@ -418,3 +420,13 @@ def test_the_busy_share_is_that_of_time_and_fades_while_the_chip_rests() -> None
 
     assert meter.after(0.0) == pytest.approx(0.4, rel=0.01)
     assert meter.after(10.0) == pytest.approx(0.2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("own_s", "least_s", "charge_s"),
+    [(3.0, None, 3.0), (0.0, 90.0, 90.0 - CREDIT_S), (120.0, 90.0, 120.0), (0.0, 0.1, 0.0)],
+)
+def test_a_newcomer_goes_ahead_by_the_credit_at_most(
+    own_s: float, least_s: float | None, charge_s: float
+) -> None:
+    assert newcomer_charge_s(own_s, least_s) == charge_s
