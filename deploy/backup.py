@@ -74,7 +74,7 @@ def _add_records(tar: tarfile.TarFile, records: Sequence[Record]) -> None:
 def _add_saves(tar: tarfile.TarFile, folder: Path) -> int:
     """Add the states of unfinished trainings; return their number.
 
-    The marks of jobs that workers are at are left out: no worker died of these jobs.
+    Marks of running jobs are left out, because no worker died of these jobs.
     """
     saves = [name for name in _files(folder) if name.endswith(".safetensors")]
     return sum(_add_together(tar, {f"saves/{name}": folder / name}) for name in saves)
@@ -138,10 +138,10 @@ def _add_together(tar: tarfile.TarFile, paths: dict[str, Path]) -> bool:
 
 
 def _files(folder: Path) -> list[str]:
-    """Return the names of the files in a folder, without those that are being written."""
+    """Return the names of the files in a folder, if it is one, without those that are being written."""
     try:
         return sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
