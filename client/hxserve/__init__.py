@@ -1,4 +1,4 @@
-"""What users install: the Python client and the `hxserve` command. It speaks HTTP only."""
+"""The Python client and the `hxserve` command. It speaks HTTP only."""
 
 from hxserve.classification import predictions_of
 from hxserve.client import Client

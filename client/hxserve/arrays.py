@@ -1,4 +1,4 @@
-"""Arrays of crops, as bytes; imported only when an array is sent, for numpy takes its time."""
+"""Arrays of crops, as bytes; imported only when an array is sent, as importing numpy is slow."""
 
 import io
 from typing import Any
@@ -29,7 +29,7 @@ def crop_bytes(array: ArrayLike, name: str) -> bytes:
 
     Args:
         array: (28, 28), (n, 28, 28), (n, 1, 28, 28), (784,) or (n, 784); integers 0..255 or floats 0..1.
-        name: what to call it when it is refused.
+        name: its name in error messages.
 
     Raises:
         InvalidImagesError: it has another shape or other values.

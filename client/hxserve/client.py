@@ -1,4 +1,4 @@
-"""The client: what one may ask of a service, as methods."""
+"""The client: a service's operations as methods."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Client:
         self._transport.call("PUT", "/v1/letters", json=status)
 
     def close(self) -> None:
-        """Closes idle connections; the client can still be used."""
+        """Close idle connections; the client can still be used."""
         self._transport.close()
 
     def __repr__(self) -> str:
@@ -260,7 +260,7 @@ class Client:
         )
 
     def events(self, job: Job | str) -> Iterator[Event]:
-        """What happens to a job, as it happens, until it is finished."""
+        """Events of a job as they happen, until it is finished."""
         return follow_events(self._transport, _id_of(job), patience_s=self._patience_s)
 
     def cancel(self, job: Job | str) -> Job:
@@ -287,7 +287,7 @@ class Client:
         return download_weights(self._transport, name, str(version), Path(path))
 
     def set_alias(self, name: str, alias: str, version: str | int) -> None:
-        """Lets an alias name this version: a number, or what another alias names now."""
+        """Set an alias to this version: a number, or what another alias names now."""
         number = str(version)
         if not number.isdecimal():
             number = str(self.model(name, number)["version"])
@@ -295,11 +295,11 @@ class Client:
         self._transport.call("PUT", path, json={"version": number})
 
     def delete_alias(self, name: str, alias: str) -> None:
-        """Removes an alias; the version stays."""
+        """Remove an alias; the version stays."""
         self._transport.delete(f"/v1/models/{segment(name)}/aliases/{segment(alias)}")
 
     def delete_version(self, name: str, version: str | int) -> None:
-        """Removes a version and its weights for good."""
+        """Remove a version and its weights for good."""
         self._transport.delete(f"/v1/models/{segment(name)}/versions/{segment(str(version))}")
 
     def share(self, name: str, version: str | int | None = None) -> dict[str, Any]:
@@ -311,17 +311,17 @@ class Client:
         return self._transport.call_json("DELETE", _share_path(name, version))
 
     def chip(self) -> dict[str, Any]:
-        """The chips, who holds them, their calibration and last self-test."""
+        """The chips, their holders, their calibration and last self-test."""
         return self._transport.call_json("GET", "/v1/chip")
 
     def drain_chip(
         self, chip: str | None = None, *, message: str = "", finish: bool = False
     ) -> list[dict[str, Any]]:
-        """Puts a chip into maintenance: crops are served on, new long work waits. Needs an admin's token.
+        """Put a chip into maintenance: crops are served on, new long work waits. Needs an admin's token.
 
         Args:
             chip: its id; all chips when None.
-            message: what its users are told.
+            message: shown to its users.
             finish: let long work that runs finish, instead of pausing it.
 
         Returns:
@@ -331,7 +331,7 @@ class Client:
         return self._steer_chips("drain", body)
 
     def resume_chip(self, chip: str | None = None) -> list[dict[str, Any]]:
-        """Ends the maintenance of a chip, or of all; the chips as they are then. Needs an admin's token."""
+        """End the maintenance of a chip, or of all; the chips as they are then. Needs an admin's token."""
         return self._steer_chips("resume", {"chip": chip})
 
     def series(self, chip: str, name: str, limit: int = 500) -> list[dict[str, float]]:
@@ -347,11 +347,11 @@ class Client:
         return self._transport.call_json("GET", f"/v1/samples/{digit}")
 
     def queue(self) -> dict[str, Any]:
-        """What waits, and how long something sent now would."""
+        """Waiting work, and the wait to expect for new work."""
         return self._transport.call_json("GET", "/v1/queue")
 
     def statistics(self) -> list[dict[str, Any]]:
-        """What became of requests for crops since the service started, by version, with its chip calls by size."""
+        """Outcomes of crop requests since the service started, by version, with its chip calls by size."""
         found: list[dict[str, Any]] = self._transport.call_json("GET", "/v2/models/stats")["model_stats"]
         return found
 
@@ -360,7 +360,7 @@ class Client:
         return self._transport.call_json("GET", "/v1/usage")
 
     def me(self) -> dict[str, Any]:
-        """Who the token stands for, their quotas, and what is left of them."""
+        """The user of the token, their quotas, and the remainder of each."""
         return self._transport.call_json("GET", "/v1/me")
 
     def is_ready(self) -> bool:

@@ -28,7 +28,7 @@ _MAGIC: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What one request carries: its body, and the file each of its crops came from."""
+    """The content of one request: its body, and the file each of its crops came from."""
 
     body: bytes
     media_type: str

@@ -132,7 +132,7 @@ class Job:
 
     @property
     def summary(self) -> str:
-        """What it is and how it stands, in a line."""
+        """Its kind and state in one line."""
         parts = [f"{self.kind} of {self.model}" if self.model else self.kind, self.state]
         if self.state == "queued" and self.queue:
             parts.append(f"{self.queue.position} of {self.queue.of}")

@@ -11,7 +11,7 @@ class PlotsMissingError(ClientError):
 
 
 def require_plots() -> None:
-    """Makes sure that plots can be drawn, before the work that they would show.
+    """Make sure that plots can be drawn, before the work that they would show.
 
     Raises:
         PlotsMissingError: matplotlib is not installed.
@@ -23,7 +23,7 @@ def require_plots() -> None:
 
 
 def draw_staircase(steps: Sequence[tuple[str, float]], path: Path) -> None:
-    """Draws test accuracies (0..1) as steps, named along the axis, into a file.
+    """Draw test accuracies (0..1) as steps, named along the axis, into a file.
 
     Raises:
         PlotsMissingError: matplotlib is not installed.

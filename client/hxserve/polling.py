@@ -21,8 +21,8 @@ def fetch_job(
 
     Args:
         transport: where to ask.
-        job_id: whose record.
-        known: what is known of it already.
+        job_id: of the record.
+        known: the record as last seen.
         wait_s: let the service answer only when the job differs from what is known, or this time is over.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What the chip made of images."""
+"""The chip's readings of images."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -40,7 +40,7 @@ def segment(name: str) -> str:
 
 
 class _Patience(urllib3.Retry):
-    """Does not try again what the service said would take longer than is worth waiting for."""
+    """Does not retry a request whose Retry-After is longer than the limit."""
 
     def increment(
         self,
@@ -51,7 +51,7 @@ class _Patience(urllib3.Retry):
         _pool: ConnectionPool | None = None,
         _stacktrace: TracebackType | None = None,
     ) -> Self:
-        """What is left of the attempts after one that failed.
+        """The remaining attempts after one that failed.
 
         Raises:
             MaxRetryError: none is left, or the service asked for a longer pause than is waited for.
@@ -112,15 +112,15 @@ class Transport:
             method: GET, POST, PUT or DELETE.
             path: from `/` on, names in it already made segments.
             query: parameters; those that are None are left out.
-            body: what to send as it is.
-            json: what to send as JSON.
+            body: bytes to send as they are.
+            json: document to send as JSON.
             headers: beside the usual ones.
             wait_s: how much longer than usual the service may take, because it was asked to wait.
             stream: leave the body to be read bit by bit.
-            retry: repeat what failed on the way.
+            retry: repeat requests that failed on the way.
 
         Raises:
-            ConnectionFailedError: nobody answered.
+            ConnectionFailedError: no answer came.
         """
         given = {name: value for name, value in (query or {}).items() if value is not None}
         url = self.address.url + path + ("?" + urlencode(given) if given else "")
@@ -144,7 +144,7 @@ class Transport:
         """The answer to a request that should succeed.
 
         Raises:
-            ConnectionFailedError: nobody answered.
+            ConnectionFailedError: no answer came.
             ServiceError: the service refused.
         """
         response = self.request(method, path, **options)
@@ -157,7 +157,7 @@ class Transport:
         return json_object(self.call(method, path, **options))
 
     def delete(self, path: str) -> None:
-        """Removes what is at a path.
+        """Delete the resource at a path.
 
         Raises:
             ServiceError: the service refused, or there is nothing.
@@ -169,7 +169,7 @@ class Transport:
             raise problem(response)
 
     def close(self) -> None:
-        """Closes idle connections."""
+        """Close idle connections."""
         self._pool.clear()
 
     def _explain(self, error: HTTPError) -> str:
@@ -209,7 +209,7 @@ def json_object(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
 
 
 def problem(response: urllib3.BaseHTTPResponse) -> ServiceError:
-    """A refusal as an exception: from its problem document, or from what little another server said."""
+    """A refusal as an exception: from its problem document, or from the status of another server."""
     try:
         document = json_object(response)
     except AnswerNotUnderstoodError:

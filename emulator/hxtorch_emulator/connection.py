@@ -33,7 +33,7 @@ class HWDBPath:
 
 @dataclass(slots=True)
 class _Process:
-    """What hxtorch keeps once per process."""
+    """hxtorch's state of a process."""
 
     chosen: VirtualChip | None = None
     is_open: bool = False

@@ -78,5 +78,5 @@ def reset() -> None:
 
 
 def set_loglevel(logger: Logger, level: LogLevel) -> None:
-    """Let ``logger`` say what is at ``level`` or above."""
+    """Let ``logger`` emit records of ``level`` or above."""
     logger.python_logger.setLevel(int(level))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How machines sort.
+    """Speed and limits of the machines.
 
     Attributes:
-        machines: how many.
+        machines: their number.
         rate: letters per hour and machine; None for as fast as letters are decided on.
         deadline_s: from the camera to the sorter's gate; None when nothing moves.
         buffer: letters per machine between camera and gate.
@@ -26,13 +26,13 @@ class Pace:
 
 
 class Belts:
-    """The clockwork of all machines: letter k is machine k modulo their number's, one after the other, evenly spaced.
+    """The schedule of all machines: letter k passes machine k modulo their number, evenly spaced.
 
-    Belts slow down, and lose no letter, when the buffer is full or the next letter is not drawn yet.
+    Belts slow down, without losing a letter, while the buffer is full or the next letter is not drawn yet.
 
     Attributes:
-        stalled_s: how long the belts stood because the buffer was full.
-        starved_s: how long because a letter was not drawn yet, which is this simulation's own fault.
+        stalled_s: time during which the buffer was full.
+        starved_s: time during which a letter was not drawn yet, a limit of this simulation.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Belts:
         self.starved_s = 0.0
 
     def run(self, letters: int, pass_camera: Callable[[int, float], None]) -> None:
-        """Lets all letters pass the cameras; `pass_camera` is given the letter and the moment."""
+        """Pass all letters under the cameras; call `pass_camera` with each letter and its time."""
         due = self._now()
         for number in range(letters):
             self._sleep(max(due - self._now(), 0.0))
@@ -72,22 +72,22 @@ class Belts:
             due += self._gap_s
 
     def drawn(self, number: int) -> None:
-        """A letter can pass now."""
+        """Mark a letter as drawn: it may pass now."""
         with self._drawn:
             self._drawn_numbers.add(number)
             self._drawn.notify()
 
     def await_drawn(self, letters: int) -> None:
-        """Returns when so many letters can pass, so that the belts start with a store."""
+        """Wait until `letters` letters are drawn, so that the belts start with a stock."""
         with self._drawn:
             self._drawn.wait_for(lambda: len(self._drawn_numbers) >= letters or self._stopped)
 
     def left(self) -> None:
-        """A letter was decided on, and makes room."""
+        """Free the place of a letter that was decided on."""
         self._room.release()
 
     def stop(self) -> None:
-        """Lets no further letter pass."""
+        """Stop the belts."""
         self._stopped = True
         with self._drawn:
             self._drawn.notify()

@@ -29,7 +29,7 @@ class CameraFailedError(ClientError):
 
 @dataclass(frozen=True, slots=True)
 class LetterSource:
-    """Where the letters come from.
+    """The origin of the letters.
 
     Attributes:
         seed: of the drawing.
@@ -46,7 +46,7 @@ class LetterSource:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a camera made of a letter: the postcode that was written, and the cuts, if one was found."""
+    """A camera's result: the postcode that was written, and the cuts, if a postcode was found."""
 
     number: int
     written: str
@@ -107,11 +107,11 @@ class CameraPool:
             end.close()
 
     def draw(self, number: int) -> None:
-        """Has a letter drawn, so that it can pass."""
+        """Have a letter drawn, so that it can pass."""
         self._send("draw", number)
 
     def scan(self, number: int) -> None:
-        """Has a letter looked at; one that is not drawn yet is drawn for it."""
+        """Have a letter scanned, and drawn first where it is not drawn yet."""
         self._send("scan", number)
 
     def _send(self, what: Literal["draw", "scan"], number: int) -> None:
@@ -140,12 +140,12 @@ class CameraPool:
 
 
 def _run_camera(end: Connection, source: LetterSource) -> None:
-    """The life of a camera process."""
+    """Serve as a camera process until told to stop."""
     import cv2  # noqa: PLC0415 an extra, needed in the processes only
 
     from hxserve_letters.envelopes import Writer  # noqa: PLC0415 imports OpenCV
 
-    # One thread per camera: their number is what spreads over the cores.
+    # One thread per camera: the processes spread over the cores.
     cv2.setNumThreads(1)
     try:
         kept, reported = load_digits(source.mnist).halves()

@@ -27,14 +27,14 @@ _PREPARATION: Final = Pace(1, None, None, 400)
 
 
 class SorterFailedError(ClientError):
-    """Reading letters went wrong in a way that nobody foresaw; what it was stands above."""
+    """An unforeseen error stopped the sorter; the traceback above names it."""
 
     code = "desk_failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """With what the centre works: camera processes, requests at a time, and crops in each."""
+    """Resources of the centre: camera processes, concurrent requests, and crops per request."""
 
     cameras: int = 2
     connections: int = 4
@@ -43,7 +43,7 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run came to: the decisions in order, and what it took.
+    """The result of a run: the decisions in order, and the time and requests it took.
 
     `elapsed_s` is from the first letter on the belt to the last decision; flat out, only while crops were sent.
     """
@@ -98,9 +98,9 @@ class Centre:
         threshold: float,
         on_decision: Callable[[Decision], object] | None = None,
     ) -> Run:
-        """Sends the crops of prepared letters as fast as the service takes them.
+        """Send the crops of prepared letters as fast as the service takes them.
 
-        Only the sending is timed: this is what the service can do, not what the cameras can.
+        Only the sending is timed: this measures the service, not the cameras.
 
         Raises:
             ClientError: the service failed.
@@ -126,7 +126,7 @@ class Centre:
         )
 
     def _send_all(self, sender: Sender, letters: list[LetterState], directory: Directory) -> float:
-        """Reads letters in full requests on all connections; the seconds that the sending took."""
+        """Read letters in full requests on all connections; return the seconds spent on sending."""
         if not letters:
             return 0.0
         crops = [letter.crops() for letter in letters]
@@ -144,7 +144,7 @@ class Centre:
         return elapsed_s
 
     def prepare(self, source: LetterSource, letters: int) -> list[Scan]:
-        """What the cameras see of all letters, in order.
+        """Scans of all letters, in order.
 
         Raises:
             ClientError: a camera failed.
@@ -187,7 +187,7 @@ class Centre:
         threshold: float,
         on_decision: Callable[[Decision], object] | None = None,
     ) -> Run:
-        """Draws letters and sorts them at the belts' pace.
+        """Draw letters and sort them at the belts' pace.
 
         Raises:
             ClientError: the service or a camera failed.
@@ -264,7 +264,7 @@ class Centre:
 
 @contextmanager
 def _working(sorter: Sorter, threads: int, failed: Callable[[ClientError], None]) -> Iterator[None]:
-    """Workers of a sorter, until nothing waits there any more."""
+    """Run the threads of a sorter until it is closed and empty."""
 
     def work() -> None:
         failure: ClientError | None = SorterFailedError()
@@ -274,7 +274,7 @@ def _working(sorter: Sorter, threads: int, failed: Callable[[ClientError], None]
         except ClientError as error:
             failure = error
         finally:
-            # Also when something unforeseen went wrong: somebody waits for the last letter.
+            # Also after an unforeseen error: the main thread waits for the last letter.
             if failure is not None:
                 sorter.abandon()
                 failed(failure)

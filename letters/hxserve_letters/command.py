@@ -137,7 +137,7 @@ def letters(options: Options, /, **given: Any) -> None:
 
 
 def show_report(report: dict[str, Any]) -> None:
-    """Shows what a run came to: a row per machine, then the whole."""
+    """Show the result of a run: a row per machine, then the total."""
     paced = report["deadline_s"] is not None
     if paced:
         columns = ["machine", "letters", "read", "error", "rejected", "letters/h", "late", "p99"]

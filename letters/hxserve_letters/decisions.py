@@ -1,4 +1,4 @@
-"""What becomes of a letter: routed, or rejected to manual coding, and why."""
+"""The decision on a letter: routed, or rejected to manual coding, and why."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of a letter.
+    """The decision on a letter.
 
     Attributes:
         number: which letter.
         machine: which machine's.
         written: the postcode that was written.
-        reading: what was read; None when nothing could be.
+        reading: None when nothing could be read.
         route: where it goes; None when it was rejected.
         reason: why it was rejected.
         latency_s: from the camera to the decision.

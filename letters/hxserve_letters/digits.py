@@ -27,7 +27,7 @@ class Digits:
     labels: NDArray[np.int64]
 
     def halves(self) -> tuple[Self, Self]:
-        """Two sets without a common digit image: for choosing a threshold, and for reporting what it does."""
+        """Two sets without a common digit image: for choosing a threshold, and for reporting its effect."""
         return (
             type(self)(self.name, self.images[1::2], self.labels[1::2]),
             type(self)(self.name, self.images[::2], self.labels[::2]),

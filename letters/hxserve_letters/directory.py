@@ -1,7 +1,7 @@
-"""The directory of postcodes: what a reader knows of addresses before it sees one.
+"""The directory of postcodes: the prior knowledge of a reader.
 
-A reading machine reads no postcode that nobody has. The real directory (some 8,200 delivery postcodes) is not part of
-this project; `invent_directory` makes one of that size and kind, and `load_directory` takes a real one from a file.
+A reading machine reads no postcode that is not in use. The real directory (some 8,200 delivery postcodes) is not part
+of this project; `invent_directory` makes one of that size and kind, and `load_directory` takes a real one from a file.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def every_number() -> Directory:
 
 
 def load_directory(path: Path) -> Directory:
-    """A directory from a text file with one postcode per line; what comes after the five digits is not read.
+    """A directory from a text file with one postcode per line; the rest of each line is ignored.
 
     Raises:
         DirectoryInvalidError: the file cannot be read, or a line is no postcode.

@@ -77,7 +77,7 @@ class Letter:
 
     Attributes:
         number: which letter of its seed.
-        postcode: what its writer wrote.
+        postcode: as written.
         picture: (440, 880) uint8, dark on bright, 4 px per mm.
         boxes: (5, 4, 2) corners (x, y) of the digits in px: for judging, never for reading.
     """

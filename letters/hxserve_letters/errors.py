@@ -1,4 +1,4 @@
-"""What can go wrong in the letter centre, beside what the service refuses."""
+"""Errors of the letter centre itself."""
 
 from hxserve.errors import ClientError
 

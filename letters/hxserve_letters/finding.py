@@ -80,7 +80,7 @@ def find_postcode(picture: Plane) -> Field | None:
 
 
 def _ink_of(zone: Plane) -> Plane:
-    """How much darker than the paper around it each pixel is; what is wider than a stroke counts as paper."""
+    """How much darker each pixel is than the paper around it; areas wider than a stroke count as paper."""
     height, width = zone.shape
     small = cv2.resize(zone, (width // _PAPER_SCALE, height // _PAPER_SCALE), interpolation=cv2.INTER_AREA)
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
@@ -117,7 +117,7 @@ def _sharpest(along: NDArray[np.int64], across: NDArray[np.int64], angles: NDArr
 
 
 def _without_rules(mask: Plane) -> Plane:
-    """Takes out long level lines, and closes the gaps that this leaves in strokes across them."""
+    """Take out long level lines, and close the gaps that this leaves in strokes across them."""
     # Made thicker first, because a line that is not quite level climbs from row to row.
     thick = cv2.dilate(mask, np.ones((3, 1), np.uint8))
     rules = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, _RULE_PX), np.uint8))
@@ -188,7 +188,7 @@ def _first_word(parts: Parts, line: NDArray[np.int64]) -> NDArray[np.int64] | No
 
 
 def _may_be_written(parts: Parts, height: float) -> NDArray[np.bool_]:
-    """Which parts are not what is left of lines: low and long, or long and almost empty."""
+    """Which parts are not remains of ruled lines: low and long, or long and almost empty."""
     wide, tall = parts[:, 2], parts[:, 3]
     is_low = (tall <= 0.25 * height) & (wide >= 2.5 * tall)
     is_thin = (np.maximum(wide, tall) > 0.9 * height) & (parts[:, 4] < 0.13 * wide * tall)

@@ -36,7 +36,7 @@ class Hand:
         slant: of the letters against upright; positive leans to the right.
         turn: of the whole block, clockwise.
         spacing: gap between digits over their height; negative lets them touch.
-        font: of the words; nobody reads them.
+        font: of the words, which are not read.
     """
 
     height: float
@@ -47,7 +47,7 @@ class Hand:
 
     @classmethod
     def draw(cls, random: np.random.Generator) -> Hand:
-        """Somebody's hand."""
+        """A random hand."""
         return cls(
             height=random.uniform(6.0, 8.5) * PX_PER_MM,
             slant=math.radians(random.normal(4.0, 6.0)),
@@ -63,7 +63,7 @@ class Hand:
 
 
 def write_words(ink: Plane, block: Matrix, text: str, at: tuple[float, float], hand: Hand) -> float:
-    """Writes words in the hand's font from a point of the block on; the width in px."""
+    """Write words in the hand's font from a point of the block on; the width in px."""
     scale = hand.height / 30.0
     (width, height), below = cv2.getTextSize(text, hand.font, scale, 2)
     patch = np.zeros((height + below + 8, width + 8), np.uint8)
@@ -76,7 +76,7 @@ def write_words(ink: Plane, block: Matrix, text: str, at: tuple[float, float], h
 def write_digit(
     ink: Plane, block: Matrix, glyph: Plane, at: tuple[float, float], hand: Hand, random: np.random.Generator
 ) -> tuple[float, NDArray[np.float64]]:
-    """Writes a digit image with its lower left corner at a point of the block.
+    """Write a digit image with its lower left corner at a point of the block.
 
     Returns:
         Its width in px, and the four corners of its box on the envelope, (4, 2).
@@ -93,14 +93,14 @@ def write_digit(
 
 
 def choose_glyph(by_digit: list[Crops], digit: str, random: np.random.Generator) -> Plane:
-    """Somebody's image of a digit."""
+    """A random image of a digit."""
     group = by_digit[int(digit)]
     glyph: Plane = group[random.integers(len(group))]
     return glyph
 
 
 def stamp(ink: Plane, patch: Plane, matrix: Matrix) -> None:
-    """Puts a patch onto the ink where the matrix (2, 3) takes it; of two inks the darker one stays."""
+    """Put a patch onto the ink where the matrix (2, 3) takes it; of two inks the darker one stays."""
     height, width = patch.shape
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ matrix[:, :2].T + matrix[:, 2]
     low = np.maximum(np.floor(corners.min(0)).astype(int) - 1, 0)

@@ -35,11 +35,11 @@ class LetterState:
 
     @property
     def wants_second_look(self) -> bool:
-        """Whether leaning its digits differently may help."""
+        """Whether a second look, with its digits slanted differently, may help."""
         return self.looks == 1 and self.reading is not None and self.reading.confidence < SURE
 
     def crops(self) -> NDArray[np.uint8]:
-        """What to send next, (n, 28, 28); none when no postcode was found."""
+        """The crops to send next, (n, 28, 28); none when no postcode was found."""
         if self.scan.cuts is None:
             return np.empty((0, 28, 28), np.uint8)
         if self.looks == 0:
@@ -49,7 +49,7 @@ class LetterState:
         return other_looks(self.scan.cuts.crops[self.doubtful]).reshape(-1, 28, 28)
 
     def understand(self, scores: Numbers, scale: float, directory: Directory) -> None:
-        """Takes the scores (n, 10) of the crops that were sent."""
+        """Add the scores (n, 10) of the crops that were sent, and read the postcode."""
         cuts = self.scan.cuts
         if cuts is None:
             return
@@ -65,7 +65,7 @@ class LetterState:
         self.reading = read_postcode(paths, likelihoods, directory)
 
     def decide(self, threshold: float, latency_s: float = 0.0, *, is_late: bool = False) -> Decision:
-        """What becomes of it."""
+        """The decision on this letter."""
         scan = self.scan
         route, reason = decide(self.reading, scan.cuts is not None, threshold, is_late=is_late)
         return Decision(

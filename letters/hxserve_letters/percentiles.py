@@ -12,7 +12,7 @@ from hxserve_letters.handwriting import Plane
 
 
 def percentile_of_few(values: NDArray[np.integer] | NDArray[np.floating], percent: float) -> float:
-    """What `numpy.percentile` gives for (n,) values, n at least 1."""
+    """The result of `numpy.percentile` for (n,) values, n at least 1."""
     ordered = np.sort(values)
     place = percent / 100 * (len(ordered) - 1)
     below = int(place)
@@ -21,7 +21,7 @@ def percentile_of_few(values: NDArray[np.integer] | NDArray[np.floating], percen
 
 
 def percentiles_of_plane(plane: Plane, *percents: float, mask: Plane | None = None) -> list[float]:
-    """What `numpy.percentile` gives for a plane (h, w), or where its `mask` (h, w) is not 0; it is so somewhere."""
+    """The result of `numpy.percentile` for a plane (h, w), or where its `mask` (h, w) is not 0; it is so somewhere."""
     counts = cv2.calcHist([plane], [0], mask, [256], [0, 256])
     up_to = np.cumsum(counts.ravel().astype(np.int64))
     found = []

@@ -38,7 +38,7 @@ class PictureNotWrittenError(ClientError):
 
 
 def draw_samples(source: LetterSource, decisions: Sequence[Decision], path: Path) -> None:
-    """Draws twelve letters into a file: routed right and wrong, and rejected for each reason there was.
+    """Draw twelve letters into a file: routed right and wrong, and rejected for each reason there was.
 
     Raises:
         PictureNotWrittenError: the path or its ending is none for a picture.
@@ -73,7 +73,7 @@ def choose_samples(decisions: Sequence[Decision]) -> list[Decision]:
 
 
 def _tile(letter: Letter, decision: Decision) -> Picture:
-    """One letter with what was made of it below."""
+    """A letter, with its crops and its reading below."""
     scale = _ENVELOPE[0] / letter.picture.shape[1]
     envelope = cv2.cvtColor(letter.picture, cv2.COLOR_GRAY2BGR)
     field = find_postcode(letter.picture)

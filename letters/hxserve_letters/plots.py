@@ -12,7 +12,7 @@ from hxserve_letters.decisions import Decision
 
 
 def draw_rates(decisions: Sequence[Decision], threshold: float, path: Path) -> None:
-    """Draws read and error rate over the threshold, and error over reject rate, into a file.
+    """Draw read and error rate over the threshold, and error over reject rate, into a file.
 
     Raises:
         PlotsMissingError: matplotlib is not installed.

@@ -17,7 +17,7 @@ _LARGEST_SKIPPED: Final = 0.06
 """A piece with more than this share of the ink is part of a digit."""
 _PATHS: Final = 4
 _NONSENSE: Final = math.log(0.002)
-"""What is no postcode at all explains any five crops with this likelihood: what is read much worse is not believed."""
+"""Likelihood of any five crops that are no postcode: a reading much less likely than this is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def likely_paths(cuts: Cuts, likelihoods: Numbers) -> list[Path]:
     """The likeliest ways to make five digits of a cut postcode, at most four, the best first.
 
     Args:
-        cuts: what was sent.
+        cuts: whose crops were sent.
         likelihoods: (spans, 10), logarithms.
     """
     best_of_span = likelihoods.max(1)
@@ -88,7 +88,7 @@ def read_postcode(paths: list[Path], likelihoods: Numbers, directory: Directory)
         return None
     table = np.stack([path.form + directory.likelihoods(likelihoods[list(path.spans)]) for path in paths])
     best = table.max()
-    # Per postcode over the paths; the constant is what else may have been written.
+    # Per postcode over the paths; the constant stands for all other writing.
     weights = np.exp(table - best).sum(0)
     number = int(weights.argmax())
     total = float(weights.sum()) + math.exp(_NONSENSE - best)

@@ -1,4 +1,4 @@
-"""What a run came to, in the terms of letter sorting.
+"""The result of a run, in the terms of letter sorting.
 
 read rate = routed / all; error rate = routed to a wrong region / routed; postcode error rate = routed with any of the
 five digits wrong / routed; reject rate = rejected to manual coding / all. A letter decided on too late is rejected.

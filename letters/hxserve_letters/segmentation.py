@@ -47,7 +47,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """What a postcode may consist of.
+    """Possible cuts of a postcode.
 
     Attributes:
         pieces: how many there are, from left to right.
@@ -123,7 +123,7 @@ def _stand_upright(field: Field) -> tuple[Plane, Plane, Matrix]:
 
 
 def _soft(labels: NDArray[np.int32], span: Span, box: NDArray[np.int64]) -> Plane:
-    """The mask of a span with the soft edges of its strokes, as far as they are nobody else's."""
+    """The mask of a span with the soft edges of its strokes, as far as they belong to no other span."""
     area = np.s_[max(box[1] - 1, 0) : box[3] + 1, max(box[0] - 1, 0) : box[2] + 1]
     part = labels[area]
     own = (part > span.first) & (part <= span.last + 1)

@@ -88,7 +88,7 @@ class Sender:
             self._sleep(pause_s)
 
     def _close(self, error: ServiceError | ConnectionFailedError) -> None:
-        """Nobody sends before the service wants more."""
+        """Pause all senders for the time that the service asked for."""
         pause_s = error.retry_after_s if isinstance(error, ServiceError) else None
         with self._lock:
             self.refused += isinstance(error, ServiceError)

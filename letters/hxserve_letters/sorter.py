@@ -21,9 +21,9 @@ _TIME_FOR_LOOK: Final = 0.5
 
 
 class Sorter:
-    """Reads letters in requests of many crops; `work` runs in as many threads as there shall be requests at a time.
+    """Reads letters in requests of many crops; `work` runs in one thread per concurrent request.
 
-    The number of letters inside is bounded by who puts them in: `on_decision` says when one has left.
+    The caller of `put` bounds the number of letters inside; `on_decision` reports each that leaves.
     """
 
     def __init__(
@@ -59,19 +59,19 @@ class Sorter:
             self._changed.notify()
 
     def close(self) -> None:
-        """Lets the workers end when nothing waits any more."""
+        """Let the threads end once no letter waits."""
         with self._changed:
             self._is_open = False
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Forgets the letters that wait, because they cannot be read any more."""
+        """Drop all waiting letters and close."""
         with self._changed:
             self._waiting.clear()
         self.close()
 
     def work(self) -> None:
-        """Reads letters until the sorter is closed.
+        """Read letters until the sorter is closed.
 
         Raises:
             ClientError: the service does not answer, or refuses for good.

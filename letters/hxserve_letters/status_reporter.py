@@ -54,7 +54,7 @@ class StatusReporter:
         self._thread.join()
 
     def begin(self, title: str, letters: int, machines: int) -> None:
-        """Starts anew, with so many letters on so many machines."""
+        """Reset all counts for a run of `letters` letters on `machines` machines."""
         with self._lock:
             self._title, self._letters, self._machines = title, letters, machines
             self._started = time.monotonic()
@@ -64,7 +64,7 @@ class StatusReporter:
             self._cards.clear()
 
     def update(self, decision: Decision) -> None:
-        """Counts one more letter."""
+        """Count a letter."""
         with self._lock:
             self._counts["done"] += 1
             self._counts["routed"] += decision.route is not None
@@ -74,7 +74,7 @@ class StatusReporter:
             self._newest.append(decision)
 
     def status(self) -> dict[str, Any]:
-        """What the service is told: counts, rates, and the newest letters with their pictures."""
+        """The report: counts, rates, and the newest letters with their pictures."""
         with self._lock:
             newest, writer = list(self._newest), self._writer
             self._newest.clear()
@@ -114,7 +114,7 @@ class StatusReporter:
 
 
 def _card(writer: Writer, decision: Decision) -> dict[str, Any]:
-    """One letter as the page shows it: its envelope and crops drawn again, and what became of it."""
+    """One letter as the page shows it: its envelope and crops drawn again, and its outcome."""
     import cv2  # noqa: PLC0415 an extra
 
     from hxserve_letters.finding import find_postcode  # noqa: PLC0415 imports OpenCV

@@ -21,7 +21,7 @@ _MOST_ROWS: Final = 20
 
 
 class LettersView:
-    """Shows what the machines do, as it happens; nothing when stderr is no terminal."""
+    """A live table of all machines; nothing when stderr is no terminal."""
 
     def __init__(self) -> None:
         self._live: Live | None = None
@@ -49,7 +49,7 @@ class LettersView:
             self._live.stop()
 
     def begin(self, title: str, letters: int, machines: int) -> None:
-        """Starts anew, with so many letters on so many machines."""
+        """Reset all counts for a run of `letters` letters on `machines` machines."""
         with self._lock:
             self._title, self._letters, self._machines = title, letters, machines
             self._started = time.monotonic()
@@ -57,7 +57,7 @@ class LettersView:
             self._longest_s.clear()
 
     def update(self, decision: Decision) -> None:
-        """Counts one more letter."""
+        """Count a letter."""
         machine = decision.machine
         with self._lock:
             self._counts[machine, "all"] += 1

@@ -1,4 +1,4 @@
-"""What a simulated day comes to, as one document; docs/capacity.md explains its keys."""
+"""The result of a simulated day, as one document; docs/capacity.md explains its keys."""
 
 import math
 from collections import Counter
@@ -47,7 +47,7 @@ def describe(simulated: Simulated) -> dict[str, Any]:
 
 
 def judge(question: Question, answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each level that is asked for, with what was found and whether it holds; what nobody sends holds."""
+    """Each requested level, the value found and whether it holds; a level without load holds."""
     levels, crops, letters, trainings = (
         question.levels,
         answer["crops"],
@@ -120,7 +120,7 @@ def _utilisation(question: Question, intervals: Sequence[IntervalStatistics]) ->
 
 
 def _shares(question: Question, interval: IntervalStatistics) -> dict[str, float]:
-    """What the chips' time went to in an interval; long work is known of all of it, the rest of what was watched."""
+    """Use of the chips' time in an interval: long work over all of it, the rest over the simulated window."""
     watched_s = question.chips * interval.watched_s
     shares = {use: spent_s / watched_s if watched_s > 0 else 0.0 for use, spent_s in interval.spent_s.items()}
     if interval.watched_s < interval.seconds:

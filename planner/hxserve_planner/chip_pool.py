@@ -27,11 +27,11 @@ from services.scheduling.policy import (
 Steps = Generator[simpy.Event, Any, None]
 
 _FLOOD_S: Final = 3.0
-"""In a flood crops and long work both wait without a gap for longer: three half-lives of what the policy remembers."""
+"""Crops and long work waiting together for longer are a flood: three half-lives of the policy's memory."""
 
 
 class ChipPool:
-    """All chips, and what waits for them.
+    """All chips, and the crops and long jobs that wait for them.
 
     While `is_detailed`, every unit is simulated. Otherwise crops stand still: long work alone goes on, in longer
     slices, at the pace that the crops left it when they were last simulated.
@@ -90,12 +90,12 @@ class ChipPool:
             chip.process = env.process(self._serve(chip))
 
     def send(self, request: Request) -> None:
-        """Takes in crops and rings for them."""
+        """Take in crops and rings for them."""
         self.lanes.add(request)
         self._ring_for_crops(request.home)
 
     def submit(self, work: Work) -> None:
-        """Takes in a long job and rings for it."""
+        """Take in a long job and rings for it."""
         self.long.submit(work, self._env.now)
         if self._idle:
             self._wake(next(iter(self._idle.values())))
@@ -103,7 +103,7 @@ class ChipPool:
             call(self._at_long_work.soonest(self._env.now))
 
     def open_window(self) -> None:
-        """Lets crops be simulated again; for those that wait no time has passed."""
+        """Simulate crops again; for waiting crops no time has passed."""
         self.is_detailed = True
         self.begin_counting()
         for chip in self._at_long_work:
@@ -112,7 +112,7 @@ class ChipPool:
             self._ring_for_crops(home)
 
     def close_window(self, seconds: float) -> None:
-        """Lets crops stand still; long work goes on as fast as they left it lately, which was watched for `seconds`."""
+        """Stop simulating crops; long work goes on with the capacity left to it in the last `seconds`."""
         self.is_detailed = False
         busy = [
             sum(spent for use, spent in chip.spent_s.items() if use != "long") / seconds
@@ -125,7 +125,7 @@ class ChipPool:
             call(chip)
 
     def begin_counting(self) -> None:
-        """Counts the chips' time anew from now on."""
+        """Reset the chips' times."""
         self._counted_since = self._env.now
         for chip in self.chips:
             chip.spent_s = dict.fromkeys(chip.spent_s, 0.0)
@@ -168,7 +168,7 @@ class ChipPool:
             self.count_event()
 
     def _choose(self, chip: Chip) -> tuple[Unit | None, bool]:
-        """What goes next, and whether both crops and long work wait for it."""
+        """The next unit, and whether both crops and long work wait for the chip."""
         for home in (ANY, chip.number):
             self._called[home] = 0
         waiting = self.lanes.waiting_for(chip.number, chip.on_chip) if self.is_detailed else []
@@ -240,7 +240,7 @@ class ChipPool:
                 yield self._env.timeout(self._costs.fixed_s / 2)
         was_detailed, began_at = self.is_detailed, self._env.now
         part = 1.0 if was_detailed else self._idle_capacity.part(chip.number, len(self._at_long_work) + 1)
-        # Who came since the chip looked has rung already.
+        # Crops that came since the chip looked have rung already.
         at_least_s = unit.yields_after_s if self.lanes.readable(chip.number) else unit.quantum_s
         whole_s = work.span_s(at_least_s) if was_detailed else min(unit.quantum_s, work.left_s / part)
         assert chip.process is not None, "a chip that works is served by its process"
@@ -263,7 +263,7 @@ class ChipPool:
             if self.is_detailed:
                 yield self._env.timeout(self._costs.fixed_s / 2)
             self.long.finish(work)
-            assert work.began_at is not None, "what is done was begun"
+            assert work.began_at is not None, "a finished job was begun"
             self._statistics.note_end(work.job.created_at, work.began_at, self._env.now)
         return worked_s
 
@@ -273,7 +273,7 @@ class ChipPool:
             self._spend(chip, "around", seconds)
 
     def _ring_for_crops(self, home: int) -> None:
-        """Sees to it that enough chips will look: idle ones, else those at long work that give way soonest."""
+        """Call enough chips to look: idle ones, else those at long work that give way soonest."""
         if not self.is_detailed:
             return
         if home != ANY:
@@ -302,14 +302,14 @@ class ChipPool:
         self.used_today[user] = self.used_today.get(user, 0.0) + seconds
 
     def _spend(self, chip: Chip, use: ChipUse, seconds: float) -> None:
-        """Counts what a chip has just done, as far as it was done since time is counted."""
+        """Add `seconds` to a use of the chip, from the last reset on."""
         counted_s = min(seconds, self._env.now - self._counted_since)
         chip.spent_s[use] += counted_s
         if self.is_watched and self.is_detailed:
             self.interval.spent_s[use] += counted_s
 
     def count_event(self) -> None:
-        """Counts what was simulated by itself: a unit, a request or a letter."""
+        """Count an event: a unit, a request or a letter."""
         self.events_left -= 1
         if self.events_left == 0 and not self.window_over.triggered:
             self.window_over.succeed()

@@ -12,7 +12,7 @@ from hxserve_planner.statistics import CHIP_USES, ChipUse
 from services.scheduling.policy import ShareMeter
 
 _ASKED: Final = 16
-"""Of more chips at long work so many are asked which of them gives way soonest."""
+"""Sample size when the chip at long work that gives way soonest is sought."""
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Chip:
         self.on_chip: str | None = None
         self.canary_at = canary_at
         self.bell: simpy.Event | None = None
-        """What it waits for when it is idle."""
+        """The event that an idle chip waits for."""
         self.slice: Slice | None = None
         self.process: simpy.Process | None = None
         self.spent_s: dict[ChipUse, float] = dict.fromkeys(CHIP_USES, 0.0)
@@ -86,7 +86,7 @@ class AtLongWork:
 
 
 def call(chip: Chip | None) -> bool:
-    """Tells a chip at long work that something came; False when there is none to tell."""
+    """Call a chip away from long work; False when there is none."""
     if chip is None or chip.slice is None or chip.slice.is_called:
         return False
     chip.slice.is_called = True

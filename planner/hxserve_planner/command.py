@@ -208,7 +208,7 @@ def _profiles(path: Path) -> dict[str, Any]:
 
 
 def _take_measured(options: Options, question: dict[str, Any]) -> None:
-    """Adds what a running service measured; without one, or with one of other chips, the question stays as it is."""
+    """Add what a running service measured; without one, or with one of other chips, the question stays as it is."""
     try:
         with Client(options.url, options.token, data_dir=options.data_dir, retries=0) as client:
             backend = backend_of(client)

@@ -1,4 +1,4 @@
-"""What the chips' work costs in a plan: defaults per backend with their sources, or what a service measured."""
+"""Costs of the chips' work in a plan: defaults per backend with their sources, or measurements of a service."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class ChipPace:
 
     Attributes:
         call_s: Fixed part of a chip call that reads crops with the network 784-256-256-10.
-        crop_s: What each crop adds.
+        crop_s: Added by each crop.
         chip_step: Time of a mini-batch in the chip's loop over that in mock arithmetic; None: the chip call adds to it.
         canary_s: One canary.
-        said: Where that comes from.
+        said: The source.
     """
 
     call_s: float
@@ -74,12 +74,12 @@ class Costs:
         return sum(block.steps * block.step_s for block in self.training)
 
     def call_of(self, crops: int) -> float:
-        """How long the chip reads so many crops at once."""
+        """Duration of a chip call with `crops` crops."""
         return self.call_s + crops * self.crop_s
 
 
 def costs_of(question: Question) -> Costs:
-    """The costs of a question's backend and training, measured where the question says what was measured."""
+    """The costs of a question's backend and training, measured where the question has measurements."""
     pace, measured = PACES[question.backend], question.measured
     call_s = pace.call_s if measured.call_s is None else measured.call_s
     crop_s = pace.crop_s if measured.crop_s is None else measured.crop_s

@@ -9,7 +9,7 @@ from typing import Final
 from services.scheduling.policy import WaitingCrops
 
 ANY: Final = -1
-"""Home of what any chip may read."""
+"""Home of crops that any chip may read."""
 
 
 @dataclass(slots=True)
@@ -17,12 +17,12 @@ class Request:
     """Crops that were sent together.
 
     Attributes:
-        user: Who sent them.
+        user: Their sender.
         reference: Which version is to read them.
         home: Number of the only chip that may, or `ANY`.
         crops: How many.
         sent_at: When the service accepted them, simulated seconds.
-        answered: What to do when all are answered.
+        answered: Called when all are answered.
         parts_left: Parts not answered yet.
         begun_at: When the last part to begin was begun.
     """
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(slots=True)
 class Part:
-    """Some crops of a request; what a chip claims at a time."""
+    """A part of a request, which a chip claims as a whole."""
 
     request: Request
     crops: int
@@ -68,10 +68,10 @@ class CropLanes:
         self.crops = 0
         self.crops_of: dict[str, int] = {}
         self.crops_at: dict[int, int] = {}
-        """Crops by the home of who may read them."""
+        """Crops by the chip that may read them."""
 
     def add(self, request: Request) -> None:
-        """Takes in a request, in parts."""
+        """Take in a request, in parts."""
         key = request.home, request.reference
         version = self._versions.get(key)
         if version is None:
@@ -89,7 +89,7 @@ class CropLanes:
         self._count(request.home, version, request.user, request.crops)
 
     def waiting_for(self, chip: int, on_chip: str | None) -> list[WaitingCrops]:
-        """What of the crops that this chip may read can be chosen."""
+        """The lanes that this chip may read and the policy may choose."""
         found: dict[tuple[int, str], None] = {}
         for home in (ANY, chip):
             oldest = self._oldest(home)
@@ -108,7 +108,7 @@ class CropLanes:
         return self.crops_at.get(ANY, 0) + self.crops_at.get(chip, 0)
 
     def claim(self, chip: int, reference: str, grants: Mapping[str, int]) -> list[Part]:
-        """Takes parts out of their lanes; of each lane the last may go beyond the grant. Source: claim_crops.lua."""
+        """Take parts out of their lanes; of each lane the last may go beyond the grant. Source: claim_crops.lua."""
         home = chip if (chip, reference) in self._versions else ANY
         version = self._versions[home, reference]
         claimed: list[Part] = []
@@ -128,7 +128,7 @@ class CropLanes:
         return claimed
 
     def delay(self, seconds: float) -> None:
-        """Makes all crops younger, because no time has passed for them."""
+        """Make all crops younger, because no time has passed for them."""
         requests: dict[int, Request] = {}
         for version in self._versions.values():
             for lane in version.lanes.values():

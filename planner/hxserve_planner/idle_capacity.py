@@ -1,4 +1,4 @@
-"""What crops leave of the chips' time for long work, while they are not simulated one by one."""
+"""The chips' time that crops leave to long work, while crops are not simulated one by one."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -26,7 +26,7 @@ class IdleCapacity:
         self._parts: dict[int, float] = {}
 
     def part(self, chip: int, at_long_work: int) -> float:
-        """Of one chip, 0..1, while so many are at long work, it included."""
+        """The share of one chip, 0..1, while `at_long_work` chips, it included, are at long work."""
         if not self._any_chip:
             return self._bounded(1 - self._busy[chip])
         part = self._parts.get(at_long_work)
@@ -44,7 +44,7 @@ def blocking(servers: int, load: float) -> float:
     """The share of calls that find all servers busy: Erlang's formula B.
 
     Args:
-        servers: how many.
+        servers: their number.
         load: calls per second times the seconds of each.
     """
     blocked = 1.0

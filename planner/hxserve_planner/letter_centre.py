@@ -16,7 +16,7 @@ from hxserve_planner.question import Question
 Steps = Generator[simpy.Event, Any, None]
 
 _PAUSE_S: Final = 1.0
-"""What a client that was refused for now waits, as the service's Retry-After tells it."""
+"""Wait of a client after a temporary refusal, as in the service's Retry-After."""
 _TIME_FOR_LOOK: Final = 0.5
 """As in letters/hxserve_letters/sorter.py: share of the deadline after which there is no time for a second look."""
 
@@ -58,13 +58,13 @@ class Centre:
         env.process(self._pass_letters())
 
     def delay(self, seconds: float) -> None:
-        """Makes all letters younger, because no time has passed for them."""
+        """Make all letters younger, because no time has passed for them."""
         for letters in (self._waiting, *self._sent.values()):
             for letter in letters:
                 letter.passed_at += seconds
 
     def resume(self) -> None:
-        """Sends what waited while nothing was simulated."""
+        """Send the crops that waited while nothing was simulated."""
         self._send()
 
     def _pass_letters(self) -> Steps:

@@ -1,4 +1,4 @@
-"""Users in simulated time, with requests and trainings; what the service takes in; how busy each hour is."""
+"""Users in simulated time, with requests and trainings; admission of their work; the load's profile over a day."""
 
 import random
 from collections import deque
@@ -33,7 +33,7 @@ class Activity:
         return int(self._start_hour + now / 3600 + 1e-9) % 24
 
     def of_users(self, now: float) -> float:
-        """What users do now, over what they do in their busiest hour."""
+        """Users' load now, over that of their busiest hour."""
         return self._users[self.hour(now)] / self._users_most if self._users_most else 0.0
 
     def of_users_per_s(self, now: float) -> float:
@@ -51,7 +51,7 @@ class Activity:
 
 
 class Admission:
-    """What the service takes in and what it refuses, in the order of its scripts."""
+    """Admission and refusal of work, in the order of the service's scripts."""
 
     def __init__(self, pool: ChipPool, limits: Limits, statistics: Statistics) -> None:
         self._pool = pool
@@ -59,7 +59,7 @@ class Admission:
         self._statistics = statistics
 
     def take_crops(self, request: Request, *, has_quotas: bool) -> bool:
-        """Takes in a request, or counts why not."""
+        """Take in a request, or count its refusal."""
         pool, limits = self._pool, self._limits
         interval = pool.interval
         if pool.is_watched:
@@ -79,7 +79,7 @@ class Admission:
         return False
 
     def take_job(self, work: Work) -> bool:
-        """Takes in a long job, or counts why not."""
+        """Take in a long job, or count its refusal."""
         pool, limits, user = self._pool, self._limits, work.job.user
         pool.interval.trainings += 1
         if (
@@ -103,7 +103,7 @@ class Admission:
 
 @dataclass(slots=True)
 class Gate:
-    """Whether crops are simulated now, and the event for those who wait until they are."""
+    """The event that crops are simulated again, for processes that wait for it."""
 
     opens: simpy.Event
 

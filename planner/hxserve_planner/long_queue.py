@@ -1,4 +1,4 @@
-"""Long jobs that wait or run, in simulated time, and what their users were charged."""
+"""Long jobs that wait or run, in simulated time, and their users' charges."""
 
 import heapq
 import math
@@ -15,7 +15,7 @@ _NOTHING: Final = 1e-6
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """A long job with what is left of it.
+    """A long job and its remaining work.
 
     Attributes:
         job: As the policy sees it.
@@ -35,7 +35,7 @@ class Work:
         return sum(steps * step_s for steps, step_s in self.left)
 
     def span_s(self, at_least_s: float) -> float:
-        """How long the mini-batches take that are done until so much time is used: one at least, and none in part."""
+        """Duration of the fewest whole mini-batches, at least one, that take `at_least_s`."""
         used_s = 0.0
         for steps, step_s in self.left:
             needed = max(1, math.ceil((at_least_s - used_s) / step_s - 1e-9))
@@ -45,7 +45,7 @@ class Work:
         return used_s
 
     def do(self, seconds: float) -> None:
-        """Counts work as done."""
+        """Count work as done."""
         while self.left and seconds > 0:
             steps, step_s = self.left[0]
             if steps - seconds / step_s > _NOTHING:
@@ -56,9 +56,9 @@ class Work:
 
 
 class Charges:
-    """What users were charged, and an order of them that time does not change.
+    """Users' charges, and an order of them that time does not change.
 
-    Charges decay all alike, so who is charged less than whom stays true until somebody is charged more: `rank` is the
+    All charges decay alike, so their order changes only when a user is charged: `rank` is the
     logarithm of the charge counted back to one instant, and it only grows.
     """
 
@@ -71,16 +71,16 @@ class Charges:
         return {user: self._of[user] for user in users if user in self._of}
 
     def seconds(self, user: str, now: float) -> float:
-        """What is left of a user's charges."""
+        """A user's decayed charge."""
         charge = self._of.get(user)
         return charge.now(now, self._half_life_s) if charge else 0.0
 
     def add(self, user: str, seconds: float, now: float) -> None:
-        """Charges chip time."""
+        """Charge chip time."""
         self._of[user] = Charge(self.seconds(user, now) + seconds, now)
 
     def raise_to(self, user: str, seconds: float, now: float) -> None:
-        """Counts a user as charged so much, who was charged less."""
+        """Raise a user's charge to at least this much."""
         if self.seconds(user, now) < seconds:
             self._of[user] = Charge(seconds, now)
 
@@ -188,14 +188,14 @@ class LongQueue:
         return list(self._waiting)
 
     def take_up(self, work: Work, chip: int, now: float) -> None:
-        """Binds a job that waited to a chip."""
+        """Bind a job that waited to a chip."""
         self._waiting.remove(work)
         work.chip, work.began_at = chip, now
         self._running.setdefault(chip, _ByCharge(self._charges)).add(work)
         self.waiting -= 1
 
     def finish(self, work: Work) -> None:
-        """Forgets a job that is done."""
+        """Forget a job that is done."""
         assert work.chip is not None, "what was never taken up is not done"
         self._running[work.chip].remove(work)
         user = work.job.user

@@ -1,4 +1,4 @@
-"""What a running service measured that a plan can use: its chip calls, and what finished trainings took."""
+"""Measurements of a running service for a plan: its chip calls and its finished trainings."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ _NEWEST: Final = 200
 
 
 def backend_of(client: Client) -> str | None:
-    """What computes there; None while no chip is held."""
+    """The backend of a service; None while no chip is held."""
     backends = [chip.get("backend") for chip in client.chip()["chips"]]
     return next((str(backend) for backend in backends if backend), None)
 
@@ -20,7 +20,7 @@ def backend_of(client: Client) -> str | None:
 def measured_paces(
     client: Client, backend: str, recipe: str, dataset: str, execution: str | None
 ) -> dict[str, float]:
-    """Paces of this backend in seconds, by the names that a plan's question has for them; not of what nobody did."""
+    """Paces of this backend in seconds, by the names of a plan's question; without work that was never done."""
     finished = client.jobs(state="succeeded", kind="training", limit=_NEWEST)
     return calls_pace(client.statistics()) | training_pace(finished, backend, recipe, dataset, execution)
 

@@ -1,4 +1,4 @@
-"""An answer as a picture: waiting and utilisation over the day, how long trainings take, and what was tried."""
+"""An answer as a picture: waiting and utilisation over the day, how long trainings take, and the tries of a search."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -32,7 +32,7 @@ _FOUND: Final = (
 
 
 def draw_plan(answer: Mapping[str, Any], path: Path) -> None:
-    """Draws an answer into a file.
+    """Draw an answer into a file.
 
     Raises:
         PlotsMissingError: matplotlib is not installed.
@@ -135,7 +135,7 @@ def _draw_queue(axes: Any, day: Sequence[Mapping[str, Any]], hours: Sequence[flo
 
 
 def _draw_capacity(axes: Any, found: Mapping[str, Any], levels: Mapping[str, Any]) -> None:
-    """What was tried, on one axis per level: the first level of those that are measured in time, else letters late."""
+    """The tries of a search, on one axis per level: the first level measured in time, else letters late."""
     name, label, factor = next(
         each for each in (*_FOUND, ("refused", "refused / %", 100.0)) if each[0] in levels
     )

@@ -1,4 +1,4 @@
-"""What a plan is asked: the chips, the load, and the levels of service to hold; strict, for it comes from outside."""
+"""The input of a plan: chips, load, and the levels of service to hold; strict, as it comes from outside."""
 
 from typing import Annotated, Final, Literal, Self
 
@@ -34,7 +34,7 @@ class _Frozen(BaseModel):
 
 
 class Measured(_Frozen):
-    """Paces of a running service, in seconds; what is None was not measured.
+    """Times of a running service, in seconds; None where not measured.
 
     `call_s` and `crop_s` are the fixed part of a chip call and what each crop adds; `look_s` is what passes from the
     bell to a choice, `store_s` what claiming crops and storing answers take; `step_s` is a mini-batch of the training
@@ -50,7 +50,7 @@ class Measured(_Frozen):
 
 
 class Limits(_Frozen):
-    """What the service refuses beyond; the defaults are those of the settings. None is no limit."""
+    """Limits beyond which the service refuses work; the defaults are those of the settings. None is no limit."""
 
     max_queued_jobs: Annotated[int, Field(ge=1)] = _LIMITS["max_queued_jobs"]
     max_waiting_crops: Annotated[int, Field(ge=1)] = _LIMITS["max_waiting_crops"]
@@ -60,7 +60,7 @@ class Limits(_Frozen):
 
 
 class Levels(_Frozen):
-    """What is to be held; None does not matter.
+    """Levels to hold; None is not checked.
 
     Attributes:
         p99_ms: 99th percentile of the time from accepting users' crops to their answer.

@@ -13,7 +13,7 @@ _MOST_CHIPS: Final = 10_000
 _MOST: Final = {"letters": 1e10, "users": 1e7, "trainings": 10_000.0}
 _LEAST: Final = {"letters": 100.0, "users": 1.0, "trainings": 0.01}
 _CLOSE: Final = 1.03
-"""A load is found to so much: the simulation itself knows it no better."""
+"""Precision of a load that is searched: that of the simulation itself."""
 
 _IDLE: Final = 0.01
 """More chips do not help where those there are have so little to do."""

@@ -31,7 +31,7 @@ _DAY_S: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """What came of it."""
+    """The result of a simulation."""
 
     question: Question
     costs: Costs
@@ -83,7 +83,7 @@ class Simulation:
         env.process(self._forget_used())
 
     def run(self) -> Simulated:
-        """Runs it to its end."""
+        """Run the simulation to its end."""
         self._env.run(until=self._env.process(self._direct()))
         now, long = self._env.now, self._pool.long
         self._statistics.unfinished = long.unfinished
@@ -124,7 +124,7 @@ class Simulation:
             yield env.timeout(ends_at - env.now)
 
     def _watch(self, events: int, least_s: float, ends_at: float) -> Steps:
-        """Lets so much be simulated, for so long at least."""
+        """Simulate until `events` events have happened and `least_s` is over, at most until `ends_at`."""
         env, pool = self._env, self._pool
         pool.events_left, pool.window_over = events, env.event()
         least_at = min(env.now + least_s, ends_at)
@@ -151,5 +151,5 @@ class Simulation:
 
 
 def simulate(question: Question, on_progress: Callable[[float], None] = lambda _: None) -> Simulated:
-    """Runs a question's load on its chips in simulated time."""
+    """Run a question's load on its chips in simulated time."""
     return Simulation(question, on_progress).run()

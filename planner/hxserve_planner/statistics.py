@@ -1,4 +1,4 @@
-"""What happens in a simulation, counted by interval of the day."""
+"""Statistics of a simulation, by interval of the day."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ChipUse = Literal["crops", "long", "care", "around"]
-"""What a chip's time goes to: reading crops, long work, its own care; `around` is what the worker does in between."""
+"""Uses of a chip's time: reading crops, long work, its own care; `around` is the worker's time in between."""
 
 CHIP_USES: Final[Sequence[ChipUse]] = ("crops", "long", "care", "around")
 
@@ -31,7 +31,7 @@ class IntervalStatistics:
         crops: Read in the time that was watched.
         requests, refused: Of crops, in the time that was watched.
         trainings: Submitted in the whole interval.
-        flooded_s, flooded_long_s: Time of a flood of crops while long work waited too, and what that had of it.
+        flooded_s, flooded_long_s: Time of a flood of crops while long work waited, and its part for long work.
         queue_jobs, queue_crops: Unfinished long jobs and waiting crops at the end.
     """
 
@@ -58,11 +58,11 @@ class IntervalStatistics:
 
     @property
     def weight(self) -> float:
-        """How many times what was watched happened in the whole interval."""
+        """Length of the whole interval over its simulated part."""
         return self.seconds / self.watched_s if self.watched_s > 0 else 0.0
 
     def refuse(self, why: str) -> None:
-        """Counts a request of crops that found no room."""
+        """Count a request of crops that found no room."""
         self.refused[why] = self.refused.get(why, 0) + 1
 
 
@@ -98,11 +98,11 @@ class Statistics:
     unfinished: int = 0
 
     def note_end(self, submitted_at: float, began_at: float, now: float) -> None:
-        """Counts a training that succeeded."""
+        """Count a training that succeeded."""
         self.ended.append(Ended(submitted_at, began_at, now))
 
     def refuse(self, why: str) -> None:
-        """Counts a training that was refused."""
+        """Count a training that was refused."""
         self.refused[why] = self.refused.get(why, 0) + 1
 
 

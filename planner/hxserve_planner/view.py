@@ -1,4 +1,4 @@
-"""How `plan` shows what it does and what it found."""
+"""Progress and result of `plan` at a terminal."""
 
 import sys
 from collections.abc import Mapping
@@ -33,13 +33,13 @@ class PlanProgress:
         self._bar.close()
 
     def update(self, part: float) -> None:
-        """Shows that so much is done, 0..1."""
+        """Show the part that is done, 0..1."""
         self._bar.n = part
         self._bar.refresh()
 
 
 def show_plan(answer: Mapping[str, Any]) -> None:
-    """Shows an answer: what was found, the levels, the day, and all that it rests on."""
+    """Show an answer: the value found, the levels, the day, and the assumptions."""
     if "find" in answer:
         show_line(_found(answer))
         show_line()

@@ -37,5 +37,5 @@ for _command in (
 
 
 def main() -> None:
-    """Runs the command line and exits with its code."""
+    """Run the command line and exit with its code."""
     cli(prog_name="hxserve")

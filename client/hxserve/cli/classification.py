@@ -74,7 +74,7 @@ def classify(
 
 
 def show_predictions(predictions: Predictions) -> None:
-    """Shows predictions: few one by one, many of one source as a summary."""
+    """Show predictions: few one by one, many of one source as a summary."""
     rows = []
     for source, group in groupby(predictions, key=lambda p: p.source):
         found = list(group)

@@ -1,4 +1,4 @@
-"""What goes to stdout: tables for a person, or one JSON document for a program."""
+"""Output on stdout: tables for people, or one JSON document for a program."""
 
 import json
 import sys
@@ -18,19 +18,19 @@ _FILE_WIDTH: Final = 200
 
 
 def show_json(document: object) -> None:
-    """Writes one JSON document."""
+    """Write one JSON document."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
 def show_line(text: str = "") -> None:
-    """Writes a line, shown as it is."""
+    """Write a line, shown as it is."""
     click.echo(text)
 
 
 def show_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = (), title: str = ""
 ) -> None:
-    """Writes a table as wide as its content, at most as the terminal.
+    """Write a table as wide as its content, at most as the terminal.
 
     Args:
         columns: their headings.
@@ -49,7 +49,7 @@ def show_table(
 
 
 def show_facts(facts: Mapping[str, object]) -> None:
-    """Writes names and values, one pair a line; what is empty is left out."""
+    """Write names and values, one pair a line; empty values are left out."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -60,7 +60,7 @@ def show_facts(facts: Mapping[str, object]) -> None:
 
 
 def show_confusion(confusion: Sequence[Sequence[int]]) -> None:
-    """Writes a confusion matrix: a row per true digit, a column per digit read."""
+    """Write a confusion matrix: a row per true digit, a column per digit read."""
     show_table(
         ["true \\ read", *map(str, range(len(confusion)))],
         [[i, *(count or "." for count in row)] for i, row in enumerate(confusion)],

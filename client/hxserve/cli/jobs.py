@@ -1,4 +1,4 @@
-"""The command `jobs`: what was submitted, and how it goes."""
+"""The command `jobs`: submitted jobs and their states."""
 
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ _KINDS: Final = ["training", "evaluation", "classification", "calibration"]
 
 
 def _filters(command: Command) -> Command:
-    """Adds the options that choose which jobs to list."""
+    """Add the options that choose which jobs to list."""
     for option in (
         click.option("--limit", type=click.IntRange(min=1), help="The newest only.  [default: 20]"),
         click.option("--user", help="Only those of this user."),

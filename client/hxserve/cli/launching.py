@@ -12,12 +12,12 @@ _SERVER_LIBRARIES: Final = ("flask", "celery", "torch")
 
 
 def become(module: str, flags: Mapping[str, object], more: Sequence[str]) -> NoReturn:
-    """Lets a module of the server take this process's place, so that signals reach it.
+    """Replace this process by a module of the server, so that signals reach it.
 
     Args:
-        module: what is run.
+        module: to run.
         flags: values by the names of its options; those that are None are left out, True gives the bare flag.
-        more: what follows, as it is.
+        more: further arguments.
     """
     missing = [name for name in (module, *_SERVER_LIBRARIES) if not _is_installed(name)]
     if missing:

@@ -10,7 +10,7 @@ from hxserve.cli.phrases import age, one_line
 
 
 def show_maintenance(chips: Iterable[Mapping[str, Any]]) -> None:
-    """Says on stderr which of the chips are in maintenance, since when and why."""
+    """Say on stderr which of the chips are in maintenance, since when and why."""
     for chip in chips:
         maintenance = chip.get("maintenance")
         if maintenance:

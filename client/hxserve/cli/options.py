@@ -1,4 +1,4 @@
-"""What every command can be told, before or after its name, and the client that follows from it."""
+"""Options of every command, before or after its name, and the client made from them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Options:
 
 
 def common_options(command: Command) -> Command:
-    """Adds --url, --token, --data-dir and --json; nearest to the end of the command line wins."""
+    """Add --url, --token, --data-dir and --json; nearest to the end of the command line wins."""
     for option in (
         click.option(
             "--json", "as_json", is_flag=True, help="One JSON document on stdout.", **_remembered("as_json")

@@ -47,7 +47,7 @@ class Failure(click.ClickException):
         self.code = code
 
     def show(self, file: Any = None) -> None:
-        """Writes the error to stderr: its code, what happened, what to do."""
+        """Write the error to stderr: its code, its cause, and the remedy."""
         hint = _HINTS.get(self.code)
         said = one_line(self.message).rstrip(".")
         if hint and "`hxserve" not in said:
@@ -76,7 +76,7 @@ class CommandGroup(click.Group):
     """The outermost group: translates every error into a line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command that was named."""
+        """Run the command that was named."""
         try:
             return super().invoke(ctx)
         except ClientError as error:

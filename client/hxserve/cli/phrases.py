@@ -53,7 +53,7 @@ def remaining(eta: Eta | None) -> str:
 
 
 def standing(job: Job) -> str:
-    """What there is to say of a job in its state."""
+    """A phrase for a job in its state."""
     parts = []
     if job.state == "queued" and job.queue:
         parts.append(f"{job.queue.position} of {job.queue.of} in the queue")

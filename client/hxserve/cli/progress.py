@@ -33,7 +33,7 @@ class JobProgress:
             self._bar.close()
 
     def update(self, job: Job) -> None:
-        """Shows the job as it is now."""
+        """Show the job as it is now."""
         if self._bar is None and sys.stderr.isatty():
             self._bar = tqdm(
                 desc=_headline(job),
@@ -58,7 +58,7 @@ class JobProgress:
             bar.bar_format = None
             bar.unit = "step"
             bar.reset(total=int(steps_total))
-            # What was done before we looked does not count for the speed.
+            # Steps before the first look do not count for the speed.
             bar.initial = bar.n = int(job.metrics.get("step", 0))
         bar.set_description_str(_headline(job), refresh=False)
         if self._steps_known:
@@ -103,9 +103,9 @@ class CropsProgress:
             self._bar.close()
 
     def update(self, done: int, crops: int) -> None:
-        """Shows that so many of the crops are read."""
+        """Show the number of crops read."""
         if self._bar is None and crops > 1 and sys.stderr.isatty():
-            # Gone when all is read: what was read follows on stdout.
+            # Removed at the end: the result follows on stdout.
             self._bar = tqdm(
                 desc="reading", total=crops, unit="crop", file=sys.stderr, dynamic_ncols=True, leave=False
             )
@@ -114,7 +114,7 @@ class CropsProgress:
 
 
 def _headline(job: Job) -> str:
-    """What the job is doing."""
+    """The job's present activity."""
     match job.state:
         case "queued":
             place = f", {job.queue.position} of {job.queue.of}" if job.queue else ""

@@ -1,4 +1,4 @@
-"""A job's record and what came out of it, as a person reads them."""
+"""A job's record and result as text."""
 
 from hxserve.classification import predictions_of
 from hxserve.cli.classification import show_predictions
@@ -9,7 +9,7 @@ from hxserve.jobs import Job
 
 
 def show_submitted(job: Job, *, as_json: bool) -> None:
-    """Says that a job was submitted and how to follow it."""
+    """Say that a job was submitted and how to follow it."""
     if as_json:
         show_json(job.record)
         return
@@ -20,7 +20,7 @@ def show_submitted(job: Job, *, as_json: bool) -> None:
 
 
 def show_outcome(job: Job, *, as_json: bool) -> None:
-    """Shows how a job ended.
+    """Show how a job ended.
 
     Raises:
         Failure: it has no result.
@@ -34,7 +34,7 @@ def show_outcome(job: Job, *, as_json: bool) -> None:
 
 
 def show_job_facts(job: Job) -> None:
-    """Shows all there is to say of a job."""
+    """Show everything known of a job."""
     show_facts(
         {
             "job": job.id,
@@ -56,7 +56,7 @@ def show_job_facts(job: Job) -> None:
 
 
 def _show_result(job: Job) -> None:
-    """What came out so far, by kind of job."""
+    """The result so far, by kind of job."""
     epochs = job.metrics.get("epochs")
     if epochs:
         show_table(

@@ -73,7 +73,7 @@ def staircase(options: Options, /, model: str, plot: Path, no_plot: bool, **trai
 
 
 def _require_chip(client: Client) -> None:
-    """Refuses a service that has nothing but mocks: the last steps of the staircase would fail there."""
+    """Refuse a service that has nothing but mocks: the last steps of the staircase would fail there."""
     backends = {chip.get("backend") for chip in client.chip()["chips"]}
     if backends == {"mock"}:
         raise Failure(

@@ -1,4 +1,4 @@
-"""The commands `users` and `me`: who may use the service, and what is left of one's own quotas."""
+"""The commands `users` and `me`: the service's users, and one's own quotas."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A virtual BrainScaleS-2: what hxtorch's operations compute on the emulator when ``mock`` is false."""
+"""A virtual BrainScaleS-2: hxtorch's operations on the emulator when ``mock`` is false."""
 
 from hxtorch_emulator.chip.calibration import Calibration
 from hxtorch_emulator.chip.calibrator import calibrate

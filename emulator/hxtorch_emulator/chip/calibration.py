@@ -58,7 +58,7 @@ class CalibrationFile:
     Attributes:
         path: the file itself, links resolved: ``latest`` moves on.
         sha256: of its bytes.
-        calibration: what it holds.
+        calibration: its content.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""What differs from place to place on one chip and stays: drawn once, from the chip's id."""
+"""Permanent deviations from place to place on one chip: drawn once, from the chip's id."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""Every number that makes a virtual chip what it is."""
+"""All parameters of a virtual chip."""
 
 import math
 from dataclasses import dataclass, fields

@@ -40,7 +40,7 @@ class PlacedMatrix:
         offset_lsb: torch.Tensor,
         knee_slope: float,
     ) -> "PlacedMatrix":
-        """Gather what belongs to ``neurons``, (tiles, columns), from values per neuron, (512,)."""
+        """Gather the values of ``neurons``, (tiles, columns), from values per neuron, (512,)."""
         per_synapse = pattern.synapse * gain
         per_leak = per_synapse * pattern.leak
         factor = torch.cat([per_synapse[:, of_tile] for of_tile in neurons])[:rows]
@@ -66,7 +66,7 @@ class PlacedMatrix:
     def charge(
         self, inputs: torch.Tensor, effective: torch.Tensor, *, num_sends: int, loss: float
     ) -> Iterator[torch.Tensor]:
-        """What the neurons of each tile hold before they are read out, in LSB.
+        """Charges of the neurons of each tile before readout, in LSB.
 
         Args:
             inputs: (batch, rows), integers 0..31.

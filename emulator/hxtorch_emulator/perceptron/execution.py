@@ -1,4 +1,4 @@
-"""What a multiply-accumulate computes: in the mock, or on the chip that is open."""
+"""Execution of a multiply-accumulate: in the mock, or on the open chip."""
 
 import torch
 

@@ -24,7 +24,7 @@ class RoundedWeights:
 
 @dataclass(slots=True)
 class _KeptWeights:
-    """What was made of the matrices that are alive, by their identity, with the version they had."""
+    """Prepared forms of the matrices that are alive, by their identity, with the version they had."""
 
     entries: dict[int, tuple["weakref.ref[torch.Tensor]", int, RoundedWeights]] = field(default_factory=dict)
 

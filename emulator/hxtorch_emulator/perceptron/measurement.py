@@ -1,4 +1,4 @@
-"""Measuring what gain and noise the open chip has."""
+"""Measurement of the gain and noise of the open chip."""
 
 import torch
 

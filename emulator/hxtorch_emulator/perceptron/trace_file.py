@@ -30,7 +30,7 @@ class Step:
 
 
 def write(path: Path, steps: list[Step]) -> None:
-    """Write ``steps`` to ``path``, replacing what is there."""
+    """Write ``steps`` to ``path``, replacing an existing file."""
     header: dict[str, Any] = {}
     payload = bytearray()
     operations = []

@@ -1,4 +1,4 @@
-"""What an operation assumes unless told otherwise, under hxtorch's names."""
+"""Defaults of the operations, under hxtorch's names."""
 
 wait_between_events = 5
 """FPGA cycles of 8 ns from one event to the next."""

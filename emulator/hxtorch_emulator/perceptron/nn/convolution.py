@@ -14,7 +14,7 @@ _Size = int | tuple[int, ...]
 
 
 class ConvNd(MACLayer):
-    """What the convolution layers share; combined with the layer of torch of the same name.
+    """Common part of the convolution layers; combined with the layer of torch of the same name.
 
     Args:
         in_channels: channels of the input.

@@ -1,4 +1,4 @@
-"""What layers of the chip have in common: how they are shown, and how weights begin."""
+"""Common parts of layers of the chip: their representation and initial weights."""
 
 import inspect
 import math
