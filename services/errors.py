@@ -247,7 +247,7 @@ class SchemaError(HxserveError):
 
 
 def error_of(problem: Mapping[str, str]) -> HxserveError:
-    """The error that a stored problem (`code` and `message`) was made from."""
+    """Return the error from which a stored problem (`code` and `message`) was made."""
     kinds = [HxserveError]
     while kinds:
         kind = kinds.pop()

@@ -1,4 +1,4 @@
-"""What running letter centres say of themselves, for the page; forgotten soon after they fall silent."""
+"""Statuses of running letter centres, for the page; each expires soon after its last update."""
 
 import json
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ class LettersStore:
         self._connection = connection
 
     def keep(self, user: str, status: Mapping[str, Any]) -> None:
-        """Keeps a status for ten seconds."""
+        """Store a status for ten seconds."""
         with translated_errors(), self._connection.client.pipeline() as pipeline:
             pipeline.set(keys.letters_key(user), json.dumps(status), ex=_ALIVE_S)
             pipeline.sadd(keys.LETTERS, user)
             pipeline.execute()
 
     def running(self) -> dict[str, dict[str, Any]]:
-        """The newest status by user, of those who spoke lately."""
+        """Return the newest status by user, unexpired ones only."""
         found: dict[str, dict[str, Any]] = {}
         with translated_errors():
             users: Any = self._connection.client.smembers(keys.LETTERS)

@@ -22,26 +22,26 @@ _ALIAS: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 
 def is_alias(text: str) -> bool:
-    """Whether this can be an alias: it starts with a letter, so that it is never mistaken for a version."""
+    """Return whether this can be an alias: it starts with a letter, so that it is never mistaken for a version."""
     return _ALIAS.fullmatch(text) is not None
 
 
 def is_name(text: str) -> bool:
-    """Whether this can be a name."""
+    """Return whether this can be a name."""
     return _NAME.fullmatch(text) is not None
 
 
 def is_model_name(text: str) -> bool:
-    """Whether this can be the name of a model."""
+    """Return whether this can be the name of a model."""
     return _MODEL.fullmatch(text) is not None
 
 
 def owner_of(model: str) -> str | None:
-    """The user a model belongs to; None when it is the service's."""
+    """Return the user a model belongs to; None when it is the service's."""
     owner, separator, _ = model.partition(OWNER_SEPARATOR)
     return owner if separator else None
 
 
 def model_of(owner: str, name: str) -> str:
-    """The name of a user's model in full."""
+    """Return the name of a user's model in full."""
     return f"{owner}{OWNER_SEPARATOR}{name}"

@@ -52,7 +52,7 @@ _log = logging.getLogger("worker")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the worker until it is told to stop; the exit status."""
+    """Run the worker until it is stopped; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings()
@@ -105,7 +105,7 @@ def _run(settings: Settings, *, standby: bool) -> int:
 
 
 def _keep_while_opening(settings: Settings, chips: ChipStore, lease: Lease) -> Heartbeat:
-    """Keeps the lease from now on, however long it takes until the chip is open and turns begin."""
+    """Keep the lease from now on, however long it takes until the chip is open and turns begin."""
     heartbeat = Heartbeat(
         lease,
         chips,
@@ -120,7 +120,7 @@ def _keep_while_opening(settings: Settings, chips: ChipStore, lease: Lease) -> H
 
 
 def _open_chip(settings: Settings, stack: ExitStack) -> ChipSession:
-    """The chip, which only the holder of its lease touches."""
+    """Return the chip, which only the holder of its lease touches."""
     return stack.enter_context(
         open_chip(
             settings.chip,
@@ -266,7 +266,7 @@ def _serve(
 
 
 def _do_nothing() -> None:
-    """What opening a chip does about wake-ups."""
+    """Return what opening a chip does about wake-ups."""
 
 
 def _never() -> bool:

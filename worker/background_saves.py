@@ -23,7 +23,7 @@ class BackgroundSaves(Saves):
         self._failures: dict[str, StorageError] = {}
 
     def write(self, job_id: str, state: TrainerState) -> None:
-        """Lets a state be kept soon; the one before it is there until this one is.
+        """Let a state be kept soon; the one before it is there until this one is.
 
         Raises:
             StorageError: the state handed over before could not be written; this one is not tried.
@@ -39,7 +39,7 @@ class BackgroundSaves(Saves):
             self._changed.notify_all()
 
     def flush(self, job_id: str) -> None:
-        """Returns when the state of a job that was handed over last is on disk.
+        """Return when the state of a job that was handed over last is on disk.
 
         Raises:
             StorageError: it cannot be written.
@@ -51,13 +51,13 @@ class BackgroundSaves(Saves):
                 raise failure
 
     def read(self, job_id: str) -> TrainerState | None:
-        """The state handed over last, or None when there is none that can be read."""
+        """Return the state handed over last, or None when there is none that can be read."""
         with self._changed:
             self._changed.wait_for(lambda: job_id not in self._waiting and job_id != self._writing)
         return super().read(job_id)
 
     def delete(self, job_id: str) -> None:
-        """Forgets the state of a job, also one that waits to be written."""
+        """Forget the state of a job, also one that waits to be written."""
         with self._changed:
             self._waiting.pop(job_id, None)
             self._failures.pop(job_id, None)

@@ -59,7 +59,7 @@ class Batches:
         """Seconds that a crop took lately, a moving average."""
 
     def may_read(self, lane: Lane) -> bool:
-        """Whether crops of this lane may be read on this chip."""
+        """Return whether crops of this lane may be read on this chip."""
         return lane.home in {"", self._session.identifier}
 
     @property
@@ -68,7 +68,7 @@ class Batches:
         return Prefetch(self.on_chip or "", self._batch_crops)
 
     def look(self, prefetch: Prefetch) -> Backlog:
-        """Return what there is to do, with the crops that are claimed where nothing else waits.
+        """Return the backlog, with crops already claimed if nothing else waits.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -92,12 +92,12 @@ class Batches:
             return self._crops.claim(self._lease, lanes).claimed
 
     def run(self, entries: Sequence[Entry], now: float, prefetch: Prefetch = NO_PREFETCH) -> Backlog | None:
-        """Runs claimed crops of one version; what there is to do then, if there were any.
+        """Run claimed crops of one version; return the backlog afterwards, if there were any.
 
         Args:
-            entries: what was claimed.
+            entries: the claimed entries.
             now: Unix seconds by the clock of Redis.
-            prefetch: what is to be claimed with the last of them.
+            prefetch: crops to claim together with the last answers.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -116,7 +116,7 @@ class Batches:
         return look
 
     def recover(self, now: float, *, after_death: bool) -> int:
-        """Runs the crops that were left unanswered; says how many parts there were.
+        """Run the claimed crops that have no answers; return the number of their parts.
 
         Args:
             now: Unix seconds.
@@ -205,7 +205,7 @@ class Batches:
         return answers
 
     def _may_try_again(self, batch: list[Entry]) -> bool:
-        """Whether crops that the chip failed have more tries."""
+        """Return whether crops may be tried again after a failure of the chip."""
         for entry in batch:
             self._chip_failures[entry.key] = self._chip_failures.get(entry.key, 0) + 1
         return all(self._chip_failures[entry.key] < _MOST_CHIP_FAILURES for entry in batch)
@@ -238,7 +238,7 @@ class Batches:
 
 
 def _log_failure(batch: list[Entry]) -> None:
-    """Logs, with the traceback of what is being handled, that crops could not be read: how they ended."""
+    """Log the failure of crops with the current traceback."""
     ids = list(dict.fromkeys(entry.id for entry in batch))
     with about(jobs=",".join(ids), users=",".join(sorted({entry.lane.user for entry in batch}))):
         _log.exception("crops of %d requests for %s could not be read", len(ids), batch[0].lane.reference)

@@ -19,7 +19,7 @@ class _EagerConnection(Connection):
     """Looks every second whether Redis is back; kombu's own pauses grow to half a minute."""
 
     def ensure_connection(self, *arguments: Any, **options: Any) -> Any:
-        """Waits for the broker."""
+        """Wait for the broker."""
         pauses = {"interval_start": 0.1, "interval_step": 0.1, "interval_max": _LONGEST_PAUSE_S}
         ensure: Any = super().ensure_connection
         return ensure(*arguments, **{**options, **pauses})
@@ -32,7 +32,7 @@ class _EagerAmqp(AMQP):  # type: ignore[misc] # celery ships no types
 
 
 def create_app(redis_url: str, chip: str, turn: Callable[[], bool]) -> Celery:
-    """An application whose only task gives `turn` its turn, and goes on while that says work is left."""
+    """Return an application whose only task calls `turn`, and sends a wake-up while work is left."""
     setup_logging.connect(_leave_logging_alone)
     app = Celery("hxserve", broker=broker_url(redis_url), amqp=_EagerAmqp, set_as_current=False)
     app.conf.update(
@@ -50,7 +50,7 @@ def create_app(redis_url: str, chip: str, turn: Callable[[], bool]) -> Celery:
         # True would lose the running turn when Redis restarts.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
-            # A turn takes a second or two; what a killed worker left unacknowledged comes back after this.
+            # A turn takes a second or two; messages of a killed worker are delivered again after this.
             "visibility_timeout": 60,
             # Messages of dead consumers are looked for every 10 s, not every 100 s.
             "unacked_restore_throttle": 1,
@@ -69,11 +69,11 @@ def create_app(redis_url: str, chip: str, turn: Callable[[], bool]) -> Celery:
 
 
 def _leave_logging_alone(**_: Any) -> None:
-    """Keeps Celery, which asks by this signal who sets up logging, from raising the root logger's level."""
+    """Receive the signal for setting up logging, so that Celery leaves the root logger's level as it is."""
 
 
 def send_wake_up(app: Celery) -> WakeUp:
-    """Sends wake-ups through this application."""
+    """Send wake-ups through this application."""
 
     def wake_up(chip: str) -> None:
         try:

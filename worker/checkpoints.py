@@ -34,7 +34,7 @@ def pack_weights(weights: Mapping[str, Tensor]) -> bytes:
 
 
 def read_weights(packed: bytes, name: str) -> dict[str, Tensor]:
-    """The inverse of `pack_weights`.
+    """Return the inverse of `pack_weights`.
 
     Raises:
         CheckpointDamagedError: the bytes are not a safetensors file.
@@ -55,18 +55,18 @@ class Version:
 
 
 def read_version(models: ModelStore, model: str, version: str) -> Version:
-    """A version's manifest and weights, checked.
+    """Return a version's manifest and its checked weights.
 
     Raises:
         ModelNotFoundError: it was deleted.
-        CheckpointDamagedError: its files are not what was published.
+        CheckpointDamagedError: its files differ from the published ones.
     """
     manifest = models.manifest(model, version)
     return Version(manifest, read_weights(models.weights(model, version), f"{model}@{version}"))
 
 
 def spec_of(shape: NetworkShape) -> NetworkSpec:
-    """The network of a manifest.
+    """Return the network of a manifest.
 
     Raises:
         CheckpointDamagedError: there is no such network.
@@ -82,24 +82,24 @@ def spec_of(shape: NetworkShape) -> NetworkSpec:
 
 
 def shape_of(spec: NetworkSpec) -> NetworkShape:
-    """A network as a manifest states it; its numbers of sends are known by now."""
+    """Return a network as a manifest states it; its numbers of sends are known by now."""
     assert spec.num_sends is not None
     return NetworkShape(hidden=list(spec.hidden_sizes), shift=spec.shift, num_sends=list(spec.num_sends))
 
 
 def software_versions() -> dict[str, str]:
-    """The versions that decide what the numbers are."""
+    """Return the versions of libraries on which the numbers depend."""
     others = {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")}
     return {"hxserve": metadata.version("hxserve-server"), **others}
 
 
 def _digest(tensors: dict[str, Tensor], facts: str) -> str:
-    """The checksum of a save: of names, shapes and numbers, and of the facts."""
+    """Return the checksum of a save: of names, shapes and numbers, and of the facts."""
     return hashlib.sha256(save(tensors) + facts.encode()).hexdigest()
 
 
 def _unpack_state(packed: bytes) -> TrainerState:
-    """The inverse of packing in `Saves.write`.
+    """Return the inverse of packing in `Saves.write`.
 
     Raises:
         SafetensorError, ValueError, KeyError, TypeError: these are not the bytes of a save.
@@ -119,7 +119,7 @@ class Saves:
         self.folder = folder
 
     def write(self, job_id: str, state: TrainerState) -> None:
-        """Keeps a state; the one before it is there until this one is.
+        """Keep a state; the one before it is there until this one is.
 
         Raises:
             StorageError: it cannot be written; the one before it is still there.
@@ -137,7 +137,7 @@ class Saves:
             ) from error
 
     def read(self, job_id: str) -> TrainerState | None:
-        """The state kept last, or None when there is none that can be read."""
+        """Return the state kept last, or None when there is none that can be read."""
         try:
             return _unpack_state(self._path(job_id).read_bytes())
         except FileNotFoundError:
@@ -147,19 +147,19 @@ class Saves:
             return None
 
     def step_of(self, job_id: str) -> int:
-        """The step of the state kept last, -1 when there is none."""
+        """Return the step of the state kept last, -1 when there is none."""
         state = self.read(job_id)
         return int(state.facts["step_count"]) if state else -1
 
     def job_ids(self) -> set[str]:
-        """The jobs whose states are kept."""
+        """Return the jobs whose states are kept."""
         return {path.stem for path in self.folder.glob("*.safetensors")}
 
     def flush(self, job_id: str) -> None:
-        """Does nothing: what was written is on disk."""
+        """Do nothing: states are on disk once written."""
 
     def delete(self, job_id: str) -> None:
-        """Forgets the state of a job; harmless when there is none."""
+        """Forget the state of a job; harmless when there is none."""
         self._path(job_id).unlink(missing_ok=True)
 
     def _path(self, job_id: str) -> Path:

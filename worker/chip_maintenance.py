@@ -1,4 +1,4 @@
-"""What is due for the chip itself: the canary on its timer, a calibration by night and after drift."""
+"""Chip maintenance: the canary on its timer, a calibration by night and after drift."""
 
 import logging
 import math
@@ -19,11 +19,11 @@ from worker.chip import ChipSession, has_drifted
 
 _log = logging.getLogger(__name__)
 _FRESH_S: Final = 12 * 3600.0
-"""A calibration so young need not be repeated tonight."""
+"""A calibration younger than this is not repeated at night."""
 
 _ASK_AGAIN_S: Final = 3600.0
 _MOST_QUEUED: Final = 10_000
-"""Care is never refused for a full queue."""
+"""Above any real queue: a full queue never refuses a calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class Canary:
 
     @property
     def is_drifted(self) -> bool:
-        """Whether the chip is no longer as its calibration left it."""
+        """Whether the chip has drifted from its calibration."""
         return has_drifted(self.score_lsb, self.limit_lsb)
 
 
 class ChipMaintenance:
-    """Measures the canary, marks the chip as drifted, and asks for calibrations."""
+    """Measures the canary, marks the chip as drifted, and submits calibrations."""
 
     def __init__(
         self,
@@ -76,12 +76,12 @@ class ChipMaintenance:
 
     @property
     def canary_is_due(self) -> bool:
-        """Whether it is time to measure."""
+        """Whether the canary has to be measured now."""
         return self._session.can_drift and time.monotonic() >= self._canary_at
 
     @property
     def is_due(self) -> bool:
-        """Whether a turn is wanted for the chip's sake."""
+        """Whether maintenance needs a turn."""
         return self.canary_is_due or self._calibration_is_due
 
     @property
@@ -94,7 +94,7 @@ class ChipMaintenance:
         return not is_fresh and time.monotonic() - self._asked_at > _ASK_AGAIN_S
 
     def measure_canary(self) -> None:
-        """Measures the canary and keeps its score; a chip beyond the limit gets a calibration, if allowed.
+        """Measure the canary and store its score; a chip beyond the limit gets a calibration, if allowed.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -117,18 +117,18 @@ class ChipMaintenance:
             self._ask_for_calibration(f"drift:{calibration.get('sha256', '')}")
 
     def see_to_calibration(self) -> None:
-        """Asks for the nightly calibration, at most once an hour until it has succeeded."""
+        """Submit the nightly calibration if it is due, at most once an hour until one has succeeded."""
         if self._calibration_is_due:
             self._ask_for_calibration("night")
             self._asked_at = time.monotonic()
 
     def after_calibration(self) -> None:
-        """Lets the canary be measured anew, as soon as may be, and the new pattern be seen."""
+        """Make the canary due at once, and record the new pattern."""
         self._canary_at = 0.0
         self.show_pattern()
 
     def show_pattern(self) -> None:
-        """Records the chip's fixed pattern, where it is known.
+        """Record the chip's fixed pattern, if it is known.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -139,7 +139,7 @@ class ChipMaintenance:
             self._series.keep_pattern(self._lease, {"calibrated_at": made_at, **asdict(pattern)})
 
     def describe(self) -> dict[str, Any]:
-        """What the chip's record says of it."""
+        """Return the facts for the chip's record."""
         canary = {**asdict(self.last), "is_drifted": self.is_drifted} if self.last else None
         return {
             "drifted": self.is_drifted,

@@ -1,4 +1,4 @@
-"""Measuring what long work costs, so that the waiting can be told how long."""
+"""Measurement of the cost of long work, for forecasts."""
 
 import logging
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from services.jobs.workloads import Workload, workload_of
 from services.scheduling.costs import CostStore, Pace, learn
 
 _FIXED_WEIGHT_S: Final = 5.0
-"""How much the beginning and end of one job count."""
+"""The weight of one job's fixed time."""
 _LEAST_S: Final = 0.02
-"""Less than so much work is not measured: the clock's and the processor's moods would be."""
+"""Less work than this is not measured: the clock and the processor's load would dominate."""
 _log = logging.getLogger(__name__)
 
 
 class Measurement:
-    """What was done of a job and is not yet noted: mini-batches and seconds by execution, and upkeep between."""
+    """Unrecorded work of a job: mini-batches and seconds by execution, and upkeep between them."""
 
     def __init__(self) -> None:
         self.by_execution: dict[str, tuple[int, float]] = {}
         self.upkeep_s = 0.0
 
     def add_step(self, execution: str, seconds: float) -> None:
-        """Counts a mini-batch."""
+        """Count a mini-batch."""
         steps, before_s = self.by_execution.get(execution, (0, 0.0))
         self.by_execution[execution] = steps + 1, before_s + seconds
 
@@ -34,7 +34,7 @@ class Measurement:
 
 
 class CostMeter:
-    """Learns the pace of work from what the jobs of this worker took."""
+    """Learns the pace of work from the jobs of this worker."""
 
     def __init__(self, store: CostStore, backend: str, auto_dataset: Callable[[], str]) -> None:
         self._store = store
@@ -43,11 +43,11 @@ class CostMeter:
         self._paces: dict[str, Pace] | None = None
 
     def plan(self, job: Job) -> Workload:
-        """The mini-batches of a job here."""
+        """Return the mini-batches of a job here."""
         return workload_of(job, self._backend, self._auto_dataset())
 
     def note(self, workload: Workload, measurement: Measurement) -> None:
-        """Learns from some of a job's mini-batches; one round trip to Redis.
+        """Update the paces from a measurement; one round trip to Redis.
 
         Raises:
             RedisUnavailableError: Redis does not answer.
@@ -68,7 +68,7 @@ class CostMeter:
         self._keep(learned)
 
     def note_fixed(self, workload: Workload, seconds: float) -> None:
-        """Learns from what a job took besides its mini-batches.
+        """Update the pace of a job's fixed time, outside its mini-batches.
 
         Raises:
             RedisUnavailableError: Redis does not answer.

@@ -1,6 +1,6 @@
-"""A marker on disk that says which job is in its slice, so that a dead process can be told from its victim.
+"""The crash marker: a file that names the job in its slice, for the next worker after a crash.
 
-The file outlives a killed process (not a power cut, after which nobody is to blame), costs no round trip, and is
+The file outlives a killed process (not a power cut, after which no job is suspect), costs no round trip, and is
 read once when the next worker starts. A worker that was replaced leaves its successor's marker as it is.
 """
 
@@ -19,7 +19,7 @@ class CrashMarker:
 
     @contextmanager
     def marking(self, job_id: str) -> Iterator[None]:
-        """Names the job while its slice runs; the name stays if the process dies in it."""
+        """Name the job while its slice runs; the name stays if the process dies in it."""
         mine = f"{job_id} {self._writer}"
         self._write(mine)
         try:
@@ -29,11 +29,11 @@ class CrashMarker:
                 self._write("")
 
     def read(self) -> str:
-        """The job the former process died in, or nothing."""
+        """Return the job in whose slice the previous process died, or nothing."""
         return self._text().partition(" ")[0]
 
     def clear(self) -> None:
-        """Forgets the job, so that it is blamed for one death only."""
+        """Clear the marker, so that a job is suspected of one death only."""
         self._write("")
 
     def _text(self) -> str:
@@ -47,5 +47,5 @@ class CrashMarker:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text(text, "ascii")
         except OSError:
-            # A full disk must not stop the work; at worst a killer job is found out later.
+            # A full disk must not stop the work; at worst a job that crashes its worker is found later.
             return

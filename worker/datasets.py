@@ -22,7 +22,7 @@ class Datasets:
         self._loading = threading.Lock()
 
     def prepare(self) -> None:
-        """Sees to the data set that most trainings want.
+        """See to the data set that most trainings want.
 
         A folder that was named is read at once, so that a wrong one is told at the door; without one, it is done in
         the background, because crops need no data set and nothing else at the start takes as long.
@@ -40,7 +40,7 @@ class Datasets:
             self.get("auto")
 
     def get(self, choice: DatasetChoice) -> Dataset:
-        """A data set; `auto` is MNIST where it is found, else the digits inside scikit-learn, said aloud.
+        """Return a data set; `auto` is MNIST where it is found, else the digits inside scikit-learn, said aloud.
 
         Raises:
             DatasetMissingError: it is not there or damaged.

@@ -14,7 +14,7 @@ from worker.holder import this_process
 
 
 def lacks(record: ChipRecord) -> str:
-    """What keeps a chip from being served from here; nothing if it is."""
+    """Return why this host does not serve the chip; empty if it does."""
     if record.holder is None:
         return f"no worker holds chip {record.chip}"
     here = this_process()
@@ -24,14 +24,14 @@ def lacks(record: ChipRecord) -> str:
 
 
 def main() -> int:
-    """Says how the worker is; the exit status is 0 if it serves."""
+    """Print the worker's state; return exit status 0 if it serves."""
     try:
         record = _look(load_settings())
     except HxserveError as error:
         print(f"{error.code}: {error.message}", file=sys.stderr)  # noqa: T201 the reason, for the supervisor's log
         return 1
     lacking = lacks(record)
-    print(lacking or f"chip {record.chip} is {record.state}")  # noqa: T201 what was asked for
+    print(lacking or f"chip {record.chip} is {record.state}")  # noqa: T201 the output of the command
     return 1 if lacking else 0
 
 

@@ -1,4 +1,4 @@
-"""The thread that keeps the lease, and sees to it that work does not lie without a turn."""
+"""The heartbeat: a thread that renews the lease, and sends a wake-up if work waits without a turn."""
 
 import logging
 import os
@@ -20,18 +20,18 @@ _log = logging.getLogger(__name__)
 class Heartbeat:
     """Renews the lease every quarter of its life; ends the process when it is lost or no turn ever comes.
 
-    Each time it also tells systemd's watchdog, where there is one, that the process moves.
+    Each beat also notifies systemd's watchdog, if there is one.
 
     Args:
         lease: of the chip.
-        chips: where it is renewed.
-        status: how the chip is.
+        chips: the store of leases.
+        status: gives the status for the chip's record.
         wake: sends a wake-up.
         last_turn: when a turn last did something, by the monotonic clock.
-        maintenance_is_due: whether a turn is wanted for the chip's sake.
+        maintenance_is_due: whether maintenance needs a turn.
         lease_s: the lease's life.
         wake_after_s: how long work may wait without a turn before a wake-up is sent.
-        give_up_after_s: how long before the process ends.
+        give_up_after_s: how long it may wait before the process ends.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begins to renew."""
+        """Renew the lease and start the thread."""
         self.report()
         self._thread.start()
 
     def report(self) -> bool:
-        """Renews the lease and says how the chip is; tells whether work waits.
+        """Renew the lease with the chip's status; return whether work waits.
 
         Raises:
             LeaseLostError: another worker has the lease.
@@ -75,7 +75,7 @@ class Heartbeat:
         return self._chips.renew(self._lease, self._status())
 
     def stop(self) -> None:
-        """Ends renewing; the lease is as it is."""
+        """Stop the thread; the lease stays as it is."""
         self._stopping.set()
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""Who holds a lease, so that the next worker on the same machine can tell a dead holder from a living one."""
+"""Identity of lease holders: the next worker on the same machine recognises a dead holder."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def this_process() -> dict[str, Any]:
-    """What identifies this process among all that ever ran."""
+    """Return a mapping that identifies this process among all that ever ran."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -18,7 +18,7 @@ def this_process() -> dict[str, Any]:
 
 
 def is_dead(holder: Mapping[str, Any]) -> bool:
-    """Whether a holder certainly runs no more; one on another machine or in another container is never certain."""
+    """Return whether a holder is certainly dead; on another machine or in another container that is never certain."""
     here = this_process()
     if holder.get("host") != here["host"] or holder.get("pid_namespace") != here["pid_namespace"]:
         return False
@@ -33,7 +33,7 @@ def _pid_namespace() -> str:
 
 
 def _start_of(pid: int) -> str:
-    """Start time of a process in clock ticks since boot, with the boot's id; nothing when there is none.
+    """Return the start time of a process in clock ticks since boot, with the boot's id; empty without a process.
 
     Source: proc(5), field 22 of /proc/<pid>/stat; the command name before it may hold anything up to a `)`.
     """

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def take_lease(chips: ChipStore, chip: str, *, lease_s: float) -> Lease:
-    """The lease of a chip.
+    """Take the lease of a chip.
 
     Raises:
         LeaseHeldError: a living worker renewed it while this one watched.
@@ -32,7 +32,7 @@ def take_lease(chips: ChipStore, chip: str, *, lease_s: float) -> Lease:
 
 
 def stand_by(chips: ChipStore, chip: str) -> Lease:
-    """The lease of a chip, as soon as nobody holds it; until then this waits, however long, through Redis' restarts."""
+    """Wait, through restarts of Redis, until no worker holds the chip's lease, and take it."""
     is_waiting = False
     while True:
         try:
@@ -52,7 +52,7 @@ def _try_to_take(chips: ChipStore, chip: str, holder: Mapping[str, Any] | None) 
 
 
 def _lives_here(holder: Mapping[str, Any]) -> bool:
-    """Whether the holder certainly runs on this machine, so that there is nothing to wait for."""
+    """Return whether the holder certainly runs on this machine, so that waiting is pointless."""
     here = this_process()
     if not here["pid_namespace"]:  # without /proc, processes of two containers look alike
         return False

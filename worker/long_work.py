@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Running:
-    """A job this process has taken up, and what is not yet recorded of it."""
+    """A job taken up by this process, with its unrecorded work."""
 
     def __init__(self, job: Job, activity: Activity, now: float) -> None:
         self.job = job
@@ -49,7 +49,7 @@ class _Running:
 
 
 class LongWork:
-    """Takes up long jobs, works on them slice by slice, and records what comes of it."""
+    """Takes up long jobs, runs them slice by slice, and records their progress."""
 
     def __init__(
         self,
@@ -79,9 +79,9 @@ class LongWork:
         self._chip_failures: dict[str, int] = {}
 
     def may_run(self, job: Job, drain: Drain | None = None) -> bool:
-        """Whether a job is for this chip, and neither maintenance nor a disk that refused its save holds it up.
+        """Return whether a job may run here: it is for this chip, and neither a drain nor a failed save blocks it.
 
-        In maintenance what is to be cancelled ends all the same, and what runs may be let finish.
+        Under a drain, jobs that are being cancelled still end, and running ones may finish.
         """
         wanted = job.provenance.get("chip") if job.state is JobState.RUNNING else job.params.get("chip")
         elsewhere = wanted not in {None, self._session.chip} or job.home not in {"", self._session.identifier}
@@ -90,7 +90,7 @@ class LongWork:
         return not (elsewhere or held_up) and self._resting.get(job.id, 0.0) <= time.monotonic()
 
     def put_back(self, jobs: Iterable[Job], why: str) -> None:
-        """Keeps the states of this chip's running jobs and lets them wait again, for whoever may go on with them.
+        """Save this chip's running jobs and put them back into the queue, for any chip that may continue them.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -120,13 +120,13 @@ class LongWork:
             self._forget(job.id)
 
     def unrecorded_s(self, user: str) -> float:
-        """Chip time of a user that is not yet in the records."""
+        """Return a user's chip time that is not recorded yet."""
         return sum(r.unrecorded_s for r in self._running.values() if r.job.user == user)
 
     def run_slice(
         self, job: Job, quantum_s: float, yields_after_s: float, crops_wait: Callable[[], bool]
     ) -> float:
-        """Works on a job until the quantum is used up, crops wait, or it is done; tells the seconds of work.
+        """Work on a job until the quantum is used up, crops wait, or it is done; return the seconds of work.
 
         Args:
             job: as it is recorded now.
@@ -150,7 +150,7 @@ class LongWork:
     def _try_slice(
         self, job: Job, quantum_s: float, yields_after_s: float, crops_wait: Callable[[], bool]
     ) -> None:
-        """A slice, and a record of how it failed if it did."""
+        """Run a slice, and record its failure if it fails."""
         try:
             with self._marker.marking(job.id):
                 if job.cancel_requested:
@@ -176,14 +176,14 @@ class LongWork:
             self._end(job, JobState.FAILED, cause=error, error=problem_of(problem))
 
     def _after_chip_failure(self, job: Job, error: ChipError) -> None:
-        """Lets a job go on from its last save a little later, a limited number of times in a row."""
+        """Requeue a job from its last save with a delay, a limited number of times in a row."""
         failures = self._chip_failures.get(job.id, 0) + 1
         if not error.retryable or failures >= _MOST_CHIP_FAILURES:
             self._end(job, JobState.FAILED, error=problem_of(error))
             return
         self._chip_failures[job.id] = failures
         self._rest(job, "chip_failed", error)
-        # The failure came in the middle of a step: what is in memory is not to be trusted.
+        # The failure came in the middle of a step: the state in memory may be inconsistent.
         self._running.pop(job.id, None)
 
     def _rest(self, job: Job, event: str, error: HxserveError) -> None:
@@ -191,7 +191,7 @@ class LongWork:
         self._record(job, {"type": event, "problem": problem_of(error)})
 
     def save_all(self) -> None:
-        """Keeps every job's state, before the process ends, unless another worker has taken them over."""
+        """Save every job before the process ends, unless another worker has taken them over."""
         try:
             for job_id, running in self._running.items():
                 with about(job=job_id, user=running.job.user):
@@ -223,7 +223,7 @@ class LongWork:
         self._record(
             job,
             {"type": "state", "state": JobState.RUNNING, "step": activity.steps_done},
-            # Another chip's worker may have been quicker to take up what was queued.
+            # Another chip's worker may have taken up the queued job first.
             allowed=(job.state,),
             state=JobState.RUNNING,
             metrics=activity.metrics(),
@@ -280,7 +280,7 @@ class LongWork:
         running.measurement.upkeep_s += time.monotonic() - now
 
     def _measure(self, running: _Running) -> None:
-        """Lets the meter learn from what was done since it last did."""
+        """Pass the work since the last call to the meter."""
         if self._meter is None:
             return
         measurement, running.measurement = running.measurement, Measurement()

@@ -1,4 +1,4 @@
-"""Pictures of mistakes, for those who want to see them."""
+"""Pictures of misread crops."""
 
 import base64
 import struct
@@ -28,7 +28,7 @@ def picture_mistakes(mistakes: Iterable[Mistake], images: Tensor) -> list[dict[s
 
 
 def _png(crop: Tensor) -> bytes:
-    """A crop as an 8-bit grey PNG file: the worker has no library that writes pictures.
+    """Return a crop as an 8-bit grey PNG file: the worker has no library that writes pictures.
 
     Source: Portable Network Graphics, W3C Recommendation.
     """

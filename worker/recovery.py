@@ -1,4 +1,4 @@
-"""What a worker finds when it starts: jobs whose worker died."""
+"""Recovery of jobs whose worker died."""
 
 import logging
 from typing import Final
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 def take_over_jobs(lease: Lease, jobs: JobStore, saves: Saves, chip: str) -> None:
-    """Lets the jobs of a chip that has no worker wait again, for whichever chip may go on with them.
+    """Requeue the jobs of a chip without a worker, for any chip that may continue them.
 
     Raises:
         LeaseLostError: the worker no longer holds its own chip.
@@ -25,28 +25,28 @@ def take_over_jobs(lease: Lease, jobs: JobStore, saves: Saves, chip: str) -> Non
     try:
         recover_jobs(lease, jobs, saves, marker_of(saves, chip), chip)
     except (InvalidTransitionError, JobNotFoundError) as change:
-        _log.info("chip %s: somebody else sees to its jobs: %s", chip, change.message)
+        _log.info("chip %s: another worker recovers its jobs: %s", chip, change.message)
 
 
 def marker_of(saves: Saves, chip: str) -> CrashMarker:
-    """The marker of a chip's worker, beside the saves."""
+    """Return the marker of a chip's worker, beside the saves."""
     return CrashMarker(saves.folder / f"{chip}.executing")
 
 
 def recover_jobs(
     lease: Lease, jobs: JobStore, saves: Saves, marker: CrashMarker, chip: str | None = None
 ) -> None:
-    """Lets abandoned jobs wait again, to go on from their last save; saves of jobs that have ended are deleted.
+    """Requeue abandoned jobs, which continue from their last save; delete saves of jobs that have ended.
 
-    The job whose slice the former worker died in is under suspicion, also when it was only being taken up: when
+    The job in whose slice the worker died is suspect, also if it was only being taken up: when
     that happens three times without getting further, it is set aside as failed.
 
     Args:
-        lease: of the worker that sees to it.
+        lease: of the worker that recovers them.
         jobs: the records.
-        saves: what is kept of them.
-        marker: of the worker that left them.
-        chip: theirs; the lease's own when None.
+        saves: the saved states of jobs.
+        marker: of the worker that died.
+        chip: the chip of the jobs; the lease's own if None.
 
     Raises:
         LeaseLostError: the worker no longer holds the chip.

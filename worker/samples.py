@@ -9,7 +9,7 @@ _OF_EACH: Final = 40
 
 
 def pick_samples(dataset: Dataset) -> dict[int, Samples]:
-    """The first crops of each digit in the test set, as many as there are up to 40."""
+    """Return the first crops of each digit in the test set, as many as there are up to 40."""
     picked = {}
     for digit in range(10):
         chosen = dataset.test_images[dataset.test_labels == digit][:_OF_EACH]

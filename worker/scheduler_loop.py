@@ -1,4 +1,4 @@
-"""The turn: what the Celery task does. It looks, lets the policy choose, runs that, and looks again."""
+"""The scheduler loop, run by the Celery task `turn`: read the backlog, choose a unit by the policy, run it, repeat."""
 
 import logging
 import time
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class SchedulerLoop:
-    """Gives the chip its work, one turn after the other; a turn ends after about `turn_s`."""
+    """Runs units of work on the chip; a turn of the loop ends after about `turn_s`."""
 
     def __init__(
         self,
@@ -70,24 +70,24 @@ class SchedulerLoop:
         self._busy = BusyMeter()
         self._noted_at = time.monotonic()
         self._rests = True
-        """Whether there was nothing to do since time was noted last."""
+        """Whether the chip has been idle since time was last recorded."""
         self._unfinished: dict[str, Job] = {}
         self._seen: Backlog | None = None
-        """What there is to do, if the unit before has looked."""
+        """The next backlog, if the previous unit has already read it."""
         self._long_revision = -1
         self._may_have_lost_claims = True
-        """Whether the turn before ended in the middle, so that crops may be claimed and not answered."""
+        """Whether the previous turn was interrupted, so that claimed crops may lack answers."""
         self._is_new = True
-        """Whether what is claimed was left by the worker before."""
+        """True until the previous worker's claims have been recovered."""
         self.have_begun = False
-        """Whether Celery has brought the first turn, so that the chip really serves."""
+        """Whether the first turn has begun, so that the chip serves."""
         self._began: float | None = None
         self._ends = 0.0
         self.last_seen = time.monotonic()
-        """When a turn last did something, by the monotonic clock; the heartbeat thread watches it."""
+        """Monotonic time at which a turn was last active, watched by the heartbeat."""
 
     def run(self) -> bool:
-        """Takes a turn; says whether work is left for another.
+        """Run one turn; return whether work is left for another.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -133,7 +133,7 @@ class SchedulerLoop:
             self.last_seen = time.monotonic()
 
     def _take_over_jobs(self, chip: str) -> None:
-        """Lets the jobs wait again that a chip without a worker was at."""
+        """Requeue the running jobs of a chip without a worker."""
         left = (
             job.provenance.get("chip") for job in self._unfinished.values() if job.state is JobState.RUNNING
         )
@@ -141,13 +141,13 @@ class SchedulerLoop:
             self._take_over(chip)
 
     def last_active(self) -> float:
-        """When a turn last did something; now, while one is under way that has not taken impossibly long."""
+        """Return when a turn was last active; now during a turn, unless that takes impossibly long."""
         now, began = time.monotonic(), self._began
         return now if began is not None and now - began < _LONGEST_TURN_S else self.last_seen
 
     @property
     def busy_share(self) -> float:
-        """The share of time lately that long work could not have, 0..1."""
+        """The recent share of time not available to long work, 0..1."""
         return self._busy.after(time.monotonic() - self._noted_at if self._rests else 0.0)
 
     @property
@@ -156,7 +156,7 @@ class SchedulerLoop:
 
     @property
     def _prefetch(self) -> Prefetch:
-        """Crops that may be claimed in the step that looks: see `goes_on`."""
+        """The crops to claim together with reading the backlog: see `goes_on`."""
         may_claim = time.monotonic() < self._ends and goes_on(canary_is_due=self._maintenance.canary_is_due)
         return self._batches.prefetch if may_claim else NO_PREFETCH
 
@@ -217,7 +217,7 @@ class SchedulerLoop:
         self._noted_at = ended
 
     def _note(self, elapsed_s: float, worked_s: float, slice_s: float) -> None:
-        """Counts the time since the unit before, all of it: long work is owed its share of that, not of units."""
+        """Record all time since the previous unit: the share of long work is a share of time, not of units."""
         self._meter.note(max(0.0, elapsed_s - worked_s), is_long=False)
         self._meter.note(worked_s, is_long=True)
         self._busy.note(elapsed_s, elapsed_s - slice_s)

@@ -39,7 +39,7 @@ class LoadedVersion:
     twin: Classifier
 
     def read(self, crops: npt.NDArray[np.uint8], repeats: int) -> Reading:
-        """What the chip reads in crops `(count, 784)`; equal scores go to the smaller digit.
+        """Classify crops `(count, 784)`; equal scores go to the smaller digit.
 
         Raises:
             ChipError: the chip gave another number of readouts than was asked for.
@@ -53,7 +53,7 @@ class LoadedVersion:
         )
 
     def confidences(self, scores: npt.NDArray[np.int8 | np.float32]) -> npt.NDArray[np.float32]:
-        """How sure the network is of each best score, 0..1: `(count, 10)` to `(count,)`."""
+        """Return the confidence in each best score, 0..1: `(count, 10)` to `(count,)`."""
         logits = scores.astype(np.float32) * self.manifest.score_scale
         logits -= logits.max(axis=1, keepdims=True)
         confidences: npt.NDArray[np.float32] = 1.0 / np.exp(logits).sum(axis=1, dtype=np.float32)
@@ -64,7 +64,7 @@ _Scores = TypeVar("_Scores", npt.NDArray[np.int8], npt.NDArray[np.float32])
 
 
 def _checked(scores: _Scores, count: int) -> _Scores:
-    """The scores; a crop too few or too many would give each one behind it its neighbour's answer.
+    """Return the scores; a crop too few or too many would give each one behind it its neighbour's answer.
 
     Raises:
         ChipError: they are not (count, 10).
@@ -83,11 +83,11 @@ class LoadedVersions:
         self._loaded: OrderedDict[tuple[str, str], LoadedVersion] = OrderedDict()
 
     def get(self, model: str, version: str) -> LoadedVersion:
-        """A version ready to classify.
+        """Return a version ready to classify.
 
         Raises:
             ModelNotFoundError: it was deleted.
-            CheckpointDamagedError: its files are not what was published.
+            CheckpointDamagedError: its files differ from the published ones.
         """
         key = (model, version)
         if key in self._loaded:

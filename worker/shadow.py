@@ -25,7 +25,7 @@ class _Sum:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the chip read: digits (count,) in crops (count, 784), each of `repeats` readings."""
+    """A batch read by the chip: digits (count,) in crops (count, 784), each of `repeats` readings."""
 
     version: LoadedVersion
     crops: npt.NDArray[np.uint8]
@@ -44,12 +44,12 @@ class Shadow:
         self._sum = _Sum(since=time.time())
 
     def note(self, seen: Seen) -> None:
-        """Remembers what the chip has just read, if the lot falls on it."""
+        """Sample the batch that the chip has just read, at random."""
         has_twin = seen.version.twin is not seen.version.classifier
         self._seen = seen if has_twin and random() < self._share else None
 
     def compare(self) -> None:
-        """Lets the twin read what was noted, after its sender has the answer; keeps a point now and then.
+        """Read the sampled batch by the twin, after its sender has the answer; store a point now and then.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.

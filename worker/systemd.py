@@ -1,4 +1,4 @@
-"""What the worker tells systemd, where that started it: that it is ready, how it is, and that it still moves.
+"""Notifications to systemd, if that started the worker: readiness, status and the watchdog.
 
 Source: sd_notify(3): datagrams of `NAME=value` lines to the socket that `NOTIFY_SOCKET` names.
 """
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def notify(*lines: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Sends these lines to systemd; says whether anybody was told. Without systemd nothing happens."""
+    """Send these lines to systemd; return whether they were sent. Without systemd nothing happens."""
     address = environment.get(VARIABLE, "")
     if not address.startswith(("/", "@")):
         return False

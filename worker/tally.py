@@ -1,4 +1,4 @@
-"""What this worker's chip has read, for the metrics: it travels with the worker's status through Redis."""
+"""Counts of crops read by this worker's chip, for the metrics; published with the worker's status."""
 
 from typing import Any, Final
 
@@ -16,14 +16,14 @@ class BatchTally:
         self._crops: dict[str, int] = {}
 
     def note(self, model: str, crops: int, chip_s: float) -> None:
-        """Counts a chip call."""
+        """Record a chip call."""
         self._sizes.note(crops)
         self._times.note(chip_s)
         label = model if model in self._crops or len(self._crops) < _MOST_MODELS else "other"
         self._crops[label] = self._crops.get(label, 0) + crops
 
     def describe(self) -> dict[str, Any]:
-        """What the worker's status says of it."""
+        """Return the counts for the worker's status."""
         return {
             "batch_crops": self._sizes.as_json(),
             "batch_chip_seconds": self._times.as_json(),

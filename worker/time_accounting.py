@@ -1,4 +1,4 @@
-"""Where a worker's time goes: every second counts for exactly one thing."""
+"""Time accounting of a worker: every second counts for exactly one activity."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Literal
 
 Doing = Literal["chip", "care", "choosing", "records", "saves", "taking_up", "idle", "between_turns"]
-"""What a worker does.
+"""An activity of a worker.
 
-`chip`: the chip works for users, a batch or a mini-batch with all its arithmetic. `care`: it works for itself.
+`chip`: work for users, a batch or a mini-batch with all its arithmetic. `care`: chip maintenance.
 `choosing`: looking and deciding, and the Python between units. `records`: claiming crops, storing answers, writing
 job records. `saves`: states and versions to disk. `taking_up`: building a training. `idle`: nothing waits.
 `between_turns`: Celery.
@@ -16,7 +16,7 @@ job records. `saves`: states and versions to disk. `taking_up`: building a train
 
 
 class TimeAccount:
-    """Adds up a process's time by what it does; what is done inside something else counts for itself alone."""
+    """Sums a process's time by activity; a nested activity counts for itself alone."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,7 +26,7 @@ class TimeAccount:
 
     @contextmanager
     def doing(self, what: Doing) -> Iterator[None]:
-        """Counts the time of a `with` block."""
+        """Record the time of a `with` block as one activity."""
         before = self._switch(what)
         try:
             yield
@@ -34,7 +34,7 @@ class TimeAccount:
             self._switch(before)
 
     def spent_s(self) -> dict[str, float]:
-        """Seconds by what was done, up to the last change; any thread may ask."""
+        """Return the seconds by activity, up to the last change; safe from any thread."""
         return {name: round(seconds, 3) for name, seconds in list(self._spent.items())}
 
     def _switch(self, what: Doing) -> Doing:

@@ -1,4 +1,4 @@
-"""The model `untrained`: random weights, so that one can see what a network knows before it has learnt: nothing."""
+"""The model `untrained`: random weights, a network before learning."""
 
 import logging
 from typing import Final
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def publish_untrained(models: ModelStore, session: ChipSession) -> None:
-    """Publishes the model unless there is one of its name; a disk that takes none is no reason not to serve."""
+    """Publish the model unless one of its name exists; a full disk does not stop the worker."""
     if models.versions(UNTRAINED):
         return
     try:

@@ -1,1 +1,1 @@
-"""The chips: who holds each, affinity of models, drains, series of measurements, wake-ups."""
+"""The chips: leases, affinity of models, drains, series of measurements, wake-ups."""

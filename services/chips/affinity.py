@@ -1,4 +1,4 @@
-"""Where models are at home: what learnt in a chip's loop is read by that chip, unless its user says otherwise."""
+"""Affinity of models: a model that learnt in a chip's loop is read by that chip, unless its user allows a transfer."""
 
 import time
 from typing import Final
@@ -9,11 +9,11 @@ from services.models.files import ModelStore
 
 _MOST_REMEMBERED: Final = 10_000
 _FRESH_S: Final = 1.0
-"""How long the names of the chips that were here are taken for true."""
+"""How long the known identifiers of chips count as current."""
 
 
 class Affinity:
-    """Finds the chip that a version is bound to."""
+    """The chip that each version is bound to."""
 
     def __init__(self, models: ModelStore, chips: ChipStore) -> None:
         self._models = models
@@ -23,12 +23,12 @@ class Affinity:
         self._until = 0.0
 
     def of(self, model: str, version: str, *, allow_transfer: bool) -> str:
-        """The hardware's name of the only chip that may run a version; empty when any may.
+        """Return the hardware identifier of the only chip that may run a version; empty if any may.
 
         Args:
             model: the model's name.
             version: a number.
-            allow_transfer: whether another chip than the one it learnt on will do.
+            allow_transfer: whether a chip other than the one it learnt on may run it.
 
         Raises:
             ModelNotFoundError: the version was deleted.
@@ -59,7 +59,7 @@ class Affinity:
             try:
                 known = self._models.manifest(model, version).home
             except CheckpointDamagedError:
-                return ""  # the worker says what is wrong with it
+                return ""  # the worker reports the damage
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
             self._known[model, version] = known

@@ -1,4 +1,4 @@
-"""Maintenance of chips: long work stands still while somebody sees to one; crops are served on."""
+"""Drain of chips: crops are still served, long work stands still."""
 
 import time
 from typing import Literal
@@ -10,7 +10,7 @@ from services.users.authentication import User
 
 
 class Draining:
-    """Puts chips into maintenance and ends it."""
+    """Drains chips and resumes them."""
 
     def __init__(self, chips: ChipStore, wake_up: WakeUp) -> None:
         self._chips = chips
@@ -19,13 +19,13 @@ class Draining:
     def drain(
         self, user: User, chip: str | None, message: str, running: Literal["pause", "finish"]
     ) -> list[ChipRecord]:
-        """Stops long work on a chip: what runs is paused at its next slice, or finishes; what is new waits.
+        """Drain a chip: its running long jobs are paused at their next slice or finish, and new ones wait.
 
         Args:
-            user: who asks for it.
+            user: the user who requests the drain.
             chip: its id; all chips when None.
-            message: what its users are told.
-            running: what becomes of the long work that runs.
+            message: shown to the users of the chip.
+            running: whether running long jobs are paused or finish.
 
         Raises:
             ForbiddenError: the user is no admin.
@@ -34,7 +34,7 @@ class Draining:
         return self._set(user, chip, Drain(message, running, user.name, time.time()))
 
     def resume(self, user: User, chip: str | None) -> list[ChipRecord]:
-        """Lets long work go on; harmless when it does.
+        """End the drain of a chip; a chip without one stays as it is.
 
         Raises:
             ForbiddenError: the user is no admin.

@@ -26,7 +26,7 @@ class SampleStore:
         self._connection = connection
 
     def keep(self, samples: Mapping[int, Samples]) -> None:
-        """Keeps crops by digit, in the place of those before."""
+        """Store crops by digit; they replace the previous ones."""
         packed: Any = {str(digit): msgpack.packb([s.dataset, list(s.crops)]) for digit, s in samples.items()}
         with translated_errors(), self._connection.client.pipeline() as pipeline:
             pipeline.delete(keys.SAMPLES)
@@ -34,7 +34,7 @@ class SampleStore:
             pipeline.execute()
 
     def of(self, digit: str) -> Samples:
-        """The crops of a digit, at least one.
+        """Return the crops of a digit, at least one.
 
         Raises:
             NotFoundError: it is none, or no worker has brought any yet.

@@ -19,7 +19,7 @@ class SeriesStore:
         self._connection = connection
 
     def add(self, lease: Lease, series: SeriesName, point: Mapping[str, float]) -> None:
-        """Keeps a point.
+        """Append a point to a series.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -28,7 +28,7 @@ class SeriesStore:
         self._connection.run("chips/add_point", lease.chip, lease.fence, series, _KEPT, *flat)
 
     def keep_pattern(self, lease: Lease, pattern: Mapping[str, Any]) -> None:
-        """Keeps a chip's fixed pattern, in the place of the one before.
+        """Store a chip's fixed pattern; it replaces the previous one.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -36,13 +36,13 @@ class SeriesStore:
         self._connection.run("chips/keep_pattern", lease.chip, lease.fence, json.dumps(pattern))
 
     def pattern(self, chip: str) -> dict[str, Any] | None:
-        """A chip's fixed pattern as it was kept last; None when none was."""
+        """Return the chip's fixed pattern stored last, else None."""
         with translated_errors():
             stored: Any = self._connection.client.get(keys.chip_key(chip, "pattern"))
         return json.loads(stored) if stored else None
 
     def newest(self, chip: str, series: SeriesName, count: int) -> list[dict[str, float]]:
-        """The newest points of a chip's series, oldest of them first."""
+        """Return the newest points of a chip's series, oldest first."""
         with translated_errors():
             found: Any = self._connection.client.xrevrange(keys.chip_key(chip, series), count=count)
         return [

@@ -35,7 +35,7 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class ChipRecord:
-    """What is known of a chip: who holds it, since when, how its session is, and whether it is in maintenance."""
+    """The record of a chip: its holder, the state of its session, and its drain."""
 
     chip: str
     holder: Mapping[str, Any] | None
@@ -71,11 +71,11 @@ class ChipStore:
         self._lease_ms = int(lease_s * 1000)
 
     def take(self, chip: str, holder: Mapping[str, Any], *, dead: Mapping[str, Any] | None = None) -> Lease:
-        """Takes a chip's lease.
+        """Take a chip's lease.
 
         Args:
             chip: its id.
-            holder: who takes it.
+            holder: the process that takes the lease.
             dead: a holder known to be dead, whose lease need not run out.
 
         Raises:
@@ -89,7 +89,7 @@ class ChipStore:
         return Lease(chip, int(answer[1]), holder)
 
     def renew(self, lease: Lease, status: Mapping[str, Any]) -> bool:
-        """Keeps the lease, also when it ran out and nobody took it; says whether work waits.
+        """Renew the lease, also after it ran out if no other worker took it; return whether work waits.
 
         Raises:
             LeaseLostError: another worker has it.
@@ -106,7 +106,7 @@ class ChipStore:
         )
 
     def release(self, lease: Lease) -> None:
-        """Gives the lease back.
+        """Release the lease.
 
         Raises:
             LeaseLostError: another worker has it already.
@@ -114,13 +114,13 @@ class ChipStore:
         self._connection.run("chips/release_lease", lease.chip, lease.fence)
 
     def records(self) -> list[ChipRecord]:
-        """All chips that have or had a worker."""
+        """Return all chips that have or had a worker."""
         with translated_errors():
             chips: Any = self._connection.client.smembers(keys.CHIPS)
             return [self.record(chip.decode()) for chip in sorted(chips)]
 
     def absent(self) -> list[str]:
-        """Chips that had a worker and have none now."""
+        """Return chips that had a worker and have none now."""
         with translated_errors():
             known: Any = self._connection.client.smembers(keys.CHIPS)
             with self._connection.client.pipeline(transaction=False) as pipeline:
@@ -130,13 +130,13 @@ class ChipStore:
         return sorted(chip.decode() for chip, here in zip(known, present, strict=True) if not here)
 
     def identifiers(self) -> set[str]:
-        """The hardware's names of all chips, also of those that have no worker now, as they were last."""
+        """Return the last known hardware identifiers of all chips, also of those without a worker."""
         with translated_errors():
             stored: Any = self._connection.client.hvals(keys.IDENTIFIERS)
         return {identifier.decode() for identifier in stored}
 
     def record(self, chip: str) -> ChipRecord:
-        """One chip."""
+        """Return the record of one chip."""
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(keys.chip_key(chip, "lease"))
             pipeline.get(keys.chip_key(chip, "drain"))
@@ -152,7 +152,7 @@ class ChipStore:
         )
 
     def set_drain(self, chip: str, drain: Drain | None) -> tuple[str, ...]:
-        """Puts a chip into maintenance, or ends that with None; it outlives the worker. Returns the chips to wake.
+        """Set the drain of a chip, or end it with None; it outlives the worker. Returns the chips to wake.
 
         Raises:
             NotFoundError: no worker ever held such a chip.
@@ -165,11 +165,11 @@ class ChipStore:
         return tuple(name.decode() for name in asleep)
 
     def waiting_crops(self) -> int:
-        """Crops that no worker has claimed yet."""
+        """Return the number of crops that no worker has claimed yet."""
         return sum(crops for crops, _, _ in self._waiting())
 
     def oldest_waiting_at(self) -> float | None:
-        """When the oldest came of the crops that no worker has claimed yet; None when there are none."""
+        """Return the arrival time of the oldest unclaimed crop; None without one."""
         return min((oldest_at for _, _, oldest_at in self._waiting()), default=None)
 
     def _waiting(self) -> list[tuple[int, int, float]]:
@@ -178,7 +178,7 @@ class ChipStore:
         return [read_waiting(text) for text in stored]
 
     def wait_for_bell(self, chip: str, timeout_s: float) -> bytes | None:
-        """Wait until something rings this chip's bell; return what came with it, or None if nothing did."""
+        """Wait for the chip's bell; return the value it was rung with, or None after the time-out."""
         rung = self._connection.execute("BLPOP", keys.chip_key(chip, "bell"), timeout_s)
         return rung[1] if rung else None
 
@@ -187,7 +187,7 @@ class ChipStore:
         return bool(self._connection.execute("EXISTS", keys.chip_key(chip, "bell")))
 
     def end_turn(self, lease: Lease) -> bool:
-        """Whether work is left, so that the next wake-up is to be sent.
+        """End a turn; return whether work is left, so that another wake-up has to be sent.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -196,11 +196,11 @@ class ChipStore:
 
 
 def read_drain(text: bytes | None) -> Drain | None:
-    """Return a drain as it is stored."""
+    """Decode a stored drain."""
     return Drain(**json.loads(text)) if text else None
 
 
 def read_charge(text: bytes) -> tuple[float, float]:
-    """A decaying sum as it is stored: seconds, and the time it was true."""
+    """Decode a stored charge: seconds, and the time at which it was exact."""
     seconds, at = text.split()
     return float(seconds), float(at)

@@ -14,16 +14,16 @@ WakeUp = Callable[[str], None]
 
 
 def queue_of(chip: str) -> str:
-    """The Celery queue of a chip."""
+    """Return the Celery queue of a chip."""
     return f"hxserve.chip.{chip}"
 
 
 def wake_all(wake_up: WakeUp, chips: Iterable[str]) -> None:
-    """Sends each of the chips a wake-up."""
+    """Send a wake-up to each of these chips."""
     for chip in chips:
         wake_up(chip)
 
 
 def broker_url(redis_url: str) -> str:
-    """Redis as Celery names it: a Unix socket has another scheme there."""
+    """Return the URL of Redis for Celery, in which a Unix socket has another scheme."""
     return redis_url.replace("unix://", "redis+socket://", 1)

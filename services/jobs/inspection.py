@@ -1,4 +1,4 @@
-"""Looking at jobs: one, many, and what is still ahead of them."""
+"""Inspection of jobs: one, many, and their outlook."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ _SCAN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job with what is not in its record: its result, and its outlook."""
+    """A job with its result and its outlook, which are not in its record."""
 
     job: Job
     result: Mapping[str, Any] | None
@@ -32,14 +32,14 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which jobs to list; what is None does not matter."""
+    """A filter of jobs; a field that is None admits all."""
 
     state: JobState | None = None
     kind: JobKind | None = None
     user: str | None = None
 
     def admits(self, job: Job) -> bool:
-        """Whether a job is one of those."""
+        """Return whether a job passes this filter."""
         return (
             self.state in {None, job.state}
             and self.kind in {None, job.kind}
@@ -73,7 +73,7 @@ class Inspections:
         self._subscriptions = subscriptions
 
     def job(self, job_id: str, viewer: User) -> Job:
-        """One job.
+        """Return the record of one job.
 
         Raises:
             JobNotFoundError: there is none of this id that the viewer may see.
@@ -81,14 +81,14 @@ class Inspections:
         return job_for(self._jobs, job_id, viewer)
 
     def view(self, job: Job) -> JobView:
-        """A job with result and outlook."""
+        """Return a job with result and outlook."""
         result = job.result
         if job.kind is JobKind.CLASSIFICATION:
             result = self._classifications.result_of(job)
         return JobView(job, result, self._waiting.outlook(job))
 
     def position(self, job: Job) -> int | None:
-        """The place in the queue of a job that has one."""
+        """Return a job's position in the queue, if it has one."""
         if job.state is not JobState.QUEUED:
             return None
         return self._waiting.outlook(job).position
@@ -113,7 +113,7 @@ class Inspections:
                 subscription.wait(left_s)
 
     def page(self, wanted: Filter, limit: int, cursor: str | None, viewer: User) -> Page:
-        """The newest jobs that the filter admits and the viewer may see, from a cursor on.
+        """Return the newest jobs that the filter admits and the viewer may see, from a cursor on.
 
         Records that expired are forgotten.
 

@@ -1,4 +1,4 @@
-"""What each kind of job may be told, validated at the door and again by the worker."""
+"""The params of each kind of job, validated by the API and again by the worker."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
@@ -15,7 +15,7 @@ NumSends = Annotated[int, Field(ge=1, le=64)]
 
 
 class Params(BaseModel):
-    """Options of a job; what is not known is refused, not ignored."""
+    """Params of a job; an unknown field is refused, not ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -82,7 +82,7 @@ class VersionParams(Params):
 
     @property
     def on_chip(self) -> bool:
-        """Whether the chip computes, so that what learnt in a chip's loop has to go there."""
+        """Whether the chip computes, so that the affinity of the version holds."""
         return True
 
 
@@ -135,10 +135,10 @@ class JobRequest(BaseModel):
     ] = {}
 
     def validated_params(self) -> Params:
-        """The options, checked against the kind's model.
+        """Validate the params against the kind's model.
 
         Raises:
-            InvalidInputError: naming each field that is wrong, and what it should be.
+            InvalidInputError: it names each wrong field and the expected value.
         """
         kind = JobKind(self.kind)
         if kind.is_maintenance and self.model is not None:
@@ -149,7 +149,7 @@ class JobRequest(BaseModel):
 
 
 def validate_params(kind: JobKind, params: Mapping[str, Any]) -> Params:
-    """The options of a job of this kind, checked."""
+    """Validate the params of a job of this kind."""
     try:
         return PARAMS_OF[kind].model_validate(dict(params))
     except ValidationError as error:
@@ -157,7 +157,7 @@ def validate_params(kind: JobKind, params: Mapping[str, Any]) -> Params:
 
 
 def explain(error: ValidationError, model: type[BaseModel], under: str = "") -> str:
-    """A validation error in one line that says where, what and what is allowed."""
+    """Format a validation error as one line: the field, the error and the allowed values."""
     parts = []
     for problem in error.errors(include_url=False):
         path = ".".join([under, *map(str, problem["loc"])] if under else map(str, problem["loc"]))
@@ -170,7 +170,7 @@ def explain(error: ValidationError, model: type[BaseModel], under: str = "") -> 
 
 
 def _known_beside(place: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    """The fields of the model that an unknown field stands in, or nothing if they cannot be told."""
+    """Return the fields of the model that has an unknown field; nothing if that cannot be determined."""
     for name in place[:-1]:
         field = model.model_fields.get(str(name))
         inner = field.annotation if field else None

@@ -11,7 +11,7 @@ LongKind = Literal["training", "evaluation", "calibration"]
 
 
 class JobKind(StrEnum):
-    """What a job asks the chip to do."""
+    """The kind of work of a job."""
 
     TRAINING = "training"
     EVALUATION = "evaluation"
@@ -20,12 +20,12 @@ class JobKind(StrEnum):
 
     @property
     def is_long(self) -> bool:
-        """Whether the work is done in slices, in turns with others."""
+        """Whether the work is done in slices."""
         return self is not JobKind.CLASSIFICATION
 
     @property
     def is_maintenance(self) -> bool:
-        """Whether the work is for the chip itself, and goes before other long work."""
+        """Whether the work is chip maintenance, which goes before other long work."""
         return self is JobKind.CALIBRATION
 
 
@@ -41,7 +41,7 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen to the job."""
+        """Whether the state is terminal."""
         return not TRANSITIONS[self]
 
 
@@ -60,7 +60,7 @@ TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
 
 
 def states_before(state: JobState) -> tuple[JobState, ...]:
-    """The states from which a job may go to `state`."""
+    """Return the states from which a job may go to `state`."""
     return tuple(before for before, after in TRANSITIONS.items() if state in after)
 
 
@@ -100,7 +100,7 @@ class Job:
 
     @classmethod
     def from_hash(cls, stored: Mapping[bytes, bytes]) -> Self:
-        """The job as its Redis hash holds it: one JSON text per field."""
+        """Decode a job from its Redis hash: one JSON text per field."""
         known = {f.name for f in fields(cls)}
         values = {name.decode(): json.loads(text) for name, text in stored.items() if name.decode() in known}
         values["kind"] = JobKind(values["kind"])
@@ -109,5 +109,5 @@ class Job:
 
 
 def to_hash(values: Mapping[str, Any]) -> dict[str, str]:
-    """Fields of a job as its Redis hash holds them; the inverse of `Job.from_hash`."""
+    """Encode fields of a job for its Redis hash; the inverse of `Job.from_hash`."""
     return {name: json.dumps(value, separators=(",", ":")) for name, value in values.items()}

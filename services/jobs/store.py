@@ -64,14 +64,14 @@ def refusal(answer: Sequence[Any], most: int, what: str, quotas: Quotas) -> Hxse
 
 
 def queue_full(most: int, what: str) -> QueueFullError:
-    """The refusal of what there is no room for."""
+    """Return the error for a full queue."""
     return QueueFullError(
         f"the limit of {most} waiting {what} is reached; wait until some are done", retry_after_s=1.0
     )
 
 
 def job_not_found(job_id: str) -> JobNotFoundError:
-    """What is said of a job that is not there, or not for the one who asks."""
+    """Return the error for a job that does not exist or is hidden from the user."""
     return JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
 
 
@@ -85,7 +85,7 @@ class JobStore:
     def submit(
         self, job: Job, idempotency: Idempotency, *, most: int, quotas: Quotas = UNLIMITED
     ) -> Accepted:
-        """Records a long job.
+        """Record a long job.
 
         Raises:
             IdempotencyConflictError: the key was used for another request.
@@ -114,7 +114,7 @@ class JobStore:
         raise refusal(answer, most, "jobs", quotas)
 
     def get(self, job_id: str) -> Job:
-        """One job.
+        """Return the record of one job.
 
         Raises:
             JobNotFoundError: there is none of this id.
@@ -125,7 +125,7 @@ class JobStore:
         return found[0]
 
     def get_with_place(self, job_id: str) -> tuple[Job, str]:
-        """One job, and the id of an event of it before which nothing is missing in it; "0" when it has none.
+        """Return a job, and the id of its newest event that the record certainly includes; "0" without events.
 
         Raises:
             JobNotFoundError: there is none of this id.
@@ -137,9 +137,9 @@ class JobStore:
         return _existing(job_id, stored), newest[0][0].decode() if newest else "0"
 
     def get_with_events(self, job_id: str, *, after: str) -> tuple[Job, list[tuple[str, bytes, bytes]]]:
-        """One job, and its events after the one named as they are stored: id, time and JSON object.
+        """Return a job, and its events after this one as stored: id, time and JSON object.
 
-        All events that made the job what it is are there, perhaps later ones too.
+        The events include all that the record reflects, perhaps later ones too.
 
         Raises:
             JobNotFoundError: there is none of this id.
@@ -153,7 +153,7 @@ class JobStore:
         ]
 
     def get_many(self, job_ids: Iterable[str]) -> list[Job]:
-        """Those of the jobs that exist, in the order asked for."""
+        """Return the jobs that exist, in the order of the ids."""
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 pipeline.hgetall(keys.job_key(job_id))
@@ -162,7 +162,7 @@ class JobStore:
     def newest(
         self, *, before: tuple[float, str] | None, count: int, user: str | None = None
     ) -> list[tuple[float, str]]:
-        """Ids of jobs (of one user) with their creation times, newest first, those after the place `before`."""
+        """Return ids of jobs (of one user) with their creation times, newest first, those after the place `before`."""
         with translated_errors():
             found: Any = self._connection.client.zrange(
                 _list_of(user),
@@ -178,20 +178,20 @@ class JobStore:
         return [place for place in places if before is None or place < before][:count]
 
     def forget(self, job_ids: Iterable[str], user: str | None = None) -> None:
-        """Takes jobs whose records have expired out of the list (of one user)."""
+        """Remove jobs whose records have expired from the list (of one user)."""
         ids = list(job_ids)
         if ids:
             with translated_errors():
                 self._connection.client.zrem(_list_of(user), *ids)
 
     def unfinished(self) -> list[Job]:
-        """All long jobs that are queued or running."""
+        """Return all long jobs that are queued or running."""
         with translated_errors():
             ids: Any = self._connection.client.smembers(keys.LONG)
         return self.get_many(job_id.decode() for job_id in ids)
 
     def long_revision(self) -> int:
-        """A number that changes whenever a long job comes, begins, is cancelled or ends."""
+        """Return a number that changes whenever a long job is submitted, begins, is cancelled or ends."""
         with translated_errors():
             stored: Any = self._connection.client.get(keys.LONG_REVISION)
         return int(stored or 0)
@@ -206,7 +206,7 @@ class JobStore:
         charged_s: float = 0.0,
         **fields: Any,
     ) -> None:
-        """Changes fields of a job if it is in an allowed state, and charges its user.
+        """Change fields of a job in an allowed state, and charge its user.
 
         A new `state` is written only from where the table lets it be reached, or over itself: a worker whose
         first try was stored but not answered tries again.
@@ -243,7 +243,7 @@ class JobStore:
                 raise InvalidTransitionError(f"job {job.id} is {json.loads(state)}")
 
     def confirm(self, lease: Lease) -> None:
-        """Does nothing while a worker holds its lease; asked before it writes files, which know no fence.
+        """Raise unless the worker holds its lease; a check before files are written, which have no fencing.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -251,7 +251,7 @@ class JobStore:
         self._connection.run("chips/confirm_lease", lease.chip, lease.fence)
 
     def cancel(self, job_id: str) -> tuple[bool, tuple[str, ...]]:
-        """Cancels a job, or asks its worker to; a finished one stays as it is.
+        """Cancel a job, or request that of its worker; a finished one stays as it is.
 
         Returns:
             Whether this step ended it, and the chips to wake.
@@ -268,7 +268,7 @@ class JobStore:
         return found == b"ended", tuple(chip.decode() for chip in asleep)
 
     def events(self, job_id: str, *, after: str = "0", count: int = 500) -> list[tuple[str, float, Any]]:
-        """Events of a job after the one named: id, Unix time and content of each, oldest first."""
+        """Return events of a job after the one named: id, Unix time and content of each, oldest first."""
         with translated_errors():
             found: Any = self._connection.client.xrange(
                 keys.events_key(job_id), min=f"({after}" if after != "0" else "-", count=count
@@ -278,19 +278,19 @@ class JobStore:
         ]
 
     def results(self, job_id: str) -> dict[int, bytes]:
-        """The stored answers of a classification, by part."""
+        """Return the stored answers of a classification, by part."""
         with translated_errors():
             found: Any = self._connection.client.hgetall(keys.results_key(job_id))
         return {int(part): answer for part, answer in found.items()}
 
     def charged(self) -> dict[str, tuple[float, float]]:
-        """By user, the decaying sum of charged seconds and the time it was true."""
+        """Return by user the decaying sum of charged seconds and the time at which it was exact."""
         with translated_errors():
             stored: Any = self._connection.client.hgetall(keys.CHARGED)
         return {user.decode(): read_charge(text) for user, text in stored.items()}
 
     def usage_by_minute(self, minutes: int) -> dict[int, dict[tuple[str, str, str], float]]:
-        """Chip time in seconds by (chip, user, kind), for each of the last minutes: by its number since 1970.
+        """Return chip time in seconds by (chip, user, kind), for each of the last minutes: by its number since 1970.
 
         The present minute is the last; charges older than two hours are forgotten.
         """
@@ -306,13 +306,13 @@ class JobStore:
         }
 
     def newest_change(self) -> str:
-        """The place of the newest change of any job; another one when something has changed."""
+        """Return the id of the newest change of any job."""
         with translated_errors():
             newest: Any = self._connection.client.xrevrange(keys.CHANGES, count=1)
         return newest[0][0].decode() if newest else ""
 
     def finished(self) -> dict[tuple[str, str], int]:
-        """How many jobs have ended since there are records, by kind and final state."""
+        """Return the number of finished jobs ever, by kind and final state."""
         with translated_errors():
             stored: Any = self._connection.client.hgetall(keys.FINISHED)
         counted: dict[tuple[str, str], int] = {}
@@ -322,7 +322,7 @@ class JobStore:
         return counted
 
     def usage(self, kinds: Iterable[str]) -> dict[str, dict[str, float]]:
-        """Chip time in seconds by user and kind."""
+        """Return chip time in seconds by user and kind."""
         used: dict[str, dict[str, float]] = {}
         with translated_errors():
             for kind in kinds:
@@ -348,17 +348,17 @@ def _chip_user_and_kind(name: bytes) -> tuple[str, str, str]:
 
 
 def _is_id(text: str) -> bool:
-    """Whether this can be a job's id; what belongs to a job has a key with a colon after the id."""
+    """Return whether this can be a job's id; other keys of a job have a colon after the id."""
     return ":" not in text
 
 
 def limit(most: float | None) -> float | str:
-    """A limit as scripts take it."""
+    """Encode a limit for scripts."""
     return "" if most is None else most
 
 
 def record_fields(job: Job, **more: Any) -> dict[str, str]:
-    """What is stored of a new job; the rest has its default until it changes."""
+    """Encode the fields of a new job that are stored; the others have their defaults until they change."""
     return to_hash(
         {
             "id": job.id,
@@ -374,5 +374,5 @@ def record_fields(job: Job, **more: Any) -> dict[str, str]:
 
 
 def flat_fields(fields: Mapping[str, str]) -> list[str]:
-    """Names and values in turn, as scripts take them."""
+    """Return names and values alternately, as scripts take them."""
     return [text for pair in fields.items() for text in pair]

@@ -24,12 +24,12 @@ _log = logging.getLogger(__name__)
 
 
 def new_job_id() -> str:
-    """An id that nobody can guess, and that sorts by time."""
+    """Return an id that cannot be guessed and sorts by time."""
     return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(6)}"
 
 
 def new_job(kind: JobKind, user: User, model: str, params: dict[str, Any], home: str = "") -> Job:
-    """A job as it is before it is recorded; the store stamps the time."""
+    """Return a job that is not recorded yet; the store sets the time."""
     return Job(
         id=new_job_id(),
         kind=kind,
@@ -43,7 +43,7 @@ def new_job(kind: JobKind, user: User, model: str, params: dict[str, Any], home:
 
 
 def bind_key(user: User, key: str | None, request: bytes) -> Idempotency:
-    """An Idempotency-Key as the store knows it: each user has their own keys.
+    """Return the store's name of an Idempotency-Key: each user has their own keys.
 
     Raises:
         InvalidInputError: the key is too long.
@@ -56,7 +56,7 @@ def bind_key(user: User, key: str | None, request: bytes) -> Idempotency:
 
 
 def job_for(jobs: JobStore, job_id: str, user: User) -> Job:
-    """One job, as if those that the user may not see were not there.
+    """Return a job; one that the user may not see counts as missing.
 
     Raises:
         JobNotFoundError: there is none of this id for the user.
@@ -90,7 +90,7 @@ class Submissions:
         self._disk = disk
 
     def submit(self, request: JobRequest, user: User, key: str | None = None) -> Job:
-        """Records a job and wakes the chip; the job is durable when this returns.
+        """Record a job and wake the chip; the job is durable when this returns.
 
         Raises:
             InvalidInputError: the options are not those of the kind.
@@ -139,7 +139,7 @@ class Submissions:
         return self._jobs.get(accepted.id)
 
     def cancel(self, job_id: str, user: User) -> Job:
-        """Cancels a job: at once while it waits, at the next mini-batch when it runs.
+        """Cancel a job: at once while it waits, at the next mini-batch while it runs.
 
         Raises:
             JobNotFoundError: there is no such job that the user may touch.

@@ -22,7 +22,7 @@ from services.jobs.store import JobStore
 _TOLD_AT_ONCE: Final = 10
 _PAUSE_S: Final = 0.05
 _LINGER_S: Final = 5.0
-"""How long a job is followed after its last watcher: who polls comes back."""
+"""How long a job is followed after its last subscription: a polling client subscribes again."""
 _KEPT_EVENTS: Final = 64
 _AWAY_S: Final = 0.2
 _PROGRESS: Final = "progress"
@@ -38,7 +38,7 @@ class JobEvent:
 
     @classmethod
     def of(cls, event_id: str, at: bytes, event: bytes) -> Self:
-        """The event as it is stored: a time, and a JSON object that is not empty."""
+        """Decode a stored event: a time, and a JSON object that is not empty."""
         return cls(event_id, _type_of(event), b'{"at":' + at + b"," + event[1:])
 
 
@@ -59,16 +59,16 @@ class _FollowedJob:
         self.is_gone = False
         self.newest = "0"
         self.oldest = "0"
-        """All events after this one are in `events`, but progress that others made obsolete."""
+        """All events after this one are in `events`, except obsolete progress."""
         self.events: deque[JobEvent] = deque()
         self._subscriptions = subscriptions
 
     def set(self) -> None:
-        """Has it read again."""
+        """Schedule another read of the job."""
         self._subscriptions.look_at(self)
 
     def take(self, job: Job, events: Sequence[JobEvent]) -> bool:
-        """Takes over what was read; says whether there is more in it than progress."""
+        """Apply a read; return whether it has more than progress."""
         is_urgent = self.job is None or job.state is not self.job.state
         for event in events:
             is_urgent |= event.type != _PROGRESS
@@ -78,13 +78,13 @@ class _FollowedJob:
             self.newest = event.id
         while len(self.events) > _KEPT_EVENTS:
             self.oldest = self.events.popleft().id
-        # Last, so that who sees the job in its final state sees the event of that too.
+        # Last, so that a reader of the final state finds the event of that too.
         self.job = job
         return is_urgent
 
 
 class Subscription:
-    """One look at a job."""
+    """A subscription to one job."""
 
     def __init__(self, followed: _FollowedJob) -> None:
         self._followed = followed
@@ -92,34 +92,34 @@ class Subscription:
 
     @property
     def job(self) -> Job:
-        """The job as it was read last, in this process, for all."""
+        """The job as last read by this process."""
         assert self._followed.job is not None, "a job is read before it is followed"
         return self._followed.job
 
     def events(self, after: str) -> list[JobEvent] | None:
-        """Events after this one, without progress that is obsolete; None: it is too long ago to know here."""
+        """Return the events after this one without obsolete progress; None if older ones are not in memory."""
         if _place(after) < _place(self._followed.oldest):
             return None
         return [one for one in list(self._followed.events) if _place(one.id) > _place(after)]
 
     @property
     def is_gone(self) -> bool:
-        """Whether the record has expired meanwhile."""
+        """Whether the record has expired."""
         return self._followed.is_gone
 
     def tell(self) -> None:
-        """Ends the wait."""
+        """Wake the subscriber."""
         self._told.set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Waits until there is something new; says whether there is."""
+        """Wait for a change; return whether there was one."""
         told = self._told.wait(timeout_s)
         self._told.clear()
         return told
 
 
 class Subscriptions:
-    """Follows the jobs that are followed; `start` it, and `stop` it."""
+    """Follows the jobs with subscriptions; `start` it, and `stop` it."""
 
     def __init__(self, jobs: JobStore, listener: Listener) -> None:
         self._jobs = jobs
@@ -133,11 +133,11 @@ class Subscriptions:
         self._thread = threading.Thread(target=self._follow, name="subscriptions", daemon=True)
 
     def start(self) -> None:
-        """Begins to follow."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends following."""
+        """Stop the thread."""
         self._stopping.set()
         self._something.set()
         if self._thread.ident is not None:
@@ -178,7 +178,7 @@ class Subscriptions:
         return followed.job if followed and not followed.is_gone else None
 
     def history(self, job_id: str, after: str) -> list[JobEvent]:
-        """All events after this one, from the store; none of a job that is gone."""
+        """Return all events after this one from the store; none for a job that is gone."""
         try:
             _, events = self._jobs.get_with_events(job_id, after=after)
         except JobNotFoundError:
@@ -186,7 +186,7 @@ class Subscriptions:
         return [JobEvent.of(*event) for event in events]
 
     def look_at(self, followed: _FollowedJob) -> None:
-        """Has a job read again."""
+        """Schedule another read of a job."""
         self._changed[followed] = None
         self._something.set()
 
@@ -208,7 +208,7 @@ class Subscriptions:
                     job, events = self._jobs.get_with_events(followed.job_id, after=followed.newest)
                 except JobNotFoundError:
                     is_urgent = followed.is_gone = True
-                except HxserveError:  # Redis is away: who waits goes on waiting until it is back
+                except HxserveError:  # Redis is away: subscribers wait until it is back
                     self._stopping.wait(_AWAY_S)
                     self.look_at(followed)
                     return

@@ -42,13 +42,13 @@ class Phase:
 
     @property
     def wider_kind(self) -> str:
-        """The name under which the pace of all such work is learned, whatever its shape."""
+        """The name of the pace of such work of any shape."""
         return "/".join(self.kind.split("/")[:3])
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """All the mini-batches of a job, and what else it takes.
+    """All mini-batches of a job, and its fixed time.
 
     Attributes:
         phases: In the order in which they are run.
@@ -66,7 +66,7 @@ class Workload:
         return sum(phase.steps for phase in self.phases)
 
     def after(self, done: int) -> "Workload":
-        """What is left when so many are done."""
+        """Return the workload that is left after `steps` mini-batches."""
         left = []
         for phase in self.phases:
             skipped = min(done, phase.steps)
@@ -76,11 +76,11 @@ class Workload:
 
 
 def workload_of(job: Job, backend: str, auto_dataset: str) -> Workload:
-    """The mini-batches of a job.
+    """Return the mini-batches of a job.
 
     Args:
         job: of a kind that is worked on in slices.
-        backend: what computes, `hxtorch`, `emulator` or `mock`.
+        backend: `hxtorch`, `emulator` or `mock`.
         auto_dataset: which data set `auto` is there.
 
     Raises:
@@ -90,7 +90,7 @@ def workload_of(job: Job, backend: str, auto_dataset: str) -> Workload:
 
 
 def plan_work(kind: JobKind, params: Params, model: str, backend: str, auto_dataset: str) -> Workload:
-    """The mini-batches of work with these params; see `workload_of`."""
+    """Return the mini-batches of work with these params; see `workload_of`."""
     fixed = f"{backend}/{kind}/fixed"
     match params:
         case TrainingParams():
@@ -141,7 +141,7 @@ def _training(params: TrainingParams, model: str, backend: str, auto_dataset: st
 
 
 def _parts(params: TrainingParams, facts: RecipeFacts, backend: str) -> list[tuple[str, int]]:
-    """Where a training learns, and for how many epochs."""
+    """Return where a training learns, and for how many epochs."""
     epochs, chip_epochs = params.epochs or facts.epochs, params.chip_epochs or facts.chip_epochs
     execution = params.execution or ("mock" if backend in CHIPLESS else "mock-then-chip")
     match execution:
@@ -156,15 +156,15 @@ def _parts(params: TrainingParams, facts: RecipeFacts, backend: str) -> list[tup
 
 
 def _products(hidden: tuple[int, ...]) -> int:
-    """Multiplications of one crop."""
+    """Return the number of multiplications for one crop."""
     return sum(inputs * outputs for inputs, outputs in zip((784, *hidden), (*hidden, 10), strict=True))
 
 
 def _learning_s(crops: float, hidden: tuple[int, ...]) -> float:
-    """Reference of learning from a mini-batch. Source: measured on one core, docs/decisions/0016-honest-waiting.md."""
+    """Return the reference time of learning from a mini-batch. Source: docs/decisions/0016-honest-waiting.md."""
     return 1.5e-3 + crops * (6e-6 + 75e-12 * _products(hidden))
 
 
 def _reading_s(crops: float, hidden: tuple[int, ...]) -> float:
-    """Reference of reading a mini-batch. Source: the same."""
+    """Return the reference time of reading a mini-batch. Source: the same."""
     return 1e-3 + crops * (1e-6 + 30e-12 * _products(hidden))

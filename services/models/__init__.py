@@ -1,1 +1,1 @@
-"""Models: checkpoints as files, their manifests, and who may see which."""
+"""Models: checkpoints as files, their manifests, and access to them."""

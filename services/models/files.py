@@ -51,7 +51,7 @@ class ModelStore:
         return self._folder
 
     def names(self) -> list[str]:
-        """Models that have a version, by name."""
+        """Return models that have a version, by name."""
         if not self._folder.is_dir():
             return []
         return sorted(
@@ -67,7 +67,7 @@ class ModelStore:
         )
 
     def aliases(self, name: str) -> dict[str, str]:
-        """Versions by alias."""
+        """Return versions by alias."""
         folder = self._folder / name / "aliases"
         if not is_model_name(name) or not folder.is_dir():
             return {}
@@ -78,7 +78,7 @@ class ModelStore:
         }
 
     def find(self, name: str, version_or_alias: str) -> str | None:
-        """The version number that a number or an alias means now; None when there is no such version.
+        """Resolve a number or an alias to a version number; None if there is no such version.
 
         Asked for every request, so without `Path`.
         """
@@ -94,7 +94,7 @@ class ModelStore:
         return version if there else None
 
     def resolve(self, name: str, version_or_alias: str) -> str:
-        """The version number that a number or an alias means now.
+        """Resolve a number or an alias to a version number.
 
         Raises:
             ModelNotFoundError: there is no such model, version or alias.
@@ -107,7 +107,7 @@ class ModelStore:
         return version
 
     def _meaning_of(self, alias: str) -> str:
-        """The version an alias's file names, read again only when the file is another one.
+        """Return the version that an alias's file names; it is read again only after the file was replaced.
 
         Raises:
             OSError: there is no such alias.
@@ -120,7 +120,7 @@ class ModelStore:
         return known[1]
 
     def manifest(self, name: str, version: str) -> Manifest:
-        """The manifest of a version.
+        """Return the manifest of a version.
 
         Raises:
             ModelNotFoundError: there is no such version.
@@ -143,11 +143,11 @@ class ModelStore:
             ) from None
 
     def weights_path(self, name: str, version: str) -> Path:
-        """The file of a version's weights."""
+        """Return the path of a version's weights."""
         return self._folder / name / version / _WEIGHTS
 
     def weights(self, name: str, version: str) -> bytes:
-        """A version's weights, checked against the manifest.
+        """Return a version's weights, checked against the manifest.
 
         Raises:
             ModelNotFoundError: there is no such version.
@@ -170,7 +170,7 @@ class ModelStore:
         return weights
 
     def publish(self, origin: Origin, weights: bytes) -> Manifest:
-        """Publishes a new version and moves `latest` to it; a job publishes once, however often it tries.
+        """Publish a new version and move `latest` to it; a job publishes once, however often it tries.
 
         Raises:
             StorageError: the folder cannot be written; nothing is published.
@@ -188,13 +188,13 @@ class ModelStore:
         return manifest
 
     def _let_latest_mean(self, manifest: Manifest) -> None:
-        """Moves `latest` forward to a whole version; also when the try before was cut off in between."""
+        """Move `latest` forward to a whole version, also if the previous attempt was interrupted."""
         present = self.aliases(manifest.name).get(LATEST, "0")
         if not manifest.partial and int(manifest.version) > int(present):
             self.set_alias(manifest.name, LATEST, manifest.version)
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Lets an alias mean a version.
+        """Set an alias to a version.
 
         Raises:
             InvalidInputError: it cannot be an alias.
@@ -210,7 +210,7 @@ class ModelStore:
             write_durably(path, version.encode())
 
     def delete_alias(self, name: str, alias: str) -> None:
-        """Removes an alias; its version stays.
+        """Remove an alias; its version stays.
 
         Raises:
             ModelNotFoundError: there is no such alias.
@@ -220,7 +220,7 @@ class ModelStore:
         (self._folder / name / "aliases" / alias).unlink(missing_ok=True)
 
     def delete_model(self, name: str) -> None:
-        """Deletes a model with all its versions and aliases; their numbers are not given again.
+        """Delete a model with all its versions and aliases; their numbers are not used again.
 
         Raises:
             ModelNotFoundError: there is no such model.
@@ -233,7 +233,7 @@ class ModelStore:
             self.delete_version(name, version)
 
     def delete_version(self, name: str, version: str) -> None:
-        """Deletes a version, whole or damaged; `latest` moves to the newest one left that is not partial.
+        """Delete a version, whole or damaged; `latest` moves to the newest one left that is not partial.
 
         Raises:
             ModelNotFoundError: there is no such version.
@@ -263,7 +263,7 @@ class ModelStore:
                 path.unlink()
 
     def _readable(self, name: str) -> Iterator[Manifest]:
-        """Manifests of a model, newest first; a damaged version does not stand in the way of others."""
+        """Return the manifests of a model, newest first, without damaged versions."""
         for version in reversed(self.versions(name)):
             with suppress(CheckpointDamagedError, ModelNotFoundError):
                 yield self.manifest(name, version)
@@ -276,7 +276,7 @@ def version_not_found(
     aliases: Collection[str],
     names: Collection[str],
 ) -> ModelNotFoundError:
-    """What is said of a version that is not there; `versions`, `aliases` and `names` may be told to who asks."""
+    """Return the error for a missing version; the user may see `versions`, `aliases` and `names`."""
     if not is_model_name(name) or not is_name(version_or_alias):
         return ModelNotFoundError(f"{name!r} with {version_or_alias!r} cannot be a model and its version")
     if not versions:
@@ -287,7 +287,7 @@ def version_not_found(
 
 
 def _publish_as(number: int, folder: Path, origin: Origin, weights: bytes) -> Manifest | None:
-    """The published manifest, or None when another worker has just taken the number."""
+    """Return the published manifest, or None when another worker has just taken the number."""
     manifest = Manifest(
         **origin.model_dump(),
         version=str(number),

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself."""
+"""The manifest of a checkpoint."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,7 @@ class NetworkShape(BaseModel):
 
 
 class Origin(BaseModel):
-    """What the author of a checkpoint knows of it: where the weights come from, and how good they are.
+    """The origin of a checkpoint, stated by its author: the source of the weights and their quality.
 
     `gain` (ADC counts per weight and activation LSB) and `noise_std` (ADC LSB) are those it learnt with.
     `identifier` is the hardware's own name, `chip` its name in the service. `score_scale` multiplies the scores
@@ -51,16 +51,16 @@ class Origin(BaseModel):
 
     @property
     def home(self) -> str:
-        """The hardware's name of the chip in whose loop it learnt; empty when it learnt in no chip's."""
+        """The hardware identifier of the chip in whose loop the model learnt; empty without one."""
         return self.identifier if "chip" in self.execution else ""
 
     def is_transferred_to(self, identifier: str) -> bool:
-        """Whether this chip is another than the one in whose loop it learnt."""
+        """Return whether the model learnt in the loop of another chip."""
         return self.home not in {"", identifier}
 
 
 class Manifest(Origin):
-    """`manifest.json` of a version: its origin, and what publishing added."""
+    """`manifest.json` of a version: its origin, and the facts added by publishing."""
 
     format: Literal[1] = 1
     version: str

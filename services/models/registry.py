@@ -24,7 +24,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """What a user sees of a model: those of its versions and aliases that are not kept from them."""
+    """The part of a model that a user may see: versions and aliases."""
 
     name: str
     owner: str | None
@@ -35,14 +35,14 @@ class ModelView:
 
 
 class Registry:
-    """Models by the rules of who may see and change them."""
+    """Access to models by the rules of ownership and sharing."""
 
     def __init__(self, models: ModelStore) -> None:
         self._models = models
         self._shares = Shares(models.folder)
 
     def find(self, user: User, asked: str, version_or_alias: str = LATEST) -> Reference:
-        """The version that a user means.
+        """Resolve the name that a user gave to a version.
 
         Raises:
             ModelNotFoundError: there is no such model, version or alias for the user.
@@ -59,11 +59,11 @@ class Registry:
         raise version_not_found(asked, version_or_alias, versions, aliases, self.names(user))
 
     def names(self, user: User) -> list[str]:
-        """Models that a user may see, by their full names."""
+        """Return models that a user may see, by their full names."""
         return [name for name in self._models.names() if self._versions(user, name)]
 
     def look(self, user: User, asked: str) -> ModelView:
-        """A model as a user may see it.
+        """Return the part of a model that a user may see.
 
         Raises:
             ModelNotFoundError: there is no such model for the user.
@@ -83,7 +83,7 @@ class Registry:
         raise version_not_found(asked, LATEST, [], [], self.names(user))
 
     def to_train(self, user: User, asked: str) -> str:
-        """The full name of the model that a training makes or goes on with.
+        """Return the full name of the model that a training creates or continues.
 
         Raises:
             ForbiddenError: it would be another's.
@@ -96,7 +96,7 @@ class Registry:
         return asked if owner else model_of(user.name, asked)
 
     def to_change(self, user: User, asked: str) -> str:
-        """The full name of a model that a user may change.
+        """Return the full name of a model that a user may change.
 
         Raises:
             ModelNotFoundError: there is no such model for the user.
@@ -111,7 +111,7 @@ class Registry:
         return view.name
 
     def version_to_change(self, user: User, asked: str, version_or_alias: str) -> Reference:
-        """A version of a model that a user may change.
+        """Return a version of a model that a user may change.
 
         Raises:
             ModelNotFoundError: there is no such model or version for the user.
@@ -120,7 +120,7 @@ class Registry:
         return self.find(user, self.to_change(user, asked), version_or_alias)
 
     def share(self, user: User, asked: str, version_or_alias: str | None = None) -> ModelView:
-        """Lets everyone use a model with all its versions, also those to come, or one version.
+        """Let everyone use a model with all its versions, also those to come, or one version.
 
         Raises:
             ModelNotFoundError: there is no such model or version for the user.
@@ -132,7 +132,7 @@ class Registry:
         return self.look(user, name)
 
     def unshare(self, user: User, asked: str, version_or_alias: str | None = None) -> ModelView:
-        """Keeps a model, or one version, to its owner again; who has downloaded it has it.
+        """Stop sharing a model or one version; downloaded copies are not affected.
 
         Raises:
             ModelNotFoundError: there is no such model or version for the user.
@@ -149,7 +149,7 @@ class Registry:
         return self.look(user, name)
 
     def delete(self, user: User, asked: str) -> None:
-        """Deletes a model with all its versions and aliases, and that it was shared.
+        """Delete a model with all its versions, aliases and shares.
 
         Raises:
             ModelNotFoundError: there is no such model for the user.
@@ -168,7 +168,7 @@ class Registry:
         return name, self.find(user, name, version_or_alias).version
 
     def _meanings(self, user: User, asked: str) -> list[str]:
-        """The models that a name may mean, the first that is there counts."""
+        """Return the candidates for a name; the first that exists counts."""
         if not is_model_name(asked):
             return []
         if user.is_admin or owner_of(asked):

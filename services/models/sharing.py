@@ -21,22 +21,22 @@ class Shares:
         self._root = str(folder)
 
     def has(self, name: str, version: str) -> bool:
-        """Whether a version is shared; asked for every request for another's model, so without `Path`."""
+        """Return whether a version is shared; asked for every request for another's model, so without `Path`."""
         marks = f"{self._root}/{name}/shared"
         return os.path.exists(f"{marks}/{_ALL}") or os.path.exists(f"{marks}/{version}")  # noqa: PTH110 see above
 
     def has_all(self, name: str) -> bool:
-        """Whether a model is shared with all its versions."""
+        """Return whether a model is shared with all its versions."""
         return self._mark(name, _ALL).exists()
 
     def versions(self, name: str) -> list[str]:
-        """Versions that are shared one by one, oldest first."""
+        """Return the versions that are shared one by one, oldest first."""
         folder = self._folder / name / "shared"
         marked = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         return sorted((mark for mark in marked if mark.isdecimal()), key=int)
 
     def add(self, name: str, version: str | None) -> None:
-        """Shares a version, or all.
+        """Share a version, or all.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -47,7 +47,7 @@ class Shares:
             write_durably(mark, b"")
 
     def remove(self, name: str, version: str | None) -> None:
-        """Shares a version no more, or nothing.
+        """Stop sharing a version, or everything.
 
         Raises:
             StorageError: the folder cannot be written.

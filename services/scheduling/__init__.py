@@ -1,1 +1,1 @@
-"""What the chip does next, and when waiting work will begin and end."""
+"""Scheduling: the policy, the costs of work, and forecasts of when waiting work begins and ends."""

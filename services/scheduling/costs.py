@@ -1,4 +1,4 @@
-"""What long work costs, from what such work cost before: the arithmetic, and the paces that Redis keeps.
+"""Cost model of long work, learned from measurements: the arithmetic, and the paces kept in Redis.
 
 A mini-batch has a reference time (`services/jobs/workloads.py`). What a chip takes is the reference times a *pace*,
 which is learned per kind of work (backend, execution, recipe, data set, batch, network) and, for work of a kind not
@@ -19,7 +19,7 @@ Z: Final = 1.2816
 """Standard deviations from the median to the 10th and to the 90th percentile of a normal distribution."""
 
 MEMORY_S: Final = 60.0
-"""What was measured before the last so many seconds of such work counts little."""
+"""Measurements older than this many seconds of such work have little weight."""
 
 _PRIOR_STD: Final = 0.7
 """Spread of the logarithm of a pace of which nothing is known: a factor of 2.5 either way."""
@@ -45,7 +45,7 @@ class Pace:
     weight_s: float
 
     def __post_init__(self) -> None:
-        """Refuses what is no number.
+        """Refuse values that are not finite numbers.
 
         Raises:
             ValueError: a part of it is not finite, or negative where it must not be.
@@ -72,10 +72,10 @@ NOTHING: Final = Cost(0.0, 0.0, 0.0)
 
 
 def learn(known: Pace | None, measured_s: float, reference_s: float, *, weight_s: float) -> Pace:
-    """The pace after one more measurement.
+    """Return the pace after one more measurement.
 
     Args:
-        known: what was known before.
+        known: the pace before the measurement.
         measured_s: how long the work took, > 0.
         reference_s: its reference, > 0.
         weight_s: how much it counts, in seconds of work.
@@ -93,7 +93,7 @@ def learn(known: Pace | None, measured_s: float, reference_s: float, *, weight_s
 
 
 def cost_of(workload: Workload, paces: Mapping[str, Pace]) -> Cost:
-    """What work will cost, from what was measured of its kind, else of wider kinds, else from the reference.
+    """Estimate the cost of work from measurements of its kind, else of wider kinds, else from the reference.
 
     All its mini-batches are taken to be slow or fast together: the range is as wide as the pace is uncertain.
     """
@@ -125,7 +125,7 @@ class CostStore:
         self._connection = connection
 
     def paces(self) -> dict[str, Pace]:
-        """All paces; what cannot be read is left out, it will be measured again."""
+        """Return all paces except unreadable ones, which will be measured again."""
         with translated_errors():
             stored: Any = self._connection.client.hgetall(keys.PACES)
         found = {}
@@ -137,7 +137,7 @@ class CostStore:
         return found
 
     def keep(self, paces: Mapping[str, Pace]) -> None:
-        """Keeps some paces; when there are too many, any others are forgotten."""
+        """Store paces; beyond a limit, arbitrary others are deleted."""
         fields: Any = {
             kind: json.dumps([pace.log_mean, pace.log_variance, pace.weight_s])
             for kind, pace in paces.items()

@@ -1,4 +1,4 @@
-"""When waiting jobs will begin and end: the policy, run forward over what waits now.
+"""Forecasts: the policy, run forward over the waiting jobs, gives when each begins and ends.
 
 Slice by slice, as on the chip: the next slice goes to the first job of the user charged least. Far ahead the slices
 are taken longer than they are, in proportion to the time that has passed, so that a long queue is foreseen quickly.
@@ -37,7 +37,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A long job with what is left of it."""
+    """A long job with the cost of its remaining work."""
 
     job: LongJob
     cost: Cost
@@ -47,7 +47,7 @@ class Ahead:
 class Supply:
     """How much of its time a chip has for long work, 0..1, and how many chips there are.
 
-    `newcomer_s` is work of users who are not here yet that may come before the work is done.
+    `newcomer_s` is possible work of users who submit before the queue is done.
     """
 
     low: float = 1.0
@@ -63,11 +63,11 @@ def run_ahead(
     policy: Policy,
     speed: float = 1.0,
 ) -> dict[str, tuple[float, float]]:
-    """When each job begins and ends, in seconds from now, if all goes as counted.
+    """Return when each job begins and ends at exactly these costs, in seconds from now.
 
     Args:
         work: jobs, and the seconds that each still takes a chip.
-        charged: what users were charged lately.
+        charged: charges by user.
         now: the instant all this is true, Unix seconds.
         policy: whose order is followed.
         speed: seconds of work done per second.
@@ -124,10 +124,10 @@ def foresee(
     policy: Policy,
     supply: Supply,
 ) -> dict[str, Expectation]:
-    """When each job begins and ends, as a range.
+    """Return when each job begins and ends, as a range.
 
-    Once with all work cheap and the chip as free as it may be, once with all work dear, the chip busier and somebody
-    new coming. With several chips they work as one that is so many times faster, but no job runs on two at once.
+    Once with cheap work and the chip as free as it may be, once with dear work, a busier chip and a
+    newcomer. Several chips count as one that is as many times faster, but no job runs on two at once.
     """
     soon = run_ahead(
         [(each.job, each.cost.low_s) for each in ahead], charged, now, policy, supply.high * supply.chips

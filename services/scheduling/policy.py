@@ -1,12 +1,12 @@
-"""What the chip does next: the whole policy, as pure functions of what waits.
+"""The scheduling policy as pure functions: the unit that the chip runs next.
 
 1. Crops first. The version whose oldest crop has waited longest goes next, but the one on the chip goes on
-   while nobody else has waited longer than a switch is worth. Who shares a batch, shares it evenly.
-2. Care of the chip: a measurement that is due, a calibration.
+   until another has waited longer than a switch is worth. Users share a batch evenly.
+2. Chip maintenance: a canary measurement that is due, a calibration.
 3. Long work in slices: the next is the first job of the user charged the least chip time lately. A slice
    gives way to crops at the next mini-batch.
 4. Under a flood of crops long work keeps a guaranteed share: while it is below, it gets a short slice that
-   does not give way. Care counts as long work here.
+   does not give way. Maintenance counts as long work here.
 
 All times are seconds; instants are Unix seconds of one clock.
 """
@@ -20,12 +20,12 @@ HALF_LIFE_S: Final = 600.0
 """A charge of chip time counts half as much after this time."""
 
 CREDIT_S: Final = 0.25
-"""A user who comes to long work counts as charged so much less, at most, than the others who want it."""
+"""The most by which the charge of a newcomer is below the least charge of the other users with long work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The numbers of the policy."""
+    """The parameters of the policy."""
 
     batch_crops: int = 256
     quantum_s: float = 0.5
@@ -36,7 +36,7 @@ class Policy:
 
     @property
     def long_share_aimed_at(self) -> float:
-        """The share of long work at which crops may go: a tenth above what is guaranteed.
+        """The share of long work from which crops go first: a tenth above the guarantee.
 
         Their batch takes it down while it runs, and no window of time shall show less than the guarantee.
         """
@@ -65,19 +65,19 @@ class LongJob:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Chip time a user was charged: a sum that decays, true at one instant."""
+    """Chip time charged to a user: a decaying sum, exact at the instant `at`."""
 
     seconds: float
     at: float
 
     def now(self, now: float, half_life_s: float) -> float:
-        """What is left of it."""
+        """Return the decayed charge."""
         return self.seconds * float(0.5 ** (max(0.0, now - self.at) / half_life_s))
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that the decision rests on. `long_share` is the share of the chip that long work had lately."""
+    """The input of a decision. `long_share` is the recent share of the chip's time for long work."""
 
     now: float
     waiting: Sequence[WaitingCrops] = ()
@@ -90,7 +90,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class ClassifyBatch:
-    """Run crops of one version: so many of each user."""
+    """Run crops of one version; `grants` is the number of crops by user."""
 
     reference: str
     grants: Mapping[str, int]
@@ -107,15 +107,15 @@ class RunSlice:
 
 @dataclass(frozen=True, slots=True)
 class MeasureCanary:
-    """Measure how the chip is."""
+    """Measure the canary."""
 
 
 Unit = ClassifyBatch | RunSlice | MeasureCanary
-"""What the chip does in one go."""
+"""One unit of work on the chip."""
 
 
 def next_unit(situation: Situation, policy: Policy) -> Unit | None:
-    """What the chip does next, or None when nothing waits."""
+    """Return the next unit, or None if nothing waits."""
     job = next_job(situation, policy)
     if situation.waiting and situation.long_share >= policy.long_share_aimed_at:
         return _next_batch(situation, policy)
@@ -129,16 +129,15 @@ def next_unit(situation: Situation, policy: Policy) -> Unit | None:
 
 
 def goes_on(*, canary_is_due: bool) -> bool:
-    """Whether crops of the version on the chip are next, as many as fit, if those of one sender are all that waits.
+    """Return whether crops go next if only crops of one sender wait, for the version on the chip.
 
-    Where this holds a worker claims them in the step in which it looks what there is to do; `next_unit` would say
-    the same.
+    If so, a worker claims as many as fit in the step that reads the backlog; `next_unit` would decide the same.
     """
     return not canary_is_due
 
 
 def next_job(situation: Situation, policy: Policy) -> LongJob | None:
-    """The long job that goes next: the oldest care, else of the user charged least the oldest."""
+    """Return the next long job: the oldest for maintenance, else the oldest of the user charged least."""
     charged = situation.charged or {}
 
     def rank(job: LongJob) -> tuple[bool, float, float, str]:
@@ -163,15 +162,15 @@ def _next_batch(situation: Situation, policy: Policy) -> ClassifyBatch:
         reference = on_chip
     of_version = (crops for crops in situation.waiting if crops.reference == reference)
     longest_first = sorted(of_version, key=lambda crops: (crops.oldest_at, crops.user))
-    # Of more senders than fit, those who have waited longest: each of them gets one crop read at least.
+    # Of more senders than fit, those that have waited longest: at least one crop of each is read.
     wanted = {crops.user: crops.crops for crops in longest_first[: policy.batch_crops]}
     return ClassifyBatch(reference, divide_evenly(wanted, policy.batch_crops))
 
 
 def divide_evenly(wanted: Mapping[str, int], capacity: int) -> dict[str, int]:
-    """Shares `capacity` evenly: nobody gets more than wanted, and what one does not want the others share.
+    """Divide `capacity` evenly: no user gets more than wanted, and unwanted shares go to the others.
 
-    Who gets the last odd ones is decided by name, so that the outcome is always the same.
+    The remainder goes by name, so that the result is deterministic.
     """
     shares: dict[str, int] = {}
     left = capacity
@@ -202,7 +201,7 @@ def newcomer_charge_s(own_s: float, least_s: float | None) -> float:
 def queue_order(
     jobs: Iterable[LongJob], charged: Mapping[str, Charge], now: float, policy: Policy
 ) -> list[str]:
-    """Ids of long jobs in the order in which they will get their next slice.
+    """Return ids of long jobs in the order in which they will get their next slice.
 
     Each slice charges its user one quantum, so that users take turns as they will on the chip.
     """
@@ -229,7 +228,7 @@ def queue_order(
 
 
 class ShareMeter:
-    """The share of the chip that long work had lately: two decaying sums of seconds."""
+    """The recent share of long work in the chip's time: two decaying sums of seconds."""
 
     def __init__(self, half_life_s: float = 1.0) -> None:
         self._half_life_s = half_life_s
@@ -237,7 +236,7 @@ class ShareMeter:
         self._other_s = 0.0
 
     def note(self, seconds: float, *, is_long: bool) -> None:
-        """Counts a unit that took so long."""
+        """Record a unit that took `seconds`."""
         keep = 0.5 ** (seconds / self._half_life_s)
         self._long_s *= keep
         self._other_s *= keep
@@ -254,18 +253,18 @@ class ShareMeter:
 
 
 class BusyMeter:
-    """The share of time lately that was not there for long work: a decaying mean over time, not over units."""
+    """The recent share of time not available to long work: a decaying mean over time, not over units."""
 
     def __init__(self, half_life_s: float = 20.0) -> None:
         self._half_life_s = half_life_s
         self._share = 0.0
 
     def note(self, seconds: float, busy_s: float) -> None:
-        """Counts a span of time, `busy_s` of which went to crops, to the chip's care or to looking for work."""
+        """Record a span of time, `busy_s` of which went to crops, maintenance or looking for work."""
         if seconds > 0:
             keep = 0.5 ** (seconds / self._half_life_s)
             self._share = keep * self._share + (1 - keep) * min(busy_s / seconds, 1.0)
 
     def after(self, free_s: float) -> float:
-        """The share, 0..1, when nothing was done for so long since the last span."""
+        """Return the share, 0..1, after `free_s` idle seconds since the last span."""
         return float(self._share * 0.5 ** (free_s / self._half_life_s))

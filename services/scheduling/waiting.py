@@ -1,4 +1,4 @@
-"""What is ahead of long jobs: their places, and when they will begin and end; for one not submitted yet too."""
+"""The outlook of long jobs: position, beginning and end; also for a job that is not submitted yet."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ _BUSY_CHANGES: Final = 0.4
 """How much of the load by crops may come or go."""
 _LATELY_S: Final = 120.0
 _MORE_TO_COME: Final = 0.5
-"""How much more work is to be expected, at the most, where so much came lately."""
+"""The most work still expected, as a part of the work submitted lately."""
 _MANY: Final = 100
 _PAUSES: Final = 4.0
 """The forecast of a queue with more jobs is made at most a fifth of the time."""
@@ -30,7 +30,7 @@ _PAUSES: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is ahead of a job: its place among the long jobs, and when it will begin and end; None: not known."""
+    """The outlook of a job: its position among the long jobs, beginning and end; None if unknown."""
 
     position: int | None = None
     of: int = 0
@@ -40,7 +40,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What a job not submitted yet would meet: its chip time, its place, and when it would begin and end."""
+    """The prospect of a job that is not submitted yet: its chip time and outlook."""
 
     cost: Cost | None
     outlook: Outlook
@@ -48,7 +48,7 @@ class Prospect:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What chips there are for long work: their backend and data set, and what they are given to."""
+    """The chips that take long work: their backend, data set and supply of time."""
 
     backend: str
     dataset: str
@@ -57,7 +57,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The queue of long work as it was at one instant, and what was foreseen then.
+    """The queue of long work at one instant, and the expectations from it.
 
     Attributes:
         made_at: By the monotonic clock.
@@ -80,7 +80,7 @@ class Forecast:
 
 
 class Waiting:
-    """Foresees; a forecast serves all who ask within half a second, unless the queue changes."""
+    """Makes forecasts; each serves all requests within half a second, unless the queue changes."""
 
     def __init__(self, jobs: JobStore, chips: ChipStore, costs: CostStore, policy: Policy) -> None:
         self._jobs = jobs
@@ -92,7 +92,7 @@ class Waiting:
         self._workloads: dict[str, Workload] = {}
 
     def outlook(self, job: Job) -> Outlook:
-        """What is ahead of a job."""
+        """Return the outlook of a job."""
         if not job.kind.is_long or job.state.is_final:
             return Outlook()
         forecast = self.forecast(job.id)
@@ -107,7 +107,7 @@ class Waiting:
         )
 
     def prospect(self, kind: JobKind, params: Params, user: str) -> Prospect:
-        """What a job of this user would meet if it were submitted now."""
+        """Return the prospect of a job of this user, if it were submitted now."""
         forecast, now = self.forecast(), time.time()
         job = LongJob("\uffff", user, now, kind.is_maintenance)
         charged = self._charged_after(job, forecast, now)
@@ -123,12 +123,12 @@ class Waiting:
         return Prospect(cost, replace(outlook, start=expected.start, finish=expected.finish))
 
     def forecast(self, job_id: str | None = None) -> Forecast:
-        """The forecast as it is now, with this job in it if it is unfinished.
+        """Return the current forecast, which includes this job if it is unfinished.
 
-        A queue so long that its forecast takes long is foreseen less often; a new job may be missing from it.
+        A long queue, whose forecast takes long, is forecast less often; a new job may be missing from it.
         """
         revision = self._jobs.long_revision()
-        # Who asks while one is being made gets that one.
+        # Callers that come while one is made get that one.
         with self._making:
             known = self._forecast
             if known is None or not self._serves(known, revision, job_id):
@@ -200,7 +200,7 @@ class Waiting:
 
 
 def _more_to_come_s(ahead: Sequence[Ahead], now: float) -> float:
-    """Chip time of work that may still come, in seconds: where much came lately, more will."""
+    """Return the chip time, in seconds, of work still expected, in proportion to recent submissions."""
     return _MORE_TO_COME * sum(
         each.cost.median_s * max(0.0, 1 - (now - each.job.created_at) / _LATELY_S)
         for each in ahead
@@ -217,7 +217,7 @@ def _later(span: Span, seconds: float) -> Span:
 
 
 def _conditions(records: list[ChipRecord], policy: Policy) -> Conditions | None:
-    """What the chips offer that take long work: none in maintenance, for nobody knows how long that lasts.
+    """Return the conditions of the chips that take long work, without drained ones: the end of a drain is unknown.
 
     The first one's backend counts for all; chips side by side are of one make.
     """

@@ -1,4 +1,4 @@
-"""A connection to Redis, its scripts, and what its errors mean to us."""
+"""A connection to Redis, its scripts, and the translation of its errors."""
 
 import hashlib
 import re
@@ -37,7 +37,7 @@ _DEFINED: Final = re.compile(r"local (?:function )?(\w+)")
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turns what redis-py raises into our errors; no Redis error passes this door."""
+    """Translate the exceptions of redis-py into our errors."""
     try:
         yield
     except redis.RedisError as error:
@@ -86,7 +86,7 @@ class Connection:
         return self._client
 
     def run(self, script: str, *arguments: str | bytes | float) -> Any:
-        """The answer of a script, named by its place in `services`: `crops/claim_crops`.
+        """Return the answer of a script, named by its place in `services`: `crops/claim_crops`.
 
         Raises:
             LeaseLostError: if the script needs a lease that this worker no longer holds.
@@ -104,7 +104,7 @@ class Connection:
         return msgpack.unpackb(answer, raw=True)
 
     def execute(self, *command: str | bytes | float) -> Any:
-        """The answer to a command, as Redis gives it.
+        """Return the answer to a command, as Redis gives it.
 
         Raises:
             RedisUnavailableError: if Redis does not answer.
@@ -118,7 +118,7 @@ class Connection:
         return self._client.execute_command(*command)  # type: ignore[no-untyped-call] # untyped in redis-py
 
     def check(self) -> None:
-        """Does nothing if Redis answers and is new enough.
+        """Do nothing if Redis answers and is new enough.
 
         Raises:
             RedisUnavailableError: if it does not answer, or is older than 6.2.
@@ -129,7 +129,7 @@ class Connection:
             raise RedisUnavailableError(f"Redis is {version}; hxserve needs 6.2 or newer")
 
     def is_loading(self) -> bool:
-        """Whether Redis is there but still reads its file."""
+        """Return whether Redis is still loading its file."""
         try:
             self._client.ping()
         except redis.exceptions.BusyLoadingError:
@@ -139,23 +139,23 @@ class Connection:
         return False
 
     def load_users(self) -> None:
-        """Lets Redis read its file of users again; it may close the connections of all users.
+        """Let Redis read its file of users again; it may close the connections of all users.
 
         Raises:
-            HxserveError: Redis has no such file, or refuses what is in it.
+            HxserveError: Redis has no such file, or refuses its content.
             RedisUnavailableError: if it does not answer.
         """
         with translated_errors():
             self._client.acl_load()
 
     def memory(self) -> tuple[int, int]:
-        """Bytes that Redis uses, and may use; 0 for as many as there are."""
+        """Return the bytes that Redis uses, and may use; 0 means no limit."""
         with translated_errors():
             told: Any = self._client.info("memory")
         return int(told["used_memory"]), int(told["maxmemory"])
 
     def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         self._client.close()
 
 
@@ -167,7 +167,7 @@ class ExclusiveConnection(Connection):
     """
 
     def __init__(self, shared: Connection) -> None:
-        """Connects when it is first used.
+        """Connect when it is first used.
 
         Args:
             shared: where to, and how often to try.
@@ -192,7 +192,7 @@ class ExclusiveConnection(Connection):
             return answer
 
     def _leave_if_closed(self) -> None:
-        """Notices that Redis was started anew since the connection was used last."""
+        """Detect that Redis was restarted since the connection was last used."""
         if time.monotonic() - self._used_at > _LOOK_AFTER_S:
             try:
                 is_spoilt = self._own.is_connected and self._own.can_read()
@@ -205,13 +205,13 @@ class ExclusiveConnection(Connection):
         self._own.disconnect()
 
     def close(self) -> None:
-        """Closes this connection."""
+        """Close this connection."""
         self._own.disconnect()
 
 
 @cache
 def source_of(script: str) -> str:
-    """A script as Redis is given it: with what it needs of the prelude, and its answer in one piece.
+    """Return a script for Redis: with the prelude's definitions it needs, and its answer in one piece.
 
     Redis makes the functions of a script anew each time it runs, and writes an answer of nested lists piece by piece.
     """
@@ -227,7 +227,7 @@ return cmsgpack.pack(told)
 
 
 def _needed_of_prelude(source: str) -> str:
-    """The definitions of the prelude that a script refers to, directly or through others, in their order."""
+    """Return the definitions of the prelude that a script refers to, directly or through others, in their order."""
     prelude = keys.lua_definitions() + _COMMENT.sub("", lua_source("store/prelude.lua"))
     definitions = re.split(r"^(?=local )", prelude, flags=re.MULTILINE)[1:]
     needed: list[str] = []
@@ -246,12 +246,12 @@ def _digest_of(script: str) -> str:
 
 
 def lua_source(path: str) -> str:
-    """The text of a script, by its path in `services`."""
+    """Return the text of a script, by its path in `services`."""
     return resources.files("services").joinpath(path).read_text("utf-8")
 
 
 def scripts() -> list[str]:
-    """The paths of all scripts in `services`, the prelude's among them."""
+    """Return the paths of all scripts in `services`, the prelude's among them."""
     return [
         f"{folder.name}/{file.name}"
         for folder in resources.files("services").iterdir()
@@ -262,5 +262,5 @@ def scripts() -> list[str]:
 
 
 def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    """A flat list of names and values, as scripts return hashes, as a dictionary."""
+    """Return a flat list of names and values, as scripts return hashes, as a dictionary."""
     return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -56,7 +56,7 @@ return {'done'}
 
 
 def schema_of(connection: Connection) -> int:
-    """The version of what is kept; 0 when nothing is, or when it was kept before versions were.
+    """Return the schema version of the records; 0 without records, or for records from before versions.
 
     Raises:
         SchemaError: a restore did not finish, or the version is none of ours.
@@ -76,7 +76,7 @@ def ensure_schema(
     migrations: Sequence[Migration] = MIGRATIONS,
     read: Callable[[str], str] = lua_source,
 ) -> int:
-    """Brings what is kept to the version of the last migration; says from which.
+    """Migrate the records to the newest schema version; return the version before.
 
     Args:
         connection: to Redis.

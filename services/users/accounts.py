@@ -12,7 +12,7 @@ from services.names import Name
 from services.users.quotas import QUOTA_NAMES, UNLIMITED, Quotas
 
 RESERVED_NAMES: Final = frozenset({"admin", "system"})
-"""The bearer of the token file, and the chip's own care."""
+"""The bearer of the token file, and chip maintenance."""
 
 _PREFIX: Final = "hxserve_"
 _ID_CHARACTERS: Final = 12
@@ -45,12 +45,12 @@ class Account:
     own_quotas: Mapping[str, float | None] = field(default_factory=dict)
 
     def quotas(self, defaults: Quotas) -> Quotas:
-        """The limits that hold: the user's own, else the defaults, which bind no admin."""
+        """Return the limits that hold: the user's own, else the defaults, which bind no admin."""
         return (UNLIMITED if self.role is Role.ADMIN else defaults).with_own(self.own_quotas)
 
     @classmethod
     def from_hash(cls, name: str, stored: Mapping[bytes, bytes]) -> Self:
-        """The user as their Redis hash holds them: one JSON text per field."""
+        """Return the user as their Redis hash holds them: one JSON text per field."""
         values = {key.decode(): json.loads(text) for key, text in stored.items()}
         return cls(
             name=name,
@@ -62,12 +62,12 @@ class Account:
 
 
 def new_token() -> str:
-    """A token that nobody can guess: 256 random bits behind a word by which scanners for secrets know it."""
+    """Return a new token: 256 random bits after a prefix that scanners for secrets recognise."""
     return _PREFIX + secrets.token_urlsafe(32)
 
 
 def digest_of(token: str) -> str:
-    """What is kept of a token.
+    """Return the digest that is stored of a token.
 
     A plain SHA-256 is enough: the tokens are random, so there is no dictionary to try them from.
     """
@@ -75,5 +75,5 @@ def digest_of(token: str) -> str:
 
 
 def token_id(digest: str) -> str:
-    """The name by which people speak of a token."""
+    """Return the public id of a token."""
     return digest[:_ID_CHARACTERS]

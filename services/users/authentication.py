@@ -32,13 +32,13 @@ class User:
     quotas: Quotas = UNLIMITED
 
     def may_see(self, owner: str) -> bool:
-        """Whether what belongs to `owner` is this user's to see and to touch."""
+        """Return whether this user may see and change things of `owner`."""
         return self.is_admin or owner == self.name
 
 
 ADMIN: Final = User("admin", is_admin=True)
 SYSTEM: Final = User("system")
-"""The chip's own care is done in this name."""
+"""The user of chip maintenance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Tokens:
         self._remembered: dict[str, _Remembered] = {}
 
     def user_of(self, token: str | None) -> User:
-        """The user a token stands for.
+        """Return the user a token stands for.
 
         Raises:
             NotAuthenticatedError: there is no token, it is not known or has expired, or its user is disabled.
@@ -91,7 +91,7 @@ class Tokens:
         return known.user if known is not None and known.until > self._clock() else None
 
     def user_of_digest(self, digest: str) -> User:
-        """The user whose token has this digest.
+        """Return the user whose token has this digest.
 
         Raises:
             NotAuthenticatedError: nobody's has, it has expired, or its user is disabled.
@@ -130,7 +130,7 @@ class Tokens:
 
 
 def read_admin_token(path: Path) -> str:
-    """The admin's token from its file.
+    """Return the admin's token from its file.
 
     Raises:
         SettingsError: the file is missing or holds no token.
@@ -148,7 +148,7 @@ def read_admin_token(path: Path) -> str:
 
 
 def ensure_admin_token(path: Path) -> str:
-    """The admin's token from its file, which is made, readable by its owner alone, when there is none."""
+    """Return the admin's token from its file, which is created if missing, readable by its owner alone."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

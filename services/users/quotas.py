@@ -24,11 +24,11 @@ class Quotas:
     requests_per_second: float | None = None
 
     def with_own(self, own: Mapping[str, float | None]) -> "Quotas":
-        """These, with some of a user's own in their place."""
+        """Return these quotas, with a user's own in place of the defaults."""
         return Quotas(**{**dict(self.items()), **own}) if own else self
 
     def items(self) -> Iterator[tuple[str, Any]]:
-        """Each limit with its name."""
+        """Return each limit with its name."""
         return ((field.name, getattr(self, field.name)) for field in fields(self))
 
 
@@ -39,7 +39,7 @@ QUOTA_NAMES: Final = tuple(field.name for field in fields(Quotas))
 def quota_exceeded(
     quota: str, limit: float | None, used: float, *, retry_after_s: float
 ) -> QuotaExceededError:
-    """The refusal of what would go beyond a user's quota; `used` is without what was refused."""
+    """Return the error for an exceeded quota; `used` does not include the refused request."""
     return QuotaExceededError(
         f"your limit is {limit:g} {_SAID[quota]} ({used:g} used)",
         retry_after_s=retry_after_s,

@@ -22,7 +22,7 @@ class RequestRates:
         self._filled: dict[str, tuple[float, float]] = {}
 
     def admit(self, user: User) -> None:
-        """Counts one request.
+        """Count one request.
 
         Raises:
             QuotaExceededError: the user has sent too many lately.

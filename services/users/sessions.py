@@ -8,7 +8,7 @@ from services.store import keys
 from services.store.connection import Connection, translated_errors
 
 IDLE_S: Final = 12 * 3600
-"""A session that nobody used for so long has ended."""
+"""A session that was not used for this long has ended."""
 
 
 class SessionStore:
@@ -18,20 +18,20 @@ class SessionStore:
         self._connection = connection
 
     def open(self, digest: str) -> str:
-        """A new session of the bearer of a token, of which the digest is known: its id, 256 random bits."""
+        """Create a session for the token with this digest; return its id, 256 random bits."""
         session = secrets.token_urlsafe(32)
         with translated_errors():
             self._connection.client.set(_key(session), digest, ex=IDLE_S)
         return session
 
     def digest_of(self, session: str) -> str | None:
-        """The digest of the token that opened a session, which lives on from now; None when it has ended."""
+        """Return the digest of a session's token and extend the session; None if it has ended."""
         with translated_errors():
             stored: Any = self._connection.client.getex(_key(session), ex=IDLE_S)
         return stored.decode() if stored else None
 
     def close(self, session: str) -> None:
-        """Ends a session; harmless when it has ended."""
+        """End a session; harmless when it has ended."""
         with translated_errors():
             self._connection.client.delete(_key(session))
 

@@ -32,7 +32,7 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a user takes now: unfinished long jobs, crops that wait, and chip seconds since midnight UTC."""
+    """The load of a user: unfinished long jobs, waiting crops, and chip seconds since midnight UTC."""
 
     queued_jobs: int
     waiting_crops: int
@@ -53,11 +53,11 @@ class UserStore:
         *,
         expires_in_s: float | None = None,
     ) -> tuple[Account, IssuedToken]:
-        """A new user with a first token.
+        """Create a user with a first token.
 
         Args:
             name: not taken yet.
-            role: what they may do.
+            role: `user` or `admin`.
             own_quotas: limits by name that differ from the defaults; None lifts one.
             expires_in_s: life of the token; None for one without end.
 
@@ -77,7 +77,7 @@ class UserStore:
     def issue_token(
         self, name: str, *, expires_in_s: float | None = None, revoke: bool = False
     ) -> IssuedToken:
-        """One more token of a user.
+        """Create another token for a user.
 
         Args:
             name: the user.
@@ -100,7 +100,7 @@ class UserStore:
         return IssuedToken(secret, _token(digest, answer)) if answer else None
 
     def revoke_tokens(self, name: str, token: str | None = None) -> int:
-        """Makes a token void, or all of a user; says how many there were.
+        """Revoke one token or all tokens of a user; return their number.
 
         Raises:
             UserNotFoundError: there is no such user.
@@ -111,7 +111,7 @@ class UserStore:
         return revoked
 
     def change(self, name: str, changes: Changes, defaulted: Iterable[str] = ()) -> Account:
-        """The user with fields changed.
+        """Change fields of a user; return the user.
 
         Args:
             name: the user.
@@ -128,7 +128,7 @@ class UserStore:
         return self.get(name)
 
     def get(self, name: str) -> Account:
-        """One user.
+        """Return one user.
 
         Raises:
             UserNotFoundError: there is none of this name.
@@ -140,7 +140,7 @@ class UserStore:
         return Account.from_hash(name, stored)
 
     def all(self) -> list[Account]:
-        """Every user, by name."""
+        """Return all users by name."""
         with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
             names: Any = self._connection.client.smembers(keys.USERS)
             ordered = sorted(name.decode() for name in names)
@@ -152,14 +152,14 @@ class UserStore:
             ]
 
     def tokens(self, name: str) -> list[Token]:
-        """What is known of a user's tokens, the newest first."""
+        """Return the descriptions of a user's tokens, newest first."""
         with translated_errors():
             stored: Any = self._connection.client.hgetall(keys.tokens_of(name))
         found = [_token(digest.decode(), text) for digest, text in stored.items()]
         return sorted(found, key=lambda token: token.created_at, reverse=True)
 
     def find(self, digest: str) -> Found | None:
-        """Whose token has this digest; None when nobody's has."""
+        """Return the user whose token has this digest, else None."""
         answer = self._connection.run("users/find_token", digest)
         if not answer:
             return None
@@ -169,7 +169,7 @@ class UserStore:
         return Found(Account.from_hash(name.decode(), pairs(stored)), left_s)
 
     def taken(self, name: str) -> Taken:
-        """What a user takes now."""
+        """Return the load of a user."""
         queued, waiting, chip_s = self._connection.run("users/user_load", name)
         return Taken(int(queued), int(waiting), float(chip_s))
 

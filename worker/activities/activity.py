@@ -1,4 +1,4 @@
-"""What every long job offers to the worker."""
+"""The interface of long jobs to the worker."""
 
 from typing import Any, Protocol
 
@@ -28,34 +28,34 @@ class Activity(Protocol):
 
     @property
     def in_the_loop(self) -> bool:
-        """Whether it learns from what this very chip computes, so that no other may go on with it."""
+        """Whether it learns in this chip's loop, so that no other chip may continue it."""
 
     def step(self) -> None:
-        """Runs one mini-batch."""
+        """Run one mini-batch."""
 
     def metrics(self) -> dict[str, Any]:
-        """What the job's record says while it runs."""
+        """Return the metrics for the job's record while it runs."""
 
     def save(self) -> None:
-        """Keeps the state for another process.
+        """Keep the state for another process.
 
         Raises:
             StorageError: it cannot be written.
         """
 
     def complete(self) -> dict[str, Any]:
-        """The job's result, once finished.
+        """Return the job's result, once finished.
 
         Raises:
             StorageError: it cannot be published.
         """
 
     def keep_part(self) -> dict[str, Any] | None:
-        """What is kept of a cancelled job, if anything."""
+        """Return the partial result of a cancelled job, if there is one."""
 
 
 def need_chip(session: ChipSession, execution: str) -> None:
-    """Does nothing if the chip can do this.
+    """Raise unless the chip can run this job.
 
     Raises:
         InvalidInputError: the execution needs a chip, and there is none.

@@ -43,7 +43,7 @@ class CalibrationActivity:
         return False
 
     def step(self) -> None:
-        """Calibrates the chip."""
+        """Calibrate the chip."""
         self._outcome = self._session.calibrate()
         self._when_done()
 
@@ -52,7 +52,7 @@ class CalibrationActivity:
         return {"step": self.steps_done, "steps_total": self.steps_total}
 
     def save(self) -> None:
-        """Keeps nothing: a calibration starts again."""
+        """Do nothing: an interrupted calibration starts again."""
 
     def complete(self) -> dict[str, Any]:
         """Where the calibration is, and how the chip is with it."""
@@ -60,5 +60,5 @@ class CalibrationActivity:
         return {"chip": self._session.chip, **self._outcome.as_json()}
 
     def keep_part(self) -> dict[str, Any] | None:
-        """Nothing is kept of a cancelled calibration."""
+        """Return None: a cancelled calibration has no partial result."""
         return None

@@ -66,7 +66,7 @@ class EvaluationActivity:
         return False
 
     def step(self) -> None:
-        """Reads one mini-batch."""
+        """Read one mini-batch."""
         with self._session.guarded():
             self._evaluator.step()
 
@@ -80,7 +80,7 @@ class EvaluationActivity:
         }
 
     def save(self) -> None:
-        """Keeps nothing: an evaluation starts again."""
+        """Do nothing: an interrupted evaluation starts again."""
 
     def complete(self) -> dict[str, Any]:
         """Accuracy, loss, confusion matrix (rows: true digit, columns: read digit) and the worst mistakes."""
@@ -94,5 +94,5 @@ class EvaluationActivity:
         }
 
     def keep_part(self) -> dict[str, Any] | None:
-        """Nothing is kept of a cancelled evaluation."""
+        """Return None: a cancelled evaluation has no partial result."""
         return None

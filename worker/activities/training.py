@@ -89,7 +89,7 @@ class TrainingActivity:
         return "chip" in self._trainer.execution
 
     def step(self) -> None:
-        """Runs one mini-batch of training or test."""
+        """Run one mini-batch of training or test."""
         with self._session.guarded():
             measured = self._trainer.step()
         if measured.phase == "training":
@@ -112,15 +112,15 @@ class TrainingActivity:
         }
 
     def save(self) -> None:
-        """Keeps weights, moments, random-number state and position."""
+        """Keep weights, moments, random-number state and position."""
         self._saves.write(self._job.id, self._trainer.state())
 
     def complete(self) -> dict[str, Any]:
-        """Publishes the version."""
+        """Publish the version."""
         return self._publish(partial=False)
 
     def keep_part(self) -> dict[str, Any] | None:
-        """Publishes what was learnt so far as a partial version, if anything was."""
+        """Publish a partial version, unless nothing was learnt."""
         return self._publish(partial=True) if self._trainer.step_count else None
 
     def _publish(self, *, partial: bool) -> dict[str, Any]:

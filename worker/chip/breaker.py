@@ -40,10 +40,10 @@ class Breaker:
         return 0.0 if self.is_closed else max(0.0, self._until - self._clock())
 
     def note_failure(self) -> None:
-        """Opens the breaker, or keeps it open for longer."""
+        """Open the breaker, or keeps it open for longer."""
         self._pause_s = min(self._longest_pause_s, 2 * self._pause_s or self._first_pause_s)
         self._until = self._clock() + self._pause_s
 
     def note_success(self) -> None:
-        """Closes the breaker."""
+        """Close the breaker."""
         self._pause_s = 0.0

@@ -1,4 +1,4 @@
-"""The files of calibrations: found and recorded, published, and what was measured kept beside them."""
+"""The files of calibrations: found, recorded and published, with measurements beside them."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ class WritableCalibration(Protocol):
     """A calibration that can be kept in a file."""
 
     def write(self, path: Path) -> str:
-        """Writes it, complete or not at all; the file's sha256."""
+        """Write it, complete or not at all; the file's sha256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class CalibrationRecord:
     made_at: float
 
     def describe(self) -> dict[str, Any]:
-        """What results say of it; `age_s` is its age now."""
+        """Return the calibration as stated in results; `age_s` is its age now."""
         return {
             "path": str(self.path),
             "link": str(self.link),
@@ -62,7 +62,7 @@ class CalibrationRecord:
 
 
 def find_calibration(given: Path, identifier: str) -> CalibrationRecord:
-    """The calibration of a chip at a path: a file, a folder with one, or a tree of chips with `latest` links.
+    """Return the calibration of a chip at a path: a file, a folder with one, or a tree of chips with `latest` links.
 
     The time stamp of the file stands for when it was made: calibrations of real chips hold none.
 
@@ -85,9 +85,9 @@ def find_calibration(given: Path, identifier: str) -> CalibrationRecord:
 def publish_calibration(
     calibrations: Path, identifier: str, calibration: WritableCalibration, reference: CanaryReference
 ) -> Path:
-    """Keeps a calibration as `<identifier>/stable/<UTC time>/hagen_cocolist.json` and moves `latest` to it.
+    """Store a calibration as `<identifier>/stable/<UTC time>/hagen_cocolist.json` and move `latest` to it.
 
-    Of what was made this way only the `KEPT` newest remain; other folders are left alone.
+    Only the `KEPT` newest calibrations made this way remain; other folders are left alone.
 
     The folder appears complete or not at all, and so does the new `latest`.
 
@@ -121,14 +121,14 @@ def publish_calibration(
 
 
 def _prune(stable: Path) -> None:
-    """Removes all but the newest; their names are times, and so in order."""
+    """Remove all but the newest; their names are times, and so in order."""
     made_here = sorted(path for path in stable.glob("*Z") if (path / _CANARY_NAME).exists())
     for old in made_here[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def read_reference(path: Path) -> CanaryReference | None:
-    """What the canary showed right after the calibration in this file, if that was kept beside it."""
+    """Return the canary reference stored beside this calibration, if there is one."""
     try:
         kept = json.loads((path.parent / _CANARY_NAME).read_bytes())
         return CanaryReference(gain=float(kept["gain"]), score_lsb=float(kept["score_lsb"]))
@@ -139,13 +139,13 @@ def read_reference(path: Path) -> CanaryReference | None:
 
 
 def keep_pattern(path: Path, before_lsb: Sequence[float], after_lsb: Sequence[float]) -> None:
-    """Keeps the fixed pattern before and after a calibration beside its file; it can be done without."""
+    """Store the fixed pattern before and after a calibration beside its file; a failure is ignored."""
     with suppress(OSError):
         write_durably(path.parent / _PATTERN_NAME, json.dumps([before_lsb, after_lsb]).encode())
 
 
 def read_pattern(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """The fixed pattern before and after the calibration in this file, if it was kept beside it."""
+    """Return the fixed pattern stored beside this calibration, if there is one."""
     try:
         before_lsb, after_lsb = json.loads((path.parent / _PATTERN_NAME).read_bytes())
         return tuple(map(float, before_lsb)), tuple(map(float, after_lsb))

@@ -26,9 +26,9 @@ _MOST_WEIGHT: Final = 63
 
 @dataclass(frozen=True, slots=True)
 class CanaryReference:
-    """What the canary showed right after a calibration.
+    """The canary right after a calibration.
 
-    `gain` (LSB per unit of input times weight) says what the readouts should be; `score_lsb` is the score that
+    `gain` (LSB per unit of input times weight) gives the ideal readouts; `score_lsb` is the score that
     the chip had then. Later scores are judged against it, by the same gain.
     """
 
@@ -40,7 +40,7 @@ def measure_deviations(perceptron: Perceptron, gain: float, *, mock: bool) -> Te
     """Averaged readouts less the ideal ones, in LSB: `(8, 512)`, vector by neuron.
 
     Args:
-        perceptron: what computes.
+        perceptron: the chip's arithmetic.
         gain: LSB per unit of input times weight; the weights are chosen by it, and the ideal.
         mock: compute in the mock instead of on the open chip.
     """
@@ -51,12 +51,12 @@ def measure_deviations(perceptron: Perceptron, gain: float, *, mock: bool) -> Te
 
 
 def score_of(deviations: Tensor) -> float:
-    """The canary's score: the root of the mean squared deviation, in LSB."""
+    """Return the canary's score: the root of the mean squared deviation, in LSB."""
     return float(deviations.square().mean().sqrt())
 
 
 def spread_of(deviations: Tensor) -> float:
-    """How far apart neurons are: the 10th to the 90th percentile of the deviations, in LSB.
+    """Return how far apart neurons are: the 10th to the 90th percentile of the deviations, in LSB.
 
     Source: the acceptance test of calix takes the same percentiles.
     """
@@ -65,7 +65,7 @@ def spread_of(deviations: Tensor) -> float:
 
 
 def has_drifted(score_lsb: float, limit_lsb: float) -> bool:
-    """Whether a chip is no longer what its calibration made it.
+    """Return whether a chip has drifted from its calibration.
 
     Args:
         score_lsb: the canary's score now; one that is no number counts as drifted.

@@ -19,7 +19,7 @@ _NO: Final = frozenset({"", "0", "false", "off", "no"})
 
 
 def way_to_chip(environment: Mapping[str, str]) -> str:
-    """How hxtorch will reach the chip, in words for the log.
+    """Return how hxtorch will reach the chip, in words for the log.
 
     The shared-chip server quiggeldy goes before a board given by Slurm. Source: hxcomm asks in this order.
 

@@ -14,7 +14,7 @@ from worker.chip.session import Loaded, measure_chip
 _log = logging.getLogger(__name__)
 
 HXTORCH_FAILURES = (RuntimeError, ValueError, OSError)
-"""What hxtorch raises when the chip or the way to it fails: C++ exceptions, bad files, sockets, time-outs."""
+"""Exceptions of hxtorch when the chip or its connection fails: C++ exceptions, bad files, sockets, time-outs."""
 
 
 class HxtorchConnection:
@@ -43,7 +43,7 @@ class HxtorchConnection:
         self._environment = environment
 
     def open(self) -> Loaded:
-        """Opens the chip afresh, loads its calibration, tests it and measures gain and noise.
+        """Open the chip again, load its calibration, test it, and measure gain and noise.
 
         On failure nothing stays open.
 
@@ -65,14 +65,14 @@ class HxtorchConnection:
             raise
 
     def close(self) -> None:
-        """Gives the chip back; harmless when it is not open."""
+        """Give the chip back; harmless when it is not open."""
         try:
             self._hxtorch.release_hardware()
         except HXTORCH_FAILURES as error:
             _log.warning("hxtorch could not release the chip: %s", error)
 
     def _initialise(self) -> tuple[str, CalibrationRecord | None]:
-        """Loads the calibration by its resolved path, so that what is recorded is what is loaded."""
+        """Load the calibration by its resolved path, so that exactly the recorded one is loaded."""
         hxtorch = self._hxtorch
         # Which chip one gets is known only once it is open, and the folders of calibrations have its name.
         hxtorch.init_hardware_minimal()

@@ -10,14 +10,14 @@ from services.errors import ChipUnavailableError
 
 
 def is_hxtorch_installed() -> bool:
-    """Whether the genuine hxtorch can be imported; the emulator under its name does not count."""
+    """Return whether the genuine hxtorch can be imported; the emulator under its name does not count."""
     if "hxtorch" in sys.modules:
         return sys.modules["hxtorch"] is not emulator
     return importlib.util.find_spec("hxtorch") is not None
 
 
 def import_hxtorch() -> tuple[Any, Any]:
-    """The modules `hxtorch` and `hxtorch.perceptron`.
+    """Return the modules `hxtorch` and `hxtorch.perceptron`.
 
     Raises:
         ChipUnavailableError: hxtorch is not installed, or cannot be loaded.

@@ -139,7 +139,7 @@ def open_hxtorch(
 
     Args:
         chip: its name in the service.
-        calibration: what to load: a file, a folder with one, or a tree of chips with links `latest`.
+        calibration: the calibration to load: a file, a folder with one, or a tree of chips with links `latest`.
         calibrations: such a tree, used when `calibration` names none; without either hxtorch takes its default.
         canary_limit: how many times its reference the canary's score may be.
 
@@ -158,7 +158,7 @@ def open_hxtorch(
 
 @contextmanager
 def _terminating() -> Iterator[None]:
-    """Lets SIGTERM unwind the stack where it would end the process on the spot, with the chip still taken."""
+    """Let SIGTERM unwind the stack where it would end the process on the spot, with the chip still taken."""
     default = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     if not default or threading.current_thread() is not threading.main_thread():
         yield

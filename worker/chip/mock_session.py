@@ -27,7 +27,7 @@ class MockSession(ChipSession):
 
 
 def open_mock(chip: str, calibration: Path | None, *, canary_limit: float) -> MockSession:
-    """The mock, tested; it need not be closed.
+    """Return the mock, tested; it need not be closed.
 
     Raises:
         ChipUnavailableError: a calibration was given.

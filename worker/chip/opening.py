@@ -35,13 +35,13 @@ def open_chip(
         choice: `mock` is hxtorch's mock arithmetic without a chip, `emulator` the virtual chip; `auto` takes the
             real chip where hxtorch is installed, else the virtual one, and says which.
         chip: the chip's name in the service.
-        calibration: what to load: a file, a folder with one, or a tree of chips with links `latest`.
+        calibration: the calibration to load: a file, a folder with one, or a tree of chips with links `latest`.
         calibrations: folder of the calibrations made here; used when `calibration` names none.
         virtual: which virtual chip, where it is one; None for the default.
         canary_limit: how many times its reference the canary's score may be.
 
     Raises:
-        ChipUnavailableError: what was asked for is not here; nothing else is taken instead.
+        ChipUnavailableError: the chip asked for is not here; no other one replaces it.
         ChipError: the chip does not pass its self-test.
         StorageError: a calibration made on the spot cannot be kept.
     """

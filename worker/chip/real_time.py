@@ -33,7 +33,7 @@ of 128 x 512 synapses in each execution.
 def chip_time_s(
     rows: int, columns: int, *, batch: int, events: int, num_sends: int, wait_between_events: int
 ) -> float:
-    """How long a real chip takes for one matrix and a batch, in seconds.
+    """Return how long a real chip takes for one matrix and a batch, in seconds.
 
     The network 784-256-256-10 comes to 13 ms for one image and, at large batch, to about 780 images/s; published
     are 380 to 1,230. Digital operations of the on-chip processor are not counted.
@@ -76,7 +76,7 @@ class PacedVirtualChip(VirtualChip):
         self._sleep = sleep
 
     def apply(self, calibration: Calibration | None) -> None:
-        """Sets the trims, and lets them settle."""
+        """Set the trims, and let them settle."""
         super().apply(calibration)
         self._sleep(SETTLING_S)
 

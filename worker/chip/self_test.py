@@ -1,4 +1,4 @@
-"""Whether a chip computes: a small product whose answer is known, before anybody's work runs on it."""
+"""The self-test of a chip: a small product with a known answer, before any work runs on it."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ _INPUT: Final = 10.0
 
 
 def check_chip(perceptron: Perceptron, *, mock: bool) -> dict[str, float]:
-    """Reads the same product with positive and negative weights several times.
+    """Read the same product with positive and negative weights several times.
 
     Returns:
         `high_lsb` and `low_lsb`, the median readouts of positive and negative weights, and `noise_lsb`, the

@@ -1,4 +1,4 @@
-"""A chip that is open: what computes, and everything its results must say of it."""
+"""An open chip: its arithmetic, and the provenance of its results."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What is known of a chip since its calibration was loaded.
+    """The facts of a chip since its calibration was loaded.
 
     `identifier` is the hardware's own name; `self_test` is what the test measured; `pattern` is known of
     calibrations made here.
@@ -56,7 +56,7 @@ class CalibrationOutcome:
     canary_lsb: float
 
     def as_json(self) -> dict[str, Any]:
-        """The outcome as the result of a job."""
+        """Return the outcome as the result of a job."""
         return asdict(self)
 
 
@@ -71,7 +71,7 @@ class ChipSession(ABC):
     backend: ClassVar[Backend]
     execution: ClassVar[Execution] = "chip"
     can_drift: ClassVar[bool] = True
-    """Whether time and temperature move what it computes, so that its canary is worth watching."""
+    """Whether its readouts move with time and temperature, so that the canary is measured."""
     can_calibrate: ClassVar[bool] = False
     """Whether `calibrate` may succeed."""
 
@@ -93,7 +93,7 @@ class ChipSession(ABC):
 
     @property
     def self_test(self) -> Mapping[str, float]:
-        """What the self-test measured when the calibration was loaded, in LSB."""
+        """The self-test when the calibration was loaded, in LSB."""
         return self._loaded.self_test
 
     @property
@@ -104,12 +104,12 @@ class ChipSession(ABC):
 
     @property
     def pattern(self) -> Pattern | None:
-        """The fixed pattern as the calibration found it and left it; None where nobody measured."""
+        """The fixed pattern before and after the calibration; None if it was not measured."""
         return self._loaded.pattern
 
     @property
     def temperature_c(self) -> float | None:
-        """How warm the chip is, in degrees C; None where nobody can tell."""
+        """The chip's temperature, in degrees C; None if unknown."""
         return None
 
     @property
@@ -128,7 +128,7 @@ class ChipSession(ABC):
         return True
 
     def describe(self) -> dict[str, Any]:
-        """What the chip's record and the provenance of its results say."""
+        """Return the facts for the chip's record and the provenance of results."""
         return {
             "backend": self.backend,
             "identifier": self.identifier,
@@ -142,7 +142,7 @@ class ChipSession(ABC):
         }
 
     def guarded(self) -> AbstractContextManager[None]:
-        """A context for work on the chip: failures of the chip leave it as `ChipError`, all others unchanged.
+        """Return a context for work on the chip: failures of the chip leave it as `ChipError`, all others unchanged.
 
         Raises:
             ChipError: the chip failed; running the same work again may succeed.
@@ -151,7 +151,7 @@ class ChipSession(ABC):
         return nullcontext()
 
     def canary(self) -> float:
-        """The canary's score now, in LSB: see `worker.chip.canary`.
+        """Return the canary's score now, in LSB: see `worker.chip.canary`.
 
         Raises:
             ChipError: the chip failed.
@@ -165,7 +165,7 @@ class ChipSession(ABC):
 
     @abstractmethod
     def calibrate(self) -> CalibrationOutcome:
-        """Measures the chip, keeps the calibration in a file, loads it and measures the mock parameters anew.
+        """Measure the chip, store the calibration in a file, load it, and measure the mock parameters again.
 
         Raises:
             ChipUnavailableError: this chip cannot be calibrated from here.
@@ -177,13 +177,13 @@ class ChipSession(ABC):
 def measure_chip(
     perceptron: Any, identifier: str, calibration: CalibrationRecord | None, reference: CanaryReference | None
 ) -> Loaded:
-    """Tests an open chip, and measures gain and noise and puts them in force.
+    """Test an open chip, measure gain and noise, and put them in force.
 
     Args:
         perceptron: of the open chip.
         identifier: the hardware's own name.
-        calibration: what it has loaded.
-        reference: what the canary showed right after the calibration; what it shows now when None.
+        calibration: the loaded calibration.
+        reference: the canary right after the calibration; measured now if None.
 
     Raises:
         ChipError: the chip does not pass.

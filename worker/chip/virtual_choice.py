@@ -31,7 +31,7 @@ class VirtualChoice:
     temperature_c: float | None = None
 
     def make(self) -> VirtualChip:
-        """The chip.
+        """Return the chip.
 
         Raises:
             ChipUnavailableError: the file of parameters is missing or wrong.
@@ -44,7 +44,7 @@ class VirtualChoice:
 
 
 def read_parameters(path: Path) -> ChipParameters:
-    """The parameters in a JSON file, `{"noise_std_lsb": 3.0, ...}`; what it leaves out is the default.
+    """Read the parameters from a JSON file, `{"noise_std_lsb": 3.0, ...}`; missing ones have their defaults.
 
     Raises:
         ChipUnavailableError: it cannot be read, names an unknown parameter or gives one an impossible value.

@@ -54,7 +54,7 @@ class VirtualSession(ChipSession):
         return self._virtual_chip.temperature_c
 
     def calibrate(self) -> CalibrationOutcome:
-        """Measures every neuron, trims it, keeps the trims and loads them; takes less than a second."""
+        """Measure and trim every neuron, store the trims and load them; takes less than a second."""
         self._loaded, outcome = _calibrate(
             self._virtual_chip, self._calibrations, self._loaded.mock_parameter.gain
         )
@@ -75,7 +75,7 @@ def open_virtual(
     Args:
         chip: its name in the service.
         virtual_chip: which one.
-        calibration: what to load; without it the chip's latest in `calibrations`, and if there is none it is
+        calibration: the calibration to load; without it the chip's latest in `calibrations`, and if there is none it is
             calibrated and the outcome kept there.
         calibrations: folder of the calibrations made here.
         canary_limit: how many times its reference the canary's score may be.
@@ -109,7 +109,7 @@ def _load(virtual_chip: VirtualChip, given: Path) -> Loaded:
 
 
 def _open_with(virtual_chip: VirtualChip, found: CalibrationRecord) -> CalibrationRecord:
-    """Opens the chip with a calibration of its own; the record with the time that the file tells."""
+    """Load a calibration of this chip; return its record with the time in the file."""
     try:
         emulator.init_hardware(emulator.CalibrationPath(str(found.path)))
     except RuntimeError as error:
@@ -156,5 +156,5 @@ def _calibrate(
 
 
 def _offsets(deviations: Tensor) -> tuple[float, ...]:
-    """The mean deviation of each neuron, (512,) LSB, of `(8, 512)`."""
+    """Return the mean deviation of each neuron, (512,) LSB, of `(8, 512)`."""
     return tuple(round(offset, 1) for offset in deviations.mean(0).tolist())

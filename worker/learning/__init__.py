@@ -1,4 +1,4 @@
-"""Networks, recipes, training and evaluation loops, data sets: what is learned, and how.
+"""Learning: networks, recipes, training and evaluation loops, data sets.
 
 Knows nothing of jobs, Redis or services. The arithmetic (the emulator's or the real chip's `perceptron`) is
 handed in.

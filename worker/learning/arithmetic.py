@@ -1,4 +1,4 @@
-"""What learning expects of the arithmetic it is handed: the names of `hxtorch.perceptron` it uses."""
+"""The arithmetic that learning needs: its part of `hxtorch.perceptron`."""
 
 from typing import Any, Literal, Protocol
 

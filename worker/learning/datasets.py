@@ -111,7 +111,7 @@ def load_digits(note: str) -> Dataset:
 
 
 def _fingerprint(*parts: Tensor) -> str:
-    """The sha256 over the bytes of all tensors, in order."""
+    """Return the sha256 over the bytes of all tensors, in order."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.contiguous().numpy().data)

@@ -1,4 +1,4 @@
-"""What can go wrong in learning, as one tree of errors."""
+"""The errors of learning."""
 
 
 class LearningError(Exception):
@@ -10,7 +10,7 @@ class DatasetUnavailableError(LearningError):
 
 
 class DatasetDamagedError(LearningError):
-    """The files of a data set are there but do not hold what they should."""
+    """The files of a data set are there, but their content is wrong."""
 
 
 class RecipeInvalidError(LearningError):

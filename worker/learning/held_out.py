@@ -11,7 +11,7 @@ _SEED = 20200613
 def split_held_out(crops: int) -> tuple[Tensor, Tensor]:
     """Choose a twentieth of `crops` training crops, at least one, at random and always the same.
 
-    The choice does not depend on a recipe's seed, so whoever goes on with a trained network holds out what
+    The choice does not depend on a recipe's seed, so a training that continues a network holds out the crops that
     its first training held out.
 
     Returns:

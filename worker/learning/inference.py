@@ -1,4 +1,4 @@
-"""Classification of crops with a trained network: what a service does all day."""
+"""Classification of crops with a trained network."""
 
 from collections.abc import Mapping
 

@@ -11,7 +11,7 @@ from worker.learning.arithmetic import Execution
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
-    """What one mini-batch gave.
+    """The measures of one mini-batch.
 
     Attributes:
         phase: "training", "testing", or "scaling" for the last mini-batches of a training, which fit the scale
@@ -35,7 +35,7 @@ class StepMetrics:
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
-    """What one epoch gave; accuracies are parts of 1, losses means per crop.
+    """The measures of one epoch; accuracies are parts of 1, losses means per crop.
 
     Attributes:
         epoch: Counted from 0, through all phases of a training.

@@ -14,8 +14,8 @@ class Mistake:
 
     Attributes:
         index: Its place in the test set.
-        digit: What it shows.
-        answer: What was read.
+        digit: The true digit.
+        answer: The digit read.
         margin: How much higher the answer's score was than the digit's, in LSB.
     """
 
@@ -26,12 +26,12 @@ class Mistake:
 
 
 def no_mistakes() -> Tensor:
-    """A table without any: `(0, 4)` float32."""
+    """Return a table without any: `(0, 4)` float32."""
     return torch.empty(0, 4)
 
 
 def add_mistakes(table: Tensor, scores: Tensor, labels: Tensor, first: int) -> Tensor:
-    """The worst of those in a table and of a mini-batch together, worst first, at most `KEPT`.
+    """Return the worst of those in a table and of a mini-batch together, worst first, at most `KEPT`.
 
     Args:
         table: `(mistakes, 4)` float32: index, digit, answer, margin.
@@ -49,7 +49,7 @@ def add_mistakes(table: Tensor, scores: Tensor, labels: Tensor, first: int) -> T
 
 
 def read_mistakes(table: Tensor) -> list[Mistake]:
-    """The mistakes of a table, worst first."""
+    """Return the mistakes of a table, worst first."""
     return [
         Mistake(int(index), int(digit), int(answer), round(margin, 2))
         for index, digit, answer, margin in table.tolist()

@@ -1,4 +1,4 @@
-"""What a network looks like, as data: small enough to be kept beside its weights."""
+"""The specification of a network as data, small enough to be stored beside its weights."""
 
 from itertools import pairwise
 from typing import Annotated, Literal, Self

@@ -1,4 +1,4 @@
-"""The plan of a training: which phases it has, and what each of its steps does."""
+"""The plan of a training: its phases and steps."""
 
 from dataclasses import dataclass
 from typing import Literal, assert_never
@@ -30,7 +30,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What one step does.
+    """One step of a plan.
 
     Attributes:
         kind: Of the step.
@@ -79,7 +79,7 @@ class Plan:
         return self.epochs_total * self.epoch_steps + self.scaling_steps
 
     def place_of(self, step: int) -> Place:
-        """Say what step `step`, from 0, does; beyond the end it counts as one that fits the scale."""
+        """Return the place of step `step`, from 0; steps beyond the end count as fitting the scale."""
         epoch, index = divmod(step, self.epoch_steps)
         if epoch >= self.epochs_total:
             index = step - self.epochs_total * self.epoch_steps
@@ -98,7 +98,7 @@ def plan_phases(recipe: Recipe, execution: TrainingExecution, *, goes_on: bool) 
     """Divide a training into phases.
 
     Args:
-        recipe: What to do in each.
+        recipe: The recipe of the phases.
         execution: Where to learn.
         goes_on: Whether the network has learned before; on the chip it then takes the short phase of a
             training with the chip in the loop, not the whole recipe.

@@ -20,7 +20,7 @@ class Progress:
     Attributes:
         score_scale: Scores times this are the logits of probabilities.
         step_count: Mini-batches done.
-        epoch_metrics: What the finished epochs gave.
+        epoch_metrics: The measures of the finished epochs.
         training: Sums of the epoch under way, over crops learned from.
         testing: Likewise, over test crops.
         order: The crops of the epoch under way, `(crops,)` int32.
@@ -55,7 +55,7 @@ class Progress:
 
     @classmethod
     def of(cls, state: TrainerState) -> "Progress":
-        """Take back what `tensors` and `facts` gave.
+        """Restore a progress from its `tensors` and `facts`.
 
         Raises:
             StateMismatchError: A tensor is missing.

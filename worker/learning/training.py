@@ -60,8 +60,8 @@ class Trainer:
 
         Args:
             recipe: From `worker.learning.recipes.resolve`.
-            spec: What to train; layers whose number of sends is open choose it now.
-            dataset: What to train with.
+            spec: The network to train; layers whose number of sends is open choose it now.
+            dataset: The data set to train with.
             perceptron: The module that computes.
             execution: Where to learn. "chip" is the whole recipe on the open chip, or, with `start_from`,
                 only the short phase of a training with the chip in the loop.
@@ -123,7 +123,7 @@ class Trainer:
 
     @property
     def epoch_metrics(self) -> list[EpochMetrics]:
-        """What the finished epochs gave."""
+        """The measures of the finished epochs."""
         return self._progress.epoch_metrics
 
     @property
@@ -218,11 +218,11 @@ class Trainer:
         self._progress = progress
 
     def _parameters(self) -> list[tuple[str, Tensor]]:
-        """The network's parameters with their names."""
+        """Return the network's parameters with their names."""
         return list(self.network.named_parameters())
 
     def _identity(self) -> dict[str, object]:
-        """The facts that must agree between a saved state and the training it is loaded into, JSON-able."""
+        """Return the facts that must agree between a saved state and the training it is loaded into, JSON-able."""
         return {
             "recipe": self.recipe.model_dump(mode="json"),
             "network": self._asked_spec.model_dump(mode="json"),
@@ -301,20 +301,20 @@ class Trainer:
         return self._count(RunningMean(), place, scores, labels, loss)
 
     def _learning_rate(self, place: Place) -> float:
-        """The learning rate of one training step."""
+        """Return the learning rate of one training step."""
         phase, steps = self.plan.phases[place.phase], self.plan.train_steps
         done = place.epoch_in_phase * steps + place.index
         return phase.learning_rate * self.recipe.schedule_at(done, phase.epochs * steps)
 
     def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """The recipe's loss of scores `(batch, 10)`, -128..127, and labels `(batch,)`, 0..9."""
+        """Return the recipe's loss of scores `(batch, 10)`, -128..127, and labels `(batch,)`, 0..9."""
         logits = scores * self.recipe.logit_scale
         return torch.nn.functional.cross_entropy(logits, labels) / self.recipe.loss_divisor
 
     def _count(
         self, sums: RunningMean, place: Place, scores: Tensor, labels: Tensor, loss: Tensor
     ) -> StepMetrics:
-        """Count a mini-batch and say what it gave."""
+        """Record a mini-batch; return its measures."""
         crops, mean_loss = len(labels), loss.item()
         correct = int((scores.argmax(1) == labels).sum())
         sums.add(mean_loss, correct, crops)

@@ -20,7 +20,7 @@ class TrainerState:
     Attributes:
         tensors: Weights, moments of the optimiser, random number state, order of the epoch's crops and the
             scores the scale is fitted on, by name.
-        facts: The rest, JSON-able: what the training is, its position and its sums so far.
+        facts: The rest, JSON-able: the training's identity, position and sums so far.
     """
 
     tensors: dict[str, Tensor]
@@ -72,7 +72,7 @@ def flatten_adam(optimiser: torch.optim.Adam, network: nn.Module) -> dict[str, T
 
 
 def restore_adam(optimiser: torch.optim.Adam, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `flatten_adam` copied."""
+    """Restore the state copied by `flatten_adam`."""
     optimiser.state.clear()
     for name, parameter in network.named_parameters():
         if f"adam.{name}.step" in tensors:
