@@ -1,1 +1,1 @@
-"""What the system does: jobs, scheduling, crops, models, users. It knows neither Flask, Celery nor torch."""
+"""The core of the system: jobs, scheduling, crops, models, users. It knows neither Flask, Celery nor torch."""

@@ -80,7 +80,7 @@ class _TextLines(_Lines):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        # The file or journal of a process makes its name superfluous.
+        # A process has a file or journal of its own, so its name is superfluous.
         facts = " ".join(f"{name}={value}" for name, value in self.facts().items() if name != "process")
         message = _in_one_line(record.getMessage()) + (f" [{facts}]" if facts else "")
         line = f"{self.formatTime(record)} {record.levelname} {record.name}: {message}"

@@ -265,7 +265,7 @@ def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any)
         settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         if any(problem["loc"] == ("redis_url",) for problem in error.errors()):
-            raise SettingsError(  # without what was given, which may hold a password
+            raise SettingsError(  # without the given values, which may contain a password
                 f"settings ({PREFIX}<NAME> or the flag): redis_url: "
                 "expected an address that begins with redis://, rediss:// or unix://"
             ) from None

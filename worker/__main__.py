@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(settings: Settings, *, standby: bool) -> int:
-    # A core is left to Redis and the API: a thread that waits for one would hold up all the others.
+    # One core is left to Redis and the API: a thread waiting for a core would delay all the others.
     torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 2) - 1))
     with ExitStack() as stack:
         # A lost answer must not claim twice: the worker never repeats a command by itself.
@@ -97,7 +97,7 @@ def _run(settings: Settings, *, standby: bool) -> int:
             else take_lease(chips, settings.chip_id, lease_s=settings.lease_s)
         )
         stack.callback(_release, chips, lease)
-        ensure_schema(connection)  # while this one stood by, a newer one may have come and gone
+        ensure_schema(connection)  # while this worker stood by, a newer one may have migrated the records
         opening = _keep_while_opening(settings, chips, lease)
         stack.callback(opening.stop)
         session = _open_chip(settings, stack)
@@ -266,7 +266,7 @@ def _serve(
 
 
 def _do_nothing() -> None:
-    """Return what opening a chip does about wake-ups."""
+    """Ignore wake-ups while the chip is opened."""
 
 
 def _never() -> bool:

@@ -1,4 +1,4 @@
-"""Saving trainings while the chip works on: a state is handed over, and written by a thread."""
+"""Saves of trainings while the chip works on: a state is handed over, and written by a thread."""
 
 import threading
 

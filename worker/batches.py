@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class Batches:
-    """Claims crops, has the chip read them, and answers."""
+    """Claims crops, reads them on the chip, and stores the answers."""
 
     def __init__(
         self,

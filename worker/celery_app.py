@@ -52,7 +52,7 @@ def create_app(redis_url: str, chip: str, turn: Callable[[], bool]) -> Celery:
         broker_transport_options={
             # A turn takes a second or two; messages of a killed worker are delivered again after this.
             "visibility_timeout": 60,
-            # Messages of dead consumers are looked for every 10 s, not every 100 s.
+            # Messages of dead consumers are restored every 10 s, not every 100 s.
             "unacked_restore_throttle": 1,
             "socket_timeout": 10,
             "socket_keepalive": True,

@@ -149,7 +149,7 @@ class ChipMaintenance:
 
     def _ask_for_calibration(self, occasion: str) -> None:
         job = new_job(JobKind.CALIBRATION, SYSTEM, "", {"chip": self._lease.chip})
-        # One that failed is asked for again, but not within the hour.
+        # A failed calibration is submitted again, but not within the hour.
         hour = int(time.time() // _ASK_AGAIN_S)
         key = Idempotency(f"{SYSTEM.name}:{self._lease.chip}:{occasion}:{hour}", occasion)
         if not self._jobs.submit(job, key, most=_MOST_QUEUED).repeated:

@@ -1,4 +1,4 @@
-"""Measurement of the cost of long work, for forecasts."""
+"""Measurement of the cost of long work, for the cost model in `services/scheduling/costs.py`."""
 
 import logging
 from collections.abc import Callable

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class CrashMarker:
-    """The marker of one chip's worker."""
+    """The crash marker of one chip's worker."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The data sets this worker learns from, read once and kept."""
+"""The data sets of this worker, read once."""
 
 import logging
 import threading
@@ -22,10 +22,10 @@ class Datasets:
         self._loading = threading.Lock()
 
     def prepare(self) -> None:
-        """See to the data set that most trainings want.
+        """Load the data set that most trainings use.
 
-        A folder that was named is read at once, so that a wrong one is told at the door; without one, it is done in
-        the background, because crops need no data set and nothing else at the start takes as long.
+        A configured folder is read at once, so that a wrong one stops the start; without one, loading is done in
+        the background, because crops need no data set and loading is the slowest part of the start.
 
         Raises:
             DatasetMissingError: the folder holds no MNIST.
@@ -36,7 +36,7 @@ class Datasets:
             threading.Thread(target=self._try_to_get, name="data set", daemon=True).start()
 
     def _try_to_get(self) -> None:
-        with suppress(DatasetMissingError):  # the training that wants it says so
+        with suppress(DatasetMissingError):  # the training that needs it reports it
             self.get("auto")
 
     def get(self, choice: DatasetChoice) -> Dataset:

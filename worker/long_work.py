@@ -114,7 +114,7 @@ class LongWork:
             self._forget(job.id)
             _log.info("job %s waits: %s", job.id, reason)
         except StorageError:
-            # It stays in memory, where it stands still too.
+            # The job also stays in memory, paused.
             _log.exception("job %s: not saved", job.id)
         except _ENDED_ELSEWHERE:
             self._forget(job.id)

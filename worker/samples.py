@@ -1,4 +1,4 @@
-"""Crops of the test set that a worker hands out, for whoever wants some to try."""
+"""Example crops of the test set that a worker publishes."""
 
 from typing import Final
 

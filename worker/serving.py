@@ -1,4 +1,4 @@
-"""The versions this worker can classify with, loaded and kept."""
+"""The versions loaded by this worker for classification."""
 
 import logging
 from collections import OrderedDict
@@ -75,7 +75,7 @@ def _checked(scores: _Scores, count: int) -> _Scores:
 
 
 class LoadedVersions:
-    """The versions used last, in memory; the others are read again when needed."""
+    """The versions used last, in memory; others are read again when needed."""
 
     def __init__(self, session: ChipSession, models: ModelStore) -> None:
         self._session = session

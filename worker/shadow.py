@@ -34,7 +34,7 @@ class Seen:
 
 
 class Shadow:
-    """Compares chip and twin, and keeps the rate of disagreement as a series."""
+    """Compares chip and twin, and stores the rate of disagreement as a series."""
 
     def __init__(self, lease: Lease, series: SeriesStore, *, share: float) -> None:
         self._lease = lease

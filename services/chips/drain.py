@@ -22,7 +22,7 @@ class Draining:
         """Drain a chip: its running long jobs are paused at their next slice or finish, and new ones wait.
 
         Args:
-            user: the user who requests the drain.
+            user: the admin that requests the drain.
             chip: its id; all chips when None.
             message: shown to the users of the chip.
             running: whether running long jobs are paused or finish.

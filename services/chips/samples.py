@@ -1,4 +1,4 @@
-"""A few crops of each digit from a worker's test set, for whoever wants one to try."""
+"""A few crops of each digit from a worker's test set, as examples for users."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Samples:
 
 
 class SampleStore:
-    """Keeps the crops that a worker brought last."""
+    """Stores the crops published last by a worker."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -13,7 +13,7 @@ _KEPT: Final = 5000
 
 
 class SeriesStore:
-    """Keeps the newest points of each series; a point is numbers by name, `at` among them (Unix seconds)."""
+    """Stores the newest points of each series; a point is numbers by name, `at` among them (Unix seconds)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Which worker holds which chip: leases with fencing numbers, bells and wake-ups, in Redis."""
+"""Chips in Redis: leases with fencing numbers, bells and wake-ups."""
 
 import json
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Maintenance of a chip: its long work is paused or, as `running` says, finishes; new long work waits.
+    """The drain of a chip: running long jobs pause or finish, as `running` says; new ones wait.
 
-    `since` is in Unix seconds, `user` who asked for it.
+    `since` is in Unix seconds; `user` is the admin that requested the drain.
     """
 
     message: str

@@ -1,6 +1,6 @@
 """The wake-up: a message that says *that* a chip has work, never which.
 
-Who has work recorded sends one to each chip that has none outstanding. API and worker each bring their own
+After work is recorded, each chip without an outstanding wake-up is sent one. API and worker each bring their own
 way to send; the names of the task, of the queues and of the broker are all they share.
 """
 

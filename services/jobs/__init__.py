@@ -1,1 +1,1 @@
-"""Long jobs: their records and params, taking them in, looking at them and subscribing to them."""
+"""Long jobs: records, params, submission, inspection and subscriptions."""

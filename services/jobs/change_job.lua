@@ -5,7 +5,7 @@ if chip ~= '' and lost_lease(chip, fence) then return LOST end
 local state = redis.call('HGET', job_key(id), 'state')
 if not state then return 'missing' end
 if not string.find(states, state, 1, true) then return state end
--- What runs on another chip is that chip's, as long as it has a worker.
+-- A job that runs on another chip belongs to that chip, as long as it has a worker.
 if chip ~= '' and state == '"running"' then
   local owner = cjson.decode(redis.call('HGET', job_key(id), 'provenance') or '{}').chip
   if owner and owner ~= chip and redis.call('EXISTS', chip_key(owner, 'lease')) == 1 then return 'elsewhere' end

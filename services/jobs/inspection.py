@@ -56,7 +56,7 @@ class Page:
 
 
 class Inspections:
-    """The ways to look at jobs."""
+    """Inspection of jobs for a user."""
 
     def __init__(
         self,

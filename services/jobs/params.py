@@ -117,7 +117,7 @@ PARAMS_OF: Final[Mapping[JobKind, type[Params]]] = {
 
 
 class JobRequest(BaseModel):
-    """A job as it is asked for."""
+    """A submitted job, before validation of its params."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

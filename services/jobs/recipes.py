@@ -1,4 +1,4 @@
-"""The recipes that a training may name, and what all but the worker need to know of each.
+"""The recipes of trainings, with the facts that are needed outside the worker.
 
 All the numbers of a recipe are in `worker/learning/recipes.py`; a test holds these to them.
 """
@@ -12,13 +12,13 @@ RecipeName = Literal["notebook", "strong"]
 
 @dataclass(frozen=True, slots=True)
 class RecipeFacts:
-    """What decides how many mini-batches there are, and what a form shows beside an empty field.
+    """The defaults of a recipe: they decide the number of mini-batches, and forms show them.
 
     Attributes:
         epochs: Passes over the training set.
         batch_size: Crops per mini-batch.
         learning_rate: In weight LSB.
-        least_steps: A training set too small for so many mini-batches is repeated within an epoch.
+        least_steps: The least mini-batches of an epoch; a smaller training set is repeated within it.
         holds_out: Whether a twentieth of the training set is kept from learning.
         chip_epochs: Passes with the chip in the loop.
     """

@@ -71,7 +71,7 @@ class Job:
     Times are Unix seconds by the clock of Redis. `revision` grows by one with every change, and is the job's
     ETag. `progress` runs from 0 to 1. `attempts` counts how often a worker took the job up, `deaths`
     the worker processes that died in it one after the other without getting past `died_at_step`. `chip_time_s` is
-    what the job's user was charged for it. `home` is the hardware's name of the only chip that may run it, empty when
+    the charge to the job's user. `home` is the hardware identifier of the only chip that may run the job, empty if
     any may.
     """
 

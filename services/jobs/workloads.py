@@ -1,7 +1,7 @@
 """The mini-batches of long work, counted from a job's params, with a reference time for each.
 
-The reference is what the mini-batch takes on one core of an ordinary processor in mock arithmetic; what it really
-takes is learned, see `services/scheduling/costs.py`.
+The reference is the time of a mini-batch on one core of an ordinary processor in mock arithmetic; the real time
+is learned, see `services/scheduling/costs.py`.
 """
 
 import math

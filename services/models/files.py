@@ -1,9 +1,9 @@
 """The registry of models: checkpoints as files, published whole or not at all.
 
 models/<name>/<version>/weights.safetensors    the weights
-models/<name>/<version>/manifest.json          what they are
+models/<name>/<version>/manifest.json          their description
 models/<name>/aliases/<alias>                  a version's number
-models/<name>/shared/...                       what others may see of it: services/models/sharing.py
+models/<name>/shared/...                       what is shared: services/models/sharing.py
 models/<name>/.deleted/<version>               so that a number never means two things
 """
 
@@ -237,7 +237,7 @@ class ModelStore:
 
         Raises:
             ModelNotFoundError: there is no such version.
-            ConflictError: an alias that somebody set means it.
+            ConflictError: an alias set by a user names it.
         """
         if version not in self.versions(name):
             raise ModelNotFoundError(f"model {name!r} has no version {version!r}")

@@ -1,8 +1,8 @@
 """The models as one user sees them: their own, those shared with everyone, and the service's.
 
 A user's model is `<owner>~<name>`, one of the service, trained by an admin, is `<name>`. A user who says `digits` means
-their own `digits` if they have one, else the service's. Who may not see a model is told what they are told of one that
-is not there.
+their own `digits` if they have one, else the service's. A model that a user may not see looks like one that does not
+exist.
 """
 
 from dataclasses import dataclass

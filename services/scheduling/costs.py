@@ -1,6 +1,6 @@
 """Cost model of long work, learned from measurements: the arithmetic, and the paces kept in Redis.
 
-A mini-batch has a reference time (`services/jobs/workloads.py`). What a chip takes is the reference times a *pace*,
+A mini-batch has a reference time (`services/jobs/workloads.py`). Its time on a chip is the reference times a *pace*,
 which is learned per kind of work (backend, execution, recipe, data set, batch, network) and, for work of a kind not
 seen yet, per backend and execution. See docs/decisions/0016-honest-waiting.md.
 """

@@ -13,10 +13,10 @@ from services.scheduling.costs import Cost
 from services.scheduling.policy import Charge, LongJob, Policy
 
 _ROUNDS: Final = 20
-"""Every user has at least about so many slices in the time that has passed, or slices of their real length."""
+"""The time is cut so that every user has at least about this many slices, or slices of their real length."""
 _MOST_SLICES: Final = 20_000
 _MOST_HALF_LIVES: Final = 500.0
-"""Charges made so long before others count nothing beside them, and their ratio would be no float."""
+"""Charges older than others by this many half-lives count nothing, and their ratio would overflow a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ def run_ahead(
         else:
             queues.setdefault(job.user, []).append((job, seconds))
 
-    # A charge now is worth more than the same charge later. Counted in what it will be worth at one instant,
-    # what was charged before stays as it is.
+    # A charge now is worth less later. Counted by their worth at one fixed instant,
+    # earlier charges need no update.
     heap = []
     for user, theirs in queues.items():
         theirs.reverse()
@@ -140,7 +140,7 @@ def foresee(
         policy,
         supply.low * supply.chips,
     )
-    # Whose turn it is now rests on charges that are not recorded yet: a round more or less.
+    # The next user depends on charges that are not recorded yet: a round more or less.
     users = len({each.job.user for each in ahead if not each.job.is_maintenance})
     round_s = (users - 1) * policy.quantum_s if users else 0.0
     found = {}

@@ -193,7 +193,7 @@ class Waiting:
         if workload is None:
             try:
                 workload = workload_of(job, conditions.backend, conditions.dataset)
-            except InvalidInputError:  # a record of other times: its job will fail as soon as it is taken up
+            except InvalidInputError:  # a record of an older release: its job fails as soon as it is taken up
                 workload = Workload((), "", 0.0)
             self._workloads[job.id] = workload
         return cost_of(workload.after(round(job.progress * workload.steps)), paces)

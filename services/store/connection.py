@@ -160,10 +160,10 @@ class Connection:
 
 
 class ExclusiveConnection(Connection):
-    """One connection to Redis for one thread that sends much: half the processor time for each script and command.
+    """One connection to Redis for one busy thread: half the processor time for each script and command.
 
-    What the pool's client does for each command (finding a connection, asking whether it still lives, counting) costs
-    more than the command. Whatever else is asked of the client still goes through the pool.
+    The work of the pool's client for each command (finding a connection, checking it, counting) costs
+    more than the command. All other calls still go through the pool.
     """
 
     def __init__(self, shared: Connection) -> None:

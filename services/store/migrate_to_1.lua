@@ -1,1 +1,1 @@
--- Version 1 is what was kept before versions were written down: nothing changes.
+-- Version 1 is the schema from before versions were recorded: nothing changes.

@@ -1,4 +1,4 @@
-"""The version of what is kept in Redis: written at the first start, raised by migrations, refused when newer."""
+"""The schema version of the records in Redis: written at the first start, raised by migrations, refused if newer."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -10,17 +10,17 @@ from services.store import keys
 from services.store.connection import Connection, lua_source, translated_errors
 
 RESTORING: Final = b"restoring"
-"""What stands in the place of the version while a backup is being restored."""
+"""The value in place of the version while a backup is being restored."""
 
 UNNUMBERED: Final = 0
-"""The version of what was kept before versions were written down."""
+"""The version of records from before versions were recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One step from the version before to `version`.
 
-    Its script, in `services/store`, changes what is kept, and runs in one atomic step with the writing of the new
+    Its script, in `services/store`, changes the records, and runs in one atomic step with the writing of the new
     version: it happens once, however many processes start at the same time and wherever one is killed. With
     `while_stopped` it is refused while workers of the version before hold chips. Redis undoes nothing of a script that
     fails: one that could must look before it writes.
@@ -32,7 +32,7 @@ class Migration:
 
 
 MIGRATIONS: Final = (Migration(1, "store/migrate_to_1", while_stopped=False),)
-"""All of them, in order; the last one makes what this program works with."""
+"""All migrations, in order; the last one makes the schema of this program."""
 
 SCHEMA: Final = MIGRATIONS[-1].version
 

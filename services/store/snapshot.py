@@ -1,4 +1,4 @@
-"""All records as they are at one moment, dumped from one Redis and restored into another.
+"""Snapshots of all records, dumped from one Redis and restored into another.
 
 Keys that belong to a running process are left out: leases, bells and wake-ups, replies on their way to an API process,
 browser sessions. Only the administrator of Redis may run the commands used here, not the service's own users.

@@ -1,4 +1,4 @@
-"""What is kept of a user: role, tokens (as digests), quotas of their own."""
+"""The account of a user: role, tokens (as digests), own quotas."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _ID_CHARACTERS: Final = 12
 
 
 class Role(StrEnum):
-    """What a user may do: their own work, or everything."""
+    """The permissions of a user: their own work, or everything."""
 
     USER = "user"
     ADMIN = "admin"
@@ -27,7 +27,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is known of a token: not the token. Times are Unix seconds; one that never expires has no end."""
+    """The description of a token, without the token. Times are Unix seconds; one that never expires has no end."""
 
     id: str
     created_at: float
@@ -36,7 +36,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user as recorded; `own_quotas` are those an admin set, a None among them lifts the limit."""
+    """A user as recorded; `own_quotas` are those set by an admin, and None among them lifts a limit."""
 
     name: Name
     role: Role

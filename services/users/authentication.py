@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens and the users they stand for."""
+"""Authentication: bearer tokens and their users."""
 
 import hmac
 import os
@@ -25,7 +25,7 @@ _LEAST_TOKEN_CHARACTERS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody whose work the chip does."""
+    """An authenticated user."""
 
     name: Name
     is_admin: bool = False
@@ -43,7 +43,7 @@ SYSTEM: Final = User("system")
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """What is known of a token until `until` (monotonic): whose it is, or why it opens nothing."""
+    """The cached result of a token until `until` (monotonic): its user, or the reason of the refusal."""
 
     user: User | None
     reason: str | None
@@ -51,10 +51,10 @@ class _Remembered:
 
 
 class Tokens:
-    """The tokens this service knows: the admin's from its file, those of users from the store.
+    """The known tokens: the admin's from its file, those of users from the store.
 
-    A token is looked up by its digest. How long that takes may tell about the digests there are, but from a digest
-    nobody gets to a token, so the time tells nothing of use. What was found is remembered for a second, so that
+    A token is looked up by its digest. The time of that may reveal something about known digests, but a digest
+    does not lead to a token, so the time reveals nothing of use. Results are cached for a second, so that
     requests in volume cost no round trip to Redis.
     """
 
@@ -94,7 +94,7 @@ class Tokens:
         """Return the user whose token has this digest.
 
         Raises:
-            NotAuthenticatedError: nobody's has, it has expired, or its user is disabled.
+            NotAuthenticatedError: no token has it, it has expired, or its user is disabled.
             RedisUnavailableError: whose it is cannot be looked up.
         """
         if hmac.compare_digest(digest, self._admin_digest):

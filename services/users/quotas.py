@@ -1,4 +1,4 @@
-"""What one user may take: of the queue at once, of the chip in a day, of the API in a second."""
+"""Quotas of one user: waiting work, chip time per day, requests per second."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields

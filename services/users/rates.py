@@ -1,4 +1,4 @@
-"""How many requests of each user one API process lets in."""
+"""Limits of the request rate of each user in one API process."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _BURST_S: Final = 2.0
 
 
 class RequestRates:
-    """A token bucket for each user: it holds what they may send in two seconds, and fills as fast as they may send.
+    """A token bucket for each user: it holds the requests of two seconds, and fills at the allowed rate.
 
     Kept in the process, so that no request costs a round trip to Redis for it; with n API processes a user may
     send up to n times as much.

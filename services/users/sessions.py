@@ -1,4 +1,4 @@
-"""Sessions of people at the page: an id that their browser keeps, and whose token opened it."""
+"""Browser sessions: an id kept by the browser, and the digest of the token that opened the session."""
 
 import hashlib
 import secrets
@@ -12,7 +12,7 @@ IDLE_S: Final = 12 * 3600
 
 
 class SessionStore:
-    """Opens and closes sessions. Neither their ids nor tokens are kept, only digests of both."""
+    """Opens and closes sessions. Only digests of ids and tokens are stored."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

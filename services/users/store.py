@@ -16,7 +16,7 @@ Changes = Mapping[str, float | str | bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Whose a token is; `left_s` seconds are left of its life, None when it has no end."""
+    """The user of a token; it expires in `left_s` seconds, never if None."""
 
     account: Account
     left_s: float | None
@@ -24,7 +24,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A new token, the only time that it is known as it is."""
+    """A new token, in plain text for the only time."""
 
     secret: str
     token: Token

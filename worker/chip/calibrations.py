@@ -39,7 +39,7 @@ class WritableCalibration(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CalibrationRecord:
-    """Which calibration a chip has loaded.
+    """The calibration that a chip has loaded.
 
     `path` is the file itself, links resolved, for `latest` moves on; `link` is where it was looked for.
     `made_at` is in seconds since 1970.

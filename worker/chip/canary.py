@@ -1,9 +1,9 @@
-"""The canary: a fixed batch whose readouts show how far a chip has moved from what it should compute.
+"""The canary: a fixed batch whose readouts show how far a chip is from its ideal readouts.
 
 It is made of 8 vectors of 128 inputs and one matrix of 128 x 512 weights, so that every neuron of both
 hemispheres is read. Columns have positive and negative weights in turn; the vectors reach from nothing to about
 60 LSB, where neurons are still linear. Each vector is read 32 times and the readouts are averaged, so that the
-noise of a readout (about 2 LSB) counts for less than half an LSB and what stays is the pattern.
+noise of a readout (about 2 LSB) counts for less than half an LSB and the pattern remains.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The way to a real chip, as the environment variables of its software describe it."""
+"""The connection to a real chip, described by the environment variables of its software."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ def way_to_chip(environment: Mapping[str, str]) -> str:
     The shared-chip server quiggeldy goes before a board given by Slurm. Source: hxcomm asks in this order.
 
     Raises:
-        ChipUnavailableError: the variables name no way, or half a one; the message says what is set, what was
-            expected and what to do.
+        ChipUnavailableError: the variables name no connection, or only half of one; the message names the
+            variables that are set, the expected ones and the remedy.
     """
     enabled = environment.get("QUIGGELDY_ENABLED", "").strip().lower()
     if enabled in _YES:

@@ -74,7 +74,7 @@ class HxtorchConnection:
     def _initialise(self) -> tuple[str, CalibrationRecord | None]:
         """Load the calibration by its resolved path, so that exactly the recorded one is loaded."""
         hxtorch = self._hxtorch
-        # Which chip one gets is known only once it is open, and the folders of calibrations have its name.
+        # The chip's identity is known only once it is open, and the folders of calibrations have its name.
         hxtorch.init_hardware_minimal()
         identifier = str(hxtorch.get_unique_identifier()[0])
         given = self._calibration

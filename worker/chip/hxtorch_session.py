@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class HxtorchSession(ChipSession):
     """A chip that hxtorch drives.
 
-    When work fails on it, a small product with a known answer tells a lost connection from work that the chip
+    When work fails on it, a small product with a known answer separates a lost connection from work that the chip
     refused. A lost one is opened again, a few times with growing pauses; then a circuit breaker refuses all
     work at once, and allows one further try after each of its pauses.
     """
@@ -58,7 +58,7 @@ class HxtorchSession(ChipSession):
     def guarded(self) -> Iterator[None]:
         """A context for work on the chip.
 
-        What torch or Python raise for wrong input (`OverflowError`, `ValueError`) passes unchanged.
+        Exceptions of torch and Python for wrong input (`OverflowError`, `ValueError`) pass unchanged.
 
         Raises:
             ChipError: the chip failed at the work but still answers; running it again may succeed.

@@ -1,4 +1,4 @@
-"""Opening a chip, and closing it in every way out."""
+"""Opening a chip, and closing it on every exit."""
 
 import logging
 from collections.abc import Iterator

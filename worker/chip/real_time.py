@@ -52,7 +52,7 @@ def chip_time_s(
 
 
 class PacedVirtualChip(VirtualChip):
-    """A virtual chip that takes the time of a real one: it sleeps for what its own arithmetic leaves of it.
+    """A virtual chip that takes the time of a real one: it sleeps for the time that its own arithmetic leaves.
 
     Args:
         chip_id: which chip.

@@ -26,7 +26,7 @@ class Pattern:
 class Loaded:
     """The facts of a chip since its calibration was loaded.
 
-    `identifier` is the hardware's own name; `self_test` is what the test measured; `pattern` is known of
+    `identifier` is the hardware's own name; `self_test` is the measured result; `pattern` is known of
     calibrations made here.
     """
 
@@ -63,7 +63,7 @@ class CalibrationOutcome:
 class ChipSession(ABC):
     """The time a worker holds a chip open.
 
-    `chip` is its name in the service, `backend` says what computes, and `execution` how networks are computed
+    `chip` is its name in the service, `backend` the arithmetic, and `execution` the way networks are computed
     when they serve. `canary_limit` is how many times its reference the canary's score may be. Other threads may
     ask at any time; only the worker's own may calibrate or measure.
     """

@@ -1,4 +1,4 @@
-"""Which virtual chip to open, and how it is to be."""
+"""The choice of a virtual chip and its parameters."""
 
 import difflib
 import json

@@ -99,7 +99,7 @@ def distort(
         shift_px: Shifts in x and y are uniform in plus or minus this.
 
     Returns:
-        `(batch, 784)` float32, 0..255; what comes from outside the image is 0.
+        `(batch, 784)` float32, 0..255; pixels from outside the image are 0.
     """
     batch = len(images)
     angle, factor, shear, shift_x, shift_y = torch.empty(5, batch, 1).uniform_(-1.0, 1.0)

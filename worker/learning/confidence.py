@@ -1,4 +1,4 @@
-"""Confidence: how sure a network may be of its answers, and how honest that is."""
+"""Confidence of a network in its answers, and its calibration."""
 
 import torch
 from torch import Tensor

@@ -24,7 +24,7 @@ BATCH_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """How well a network reads.
+    """The quality of a network's answers.
 
     Attributes:
         execution: Where it was computed.

@@ -17,7 +17,7 @@ class Classifier:
     """Reads crops with fixed weights, on the open chip or in mock arithmetic.
 
     The weights are clamped, rounded and laid out once, so a call does nothing but the chip's own operations.
-    What it computes is the network's forward pass: the same numbers without noise, the same distribution with
+    It computes the network's forward pass: the same numbers without noise, the same distribution with
     it. Noise comes from torch's global generator, gain and noise are those in force when `scores` is called.
     """
 

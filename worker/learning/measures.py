@@ -1,4 +1,4 @@
-"""Numbers that say how a training or an evaluation goes."""
+"""Measures of a training or an evaluation."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""The worst mistakes of a network: the crops that it misread and was surest of."""
+"""The worst mistakes of a network: misread crops with the highest confidence."""
 
 from dataclasses import dataclass
 

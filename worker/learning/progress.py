@@ -1,4 +1,4 @@
-"""Where a training stands, besides its weights, its optimiser and its random numbers."""
+"""The progress of a training, apart from its weights, optimiser and random numbers."""
 
 from dataclasses import dataclass, field
 from typing import Any

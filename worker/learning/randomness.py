@@ -10,10 +10,10 @@ from worker.learning.arithmetic import MockParameter, Perceptron
 
 
 class OwnRandomness:
-    """Keeps the state of torch's global generator for one activity, and its mock parameter.
+    """Holds the state of torch's global generator for one activity, and its mock parameter.
 
     Inside `with randomness.active():` the global generator goes on where this activity left it and the mock
-    parameter is this activity's; outside both are what they were, so whatever runs in between changes
+    parameter is this activity's; outside both are unchanged, so other work in between changes
     nothing.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Training, one mini-batch at a time, so that whoever owns the chip can do something else in between."""
+"""Training, one mini-batch at a time, so that the chip can do other work in between."""
 
 import math
 from collections.abc import Mapping

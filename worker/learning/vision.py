@@ -1,4 +1,4 @@
-"""The door to torchvision, which some installations of CPU torch cannot import as it stands."""
+"""Import of torchvision, which some installations of CPU torch cannot import directly."""
 
 import importlib
 from types import ModuleType
