@@ -11,7 +11,7 @@ _ALIVE_S: Final = 10
 
 
 class LettersStore:
-    """Keeps the newest status of each user's letter centre."""
+    """Stores the newest status of each user's letter centre."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Names that users give and that become keys and folders: models, aliases, users."""
+"""Names given by users that become keys and folders: models, aliases, users."""
 
 import re
 from typing import Annotated, Final

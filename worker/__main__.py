@@ -105,7 +105,7 @@ def _run(settings: Settings, *, standby: bool) -> int:
 
 
 def _keep_while_opening(settings: Settings, chips: ChipStore, lease: Lease) -> Heartbeat:
-    """Keep the lease from now on, however long it takes until the chip is open and turns begin."""
+    """Renew the lease from now on, until the chip is open and turns begin."""
     heartbeat = Heartbeat(
         lease,
         chips,

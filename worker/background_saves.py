@@ -51,13 +51,13 @@ class BackgroundSaves(Saves):
                 raise failure
 
     def read(self, job_id: str) -> TrainerState | None:
-        """Return the state handed over last, or None when there is none that can be read."""
+        """Return the newest state handed over, or None if none can be read."""
         with self._changed:
             self._changed.wait_for(lambda: job_id not in self._waiting and job_id != self._writing)
         return super().read(job_id)
 
     def delete(self, job_id: str) -> None:
-        """Forget the state of a job, also one that waits to be written."""
+        """Delete the state of a job, also one that waits to be written."""
         with self._changed:
             self._waiting.pop(job_id, None)
             self._failures.pop(job_id, None)

@@ -56,7 +56,7 @@ class Batches:
         self.on_chip: str | None = None
         """The version whose weights were used last."""
         self.crop_s: float | None = None
-        """Seconds that a crop took lately, a moving average."""
+        """Seconds per crop, a moving average."""
 
     def may_read(self, lane: Lane) -> bool:
         """Return whether crops of this lane may be read on this chip."""

@@ -137,7 +137,7 @@ class Saves:
             ) from error
 
     def read(self, job_id: str) -> TrainerState | None:
-        """Return the state kept last, or None when there is none that can be read."""
+        """Return the newest state, or None if none can be read."""
         try:
             return _unpack_state(self._path(job_id).read_bytes())
         except FileNotFoundError:
@@ -147,7 +147,7 @@ class Saves:
             return None
 
     def step_of(self, job_id: str) -> int:
-        """Return the step of the state kept last, -1 when there is none."""
+        """Return the step of the newest state, -1 without one."""
         state = self.read(job_id)
         return int(state.facts["step_count"]) if state else -1
 
@@ -159,7 +159,7 @@ class Saves:
         """Do nothing: states are on disk once written."""
 
     def delete(self, job_id: str) -> None:
-        """Forget the state of a job; harmless when there is none."""
+        """Delete the state of a job, if there is one."""
         self._path(job_id).unlink(missing_ok=True)
 
     def _path(self, job_id: str) -> Path:

@@ -1,4 +1,4 @@
-"""Taking the chip's lease: from a dead predecessor at once, from a silent one when it has run out."""
+"""Acquisition of the chip's lease: from a dead predecessor at once, from a silent one after it ran out."""
 
 import logging
 import time

@@ -9,7 +9,7 @@ from services.models.files import ModelStore
 
 _MOST_REMEMBERED: Final = 10_000
 _FRESH_S: Final = 1.0
-"""How long the known identifiers of chips count as current."""
+"""The time for which the known identifiers of chips count as current."""
 
 
 class Affinity:
@@ -47,7 +47,7 @@ class Affinity:
         return home
 
     def known(self, model: str, version: str, *, allow_transfer: bool) -> str | None:
-        """Return the same without asking Redis; None where it must be asked."""
+        """Return the result of `of` if it is known without a request to Redis, else None."""
         home = "" if allow_transfer else self._home(model, version)
         if not home or (home in self._identifiers and time.monotonic() < self._until):
             return home

@@ -49,7 +49,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some jobs, and where the next ones begin."""
+    """Some jobs, and the cursor of the next ones."""
 
     views: list[JobView] = field(default_factory=list)
     next_cursor: str | None = None

@@ -99,7 +99,7 @@ class EvaluationParams(VersionParams):
 
     @property
     def on_chip(self) -> bool:
-        """Whether it was asked for."""
+        """Whether the chip was requested."""
         return self.execution == "chip"
 
 

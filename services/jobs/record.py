@@ -30,7 +30,7 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job is in its life."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -66,7 +66,7 @@ def states_before(state: JobState) -> tuple[JobState, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One durable unit of work, complete as it is stored.
+    """The complete record of one durable unit of work.
 
     Times are Unix seconds by the clock of Redis. `revision` grows by one with every change, and is the job's
     ETag. `progress` runs from 0 to 1. `attempts` counts how often a worker took the job up, `deaths`

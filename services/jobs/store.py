@@ -26,7 +26,7 @@ from services.users.quotas import UNLIMITED, Quotas, quota_exceeded
 
 _LOOK_AGAIN_S: Final = 2.0
 KEEP_KEYS_S: Final = 86_400
-"""How long an Idempotency-Key is remembered."""
+"""The time for which an Idempotency-Key is remembered."""
 
 
 @dataclass(frozen=True, slots=True)

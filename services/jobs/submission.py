@@ -1,4 +1,4 @@
-"""Taking in long jobs, and cancelling them."""
+"""Submission and cancellation of long jobs."""
 
 import hashlib
 import json
@@ -68,7 +68,7 @@ def job_for(jobs: JobStore, job_id: str, user: User) -> Job:
 
 
 class Submissions:
-    """The ways in for long work."""
+    """Submits and cancels long jobs."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ from services.jobs.store import JobStore
 _TOLD_AT_ONCE: Final = 10
 _PAUSE_S: Final = 0.05
 _LINGER_S: Final = 5.0
-"""How long a job is followed after its last subscription: a polling client subscribes again."""
+"""The time for which a job is followed after its last subscription: a polling client subscribes again."""
 _KEPT_EVENTS: Final = 64
 _AWAY_S: Final = 0.2
 _PROGRESS: Final = "progress"

@@ -1,4 +1,4 @@
-"""Which models their owners share with everyone: marks in the models' folders.
+"""Sharing of models with all users: marks in the models' folders.
 
 models/<name>/shared/all          every version, also those to come
 models/<name>/shared/<version>    this version

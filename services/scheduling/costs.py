@@ -24,7 +24,7 @@ MEMORY_S: Final = 60.0
 _PRIOR_STD: Final = 0.7
 """Spread of the logarithm of a pace of which nothing is known: a factor of 2.5 either way."""
 _PRIOR_WEIGHT_S: Final = 0.3
-"""How much measured work weighs as much as knowing nothing but the reference."""
+"""The amount of measured work that weighs as much as the reference alone."""
 _OTHER_SHAPE_STD: Final = 0.25
 _LEAST_STD: Final = 0.06
 

@@ -29,7 +29,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """When a job will get its first slice, and when it will be finished."""
+    """The expected times of a job's first slice and of its end."""
 
     start: Span
     finish: Span
@@ -45,7 +45,7 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """How much of its time a chip has for long work, 0..1, and how many chips there are.
+    """The share of a chip's time for long work, 0..1, low and high, and the number of chips.
 
     `newcomer_s` is possible work of users who submit before the queue is done.
     """
@@ -63,7 +63,7 @@ def run_ahead(
     policy: Policy,
     speed: float = 1.0,
 ) -> dict[str, tuple[float, float]]:
-    """Return when each job begins and ends at exactly these costs, in seconds from now.
+    """Return the beginning and end of each job at exactly these costs, in seconds from now.
 
     Args:
         work: jobs, and the seconds that each still takes a chip.
@@ -124,7 +124,7 @@ def foresee(
     policy: Policy,
     supply: Supply,
 ) -> dict[str, Expectation]:
-    """Return when each job begins and ends, as a range.
+    """Return the beginning and end of each job, as ranges.
 
     Once with cheap work and the chip as free as it may be, once with dear work, a busier chip and a
     newcomer. Several chips count as one that is as many times faster, but no job runs on two at once.

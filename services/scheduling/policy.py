@@ -247,7 +247,7 @@ class ShareMeter:
 
     @property
     def long_share(self) -> float:
-        """Between 0 and 1; 1 when nothing was counted yet, so that an idle chip answers crops at once."""
+        """The share, 0..1; 1 before the first record, so that an idle chip answers crops at once."""
         total = self._long_s + self._other_s
         return self._long_s / total if total > 0 else 1.0
 

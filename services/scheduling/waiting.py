@@ -19,7 +19,7 @@ from services.scheduling.policy import Charge, LongJob, Policy, newcomer_charge_
 _FRESH_S: Final = 0.5
 _LEAST_SPEED: Final = 0.01
 _BUSY_CHANGES: Final = 0.4
-"""How much of the load by crops may come or go."""
+"""The part of the load by crops that may come or go."""
 _LATELY_S: Final = 120.0
 _MORE_TO_COME: Final = 0.5
 """The most work still expected, as a part of the work submitted lately."""
@@ -143,7 +143,7 @@ class Waiting:
         return known.revision >= revision and age_s < _FRESH_S and not is_new
 
     def _charged_after(self, job: LongJob, forecast: Forecast, now: float) -> dict[str, Charge]:
-        """Return the charges as they are once this job is accepted."""
+        """Return the charges after this job is accepted."""
         charged = dict(forecast.charged)
         others = {each.job.user for each in forecast.ahead if not each.job.is_maintenance}
         if others and job.user not in others and not job.is_maintenance:

@@ -1,1 +1,1 @@
-"""The door to Redis: connection, scripts, schema and snapshot; the stores of each thing stand under it."""
+"""Access to Redis: connection, scripts, schema and snapshot, used by all stores."""

@@ -62,7 +62,7 @@ class _UnixConnection(redis.UnixDomainSocketConnection):
 
 
 class Connection:
-    """Redis as this process sees it: a pool of connections and the scripts, each one atomic step."""
+    """The connection of this process to Redis: a pool of connections and the scripts, each one atomic step."""
 
     def __init__(
         self, url: str, *, retries: int = 3, max_connections: int = 1024, timeout_s: float = 10

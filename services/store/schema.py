@@ -18,7 +18,7 @@ UNNUMBERED: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step from the version before to `version`.
+    """One step from the previous version to `version`.
 
     Its script, in `services/store`, changes the records, and runs in one atomic step with the writing of the new
     version: it happens once, however many processes start at the same time and wherever one is killed. With

@@ -83,7 +83,7 @@ class Tokens:
         return self.user_of_digest(digest_of(token))
 
     def known_user(self, token: str) -> User | None:
-        """Return the user a token stands for if that is known without asking Redis."""
+        """Return the user of a token if that is known without a request to Redis."""
         digest = digest_of(token)
         if hmac.compare_digest(digest, self._admin_digest):
             return ADMIN

@@ -15,7 +15,7 @@ TREE = list(dict.fromkeys(_tree()))
 
 
 @pytest.mark.parametrize("kind", TREE)
-def test_every_error_says_in_its_docstring_what_happened(kind: type[HxserveError]) -> None:
+def test_every_error_has_a_docstring_as_its_message(kind: type[HxserveError]) -> None:
     said = kind().message
 
     assert kind.__dict__.get("__doc__")

@@ -22,7 +22,7 @@ def _files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_file_holds_what_was_written(tmp_path: Path) -> None:
+def test_a_file_holds_the_written_bytes(tmp_path: Path) -> None:
     path = tmp_path / "file"
 
     write_durably(path, b"content", 0o640)

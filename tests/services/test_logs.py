@@ -35,7 +35,7 @@ def _objects(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in _lines(capsys)]
 
 
-def test_a_line_for_people_ends_with_what_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_of_text_ends_with_its_facts(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "text", process="worker", chip="chip-1")
 
     with about(job="j1", user="ada"):

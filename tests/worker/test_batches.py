@@ -369,7 +369,7 @@ def test_a_result_of_a_model_learnt_on_another_chip_says_so(
     assert sent == {"1": True, "2": False}
 
 
-def test_crops_that_cannot_be_read_for_whatever_reason_are_answered_and_hold_up_nobody(
+def test_crops_that_cannot_be_read_for_any_reason_are_answered_and_delay_no_others(
     batches: Batches, crops: CropStore, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def overflow(*_: object) -> None:

@@ -52,9 +52,7 @@ def test_upkeep_between_the_mini_batches_counts(meter: CostMeter, costs: CostSto
     assert cost_of(workload, costs.paces()).median_s == pytest.approx(workload.steps * 0.4, rel=0.01)
 
 
-def test_a_worker_that_starts_goes_on_from_what_the_one_before_measured(
-    meter: CostMeter, costs: CostStore
-) -> None:
+def test_a_new_worker_goes_on_from_its_predecessors_measurements(meter: CostMeter, costs: CostStore) -> None:
     workload = meter.plan(a_job())
     meter.note(workload, _measurement(100, 0.2))
 

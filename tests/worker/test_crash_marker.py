@@ -12,7 +12,7 @@ def test_a_job_is_named_while_its_slice_runs_and_not_afterwards(marker: CrashMar
     assert (during, marker.read()) == ("job-7", "")
 
 
-def test_a_worker_that_was_replaced_leaves_its_successors_mark(tmp_path: Path) -> None:
+def test_a_worker_that_was_replaced_leaves_its_successors_marker(tmp_path: Path) -> None:
     replaced, successor = (CrashMarker(tmp_path / "chip-1.executing") for _ in range(2))
 
     with successor.marking("job-7"):

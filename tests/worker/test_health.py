@@ -27,7 +27,7 @@ def test_a_worker_that_serves_lacks_nothing(chips: ChipStore, held_here: Lease) 
     assert lacks(chips.record(CHIP)) == ""
 
 
-def test_a_chip_without_a_worker_is_told(chips: ChipStore) -> None:
+def test_a_chip_without_a_worker_is_reported(chips: ChipStore) -> None:
     assert lacks(chips.record(CHIP)) == f"no worker holds chip {CHIP}"
 
 
@@ -40,7 +40,7 @@ def test_a_worker_of_another_container_does_not_count(chips: ChipStore) -> None:
 @pytest.mark.parametrize(
     ("status", "state"), [({"ready": False}, "starting"), ({"ready": True, "connected": False}, "lost")]
 )
-def test_a_worker_whose_chip_does_not_serve_is_told(
+def test_a_worker_whose_chip_does_not_serve_is_reported(
     chips: ChipStore, held_here: Lease, status: dict[str, Any], state: str
 ) -> None:
     chips.renew(held_here, status)
@@ -69,7 +69,7 @@ def test_the_exit_status_is_for_the_supervisor(
     assert capsys.readouterr().out == f"no worker holds chip {CHIP}\nchip {CHIP} is ready\n"
 
 
-def test_a_redis_that_does_not_answer_is_told(
+def test_a_redis_that_does_not_answer_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HXSERVE_REDIS_URL", f"unix://{tmp_path}/none.sock")

@@ -236,7 +236,7 @@ def test_a_job_cancelled_before_it_began_is_left_alone(desk: Desk, jobs: JobStor
     assert jobs.get(job.id).attempts == 0
 
 
-def test_a_finished_job_leaves_no_save_and_no_mark(desk: Desk, saves: Saves, marker: CrashMarker) -> None:
+def test_a_finished_job_leaves_no_save_and_no_marker(desk: Desk, saves: Saves, marker: CrashMarker) -> None:
     job = desk.submit(Counting(steps=3))
     saves.write(job.id, TrainerState({}, {"step_count": 1}))
 
@@ -246,7 +246,7 @@ def test_a_finished_job_leaves_no_save_and_no_mark(desk: Desk, saves: Saves, mar
     assert marker.read() == ""
 
 
-def test_the_mark_names_the_job_in_its_slice(desk: Desk, marker: CrashMarker) -> None:
+def test_the_marker_names_the_job_in_its_slice(desk: Desk, marker: CrashMarker) -> None:
     marks: list[str] = []
     job = desk.submit(Counting(steps=2, on_step=lambda _: marks.append(marker.read())))
 

@@ -137,14 +137,14 @@ def test_a_job_is_blamed_for_a_death_once(
     assert (jobs.get(job.id).state, jobs.get(job.id).deaths) == (JobState.QUEUED, 1)
 
 
-def test_the_mark_names_the_job_only_while_it_runs(marker: CrashMarker) -> None:
+def test_the_marker_names_the_job_only_while_it_runs(marker: CrashMarker) -> None:
     with marker.marking("job"):
         during = marker.read()
 
     assert (during, marker.read()) == ("job", "")
 
 
-def test_the_mark_is_taken_away_when_a_slice_raises(marker: CrashMarker) -> None:
+def test_the_marker_is_cleared_when_a_slice_raises(marker: CrashMarker) -> None:
     with pytest.raises(RuntimeError), marker.marking("job"):
         raise RuntimeError
 
@@ -152,7 +152,7 @@ def test_the_mark_is_taken_away_when_a_slice_raises(marker: CrashMarker) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"\x00"])
-def test_a_mark_that_cannot_be_read_blames_nobody_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
+def test_an_unreadable_marker_suspects_no_job_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "marker"
     path.write_bytes(content)
 

@@ -107,7 +107,7 @@ def test_crops_that_come_during_long_work_go_before_its_next_step(
     assert states == [JobState.SUCCEEDED]
 
 
-def test_a_turn_first_runs_what_a_dead_worker_had_claimed(
+def test_a_turn_first_runs_the_claims_of_a_dead_worker(
     loop: SchedulerLoop, jobs: JobStore, crops: CropStore, lease: Lease
 ) -> None:
     job, _ = accept(crops, [some_crops(1)])
@@ -258,7 +258,7 @@ def test_in_maintenance_crops_are_read(
     _take_turns(loop, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
 
 
-def test_in_maintenance_what_is_cancelled_ends(
+def test_a_cancelled_job_ends_on_a_drained_chip(
     loop: SchedulerLoop, chips: ChipStore, jobs: JobStore, activities: dict[str, Counting]
 ) -> None:
     def on_step(number: int) -> None:

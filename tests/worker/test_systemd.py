@@ -32,7 +32,7 @@ def test_lines_reach_systemd(listening: tuple[socket.socket, str]) -> None:
 
 
 @pytest.mark.parametrize("environment", [{}, {VARIABLE: ""}, {VARIABLE: "vsock:1:2"}])
-def test_without_systemd_nothing_is_told(environment: dict[str, str]) -> None:
+def test_without_systemd_nothing_is_sent(environment: dict[str, str]) -> None:
     assert not notify(ALIVE, environment=environment)
 
 

@@ -106,7 +106,7 @@ def _submit(jobs: JobStore, chip: str | None) -> Job:
 
 
 @pytest.mark.parametrize("chip", [CHIP, None])
-def test_a_calibration_that_somebody_asks_for_is_made_and_loaded(bench: Bench, chip: str | None) -> None:
+def test_a_requested_calibration_is_made_and_loaded(bench: Bench, chip: str | None) -> None:
     before = bench.session.calibration
     job = _submit(bench.jobs, chip)
 

@@ -87,7 +87,7 @@ def test_a_training_with_the_chip_in_the_loop_has_two_phases() -> None:
     assert steps["mock"] / 5 == (steps["chip"] - 1) / 2
 
 
-def test_readings_that_are_repeated_cost_so_many_times_more() -> None:
+def test_repeated_readings_multiply_the_cost() -> None:
     once, often = (
         plan_work(JobKind.EVALUATION, validate_params(JobKind.EVALUATION, params), "digits", "mock", "mnist")
         for params in ({}, {"repeats": 8})

@@ -57,7 +57,7 @@ class EvaluationActivity:
 
     @property
     def execution(self) -> str:
-        """As it was asked for."""
+        """The execution requested by the params."""
         return self._params.execution
 
     @property

@@ -31,7 +31,7 @@ class Breaker:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the last try succeeded."""
+        """Whether the last attempt succeeded."""
         return self._pause_s == 0.0
 
     @property

@@ -51,7 +51,7 @@ class HxtorchSession(ChipSession):
 
     @property
     def is_connected(self) -> bool:
-        """Whether the last try to reach the chip succeeded."""
+        """Whether the last attempt to reach the chip succeeded."""
         return self._breaker.is_closed
 
     @contextmanager

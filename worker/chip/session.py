@@ -16,7 +16,7 @@ from worker.learning.arithmetic import Execution, MockParameter, Perceptron
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """How far each neuron is off on average, in LSB, (512,) each: before a calibration and after it."""
+    """The mean deviation of each neuron, in LSB, (512,) each: before a calibration and after it."""
 
     before_lsb: tuple[float, ...]
     after_lsb: tuple[float, ...]
@@ -124,7 +124,7 @@ class ChipSession(ABC):
 
     @property
     def is_connected(self) -> bool:
-        """Whether the chip can be asked to compute."""
+        """Whether the chip accepts work."""
         return True
 
     def describe(self) -> dict[str, Any]:

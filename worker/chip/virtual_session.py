@@ -50,7 +50,7 @@ class VirtualSession(ChipSession):
 
     @property
     def temperature_c(self) -> float:
-        """How warm the virtual chip is, in degrees C."""
+        """The virtual chip's temperature, in degrees C."""
         return self._virtual_chip.temperature_c
 
     def calibrate(self) -> CalibrationOutcome:

@@ -6,7 +6,7 @@ class LearningError(Exception):
 
 
 class DatasetUnavailableError(LearningError):
-    """The data set asked for is not where it was said to be."""
+    """The configured data set is not in its folder."""
 
 
 class DatasetDamagedError(LearningError):

@@ -35,7 +35,7 @@ def _open(chips: ChipStore, chip: str, identifier: str) -> Lease:
     return lease
 
 
-def test_what_learnt_in_the_mock_is_at_home_nowhere(affinity: Affinity, looped: str) -> None:
+def test_a_model_that_learnt_in_the_mock_has_no_affinity(affinity: Affinity, looped: str) -> None:
     del looped
 
     assert affinity.of("digits", "1", allow_transfer=False) == ""
@@ -49,7 +49,7 @@ def test_what_learnt_in_a_chips_loop_is_bound_to_it_also_while_that_is_away(
     assert affinity.of("digits", looped, allow_transfer=False) == "hxone"
 
 
-def test_who_allows_a_transfer_gets_any_chip(affinity: Affinity, looped: str) -> None:
+def test_with_a_transfer_allowed_any_chip_will_do(affinity: Affinity, looped: str) -> None:
     assert affinity.of("digits", looped, allow_transfer=True) == ""
 
 
@@ -93,7 +93,7 @@ def _running_on(jobs: JobStore, lease: Lease) -> Job:
     return job
 
 
-def test_no_chip_changes_what_runs_on_another(chips: ChipStore, jobs: JobStore) -> None:
+def test_no_chip_changes_a_job_that_runs_on_another(chips: ChipStore, jobs: JobStore) -> None:
     one, two = (_open(chips, chip, "hx") for chip in ("chip-1", "chip-2"))
     job = _running_on(jobs, one)
 

@@ -85,7 +85,7 @@ def test_a_worker_that_was_replaced_can_write_nothing(
 
 
 @pytest.mark.parametrize("write", _WRITES)
-def test_a_worker_whose_lease_ran_out_goes_on_while_nobody_took_the_chip(
+def test_a_worker_whose_lease_ran_out_goes_on_unless_another_took_the_chip(
     write: str, worker: _Worker, connection: Connection
 ) -> None:
     connection.client.delete(f"hx:chip:{CHIP}:lease")
@@ -128,7 +128,7 @@ def test_a_lease_is_not_taken_when_the_dead_holder_was_replaced_already(
         chips.take(CHIP, a_holder("third"), dead=lease.holder)
 
 
-def test_a_lease_that_ran_out_can_be_renewed_while_nobody_took_it(
+def test_a_lease_that_ran_out_can_be_renewed_unless_it_was_taken(
     chips: ChipStore, lease: Lease, connection: Connection
 ) -> None:
     connection.client.delete(f"hx:chip:{CHIP}:lease")
@@ -207,9 +207,7 @@ def test_work_rings_the_bell_and_a_claim_silences_it(
     assert (rang, chips.bell_rang(CHIP)) == (True, False)
 
 
-def test_a_bell_that_rang_is_heard_by_who_waits_later(
-    chips: ChipStore, lease: Lease, crops: CropStore
-) -> None:
+def test_a_bell_that_rang_is_heard_by_a_later_wait(chips: ChipStore, lease: Lease, crops: CropStore) -> None:
     del lease
     accept(crops, [some_crops(1)])
 
@@ -273,7 +271,7 @@ def test_work_that_came_before_the_worker_is_seen_by_its_first_look(
     assert [crops for crops, _, _ in crops.claim(lease).waiting.values()] == [2]
 
 
-def test_a_worker_whose_lease_lapsed_hears_of_what_came_meanwhile(
+def test_a_worker_whose_lease_lapsed_hears_of_work_recorded_meanwhile(
     chips: ChipStore, lease: Lease, crops: CropStore, connection: Connection
 ) -> None:
     connection.client.delete(f"hx:chip:{CHIP}:lease")

@@ -23,7 +23,7 @@ def _charged(jobs: JobStore, user: str) -> float | None:
     return charge[0] if charge else None
 
 
-def test_a_newcomer_is_charged_a_little_less_than_the_least_of_those_who_wait(
+def test_a_newcomer_is_charged_a_little_less_than_the_least_waiting_user(
     jobs: JobStore, connection: Connection
 ) -> None:
     for user, seconds in {"ada": 90.0, "joan": 50.0, "idle": 7.0}.items():
@@ -50,7 +50,7 @@ def test_who_was_charged_more_stays_so(jobs: JobStore, connection: Connection) -
     assert _charged(jobs, "grace") == 60.0
 
 
-def test_a_further_job_of_somebody_who_waits_changes_nothing(jobs: JobStore, connection: Connection) -> None:
+def test_a_further_job_of_a_waiting_user_changes_nothing(jobs: JobStore, connection: Connection) -> None:
     _submit(jobs, "grace")
     _submit(jobs, "ada")
     _charge(connection, "ada", 90.0)
@@ -60,7 +60,7 @@ def test_a_further_job_of_somebody_who_waits_changes_nothing(jobs: JobStore, con
     assert _charged(jobs, "grace") is None
 
 
-def test_alone_nobody_is_charged_for_coming(jobs: JobStore, connection: Connection) -> None:
+def test_a_newcomer_without_others_is_not_charged(jobs: JobStore, connection: Connection) -> None:
     _charge(connection, "ada", 90.0)
 
     _submit(jobs, "grace")

@@ -58,7 +58,7 @@ def test_options_survive_being_stored() -> None:
         ({"dataset": "letters"}, r"params\.dataset: "),
     ],
 )
-def test_a_wrong_option_is_refused_with_its_place_and_what_is_allowed(
+def test_a_wrong_option_is_refused_with_its_place_and_the_allowed_values(
     params: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=said):
@@ -70,7 +70,7 @@ def test_every_wrong_option_is_named() -> None:
         validate_params(JobKind.TRAINING, {"epochs": 0, "seed": -1})
 
 
-def test_an_unknown_field_inside_another_is_told_what_is_known_there() -> None:
+def test_an_unknown_field_inside_another_is_refused_with_the_known_fields() -> None:
     with pytest.raises(InvalidInputError, match=r"params\.network\.depth: unknown field") as refusal:
         validate_params(JobKind.TRAINING, {"network": {"depth": 1}})
 
@@ -100,7 +100,7 @@ def test_a_model_cannot_be_called_anything(model: str) -> None:
         JobRequest.model_validate({"kind": "training", "model": model})
 
 
-def test_an_explanation_says_where_what_and_what_came() -> None:
+def test_an_explanation_has_the_field_the_error_and_the_value() -> None:
     with pytest.raises(ValidationError) as refusal:
         JobRequest.model_validate({"kind": "training", "model": 3})
 

@@ -190,7 +190,7 @@ def test_a_cancelled_job_stays_as_it_is_when_cancelled_again(jobs: JobStore) -> 
     assert jobs.get(job.id) == before
 
 
-def test_cancelling_what_runs_asks_once_and_leaves_the_state_to_the_worker(
+def test_cancelling_a_running_job_asks_once_and_leaves_the_state_to_the_worker(
     jobs: JobStore, lease: Lease
 ) -> None:
     job = a_job()

@@ -174,7 +174,7 @@ def test_an_evaluation_means_the_version_that_the_alias_meant_when_it_was_submit
     assert job.params["version"] == "1"
 
 
-def test_an_evaluation_of_what_is_not_there_is_refused(submissions: Submissions, jobs: JobStore) -> None:
+def test_an_evaluation_of_a_missing_version_is_refused(submissions: Submissions, jobs: JobStore) -> None:
     with pytest.raises(ModelNotFoundError, match="nothing"):
         submissions.submit(JobRequest(kind="evaluation", model="nothing"), ADMIN)
 

@@ -43,7 +43,7 @@ def _progress(jobs: JobStore, lease: Lease, job: Job, progress: float) -> None:
     jobs.change(job, lease=lease, allowed=UNFINISHED, event=event, progress=progress)
 
 
-def test_a_change_is_told_with_the_job_and_its_event(
+def test_a_change_wakes_a_subscription_with_the_job_and_its_event(
     subscriptions: Subscriptions, jobs: JobStore, job: Job
 ) -> None:
     with subscriptions.subscribe(job.id) as subscription:
@@ -60,7 +60,7 @@ def test_a_change_is_told_with_the_job_and_its_event(
     assert json.loads(event.data)["at"] == jobs.events(job.id)[-1][1]
 
 
-def test_hundreds_who_watch_are_all_told_that_a_job_has_ended(
+def test_hundreds_of_subscriptions_all_learn_that_a_job_has_ended(
     subscriptions: Subscriptions, jobs: JobStore, job: Job
 ) -> None:
     with ExitStack() as stack:
@@ -71,7 +71,7 @@ def test_hundreds_who_watch_are_all_told_that_a_job_has_ended(
         assert all(subscription.job.state is JobState.CANCELLED for subscription in every_subscription)
 
 
-def test_everyone_hears_of_progress_in_the_end(
+def test_every_subscription_learns_of_progress_in_the_end(
     subscriptions: Subscriptions, jobs: JobStore, job: Job, lease: Lease
 ) -> None:
     with ExitStack() as stack:
@@ -82,7 +82,7 @@ def test_everyone_hears_of_progress_in_the_end(
         assert {subscription.job.progress for subscription in every_subscription} == {0.5}
 
 
-def test_progress_that_is_obsolete_is_not_told_and_what_else_happened_is(
+def test_obsolete_progress_is_left_out_and_other_events_are_not(
     subscriptions: Subscriptions, jobs: JobStore, job: Job, lease: Lease
 ) -> None:
     with subscriptions.subscribe(job.id) as subscription:
@@ -97,7 +97,7 @@ def test_progress_that_is_obsolete_is_not_told_and_what_else_happened_is(
     assert [event.get("progress", event.get("state")) for event in told] == [0.3, "cancelled"]
 
 
-def test_what_happened_before_anybody_watched_is_in_the_history(
+def test_events_before_the_first_subscription_are_in_the_history(
     subscriptions: Subscriptions, jobs: JobStore, job: Job, lease: Lease
 ) -> None:
     _progress(jobs, lease, job, 0.5)
@@ -108,7 +108,7 @@ def test_what_happened_before_anybody_watched_is_in_the_history(
     assert [event.type for event in subscriptions.history(job.id, "0")] == ["state", "progress"]
 
 
-def test_who_fell_far_behind_is_sent_to_the_history(
+def test_a_subscription_far_behind_is_sent_to_the_history(
     subscriptions: Subscriptions, jobs: JobStore, job: Job, lease: Lease
 ) -> None:
     with subscriptions.subscribe(job.id) as subscription:
@@ -123,7 +123,7 @@ def test_who_fell_far_behind_is_sent_to_the_history(
     assert len(subscriptions.history(job.id, place)) == 70
 
 
-def test_a_job_is_read_once_however_many_watch_it(
+def test_a_job_is_read_once_for_all_subscriptions(
     connection: Connection, subscriptions: Subscriptions, jobs: JobStore, job: Job, lease: Lease
 ) -> None:
     with ExitStack() as stack:
@@ -165,7 +165,7 @@ def test_stopping_ends_the_waits(connection: Connection, jobs: JobStore, job: Jo
     subscriptions.stop()
 
 
-def test_a_job_that_nobody_watches_is_forgotten_after_a_while(
+def test_a_job_without_subscriptions_is_forgotten_after_a_while(
     monkeypatch: pytest.MonkeyPatch, subscriptions: Subscriptions, jobs: JobStore, job: Job
 ) -> None:
     monkeypatch.setattr("services.jobs.subscriptions._LINGER_S", 0.01)

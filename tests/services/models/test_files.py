@@ -124,7 +124,7 @@ def test_an_alias_means_a_version_until_it_is_moved(models: ModelStore) -> None:
     assert models.aliases("digits") == {"latest": "2", "production": "2"}
 
 
-def test_an_alias_cannot_mean_what_is_not_there(models: ModelStore) -> None:
+def test_an_alias_cannot_name_a_missing_version(models: ModelStore) -> None:
     _publish(models, "a")
 
     with pytest.raises(ModelNotFoundError, match="'7'"):
@@ -151,7 +151,7 @@ def test_an_alias_that_is_not_there_cannot_be_removed(models: ModelStore) -> Non
         models.delete_alias("digits", "production")
 
 
-def test_what_is_not_there_is_named_with_what_is(models: ModelStore) -> None:
+def test_a_missing_version_is_refused_with_the_existing_ones(models: ModelStore) -> None:
     _publish(models, "a")
 
     with pytest.raises(ModelNotFoundError, match="no model 'letters'; there are: digits"):

@@ -39,13 +39,13 @@ def test_ones_own_model_hides_the_services_also_in_what_it_lacks(
     assert registry.find(GRACE, "digits", "production").version == "1"
 
 
-def test_everybody_lists_what_they_may_use(registry: Registry) -> None:
+def test_every_user_lists_the_models_they_may_use(registry: Registry) -> None:
     assert registry.names(ADA) == ["ada~digits", "ada~letters", "digits"]
     assert registry.names(GRACE) == ["digits"]
     assert registry.names(ADMIN) == ["ada~digits", "ada~letters", "digits"]
 
 
-def test_nobody_is_told_the_names_of_others_models(registry: Registry) -> None:
+def test_no_user_learns_the_names_of_others_models(registry: Registry) -> None:
     with pytest.raises(ModelNotFoundError) as refusal:
         registry.find(GRACE, "nothing")
 
@@ -68,7 +68,7 @@ def test_what_is_private_or_no_name_is_not_there(registry: Registry, name: str) 
             attempt()
 
 
-def test_a_shared_model_is_everybodys_to_use_and_nobody_elses_to_change(registry: Registry) -> None:
+def test_a_shared_model_is_for_all_to_use_and_only_its_owner_to_change(registry: Registry) -> None:
     assert registry.share(ADA, "digits").shared
 
     assert registry.find(GRACE, "ada~digits") == Reference("ada~digits", "2")

@@ -24,7 +24,7 @@ def test_work_of_which_nothing_is_known_costs_its_reference_give_or_take() -> No
     assert cost.high_s > 2.0
 
 
-def test_measured_work_costs_what_it_took() -> None:
+def test_measured_work_costs_the_measured_time() -> None:
     cost = cost_of(WORK, {TRAINING.kind: KNOWN_WELL})
 
     assert cost.median_s == pytest.approx(3.0)

@@ -78,7 +78,7 @@ def test_a_short_queue_is_foreseen_as_the_policy_will_work_it_off(
 
 @_properties
 @given(_queues())
-def test_first_in_the_queue_is_who_the_policy_lets_begin(
+def test_first_in_the_queue_is_the_job_that_the_policy_lets_begin(
     queue: tuple[list[tuple[LongJob, float]], dict[str, Charge]],
 ) -> None:
     work, charged = queue
@@ -114,7 +114,7 @@ def test_no_job_is_said_to_end_before_it_can(
 
 @_properties
 @given(_queues(), st.floats(0.1, 5.0))
-def test_a_job_more_in_the_queue_lets_nobody_end_earlier(
+def test_one_more_job_in_the_queue_lets_no_other_end_earlier(
     queue: tuple[list[tuple[LongJob, float]], dict[str, Charge]], seconds: float
 ) -> None:
     work, charged = queue

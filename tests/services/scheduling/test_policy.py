@@ -133,7 +133,7 @@ def test_the_version_on_the_chip_gives_way_to_one_that_waited_too_long() -> None
     assert unit.reference == "a@1"
 
 
-def test_a_version_on_the_chip_for_which_nobody_waits_does_not_matter() -> None:
+def test_a_version_on_the_chip_without_waiting_crops_does_not_matter() -> None:
     unit = next_unit(Situation(NOW, [_waiting("a@1")], on_chip="b@1", long_share=SATISFIED), POLICY)
 
     assert isinstance(unit, ClassifyBatch)
@@ -188,7 +188,7 @@ _wishes = st.dictionaries(_names, st.integers(0, 300), max_size=5)
 
 @given(_wishes, st.integers(0, 400))
 @_properties
-def test_dividing_wastes_nothing_and_gives_nobody_more_than_wanted(
+def test_dividing_wastes_nothing_and_gives_no_user_more_than_wanted(
     wanted: dict[str, int], capacity: int
 ) -> None:
     shares = divide_evenly(wanted, capacity)
@@ -254,7 +254,7 @@ def test_the_chip_never_rests_while_something_waits(situation: Situation) -> Non
 
 @given(_situations)
 @_properties
-def test_a_batch_holds_only_what_waits_and_fits(situation: Situation) -> None:
+def test_a_batch_holds_only_waiting_crops_that_fit(situation: Situation) -> None:
     unit = next_unit(situation, POLICY)
 
     if isinstance(unit, ClassifyBatch):
@@ -375,7 +375,7 @@ def test_an_idle_chip_owes_long_work_nothing() -> None:
     assert ShareMeter().long_share == 1.0
 
 
-def test_the_share_is_that_of_what_was_counted() -> None:
+def test_the_share_is_that_of_the_recorded_time() -> None:
     meter = ShareMeter(half_life_s=1e9)
 
     meter.note(1.0, is_long=True)

@@ -53,7 +53,7 @@ def test_a_sender_of_few_crops_waits_for_no_flood_of_others(senders: int, flood:
     )
 
 
-def test_of_more_senders_than_a_batch_has_room_for_those_who_wait_longest_are_read() -> None:
+def test_of_more_senders_than_fit_a_batch_those_waiting_longest_are_read() -> None:
     waiting = [WaitingCrops("digits@1", f"user-{n:03}", 1, oldest_at=1000.0 - n) for n in range(5)]
 
     unit = next_unit(Situation(1000.0, waiting), replace(_POLICY, batch_crops=3))

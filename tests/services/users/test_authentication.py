@@ -29,7 +29,7 @@ def test_the_admins_token_stands_for_the_admin() -> None:
 @pytest.mark.parametrize(
     "token", [None, "", "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "tökén", " " + TOKEN]
 )
-def test_any_other_token_stands_for_nobody(token: str | None) -> None:
+def test_any_other_token_has_no_user(token: str | None) -> None:
     with pytest.raises(NotAuthenticatedError, match="Authorization: Bearer"):
         Tokens(TOKEN).user_of(token)
 
@@ -52,7 +52,7 @@ def test_two_made_tokens_differ(tmp_path: Path) -> None:
     assert ensure_admin_token(tmp_path / "a") != ensure_admin_token(tmp_path / "b")
 
 
-def test_a_token_somebody_wrote_is_left_as_it_is(tmp_path: Path) -> None:
+def test_an_existing_token_file_is_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "admin-token"
     path.write_text(f"  {TOKEN}\n")
 

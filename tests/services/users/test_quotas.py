@@ -150,7 +150,7 @@ def test_chip_time_of_yesterday_does_not_count(connection: Connection, jobs: Job
     _submit(jobs, quotas=A_MINUTE)
 
 
-def test_what_a_user_takes_is_told(connection: Connection, jobs: JobStore, crops: CropStore) -> None:
+def test_the_load_of_a_user_is_reported(connection: Connection, jobs: JobStore, crops: CropStore) -> None:
     _submit(jobs)
     _send(crops, 3)
     _send(crops, 4, Lane("digits", "1", "grace"))
@@ -198,7 +198,7 @@ def test_a_user_may_send_for_two_seconds_at_once_and_then_as_fast_as_they_may() 
     assert _admitted(rates, ada, 100) == 20
 
 
-def test_who_sends_too_fast_is_told_and_others_are_not_held_up() -> None:
+def test_a_user_who_sends_too_fast_is_refused_and_others_are_not_delayed() -> None:
     rates = RequestRates(_Clock())
     slow = User("ada", quotas=Quotas(requests_per_second=0.1))
     rates.admit(slow)

@@ -61,7 +61,7 @@ def test_the_latest_calibration_is_found_from_any_level_of_the_tree(tree: Path, 
     assert record.link.name == "latest"
 
 
-def test_a_record_stays_what_it_was_when_latest_moves_on(tree: Path) -> None:
+def test_a_record_stays_unchanged_when_latest_moves_on(tree: Path) -> None:
     record = find_calibration(tree, "chip67")
 
     stable = tree / "chip67" / "stable"
@@ -88,7 +88,7 @@ def test_of_several_formats_hxtorch_s_usual_one_is_taken(tree: Path) -> None:
         ("dangling", "cannot be read"),
     ],
 )
-def test_a_path_without_a_calibration_is_refused_with_what_was_expected(
+def test_a_path_without_a_calibration_is_refused_with_the_expected_paths(
     tree: Path, given: str, wrong: str
 ) -> None:
     (tree / "empty").mkdir()

@@ -9,7 +9,7 @@ from tests.worker.chip.test_real_time import network_s
 
 
 @pytest.mark.parametrize("crops", [1, 17, 256])
-def test_a_planned_chip_call_takes_what_the_virtual_chip_takes_in_real_time(crops: int) -> None:
+def test_a_planned_chip_call_takes_as_long_as_the_virtual_chip_in_real_time(crops: int) -> None:
     pace = PACES["hxtorch"]
 
     assert pace.call_s + crops * pace.crop_s == pytest.approx(network_s(crops), rel=0.05)

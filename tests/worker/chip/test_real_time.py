@@ -68,7 +68,7 @@ def test_columns_beyond_a_hemisphere_get_their_events_too() -> None:
     assert lit - dark == pytest.approx(2 * 10 * 5 * 8e-9)
 
 
-def test_the_virtual_chip_sleeps_for_what_its_arithmetic_leaves() -> None:
+def test_the_virtual_chip_sleeps_for_the_time_its_arithmetic_leaves() -> None:
     watch = Watch(computing_s=0.001)
     inputs = torch.tensor([[3.0, 0.0, 1.0], [0.0, 0.0, 2.0]])
 

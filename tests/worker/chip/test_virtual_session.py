@@ -124,7 +124,7 @@ def _calibration_of(chip: str, codes: int = 512) -> str:
     )
 
 
-def test_the_time_of_a_calibration_is_what_its_file_tells(tmp_path: Path) -> None:
+def test_the_time_of_a_calibration_is_that_in_its_file(tmp_path: Path) -> None:
     with _open(tmp_path) as session:
         assert session.calibration is not None
         made = json.loads(Path(session.calibration["path"]).read_text())

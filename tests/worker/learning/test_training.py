@@ -274,7 +274,7 @@ def test_until_the_scale_is_fitted_it_is_the_recipes(build: Build) -> None:
     assert 0 < trainer.score_scale < 0.5
 
 
-def test_weights_to_begin_with_are_taken_over_and_part_of_what_the_training_is(build: Build) -> None:
+def test_initial_weights_are_taken_over_and_part_of_the_trainings_identity(build: Build) -> None:
     first = build()
     first.step()
     weights = first.weights()
