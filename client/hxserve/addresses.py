@@ -1,4 +1,4 @@
-"""Where the service is, and the token that opens it."""
+"""Address of the service, and its token."""
 
 import os
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ LONGEST_SERVER_WAIT_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How requests to classify are made; the arguments of `Client.classify`."""
+    """Options of requests to classify; the arguments of `Client.classify`."""
 
     wait_s: float
     deadline_s: float | None

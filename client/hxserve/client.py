@@ -307,7 +307,7 @@ class Client:
         return self._transport.call_json("PUT", _share_path(name, version))
 
     def unshare(self, name: str, version: str | int | None = None) -> dict[str, Any]:
-        """The model, or this version of it, private again; who downloaded it has it."""
+        """The model, or this version of it, private again; earlier downloads remain with their users."""
         return self._transport.call_json("DELETE", _share_path(name, version))
 
     def chip(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class ConnectionFailedError(ClientError):
 
 
 class AnswerNotUnderstoodError(ClientError):
-    """What answered there does not speak like hxserve; check the address."""
+    """The server at this address is no hxserve service; check the address."""
 
     code = "not_hxserve"
 
@@ -81,7 +81,7 @@ class InvalidImagesError(ClientError):
 
 
 class DownloadDamagedError(ClientError):
-    """What arrived is not what the service published; download it again."""
+    """The received file differs from the one that the service published; download it again."""
 
     code = "download_damaged"
     retryable = True

@@ -13,7 +13,7 @@ FINAL_STATES: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 @dataclass(frozen=True, slots=True)
 class QueuePlace:
-    """Where a waiting job stands: `position` 1 is next, of `of` that wait."""
+    """Place of a waiting job: `position` 1 is next, `of` is the number waiting."""
 
     position: int
     of: int

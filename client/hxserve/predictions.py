@@ -125,7 +125,7 @@ class Predictions(Sequence[Prediction]):
 
     @property
     def origin(self) -> str:
-        """Which model on which chip, in a phrase."""
+        """Model and chip in one phrase."""
         learnt = ", learnt on another chip" if self.transferred else ""
         return f"{self.model} version {self.version} on {self.chip} ({self.backend}{learnt})"
 

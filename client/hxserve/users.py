@@ -66,7 +66,7 @@ class Users:
         return self._create(f"{_path(name)}/tokens", {"expires_in": expires_in_s, "revoke": revoke})
 
     def revoke_tokens(self, name: str, token_id: str | None = None) -> int:
-        """How many tokens of a user are void now: the one of this id, or all."""
+        """Revoke the token of this id, or all tokens of a user; return their number."""
         path = f"{_path(name)}/tokens" + (f"/{segment(token_id)}" if token_id else "")
         revoked: int = self._transport.call_json("DELETE", path)["revoked"]
         return revoked

@@ -13,14 +13,14 @@ DEFAULT_CHIP_ID = "hxvirtual0fpga0chip0_1"
 
 @dataclass(frozen=True, slots=True)
 class CalibrationPath:
-    """Where a calibration is: a file, or a folder with one; links such as ``latest`` are resolved."""
+    """Path of a calibration: a file, or a folder with one; links such as ``latest`` are resolved."""
 
     value: str
 
 
 @dataclass(frozen=True, slots=True)
 class HWDBPath:
-    """Where calibrations of all chips are: ``<path>/<chip id>/<version>/hagen_cocolist.*``.
+    """Root of the calibrations of all chips: ``<path>/<chip id>/<version>/hagen_cocolist.*``.
 
     Attributes:
         path: the folder; without one the chip is calibrated as it is opened.

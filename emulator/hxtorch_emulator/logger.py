@@ -6,7 +6,7 @@ from typing import Any
 
 
 class LogLevel(enum.IntEnum):
-    """How much is said, as numbers of Python's logging."""
+    """Log levels, as numbers of Python's logging."""
 
     TRACE = 5
     DEBUG = logging.DEBUG

@@ -291,7 +291,7 @@ def _working(sorter: Sorter, threads: int, failed: Callable[[ClientError], None]
 
 
 def _origin_of(sender: Sender) -> dict[str, object]:
-    """Which version of which model on which chip answered."""
+    """Model, version and chip of the answers."""
     answer = sender.origin
     if answer is None:
         return {}

@@ -80,7 +80,7 @@ def find_postcode(picture: Plane) -> Field | None:
 
 
 def _ink_of(zone: Plane) -> Plane:
-    """How much darker each pixel is than the paper around it; areas wider than a stroke count as paper."""
+    """Darkness of each pixel against the paper around it; areas wider than a stroke count as paper."""
     height, width = zone.shape
     small = cv2.resize(zone, (width // _PAPER_SCALE, height // _PAPER_SCALE), interpolation=cv2.INTER_AREA)
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
@@ -188,7 +188,7 @@ def _first_word(parts: Parts, line: NDArray[np.int64]) -> NDArray[np.int64] | No
 
 
 def _may_be_written(parts: Parts, height: float) -> NDArray[np.bool_]:
-    """Which parts are not remains of ruled lines: low and long, or long and almost empty."""
+    """Mask of the parts that are not remains of ruled lines: low and long, or long and almost empty."""
     wide, tall = parts[:, 2], parts[:, 3]
     is_low = (tall <= 0.25 * height) & (wide >= 2.5 * tall)
     is_thin = (np.maximum(wide, tall) > 0.9 * height) & (parts[:, 4] < 0.13 * wide * tall)

@@ -29,7 +29,7 @@ _FONTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """How one person writes: lengths in px, angles in radians.
+    """Handwriting of one person: lengths in px, angles in radians.
 
     Attributes:
         height: of a digit.

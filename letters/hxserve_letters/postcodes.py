@@ -32,7 +32,7 @@ TOWN_BY_REGION: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a letter goes: `gate` is the sorter's, 1..95; one lorry serves a Leitzone."""
+    """Destination of a letter: `gate` is the sorter's, 1..95; one lorry serves a Leitzone."""
 
     zone: str
     region: str
@@ -48,5 +48,5 @@ _ROUTES: Final = {
 
 
 def route_of(postcode: str) -> Route | None:
-    """Where a postcode leads; None when there is no such Leitregion, so that the letter goes to manual coding."""
+    """Route of a postcode; None when there is no such Leitregion, so that the letter goes to manual coding."""
     return _ROUTES.get(postcode[:2]) if len(postcode) == 5 and postcode.isdecimal() else None

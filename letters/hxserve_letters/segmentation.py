@@ -134,7 +134,7 @@ def _soft(labels: NDArray[np.int32], span: Span, box: NDArray[np.int64]) -> Plan
 
 
 def _stroke(mask: Plane) -> float:
-    """How thick strokes are, in px: the ink's area over half its outline."""
+    """Thickness of the strokes, in px: the ink's area over half its outline."""
     inner = cv2.erode(mask, np.ones((3, 3), np.uint8))
     area, outline = int(mask.sum()), int(mask.sum()) - int(inner.sum())
     return max(2.0 * area / max(outline, 1), 1.0)
@@ -224,7 +224,7 @@ def _columns_to_cut(whole: NDArray[np.bool_], height: float) -> list[int]:
 
 
 def _spans(pieces: _Pieces, height: float, stroke: float) -> list[Span]:
-    """Which neighbours may be one digit: all of them alone, several when they are not too wide together."""
+    """Neighbours that may be one digit: all of them alone, several when they are not too wide together."""
     spans = []
     count = len(pieces.boxes)
     for first in range(count):
@@ -238,7 +238,7 @@ def _spans(pieces: _Pieces, height: float, stroke: float) -> list[Span]:
 def _cost(
     pieces: _Pieces, first: int, last: int, box: NDArray[np.int64], height: float, stroke: float
 ) -> float:
-    """How unlikely it is, by its shape, that these pieces are one digit."""
+    """Penalty, by their shape, for taking these pieces as one digit."""
     cost = _CUT_COST * float(pieces.cut_ink[last]) / stroke
     for place in range(first, last):
         if pieces.parts[place] != pieces.parts[place + 1]:

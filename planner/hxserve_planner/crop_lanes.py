@@ -104,7 +104,7 @@ class CropLanes:
         return [each for key in self._versions if key[0] in {ANY, chip} for each in self._waiting(key)]
 
     def readable(self, chip: int) -> int:
-        """How many crops wait that this chip may read."""
+        """Number of waiting crops that this chip may read."""
         return self.crops_at.get(ANY, 0) + self.crops_at.get(chip, 0)
 
     def claim(self, chip: int, reference: str, grants: Mapping[str, int]) -> list[Part]:

@@ -20,7 +20,7 @@ Steps = Generator[simpy.Event, Any, None]
 
 
 class Activity:
-    """How much comes now: a profile over the hours of a day, constant within each hour."""
+    """The load at a time: a profile over the hours of a day, constant within each hour."""
 
     def __init__(self, question: Question) -> None:
         self._start_hour = question.start_hour
@@ -109,7 +109,7 @@ class Gate:
 
 
 class Users:
-    """People who train models, and have digits read by them."""
+    """Users that train models and have digits read by them."""
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class Charges:
             self._of[user] = Charge(seconds, now)
 
     def rank(self, user: str) -> float:
-        """Where a user stands; the least goes first."""
+        """A user's place in the order; the least goes first."""
         charge = self._of.get(user)
         if charge is None or charge.seconds <= 0:
             return -math.inf
@@ -142,7 +142,7 @@ class _ByCharge:
 
 
 class LongQueue:
-    """Which jobs there are.
+    """The long jobs of a simulation.
 
     A job waits for any chip; once a chip has taken it up it stays there, as a running job does. A situation needs no
     more than `candidates`: a test holds that the policy chooses the same from them as from all jobs.
@@ -158,7 +158,7 @@ class LongQueue:
         self.waiting = 0
 
     def unfinished_of(self, user: str) -> int:
-        """How many jobs of a user are not finished."""
+        """Number of a user's unfinished jobs."""
         return self._of_user.get(user, 0)
 
     def submit(self, work: Work, now: float) -> None:

@@ -58,7 +58,7 @@ def draw_plan(answer: Mapping[str, Any], path: Path) -> None:
 
 
 def _edges(answer: Mapping[str, Any]) -> list[float]:
-    """Where hours begin and end, by the clock of the simulated day; past midnight it counts on."""
+    """Bounds of the hours, by the clock of the simulated day; past midnight they exceed 24."""
     start = float(answer.get("start_hour", 0.0))
     return [start + hour["hour"] for hour in answer["day"]] + [start + answer["hours"]]
 

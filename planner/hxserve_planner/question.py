@@ -143,7 +143,7 @@ class Question(_Frozen):
         if self.find is not None and all(level is None for level in self.levels.model_dump().values()):
             raise ValueError(f"find={self.find} needs a level of service to hold, such as p99_ms")
         if self.find == "trainings" and not self.users:
-            raise ValueError("find=trainings needs users who train; give users")
+            raise ValueError("find=trainings needs users that train; give users")
         if self.find == "users" and not (self.trainings_per_user_per_day or self.requests_per_user_per_hour):
             raise ValueError("find=users needs something that users do: trainings or requests")
         if self.find == "chips" and not (self.letters_per_hour or self.asks_users):

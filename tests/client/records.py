@@ -1,4 +1,4 @@
-"""What the service says of jobs, predictions and models, as JSON documents."""
+"""The service's JSON documents of jobs, predictions and models."""
 
 import hashlib
 from typing import Any

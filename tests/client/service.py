@@ -28,7 +28,7 @@ TOKEN = "a-token-of-the-tests"  # noqa: S105 - opens nothing but the tests' own 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What arrived."""
+    """A received request."""
 
     method: str
     path: str
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back; `cut` ends the connection in the middle of the body, `drop` before any byte."""
+    """A response; `cut` ends the connection in the middle of the body, `drop` before any byte."""
 
     status: int = 200
     document: Any = None
@@ -142,7 +142,7 @@ ANSWERS: dict[tuple[str, str], Reply] = {
 
 
 class Service:
-    """What the server answers, and what it was asked.
+    """The server's responses, and the requests it received.
 
     `answers` are by method and path, `faults` are given first, whoever asks. `jobs` are the states that the
     job goes through: each long poll gets the next one, and the last one stays.
@@ -162,7 +162,7 @@ class Service:
         return [r for r in self.requests if (r.method, r.path) == (method, path)]
 
     def reply_to(self, request: Request) -> Reply:
-        """What to answer."""
+        """Set the response."""
         with self._lock:
             self.requests.append(request)
             if self.faults:

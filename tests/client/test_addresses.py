@@ -1,4 +1,4 @@
-"""Where a client looks for its service."""
+"""Sources of the address of a service."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is shown while crops are read."""
+"""Progress display while crops are read."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What happens on the way: refusals, repetitions, broken connections."""
+"""Transport of requests: refusals, repetitions, broken connections."""
 
 import socket
 import threading

@@ -21,7 +21,7 @@ from hxserve_letters.segmentation import Cuts, Span
 
 
 def some_cuts(spans: list[Span], pieces: int, weights: list[float] | None = None) -> Cuts:
-    """Cuts of these spans, with crops that nobody looks at."""
+    """Cuts of these spans, with crops that are not read."""
     return Cuts(
         pieces,
         tuple(weights or [1 / pieces] * pieces),

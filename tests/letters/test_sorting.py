@@ -25,7 +25,7 @@ from tests.letters.test_reading import FIVE, some_cuts
 
 
 class Clock:
-    """A clock that stands still until somebody sleeps."""
+    """A clock that advances only by `sleep`."""
 
     def __init__(self) -> None:
         self.time = 100.0

@@ -1,4 +1,4 @@
-"""What the service is told of a letter centre."""
+"""Reports of a letter centre to the service."""
 
 import base64
 from dataclasses import replace
@@ -16,7 +16,7 @@ from hxserve_letters.status_reporter import StatusReporter
 
 
 class Told:
-    """A client that keeps what is told."""
+    """A client that keeps the reports."""
 
     def __init__(self) -> None:
         self.statuses: list[dict[str, Any]] = []

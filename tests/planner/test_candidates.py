@@ -1,4 +1,4 @@
-"""What the simulation shows the policy is less than all there is, and the policy chooses the same from it."""
+"""From the candidates that the simulation selects, the policy chooses the same as from all work."""
 
 import random
 from collections import deque

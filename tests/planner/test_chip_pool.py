@@ -1,4 +1,4 @@
-"""The chips in simulated time: nothing is lost or invented, nobody starves, and theory agrees where there is one."""
+"""The chips in simulated time: no work is lost or invented, no user starves, and theory holds where it applies."""
 
 import random
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What a plan may be asked, and how a wrong question is refused."""
+"""Input of a plan, and refusal of wrong input."""
 
 import json
 

@@ -18,7 +18,7 @@ _CHIP = click.option("--chip", "chip_id", metavar="ID", help="Only this chip; de
 @common_options
 @click.pass_context
 def chip(context: click.Context) -> None:
-    """Show the chips, who holds them, and how their self-tests went; drain and resume them."""
+    """Show the chips, their owners and their self-tests; drain and resume them."""
     if context.invoked_subcommand is not None:
         return
     options: Options = context.obj
@@ -39,7 +39,7 @@ def chip(context: click.Context) -> None:
 
 @chip.command()
 @_CHIP
-@click.option("--message", metavar="TEXT", default="", help="What users are told.")
+@click.option("--message", metavar="TEXT", default="", help="Reason, shown to users.")
 @click.option("--finish", is_flag=True, help="Let running long work finish instead of pausing it.")
 @common_options
 @click.pass_obj

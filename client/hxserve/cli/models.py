@@ -146,7 +146,7 @@ def _show_audience(options: Options, model: dict[str, Any]) -> None:
 
 
 def _audience(model: dict[str, Any]) -> str:
-    """Who may use a model."""
+    """The audience of a model."""
     if model["shared"]:
         return "everyone"
     if model["shared_versions"]:

@@ -15,7 +15,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(slots=True)
 class Options:
-    """Where the service is and how to speak to the user; filled while the command line is read."""
+    """Address of the service and output format; filled while the command line is read."""
 
     url: str | None = None
     token: str | None = None
@@ -24,7 +24,7 @@ class Options:
 
     def client(self) -> Client:
         """A client of the service that was named."""
-        # Few repetitions: a person who mistyped the address wants to know at once.
+        # Few repetitions, so that a mistyped address is reported at once.
         return Client(self.url, self.token, data_dir=self.data_dir, retries=2)
 
 

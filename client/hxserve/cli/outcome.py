@@ -1,4 +1,4 @@
-"""How commands end: one readable line on stderr and an exit code, never a traceback."""
+"""Outcome of a command: one readable line on stderr and an exit code, never a traceback."""
 
 from __future__ import annotations
 

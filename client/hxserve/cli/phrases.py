@@ -28,7 +28,7 @@ def duration(seconds: float) -> str:
 
 
 def age(moment: datetime | None) -> str:
-    """How long ago something was."""
+    """The time since an event."""
     if moment is None:
         return ""
     return f"{duration(max((datetime.now(UTC) - moment).total_seconds(), 0.0))} ago"

@@ -9,7 +9,7 @@ from hxserve.cli.outcome import CommandGroup, Failure
 
 GROUP: Final = "hxserve.commands"
 _DISTRIBUTIONS: Final = {"letters": "hxserve-letters", "plan": "hxserve-planner"}
-"""Where the known ones come from, by the command's name."""
+"""Distributions of the known commands, by the command's name."""
 
 
 class ExtensibleGroup(CommandGroup):

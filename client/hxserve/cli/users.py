@@ -79,7 +79,7 @@ _role = click.Choice(["user", "admin"])
 @common_options
 @click.pass_context
 def users(context: click.Context) -> None:
-    """Manage who may use the service, as an admin; alone, list them."""
+    """Manage the users of the service, as an admin; without a subcommand, list them."""
     if context.invoked_subcommand is None:
         context.invoke(list_users)
 
@@ -188,7 +188,7 @@ def revoke_tokens(options: Options, name: str, token_id: str | None) -> None:
 @common_options
 @click.pass_obj
 def me(options: Options) -> None:
-    """Show who you are to the service, and what is left of your quotas."""
+    """Show your account and the remainder of your quotas."""
     found = options.client().me()
     if options.as_json:
         show_json(found)

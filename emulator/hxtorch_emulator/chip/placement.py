@@ -1,4 +1,4 @@
-"""Which neuron of the chip computes which column of which tile."""
+"""Placement of a tile's columns on the chip's neurons."""
 
 import functools
 
@@ -24,6 +24,6 @@ def neurons_of(rows: int, columns: int) -> torch.Tensor:
 
 
 def count_executions(rows: int, columns: int) -> int:
-    """How often the chip runs for one matrix: two tiles at a time."""
+    """Number of executions for one matrix: two tiles at a time."""
     tiles = -(-rows // ROWS) * -(-columns // HEMISPHERE)
     return -(-tiles // 2)

@@ -47,7 +47,7 @@ class VirtualChip:
 
     @property
     def temperature_c(self) -> float:
-        """How warm the chip is, in degrees C."""
+        """Temperature of the chip, in degrees C."""
         return self._temperature_c
 
     @temperature_c.setter

@@ -13,7 +13,7 @@ from hxtorch_emulator.perceptron.mocking import get_mock_parameter
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """How to multiply; the fields are those of ``biased_mac``."""
+    """Options of a multiplication; the fields are those of ``biased_mac``."""
 
     num_sends: int
     wait_between_events: int
