@@ -198,7 +198,7 @@ class Subscriptions:
                 self._changed.pop(followed, None)
                 self._read(followed)
             self._tell_some()
-            self._forget_unwatched()
+            self._forget_unsubscribed()
 
     def _read(self, followed: _FollowedJob) -> None:
         is_urgent = self._listener.is_stopping
@@ -236,7 +236,7 @@ class Subscriptions:
             self._stopping.wait(_PAUSE_S)
             self._something.set()
 
-    def _forget_unwatched(self) -> None:
+    def _forget_unsubscribed(self) -> None:
         before = time.monotonic() - _LINGER_S
         with self._lock:
             for followed in list(self._followed.values()):
