@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from services.chips.store import ChipStore, Lease
-from services.crops.claims import Entry
+from services.crops.claims import Entry, Prefetch, backlog_of_bell
 from services.crops.lanes import Lane
 from services.crops.store import CropStore
 from services.errors import LeaseLostError
@@ -64,6 +64,28 @@ class _TwoWorkers(RuleBasedStateMachine):
             return
         assert self.may_write(worker)
         self.held[worker] += claimed
+
+    @rule(worker=_workers, most=st.integers(1, 5))
+    def look(self, worker: int, most: int) -> None:
+        """Claim what alone waits, or ask for what comes next."""
+        try:
+            claimed = self.crops.claim(self.leases[worker], prefetch=Prefetch("digits@1", most)).claimed
+        except LeaseLostError:
+            assert not self.may_write(worker)
+            return
+        assert self.may_write(worker)
+        self.held[worker] += claimed
+
+    @rule()
+    def hear(self) -> None:
+        """The worker with the lease hears the bell; the other's wait for it has ended before its lease has."""
+        rung = self.chips.wait_for_bell(CHIP, 0.01) if self.chips.bell_rang(CHIP) else None
+        heard = backlog_of_bell(rung) if rung else None
+        self.held[self.holder] += heard.claimed if heard else []
+
+    @rule()
+    def end_turn(self) -> None:
+        self.chips.end_turn(self.leases[self.holder])
 
     @rule(worker=_workers)
     def answer(self, worker: int) -> None:
