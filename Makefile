@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+JOBS ?= 2
 MNIST ?=
 ONLY ?=
 MINUTES ?= 10
@@ -11,7 +12,7 @@ SEED ?=
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve test docs-test chaos soak check bench clean
+.PHONY: help env demo serve test docs-test chaos soak lint check bench clean
 
 help: ## what one can make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,8 +34,8 @@ demo: $(READY) ## train, classify and sum up, on the emulated chip (MNIST=folder
 serve: $(READY) ## the service on this machine, until Ctrl-C (MNIST=folder)
 	@$(BIN)/hxserve up $(if $(MNIST),--mnist $(MNIST))
 
-test: $(READY) ## all tests
-	$(BIN)/python -m pytest -q
+test: $(READY) ## all tests, by file in two processes (JOBS=2)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 docs-test: $(READY) ## the documentation: its commands, notebook, examples, links
 	$(BIN)/python -m pytest -q tests/docs
@@ -45,11 +46,13 @@ chaos: $(READY) ## the long chaos suite: real processes, disturbed twenty times 
 soak: $(READY) ## mixed load with random kills; loses nothing, grows nowhere (MINUTES=10)
 	$(BIN)/python -m tests.system.soak --minutes $(MINUTES)
 
-check: $(READY) ## lint, format, types, import contracts and the fast tests
+lint: $(READY) ## lint, format, types and import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## `make lint` and the fast tests
 	$(BIN)/python -m pytest -q -m 'not system' -n auto
 
 bench: $(READY) ## measurements beside their alternatives (ONLY=serving,peers SECONDS=8 MNIST=folder)
