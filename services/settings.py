@@ -7,7 +7,7 @@ from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.errors import SettingsError
@@ -185,7 +185,13 @@ class Settings(BaseSettings):
         Field(ge=0, lt=1, description="Share of chip time that is guaranteed to long work while crops wait."),
     ] = 0.2
     lease_s: Annotated[
-        float, Field(ge=1, le=60, description="Life of a lease that is not renewed, in seconds.")
+        float,
+        Field(
+            ge=1,
+            le=60,
+            description="Life of a lease that is not renewed, in seconds. A turn takes less than three quarters of it, "
+            "so that a paused worker listens to the bell no longer when another takes its chip.",
+        ),
     ] = 4.0
     save_every_s: Annotated[
         float, Field(gt=0, description="Interval between saves of a training in seconds.")
@@ -210,6 +216,17 @@ class Settings(BaseSettings):
         LogFormat,
         Field(description="Format of log lines: for people, or one JSON object per line for programs."),
     ] = "text"
+
+    @field_validator("lease_s")
+    @classmethod
+    def _outlives_a_turn(cls, lease_s: float, info: ValidationInfo) -> float:
+        """Require three quarters of the lease, which a renewal leaves at least, to be longer than a turn."""
+        turn_s = info.data.get("turn_s", 0.0)
+        if turn_s >= 0.75 * lease_s:
+            raise ValueError(
+                f"turn_s ({turn_s:g}) must be less than three quarters of lease_s; lower turn_s or raise lease_s"
+            )
+        return lease_s
 
     @property
     def user_quotas(self) -> Quotas:

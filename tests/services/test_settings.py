@@ -87,6 +87,15 @@ def test_an_impossible_value_is_refused_with_its_name(
         load_settings()
 
 
+def test_a_turn_as_long_as_three_quarters_of_the_lease_is_refused() -> None:
+    assert load_settings({}, turn_s=2.9).lease_s == 4
+
+    with pytest.raises(SettingsError, match=r"turn_s \(3\) must be less than three quarters .*, got 4\.0"):
+        load_settings({}, turn_s=3)
+    with pytest.raises(SettingsError, match=r"lower turn_s or raise lease_s, got 1\.2"):
+        load_settings({}, lease_s=1.2)
+
+
 @pytest.mark.parametrize("url", ["redis://h:1/0", "rediss://u:p@h:1/0", "unix:///run/redis.sock?db=1"])
 def test_every_kind_of_redis_address_is_taken(url: str) -> None:
     assert load_settings({}, redis_url=url).redis_url == url
