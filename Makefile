@@ -12,7 +12,7 @@ SEED ?=
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve test docs-test chaos soak lint check bench clean
+.PHONY: help env demo serve test test-all docs-test chaos soak lint bench clean
 
 help: ## what one can make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,8 +34,14 @@ demo: $(READY) ## train, classify and sum up, on the emulated chip (MNIST=folder
 serve: $(READY) ## the service on this machine, until Ctrl-C (MNIST=folder)
 	@$(BIN)/hxserve up $(if $(MNIST),--mnist $(MNIST))
 
-test: $(READY) ## all tests, by file in two processes (JOBS=2)
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+# Files go to the processes in the order that tests/conftest.py gives them, the longest first.
+PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test: $(READY) ## every promise once, in minutes, by file in two processes (JOBS=2)
+	$(PYTEST) -m 'not long'
+
+test-all: $(READY) ## all tests, those of `make test` among them (JOBS=2)
+	$(PYTEST)
 
 docs-test: $(READY) ## the documentation: its commands, notebook, examples, links
 	$(BIN)/python -m pytest -q tests/docs
@@ -51,9 +57,6 @@ lint: $(READY) ## lint, format, types and import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-
-check: lint ## `make lint` and the fast tests
-	$(BIN)/python -m pytest -q -m 'not system' -n auto
 
 bench: $(READY) ## measurements beside their alternatives (ONLY=serving,peers SECONDS=8 MNIST=folder)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(MNIST),--mnist $(MNIST))

@@ -16,6 +16,12 @@ from services.store.connection import Connection
 from tests.services.samples import CHIP, PLENTY, a_holder
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests of real processes: their files are long, and short ones level out the end."""
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+
+
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis server of the test session's own."""

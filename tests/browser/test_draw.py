@@ -11,6 +11,8 @@ from deploy.local import Local
 from hxserve.jobs import Job
 from tests.browser.conftest import OpenPage
 
+pytestmark = pytest.mark.long
+
 ONE = [(0.5, 0.15), (0.5, 0.4), (0.5, 0.85)]
 ZERO = [
     (0.5 + 0.2 * math.sin(turn * math.tau / 12), 0.5 + 0.3 * math.cos(turn * math.tau / 12))
@@ -53,19 +55,6 @@ def shown_pixels(page: Page) -> int:
         ".filter((value, i) => i % 4 === 0 && value > 127).length"
     )
     return count
-
-
-@pytest.mark.usefixtures("trained")
-def test_a_stroke_drawn_by_mouse_is_read_while_it_is_drawn(open_page: OpenPage) -> None:
-    page = open_page()
-
-    draw_by_mouse(page, ZERO)
-
-    expect(page.locator("#digit")).to_have_text("0")
-    expect(page.locator("#ranking li").first).to_contain_text("0")
-    expect(page.locator("#ranking li.leading")).to_have_count(5)
-    expect(page.locator("#detail")).to_contain_text("% confident")
-    expect(page.locator("#round-trip")).to_contain_text("ms")
 
 
 @pytest.mark.usefixtures("trained")

@@ -1,9 +1,12 @@
 """Signing in and out."""
 
+import pytest
 from playwright.sync_api import expect
 
 from deploy.local import Local
 from tests.browser.conftest import OpenPage
+
+pytestmark = pytest.mark.long
 
 
 def test_the_link_with_a_token_opens_the_page_and_does_not_stay_in_the_address(open_page: OpenPage) -> None:

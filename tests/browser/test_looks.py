@@ -16,6 +16,8 @@ from deploy.local import Local
 from hxserve.jobs import Job
 from tests.browser.conftest import GOOD_SHIFT, OpenPage, layout_shift, pages_of
 
+pytestmark = pytest.mark.long
+
 PATHS = ["/", "/train", "/jobs", "/chip", "/letters"]
 SERIOUS = {"serious", "critical"}
 WIDTHS: Final = (320, 360)

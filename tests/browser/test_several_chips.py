@@ -10,6 +10,8 @@ from hxserve import Client
 from services.settings import load_settings
 from tests.browser.conftest import GOOD_SHIFT, TRAINING, OpenPage, layout_shift, pages_of
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def two_chips(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:

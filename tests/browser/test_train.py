@@ -1,7 +1,5 @@
 """Training at the page: from the form to a model that reads."""
 
-import re
-
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -9,42 +7,15 @@ from hxserve import Client
 from hxserve.jobs import Job
 from tests.browser.conftest import OpenPage
 
+pytestmark = pytest.mark.long
 
-def _fill(page: Page, **values: str) -> None:
+
+def fill(page: Page, **values: str) -> None:
     page.locator("#dataset").select_option("digits")
     for name, value in values.items():
         page.locator(f"#{name}").fill(value)
     page.get_by_role("button", name="Start the training").click()
     page.wait_for_url("**/jobs/*")
-
-
-def _points(page: Page, chart: str, series: str) -> int:
-    """How many places a line of a chart goes through."""
-    path = page.locator(f"#{chart} svg[role=img] path.line.{series}").get_attribute("d") or ""
-    return len(re.findall("[ML]", path))
-
-
-@pytest.mark.usefixtures("trained")
-def test_the_form_leads_to_a_finished_model_while_the_curves_move(open_page: OpenPage) -> None:
-    page = open_page("/train")
-
-    _fill(page, model="from-the-page", epochs="20")
-    expect(page.locator("#state")).to_contain_text("running", timeout=20_000)
-    page.wait_for_function("() => document.querySelectorAll('#loss-curve circle').length > 2", timeout=60_000)
-    early = _points(page, "loss-curve", "blue")
-    expect(page.locator("#state")).to_contain_text("succeeded", timeout=90_000)
-    late = _points(page, "loss-curve", "blue")
-
-    assert 0 < early < late == 20
-    expect(page.locator("#confusion td")).to_have_count(100)
-    expect(page.locator("#mistakes img").first).to_be_visible()
-    expect(page.locator("#facts")).to_contain_text("Accuracy on the test set")
-    page.locator("#other").select_option("digits@1")
-    expect(page.locator("#compared-with")).to_contain_text("percentage points")
-    expect(page.locator("#compared-with .note")).to_have_count(0)
-    expect(page.locator("#loss-curve .legend")).to_contain_text("test set, digits 1")
-    page.get_by_role("link", name="Draw with it").click()
-    expect(page.locator("#model")).to_have_value("from-the-page@1")
 
 
 @pytest.mark.usefixtures("trained")
@@ -102,7 +73,7 @@ def test_the_checkpoint_can_be_downloaded(open_page: OpenPage, trained: Job) -> 
 def test_a_training_is_cancelled_at_the_page(open_page: OpenPage, client: Client) -> None:
     page = open_page("/train")
 
-    _fill(page, model="too-long", epochs="200")
+    fill(page, model="too-long", epochs="200")
     page.get_by_role("button", name="Cancel").click()
 
     expect(page.locator("#state")).to_contain_text("cancelled", timeout=20_000)

@@ -13,6 +13,8 @@ from hxserve.jobs import Job
 from tests.browser.conftest import TRAINING, OpenPage
 from tests.browser.test_draw import ONE, ZERO, draw_by_mouse
 
+pytestmark = pytest.mark.long
+
 TOO_MANY = "Failed to load resource: the server responded with a status of 429"
 UNKNOWN = "Failed to load resource: the server responded with a status of 404"
 NOT_SIGNED_IN = "Failed to load resource: the server responded with a status of 401"

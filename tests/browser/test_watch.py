@@ -13,6 +13,8 @@ from hxserve import Client
 from hxserve.jobs import Job
 from tests.browser.conftest import OpenPage
 
+pytestmark = pytest.mark.long
+
 _PICTURE: Final = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 )

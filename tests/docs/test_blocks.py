@@ -10,6 +10,11 @@ from tests.docs.blocks import ROOT, Block, blocks_of, documents
 from tests.docs.terminal import Terminal, checkout
 
 DOCUMENTS = [pytest.param(path, id=str(path.relative_to(ROOT))) for path in documents()]
+RUN = [
+    pytest.param(path, id=str(path.relative_to(ROOT)), marks=[pytest.mark.long] * (path.name != "README.md"))
+    for path in documents()
+    if any(block.is_run for block in blocks_of(path))
+]
 
 
 @pytest.fixture
@@ -39,10 +44,7 @@ def test_no_code_hides_in_an_indented_block(path: Path) -> None:
 
 @pytest.mark.system
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    "path",
-    [document for document in DOCUMENTS if any(block.is_run for block in blocks_of(document.values[0]))],  # type: ignore[arg-type] # a path
-)
+@pytest.mark.parametrize("path", RUN)
 def test_the_commands_of_a_document_work_one_after_the_other(path: Path, terminal: Terminal) -> None:
     run = [block for block in blocks_of(path) if block.is_run]
 

@@ -28,6 +28,7 @@ def _kinds_of_outputs(notebook: NotebookNode) -> list[set[str]]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.system
 @pytest.mark.timeout(1200)
 def test_the_notebook_runs_and_shows_what_the_kept_one_shows(short_folder: Path, kept: NotebookNode) -> None:

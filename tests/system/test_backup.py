@@ -30,6 +30,8 @@ from services.store.schema import SCHEMA, ensure_schema, schema_of
 from services.store.snapshot import SnapshotStore
 from tests.system.conftest import MODEL, TRAINING, wait_until
 
+pytestmark = pytest.mark.long
+
 CROPS: Final = 150
 
 

@@ -5,10 +5,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from deploy.local import running
 from hxserve import Client
 from services.settings import load_settings
 from tests.system.conftest import TRAINING, kill_worker, wait_until
+
+pytestmark = pytest.mark.long
 
 _FAREWELL: Final = {"", "worker: Warm shutdown (MainProcess)"}
 """Celery writes this past every logger when its worker is told to stop."""

@@ -28,6 +28,8 @@ from services.users.authentication import ensure_admin_token
 from tests.system.conftest import MODEL, TRAINING, wait_until
 from worker.learning.datasets import load_dataset
 
+pytestmark = pytest.mark.long
+
 _PASSWORDS: Final = {who: f"{who}/:@?#%-{secrets.token_hex(16)}" for who in ("api", "worker", "admin")}
 
 

@@ -16,6 +16,8 @@ from hxserve.jobs import Job
 from services.settings import load_settings
 from tests.system.conftest import wait_until
 
+pytestmark = pytest.mark.long
+
 WORKERS = {"chip-1": "worker", "chip-2": "worker-2"}
 SHORT: dict[str, Any] = {"recipe": "notebook", "dataset": "digits", "network": {"hidden": [32]}}
 CROP = np.zeros((1, 28, 28), np.uint8)

@@ -10,6 +10,8 @@ from hxserve.jobs import Job
 from services.settings import load_settings
 from tests.system.conftest import wait_until
 
+pytestmark = pytest.mark.long
+
 Digits = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 

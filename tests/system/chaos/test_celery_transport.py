@@ -19,6 +19,8 @@ from services.store.connection import Connection
 from tests.system.chaos.consumer import CHIP, NOTHING
 from worker.celery_app import create_app, send_wake_up
 
+pytestmark = pytest.mark.long
+
 PATIENCE_S = 60.0
 ENDLESS_S = 3600
 BRIEF_S = 1

@@ -13,6 +13,8 @@ from tests.system.chaos.service import Service
 from tests.system.chaos.stream import Crops, streaming
 from tests.system.chaos.verification import assert_nothing_lost, weights_of
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("fault", ["time-out", "lost", "wrong-shape"])
 def test_a_chip_that_fails_now_and_then_during_a_training_and_a_stream_of_crops(

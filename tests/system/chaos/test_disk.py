@@ -13,6 +13,8 @@ from tests.system.chaos.service import Service
 from tests.system.chaos.stream import Crops
 from tests.system.chaos.verification import assert_nothing_lost, weights_of
 
+pytestmark = pytest.mark.long
+
 _FULL_AT_BYTES = 200_000
 """Less than a save or the weights of a version, more than all else a worker writes."""
 

@@ -36,6 +36,7 @@ def test_redis_killed_at_random_during_a_training_and_a_stream_of_crops(
     assert weights_of(training) == weights_of(undisturbed)
 
 
+@pytest.mark.long
 def test_while_redis_is_away_requests_are_told_to_come_again_and_the_same_processes_serve_afterwards(
     service: Service, crops: Crops, summary: Summary
 ) -> None:
@@ -67,6 +68,7 @@ def test_while_redis_is_away_requests_are_told_to_come_again_and_the_same_proces
     summary.note(1, jobs=assert_nothing_lost(service))
 
 
+@pytest.mark.long
 def test_a_worker_and_an_api_that_start_before_redis_serve_when_it_comes(
     service: Service, crops: Crops, summary: Summary
 ) -> None:

@@ -14,6 +14,8 @@ from tests.system.chaos.service import Service
 from tests.system.chaos.stream import Crops, streaming
 from tests.system.chaos.verification import assert_nothing_lost, weights_of
 
+pytestmark = pytest.mark.long
+
 
 @contextmanager
 def _no_memory(service: Service) -> Iterator[None]:

@@ -18,6 +18,8 @@ from tests.system.chaos.service import Service
 from tests.system.chaos.stream import Crops, streaming
 from tests.system.chaos.verification import assert_nothing_lost, weights_of
 
+pytestmark = pytest.mark.long
+
 QUEUE = queue_of("chip-1")
 _MOST = 6
 """So many messages at most lie in the queue through what is done to it here."""

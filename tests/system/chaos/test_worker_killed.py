@@ -2,12 +2,16 @@
 
 from random import Random
 
+import pytest
+
 from hxserve import Client
 from hxserve.jobs import Job
 from tests.system.chaos.conftest import Extent, Summary, training_of
 from tests.system.chaos.service import Service
 from tests.system.chaos.stream import Crops, streaming
 from tests.system.chaos.verification import assert_nothing_lost, weights_of
+
+pytestmark = pytest.mark.long
 
 
 def test_a_worker_killed_at_random_during_a_training_and_a_stream_of_crops(

@@ -15,6 +15,8 @@ from tests.system.chaos.stream import streaming
 from tests.system.chaos.verification import assert_nothing_lost, weights_of
 from worker.heartbeat import LEASE_LOST_EXIT
 
+pytestmark = pytest.mark.long
+
 
 def test_a_worker_stopped_past_its_lease_is_replaced_by_the_one_standing_by_and_writes_nothing_more(
     tmp_path_factory: pytest.TempPathFactory,

@@ -25,6 +25,8 @@ from tests.api.requests import NPY, RAW, TOKEN, bright_on_dark, npy, picture, pn
 from tests.services.samples import CHIP, an_origin
 from tests.system.hostile.conftest import Server
 
+pytestmark = pytest.mark.long
+
 _EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "15"))
 
 _CONFIG: Final = f"""
