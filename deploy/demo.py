@@ -14,12 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from deploy.command import run_command
 from deploy.local import running
 from hxserve import Client
-from hxserve.cli.progress import JobProgress
+from hxserve.cli.progress import job_progress, progress_bar
 from hxserve.errors import ClientError
 from hxserve.jobs import Job
 from hxserve_letters.belts import Pace
@@ -107,8 +106,8 @@ def _demonstrate(settings: Settings) -> dict[str, Any]:
 def _train(client: Client) -> tuple[Job, float]:
     started = time.monotonic()
     job = client.train(MODEL, recipe="strong")
-    with JobProgress() as progress:
-        job = client.wait(job, on_change=progress.update).expect_success()
+    with job_progress() as update:
+        job = client.wait(job, on_change=update).expect_success()
     return job, time.monotonic() - started
 
 
@@ -121,10 +120,9 @@ def _read(client: Client, dataset: Dataset) -> tuple[NDArray[np.int64], str]:
         predictions = client.classify(crops[start : start + _CROPS_PER_REQUEST], MODEL)
         return predictions.digits, predictions.backend
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        parts = list(
-            tqdm(pool.map(read_from, starts), "reading", len(starts), unit="request", file=sys.stderr)
-        )
+    with ThreadPoolExecutor(_THREADS) as pool, progress_bar() as bar:
+        bar.start()
+        parts = list(bar.track(pool.map(read_from, starts), len(starts), description="reading"))
     return np.concatenate([np.array(part, np.int64) for part, _ in parts]), parts[0][1]
 
 
@@ -132,13 +130,16 @@ def _sort(url: str, token: str, mnist: Path | None) -> dict[str, Any]:
     """Sort letters; return figures by their names in `hxserve letters`."""
     source = LetterSource(seed=0, directory=invent_directory(), mnist=mnist)
     # The centre repeats refused requests itself, and counts them.
-    with (
-        Client(url, token, retries=0) as client,
-        tqdm(desc="sorting", total=_THRESHOLD_LETTERS + _LETTERS, unit="letter", file=sys.stderr) as bar,
-    ):
+    with Client(url, token, retries=0) as client, progress_bar() as bar:
+        task = bar.add_task("sorting", total=_THRESHOLD_LETTERS + _LETTERS)
+        bar.start()
         centre = Centre(client, MODEL, "latest", Effort())
-        threshold = centre.find_threshold(source, _THRESHOLD_LETTERS, _MOST_ERROR, lambda _: bar.update())
-        run = centre.sort(source, _LETTERS, _BELTS, threshold=threshold, on_decision=lambda _: bar.update())
+        threshold = centre.find_threshold(
+            source, _THRESHOLD_LETTERS, _MOST_ERROR, lambda _: bar.advance(task)
+        )
+        run = centre.sort(
+            source, _LETTERS, _BELTS, threshold=threshold, on_decision=lambda _: bar.advance(task)
+        )
     report = summarise(run, _BELTS)
     kept = "count read_rate error_rate postcode_error_rate letters_per_s missed_deadlines threshold"
     return {name: report[name] for name in kept.split()}

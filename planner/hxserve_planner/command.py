@@ -21,7 +21,7 @@ from hxserve_planner.plots import draw_plan
 from hxserve_planner.question import read_question
 from hxserve_planner.search import find
 from hxserve_planner.simulation import simulate
-from hxserve_planner.view import PlanProgress, show_plan
+from hxserve_planner.view import plan_progress, show_plan
 from services.errors import HxserveError
 
 _POSITIVE: Final = click.FloatRange(min=0, min_open=True)
@@ -188,10 +188,10 @@ def question_of(given: dict[str, Any], profiles_file: Path | None) -> dict[str, 
 def _simulated(question: dict[str, Any]) -> dict[str, Any]:
     try:
         asked = read_question(json.dumps(question))
-        with PlanProgress() as progress:
+        with plan_progress() as update:
             if asked.find is not None:
-                return find(asked, progress.update)
-            return describe(simulate(asked, progress.update))
+                return find(asked, update)
+            return describe(simulate(asked, update))
     except HxserveError as error:
         raise Failure(error.code, error.message) from None
 

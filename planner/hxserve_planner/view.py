@@ -1,41 +1,21 @@
 """Progress and result of `plan` at a terminal."""
 
-import sys
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
-
-from tqdm import tqdm
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from hxserve.cli.console import show_facts, show_line, show_table
 from hxserve.cli.phrases import duration, percent
+from hxserve.cli.progress import progress_bar
 
 
-class PlanProgress:
-    """A bar at a terminal; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] = tqdm(
-            total=1.0,
-            desc="simulating",
-            bar_format="{desc} {percentage:3.0f}% |{bar}| [{elapsed}]",
-            file=sys.stderr,
-            disable=not sys.stderr.isatty(),
-            leave=False,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()
-
-    def update(self, part: float) -> None:
-        """Show the part that is done, 0..1."""
-        self._bar.n = part
-        self._bar.refresh()
+@contextmanager
+def plan_progress() -> Iterator[Callable[[float], None]]:
+    """Give a function that shows the part that is done, 0..1."""
+    with progress_bar() as bar:
+        task = bar.add_task("simulating", total=1.0)
+        bar.start()
+        yield lambda part: bar.update(task, completed=part)
 
 
 def show_plan(answer: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hxserve.cli.progress import CropsProgress
+from hxserve.cli.progress import crops_progress
 from tests.client.service import TOKEN, Service
 
 
@@ -27,10 +27,11 @@ class Terminal(io.StringIO):
 def test_crops_are_counted_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
 
-    with CropsProgress() as progress:
+    with crops_progress() as update:
         for done in (0, 200, 300):
-            progress.update(done, 300)
+            update(done, 300)
 
     assert "reading:   0%" in terminal.getvalue()
     assert "/300" in terminal.getvalue()
@@ -43,16 +44,16 @@ def test_in_a_file_or_of_one_crop_nothing_is_shown(
     written = stream()
     monkeypatch.setattr(sys, "stderr", written)
 
-    with CropsProgress() as progress:
-        progress.update(0, crops)
-        progress.update(crops, crops)
+    with crops_progress() as update:
+        update(0, crops)
+        update(crops, crops)
 
     assert not written.getvalue()
 
 
 def test_json_stays_clean_while_a_terminal_shows_the_progress(service: Service, tmp_path: Path) -> None:
     np.save(tmp_path / "many.npy", np.zeros((300, 784), np.uint8))
-    environment = {**os.environ, "HXSERVE_URL": service.url, "HXSERVE_TOKEN": TOKEN}
+    environment = {**os.environ, "HXSERVE_URL": service.url, "HXSERVE_TOKEN": TOKEN, "TERM": "xterm"}
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
     termios.tcsetwinsize(theirs, (24, 100))

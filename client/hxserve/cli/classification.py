@@ -10,7 +10,7 @@ import click
 from hxserve.cli.console import show_json, show_line, show_table
 from hxserve.cli.options import Options, common_options
 from hxserve.cli.phrases import duration, percent
-from hxserve.cli.progress import CropsProgress
+from hxserve.cli.progress import crops_progress
 from hxserve.predictions import Prediction, Predictions
 
 _LISTED: Final = 20
@@ -55,7 +55,7 @@ def classify(
 
     PNG and JPEG of any size, one digit each; .npy of crops, (n, 28, 28) or (n, 784).
     """
-    with CropsProgress() as progress:
+    with crops_progress() as update:
         predictions = options.client().classify(
             list(files),
             model,
@@ -64,7 +64,7 @@ def classify(
             allow_transfer=allow_transfer,
             wait_s=10.0 if wait is None else wait,
             timeout_s=wait,
-            on_progress=progress.update,
+            on_progress=update,
         )
     if options.as_json:
         document = asdict(predictions)

@@ -8,7 +8,7 @@ from hxserve.cli.console import show_json, show_line, show_table
 from hxserve.cli.options import Command, Options, common_options
 from hxserve.cli.outcome import INTERRUPTED
 from hxserve.cli.phrases import age, standing
-from hxserve.cli.progress import JobProgress
+from hxserve.cli.progress import job_progress
 from hxserve.cli.results import show_job_facts, show_outcome
 from hxserve.client import Client
 from hxserve.jobs import Job
@@ -117,8 +117,8 @@ def cancel(options: Options, job_ids: tuple[str, ...]) -> None:
 def watch_job(client: Client, job_id: str) -> Job:
     """The job in its final state, its progress shown meanwhile."""
     try:
-        with JobProgress() as progress:
-            return client.wait(job_id, on_change=progress.update)
+        with job_progress() as update:
+            return client.wait(job_id, on_change=update)
     except KeyboardInterrupt:
         click.echo(
             f"job {job_id} goes on; watch it with `hxserve jobs watch {job_id}`, "

@@ -1,72 +1,91 @@
-"""The live view of work, on stderr: a bar at a terminal; of a job, a line per epoch in a file."""
+"""The progress of work on stderr: a bar at a terminal; of a job, lines in a file."""
 
-import sys
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-import click
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from hxserve.cli.phrases import one_line, percent, remaining
 from hxserve.jobs import Job
 
-_WAITING_FORMAT = "{desc} [{elapsed}]"
+
+@contextmanager
+def progress_bar(*columns: ProgressColumn, transient: bool = True) -> Iterator[Progress]:
+    """Give a progress display with these columns after the usual ones; `start` it, which does nothing in a file."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}:", markup=False),
+        TaskProgressColumn("{task.percentage:>3.0f}%"),
+        BarColumn(),
+        *columns,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=transient,
+        disable=not console.is_interactive,
+    )
+    try:
+        yield bar
+    finally:
+        bar.stop()
 
 
-class JobProgress:
-    """Shows a job's states one after the other; `update` fits `Client.wait`."""
+@contextmanager
+def crops_progress() -> Iterator[Callable[[int, int], None]]:
+    """Give a function for `Client.classify` that shows how many crops are read; the bar is removed at the end."""
+    with progress_bar(MofNCompleteColumn()) as bar:
+        task = bar.add_task("reading")
 
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
-        self._steps_known = False
+        def update(done: int, crops: int) -> None:
+            if crops > 1:
+                bar.start()
+            bar.update(task, completed=done, total=crops)
+
+        yield update
+
+
+@contextmanager
+def job_progress() -> Iterator[Callable[[Job], None]]:
+    """Give a function for `Client.wait` that shows a job's states one after the other."""
+    with progress_bar(TextColumn("{task.fields[measures]}", markup=False), transient=False) as bar:
+        yield _JobProgress(bar).update
+
+
+class _JobProgress:
+    """The states of one job."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=None, measures="")
         self._epochs_told = 0
         self._state = ""
         self._note = ""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
     def update(self, job: Job) -> None:
         """Show the job as it is now."""
-        if self._bar is None and sys.stderr.isatty():
-            self._bar = tqdm(
-                desc=_headline(job),
-                bar_format=_WAITING_FORMAT,
-                file=sys.stderr,
-                dynamic_ncols=True,
-                mininterval=0,
-            )
+        self._bar.start()
         note = one_line(job.metrics.get("dataset_note") or "")
         if note and note != self._note:
             self._tell(note)
         self._note = note or self._note
-        if self._bar is None:
+        if self._bar.disable:
             self._tell_changes(job)
-        else:
-            self._draw(self._bar, job)
-
-    def _draw(self, bar: "tqdm[Any]", job: Job) -> None:
-        steps_total = job.metrics.get("steps_total")
-        if steps_total and not self._steps_known:
-            self._steps_known = True
-            bar.bar_format = None
-            bar.unit = "step"
-            bar.reset(total=int(steps_total))
-            # Steps before the first look do not count for the speed.
-            bar.initial = bar.n = int(job.metrics.get("step", 0))
-        bar.set_description_str(_headline(job), refresh=False)
-        if self._steps_known:
-            bar.set_postfix_str(_measures(job), refresh=False)
-            step = int(steps_total or 0) if job.state == "succeeded" else int(job.metrics.get("step", 0))
-            if bar.update(step - bar.n):
-                return
-        bar.refresh()
+            return
+        total = job.metrics.get("steps_total")
+        done = total if job.state == "succeeded" else job.metrics.get("step")
+        self._bar.update(
+            self._task, description=_headline(job), total=total, completed=done, measures=_measures(job)
+        )
 
     def _tell_changes(self, job: Job) -> None:
         epochs = job.metrics.get("epochs") or []
@@ -81,40 +100,11 @@ class JobProgress:
             self._tell(f"{job.kind} {job.id}: {_headline(job)}")
 
     def _tell(self, line: str) -> None:
-        if self._bar is None:
-            click.echo(line, err=True)
-        else:
-            self._bar.write(line, file=sys.stderr)
-
-
-class CropsProgress:
-    """Shows how many crops are read, at a terminal; `update` fits `Client.classify`."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def update(self, done: int, crops: int) -> None:
-        """Show the number of crops read."""
-        if self._bar is None and crops > 1 and sys.stderr.isatty():
-            # Removed at the end: the result follows on stdout.
-            self._bar = tqdm(
-                desc="reading", total=crops, unit="crop", file=sys.stderr, dynamic_ncols=True, leave=False
-            )
-        if self._bar is not None:
-            self._bar.update(done - self._bar.n)
+        self._bar.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _headline(job: Job) -> str:
-    """The job's present activity."""
+    """Describe the job's present activity."""
     match job.state:
         case "queued":
             place = f", {job.queue.position} of {job.queue.of}" if job.queue else ""
@@ -127,10 +117,11 @@ def _headline(job: Job) -> str:
 
 
 def _measures(job: Job) -> str:
-    """The latest loss and accuracy."""
-    if not job.metrics.get("step"):
+    """Describe the steps done, and the latest loss and accuracy."""
+    step = job.metrics.get("step")
+    if not step:
         return ""
-    parts = []
+    parts = [f"step {step}/{job.metrics.get('steps_total', '?')}"]
     if (loss := job.metrics.get("loss")) is not None:
         parts.append(f"loss {loss:.3f}")
     if job.accuracy is not None:
