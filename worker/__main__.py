@@ -175,7 +175,7 @@ def _serve(
             case JobKind.EVALUATION:
                 return EvaluationActivity(job, session, datasets, models)
             case JobKind.CALIBRATION:
-                return CalibrationActivity(job, session, maintenance.after_calibration)
+                return CalibrationActivity(session, maintenance.after_calibration)
             case JobKind.CLASSIFICATION:
                 raise InvalidInputError("a classification is not worked on in slices")
 

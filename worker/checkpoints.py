@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from services.errors import CheckpointDamagedError, StorageError
-from services.files import write_durably
+from services.errors import CheckpointDamagedError
+from services.files import storage_errors, write_durably
 from services.jobs.params import explain
 from services.models.files import ModelStore
 from services.models.manifest import Manifest, NetworkShape
@@ -28,13 +28,13 @@ _log = logging.getLogger(__name__)
 
 
 def pack_weights(weights: Mapping[str, Tensor]) -> bytes:
-    """Weights as the bytes of a safetensors file."""
+    """Return weights as the bytes of a safetensors file."""
     packed: bytes = save({name: tensor.contiguous() for name, tensor in weights.items()})
     return packed
 
 
 def read_weights(packed: bytes, name: str) -> dict[str, Tensor]:
-    """Return the inverse of `pack_weights`.
+    """Read weights from the bytes of a safetensors file.
 
     Raises:
         CheckpointDamagedError: the bytes are not a safetensors file.
@@ -119,7 +119,7 @@ class Saves:
         self.folder = folder
 
     def write(self, job_id: str, state: TrainerState) -> None:
-        """Keep a state; the one before it is there until this one is.
+        """Save a state; the one before it is there until this one is.
 
         Raises:
             StorageError: it cannot be written; the one before it is still there.
@@ -127,14 +127,9 @@ class Saves:
         tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
         facts = json.dumps(state.facts)
         packed = save(tensors, metadata={_FACTS: facts, _SHA256: _digest(tensors, facts)})
-        try:
+        with storage_errors(self._path(job_id)):
             self.folder.mkdir(parents=True, exist_ok=True)
             write_durably(self._path(job_id), packed)
-        except OSError as error:
-            raise StorageError(
-                f"the save {self._path(job_id)} cannot be written ({error.strerror}); free disk space or mend "
-                "permissions"
-            ) from error
 
     def read(self, job_id: str) -> TrainerState | None:
         """Return the newest state, or None if none can be read."""

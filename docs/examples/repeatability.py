@@ -7,6 +7,7 @@ import numpy as np
 from services.jobs.params import RepeatabilityParams, validate_params
 from services.jobs.record import Job, JobKind
 from services.models.files import ModelStore
+from worker.activities.activity import Activity
 from worker.checkpoints import read_version, spec_of
 from worker.chip import ChipSession
 from worker.datasets import Datasets
@@ -15,11 +16,8 @@ from worker.learning.inference import Classifier
 _CROPS = 100
 
 
-class RepeatabilityActivity:
+class RepeatabilityActivity(Activity):
     """Reads the same crops again and again; one reading of all is a step."""
-
-    in_the_loop = False
-    execution = "chip"
 
     def __init__(self, job: Job, session: ChipSession, datasets: Datasets, models: ModelStore) -> None:
         params = validate_params(JobKind.REPEATABILITY, job.params)
@@ -41,33 +39,17 @@ class RepeatabilityActivity:
         """Readings of all crops."""
         return len(self._scores)
 
-    @property
-    def finished(self) -> bool:
-        """Whether all readings are done."""
-        return self.steps_done >= self.steps_total
-
     def step(self) -> None:
-        """Reads all crops once."""
+        """Read all crops once."""
         with self._session.guarded():
             scores = self._classifier.scores(self._crops)
         self._scores = np.concatenate([self._scores, scores[None]])
 
-    def metrics(self) -> dict[str, Any]:
-        """Position."""
-        return {"step": self.steps_done, "steps_total": self.steps_total}
-
-    def save(self) -> None:
-        """Keeps nothing: it is short enough to start again."""
-
     def complete(self) -> dict[str, Any]:
-        """The share of crops that were read as one digit every time, and the noise of a score in LSB."""
+        """Return the share of crops that were read as one digit every time, and the noise of a score in LSB."""
         digits = self._scores.argmax(axis=2)
         return {
             "unanimous": float((digits == digits[0]).all(axis=0).mean()),
             "noise_lsb": float(self._scores.std(axis=0).mean()),
             "crops": len(self._crops),
         }
-
-    def keep_part(self) -> dict[str, Any] | None:
-        """Nothing is kept of a cancelled one."""
-        return None

@@ -3,23 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
+from worker.activities import Activity
 
-class Counting:
+
+class Counting(Activity):
     """An activity that keeps its position like a training does; `on_step` may do anything in a step."""
 
     def __init__(self, steps: int, on_step: Callable[[int], None] = lambda _: None, start: int = 0) -> None:
-        self._steps = steps
+        self.steps_total = steps
         self._on_step = on_step
         self._done = start
-        self.learns_on_chip = False
         self.saved: list[int] = []
         self.refusals: list[Exception] = []
         """Raised, one after the other, by what writes to the disk."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether no step is left."""
-        return self._done >= self._steps
 
     @property
     def steps_done(self) -> int:
@@ -27,19 +23,9 @@ class Counting:
         return self._done
 
     @property
-    def steps_total(self) -> int:
-        """Steps in all."""
-        return self._steps
-
-    @property
     def execution(self) -> str:
         """Mock arithmetic, as good as any."""
         return "mock"
-
-    @property
-    def in_the_loop(self) -> bool:
-        """As the test sets it."""
-        return self.learns_on_chip
 
     def step(self) -> None:
         """Counts one."""

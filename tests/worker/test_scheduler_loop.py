@@ -320,7 +320,7 @@ def test_a_training_with_the_chip_in_its_loop_is_bound_to_it_from_then_on(
     loop: SchedulerLoop, jobs: JobStore, activities: dict[str, Counting]
 ) -> None:
     activity = Counting(steps=1)
-    activity.learns_on_chip = True
+    activity.in_the_loop = True
     bound, free = (_submit(jobs, activities, a) for a in (activity, Counting(steps=1)))
 
     _take_turns(loop, lambda: jobs.get(bound.id).state.is_final and jobs.get(free.id).state.is_final)

@@ -87,8 +87,8 @@ def bench(
         lease, session, series, jobs, MaintenanceSchedule(3600.0, None, recalibrate_on_drift=True)
     )
 
-    def take_up(job: Job) -> CalibrationActivity:
-        return CalibrationActivity(job, session, maintenance.after_calibration)
+    def take_up(_: Job) -> CalibrationActivity:
+        return CalibrationActivity(session, maintenance.after_calibration)
 
     shadow = Shadow(lease, series, share=1.0)
     batches = Batches(lease, session, crops, LoadedVersions(session, models), shadow, batch_crops=64)

@@ -1,48 +1,55 @@
 """The interface of long jobs to the worker."""
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 from services.errors import InvalidInputError
 from services.settings import CHIPLESS
 from worker.chip import ChipSession
 
 
-class Activity(Protocol):
-    """A long job in this worker's memory."""
+class Activity(ABC):
+    """A long job in this worker's memory; one that saves nothing starts again after a crash.
+
+    Attributes:
+        steps_total: Mini-batches in all.
+        in_the_loop: True if it learns in this chip's loop, so that no other chip may continue it.
+    """
+
+    steps_total: int
+    in_the_loop: bool = False
 
     @property
-    def finished(self) -> bool:
-        """Whether no step is left."""
-
-    @property
+    @abstractmethod
     def steps_done(self) -> int:
         """Mini-batches run."""
 
     @property
-    def steps_total(self) -> int:
-        """Mini-batches in all."""
+    def finished(self) -> bool:
+        """True if no step is left."""
+        return self.steps_done >= self.steps_total
 
     @property
     def execution(self) -> str:
         """Where the next mini-batch is computed."""
+        return "chip"
 
-    @property
-    def in_the_loop(self) -> bool:
-        """Whether it learns in this chip's loop, so that no other chip may continue it."""
-
+    @abstractmethod
     def step(self) -> None:
         """Run one mini-batch."""
 
     def metrics(self) -> dict[str, Any]:
         """Return the metrics for the job's record while it runs."""
+        return {"step": self.steps_done, "steps_total": self.steps_total}
 
-    def save(self) -> None:
-        """Keep the state for another process.
+    def save(self) -> None:  # noqa: B027 most activities are short
+        """Save the state for another process.
 
         Raises:
             StorageError: it cannot be written.
         """
 
+    @abstractmethod
     def complete(self) -> dict[str, Any]:
         """Return the job's result, once finished.
 
@@ -52,6 +59,7 @@ class Activity(Protocol):
 
     def keep_part(self) -> dict[str, Any] | None:
         """Return the partial result of a cancelled job, if there is one."""
+        return None
 
 
 def need_chip(session: ChipSession, execution: str) -> None:

@@ -1,64 +1,34 @@
 """Calibration as an activity."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-from services.jobs.record import Job
-from worker.chip import ChipSession
-from worker.chip.session import CalibrationOutcome
+from worker.activities.activity import Activity
+from worker.chip import CalibrationOutcome, ChipSession
 
 
-class CalibrationActivity:
-    """A calibration: one step, which the chip cannot be interrupted in."""
+class CalibrationActivity(Activity):
+    """A calibration: one step, in which the chip cannot be interrupted."""
 
-    def __init__(self, job: Job, session: ChipSession, when_done: Callable[[], None]) -> None:
-        del job
+    steps_total = 1
+
+    def __init__(self, session: ChipSession, when_done: Callable[[], None]) -> None:
         self._session = session
         self._when_done = when_done
         self._outcome: CalibrationOutcome | None = None
 
     @property
-    def finished(self) -> bool:
-        """Whether the chip is calibrated."""
-        return self._outcome is not None
-
-    @property
     def steps_done(self) -> int:
-        """1 when it is done."""
-        return int(self.finished)
-
-    @property
-    def steps_total(self) -> int:
-        """1."""
-        return 1
-
-    @property
-    def execution(self) -> str:
-        """The chip."""
-        return "chip"
-
-    @property
-    def in_the_loop(self) -> bool:
-        """It learns nothing."""
-        return False
+        """1 when the chip is calibrated, else 0."""
+        return int(self._outcome is not None)
 
     def step(self) -> None:
         """Calibrate the chip."""
         self._outcome = self._session.calibrate()
         self._when_done()
 
-    def metrics(self) -> dict[str, Any]:
-        """Position."""
-        return {"step": self.steps_done, "steps_total": self.steps_total}
-
-    def save(self) -> None:
-        """Do nothing: an interrupted calibration starts again."""
-
     def complete(self) -> dict[str, Any]:
-        """Where the calibration is, and how the chip is with it."""
+        """Return the path of the calibration, and the measurements with it."""
         assert self._outcome is not None
-        return {"chip": self._session.chip, **self._outcome.as_json()}
-
-    def keep_part(self) -> dict[str, Any] | None:
-        """Return None: a cancelled calibration has no partial result."""
-        return None
+        return {"chip": self._session.chip, **asdict(self._outcome)}

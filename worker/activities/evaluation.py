@@ -6,7 +6,7 @@ from typing import Any
 from services.jobs.params import EvaluationParams, validate_params
 from services.jobs.record import Job, JobKind
 from services.models.files import ModelStore
-from worker.activities.activity import need_chip
+from worker.activities.activity import Activity, need_chip
 from worker.checkpoints import read_version, spec_of
 from worker.chip import ChipSession
 from worker.datasets import Datasets
@@ -14,7 +14,7 @@ from worker.learning.evaluation import Evaluator
 from worker.pictures import picture_mistakes
 
 
-class EvaluationActivity:
+class EvaluationActivity(Activity):
     """A measurement of a version on the test set; short enough to start again after a crash."""
 
     def __init__(self, job: Job, session: ChipSession, datasets: Datasets, models: ModelStore) -> None:
@@ -39,11 +39,7 @@ class EvaluationActivity:
             repeats=params.repeats,
             seed=params.seed,
         )
-
-    @property
-    def finished(self) -> bool:
-        """Whether every crop was read."""
-        return self._evaluator.finished
+        self.steps_total = self._evaluator.steps_total
 
     @property
     def steps_done(self) -> int:
@@ -51,19 +47,9 @@ class EvaluationActivity:
         return self._evaluator.step_count
 
     @property
-    def steps_total(self) -> int:
-        """Mini-batches in all."""
-        return self._evaluator.steps_total
-
-    @property
     def execution(self) -> str:
         """The execution requested by the params."""
         return self._params.execution
-
-    @property
-    def in_the_loop(self) -> bool:
-        """It learns nothing."""
-        return False
 
     def step(self) -> None:
         """Read one mini-batch."""
@@ -71,19 +57,15 @@ class EvaluationActivity:
             self._evaluator.step()
 
     def metrics(self) -> dict[str, Any]:
-        """Position and data set."""
+        """Return the position and the data set."""
         return {
-            "step": self.steps_done,
-            "steps_total": self.steps_total,
+            **super().metrics(),
             "dataset": self._dataset.name,
             "dataset_note": self._dataset.note,
         }
 
-    def save(self) -> None:
-        """Do nothing: an interrupted evaluation starts again."""
-
     def complete(self) -> dict[str, Any]:
-        """Accuracy, loss, confusion matrix (rows: true digit, columns: read digit) and the worst mistakes."""
+        """Return accuracy, loss, confusion matrix (rows: true digit, columns: read digit) and the worst mistakes."""
         return {
             **asdict(self._evaluator.report()),
             "mistakes": picture_mistakes(self._evaluator.mistakes, self._dataset.test_images),
@@ -92,7 +74,3 @@ class EvaluationActivity:
             "transferred": self._transferred,
             "dataset": self._dataset.name,
         }
-
-    def keep_part(self) -> dict[str, Any] | None:
-        """Return None: a cancelled evaluation has no partial result."""
-        return None

@@ -1,5 +1,6 @@
 """Training as an activity."""
 
+from dataclasses import asdict
 from typing import Any
 
 from services.errors import HxserveError, InvalidInputError
@@ -8,7 +9,7 @@ from services.jobs.record import Job, JobKind
 from services.models.files import ModelStore
 from services.models.manifest import Origin
 from services.settings import CHIPLESS
-from worker.activities.activity import need_chip
+from worker.activities.activity import Activity, need_chip
 from worker.checkpoints import Saves, pack_weights, read_version, shape_of, software_versions, spec_of
 from worker.chip import ChipSession
 from worker.datasets import Datasets
@@ -19,7 +20,7 @@ from worker.learning.training import Trainer
 from worker.pictures import picture_mistakes
 
 
-class TrainingActivity:
+class TrainingActivity(Activity):
     """A training: publishes a version at its end, or a partial one when it is cancelled."""
 
     def __init__(
@@ -52,6 +53,8 @@ class TrainingActivity:
                 )
         except LearningError as error:
             raise InvalidInputError(f"this training cannot be run: {error}") from None
+        self.steps_total = self._trainer.steps_total
+        self.in_the_loop = "chip" in execution
         self._last: tuple[float, float] = (0.0, 0.0)
         saved = saves.read(job.id)
         if saved is not None:
@@ -63,30 +66,15 @@ class TrainingActivity:
                 ) from None
 
     @property
-    def finished(self) -> bool:
-        """Whether all epochs and their tests are done."""
-        return self._trainer.finished
-
-    @property
     def steps_done(self) -> int:
         """Mini-batches run, tests included."""
         return self._trainer.step_count
 
     @property
-    def steps_total(self) -> int:
-        """Mini-batches in all, tests included."""
-        return self._trainer.steps_total
-
-    @property
     def execution(self) -> str:
-        """That of the phase it is in."""
+        """The execution of the present phase."""
         plan = self._trainer.plan
         return plan.phases[plan.place_of(self._trainer.step_count).phase].execution
-
-    @property
-    def in_the_loop(self) -> bool:
-        """Whether one of its phases has the chip in the loop."""
-        return "chip" in self._trainer.execution
 
     def step(self) -> None:
         """Run one mini-batch of training or test."""
@@ -96,14 +84,13 @@ class TrainingActivity:
             self._last = (measured.loss, measured.accuracy)
 
     def metrics(self) -> dict[str, Any]:
-        """Position, the last mini-batch's loss and accuracy, and all finished epochs."""
+        """Return the position, the last mini-batch's loss and accuracy, and all finished epochs."""
         trainer = self._trainer
         loss, accuracy = self._last
         return {
+            **super().metrics(),
             "epoch": min(trainer.epoch + 1, trainer.plan.epochs_total),
             "epochs_total": trainer.plan.epochs_total,
-            "step": trainer.step_count,
-            "steps_total": trainer.steps_total,
             "loss": round(loss, 6),
             "accuracy": round(accuracy, 4),
             "dataset": self._dataset.name,
@@ -112,7 +99,7 @@ class TrainingActivity:
         }
 
     def save(self) -> None:
-        """Keep weights, moments, random-number state and position."""
+        """Save weights, moments, random-number state and position."""
         self._saves.write(self._job.id, self._trainer.state())
 
     def complete(self) -> dict[str, Any]:
@@ -170,7 +157,7 @@ class TrainingActivity:
         }
 
     def _epochs(self) -> list[dict[str, Any]]:
-        return [{**epoch.as_json(), "epoch": epoch.epoch + 1} for epoch in self._trainer.epoch_metrics]
+        return [{**asdict(epoch), "epoch": epoch.epoch + 1} for epoch in self._trainer.epoch_metrics]
 
 
 def _recipe_of(params: TrainingParams) -> Recipe:

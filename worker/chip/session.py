@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from services.errors import ChipError
@@ -54,10 +54,6 @@ class CalibrationOutcome:
     spread_before_lsb: float
     spread_after_lsb: float
     canary_lsb: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the outcome as the result of a job."""
-        return asdict(self)
 
 
 class ChipSession(ABC):

@@ -1,7 +1,7 @@
 """Measures of a training or an evaluation."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -55,10 +55,6 @@ class EpochMetrics:
     test_loss: float
     test_accuracy: float
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the values as JSON-able dict; the constructor takes it back."""
-        return asdict(self)
-
 
 @dataclass(slots=True)
 class RunningMean:
@@ -73,10 +69,6 @@ class RunningMean:
         self.loss_sum += loss * crops
         self.correct += correct
         self.crops += crops
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the sums as JSON-able dict; the constructor takes it back."""
-        return asdict(self)
 
     @property
     def loss(self) -> float:

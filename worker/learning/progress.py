@@ -1,6 +1,6 @@
 """The progress of a training, apart from its weights, optimiser and random numbers."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -48,9 +48,9 @@ class Progress:
         return {
             "score_scale": self.score_scale,
             "step_count": self.step_count,
-            "epoch_metrics": [metrics.as_json() for metrics in self.epoch_metrics],
-            "training": self.training.as_json(),
-            "testing": self.testing.as_json(),
+            "epoch_metrics": [asdict(metrics) for metrics in self.epoch_metrics],
+            "training": asdict(self.training),
+            "testing": asdict(self.testing),
         }
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_calibrating_again_moves_the_latest_and_loads_it(tmp_path: Path) -> None
         assert outcome.path == session.calibration["path"] != before["path"]
         assert outcome.sha256 == session.calibration["sha256"]
         assert session.mock_parameter.gain == outcome.gain
-        assert json.loads(json.dumps(outcome.as_json()))["canary_lsb"] == session.canary_reference_lsb
+        assert json.loads(json.dumps(asdict(outcome)))["canary_lsb"] == session.canary_reference_lsb
 
     latest = tmp_path / VIRTUAL_CHIP / "stable" / "latest"
     assert latest.resolve() == Path(outcome.path).parent
