@@ -62,8 +62,8 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
     app.json = _Json(app)
     app.extensions["hxserve"] = application
-    metrics.measure_requests(app)
     identify_requests(app)
+    metrics.measure_requests(app)
     log_answers(app)
     authenticator = Authenticator(tokens, application.sessions)
     register_authentication(app, authenticator)

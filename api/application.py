@@ -1,8 +1,7 @@
-"""What the routes work with, made once per process."""
+"""The services that the routes use, made once per process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import cast
 
 from flask import current_app
@@ -37,105 +36,79 @@ from services.users.sessions import SessionStore
 from services.users.store import UserStore
 
 
-@dataclass(frozen=True, slots=True)
 class Application:
     """The services behind the routes."""
 
-    settings: Settings
-    connection: Connection
-    jobs: JobStore
-    chips: ChipStore
-    models: ModelStore
-    registry: Registry
-    series: SeriesStore
-    queue_metrics: QueueMetricsStore
-    users: UserStore
-    sessions: SessionStore
-    samples: SampleStore
-    letters: LettersStore
-    listener: Listener
-    submissions: Submissions
-    disk: Disk
-    classifications: Classifications
-    statistics: Statistics
-    request_times: RequestTimes
-    inspections: Inspections
-    draining: Draining
-    waiting: Waiting
-    subscriptions: Subscriptions
+    def __init__(self, settings: Settings, wake_up: WakeUp) -> None:
+        self.settings = settings
+        self.connection = connection = Connection(settings.redis_url)
+        self.jobs = JobStore(connection, keep_jobs_s=settings.keep_jobs_s)
+        self.chips = ChipStore(connection, lease_s=settings.lease_s)
+        self.models = ModelStore(settings.models_dir)
+        self.registry = Registry(self.models)
+        self.series = SeriesStore(connection)
+        self.queue_metrics = QueueMetricsStore(connection)
+        self.users = UserStore(connection)
+        self.sessions = SessionStore(connection)
+        self.samples = SampleStore(connection)
+        self.letters = LettersStore(connection)
+        self.disk = Disk(settings.data_dir, settings.min_free_disk_bytes)
+        self.statistics = Statistics()
+        self.request_times = RequestTimes()
+        self.listener = Listener(connection)
+        crops, sent_crops = (
+            CropStore(link, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s)
+            for link in (connection, ExclusiveConnection(connection))
+        )
+        self.batcher = Batcher(sent_crops, self.listener, wake_up, self.statistics)
+        affinity = Affinity(self.models, self.chips)
+        self.classifications = Classifications(
+            crops,
+            self.jobs,
+            self.registry,
+            self.listener,
+            self.batcher,
+            affinity,
+            self.statistics,
+            max_crops=settings.max_crops_per_request,
+        )
+        self.submissions = Submissions(
+            self.jobs,
+            self.registry,
+            self.chips,
+            affinity,
+            wake_up,
+            max_queued_jobs=settings.max_queued_jobs,
+            disk=self.disk,
+        )
+        policy = Policy(quantum_s=settings.quantum_s, long_work_share=settings.long_work_share)
+        self.waiting = Waiting(self.jobs, self.chips, CostStore(connection), policy)
+        self.subscriptions = Subscriptions(self.jobs, self.listener)
+        self.inspections = Inspections(
+            self.jobs, self.classifications, self.listener, self.waiting, self.subscriptions
+        )
+        self.draining = Draining(self.chips, wake_up)
 
 
 @contextmanager
 def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Application]:
-    """The services of one API process; it listens to Redis until the context ends."""
-    connection = Connection(settings.redis_url)
-    listener = Listener(connection)
-    jobs = JobStore(connection, keep_jobs_s=settings.keep_jobs_s)
-    models = ModelStore(settings.models_dir)
-    registry = Registry(models)
-    chips = ChipStore(connection, lease_s=settings.lease_s)
-    affinity = Affinity(models, chips)
-    crops, sent_crops = (
-        CropStore(link, max_waiting=settings.max_waiting_crops, keep_results_s=settings.keep_results_s)
-        for link in (connection, ExclusiveConnection(connection))
-    )
-    statistics = Statistics()
-    batcher = Batcher(sent_crops, listener, wake_up, statistics)
-    classifications = Classifications(
-        crops,
-        jobs,
-        registry,
-        listener,
-        batcher,
-        affinity,
-        statistics,
-        max_crops=settings.max_crops_per_request,
-    )
-    policy = Policy(quantum_s=settings.quantum_s, long_work_share=settings.long_work_share)
-    waiting = Waiting(jobs, chips, CostStore(connection), policy)
-    disk = Disk(settings.data_dir, settings.min_free_disk_bytes)
-    subscriptions = Subscriptions(jobs, listener)
-    queue_metrics = QueueMetricsStore(connection)
-    recorder = QueueMetricsRecorder(queue_metrics)
-    listener.start()
-    subscriptions.start()
-    batcher.start()
+    """Open the services of one API process; they listen to Redis until the context ends."""
+    app = Application(settings, wake_up)
+    recorder = QueueMetricsRecorder(app.queue_metrics)
+    app.listener.start()
+    app.subscriptions.start()
+    app.batcher.start()
     recorder.start()
     try:
-        yield Application(
-            settings=settings,
-            connection=connection,
-            jobs=jobs,
-            chips=chips,
-            models=models,
-            registry=registry,
-            series=SeriesStore(connection),
-            queue_metrics=queue_metrics,
-            users=UserStore(connection),
-            sessions=SessionStore(connection),
-            samples=SampleStore(connection),
-            letters=LettersStore(connection),
-            listener=listener,
-            submissions=Submissions(
-                jobs, registry, chips, affinity, wake_up, max_queued_jobs=settings.max_queued_jobs, disk=disk
-            ),
-            disk=disk,
-            classifications=classifications,
-            statistics=statistics,
-            request_times=RequestTimes(),
-            draining=Draining(chips, wake_up),
-            inspections=Inspections(jobs, classifications, listener, waiting, subscriptions),
-            waiting=waiting,
-            subscriptions=subscriptions,
-        )
+        yield app
     finally:
         recorder.stop()
-        batcher.stop()
-        listener.close()
-        subscriptions.stop()
-        connection.close()
+        app.batcher.stop()
+        app.listener.close()
+        app.subscriptions.stop()
+        app.connection.close()
 
 
 def application() -> Application:
-    """The services of the process that answers this request."""
+    """Return the services of the process that answers this request."""
     return cast("Application", current_app.extensions["hxserve"])

@@ -1,4 +1,4 @@
-"""How long this process takes to answer."""
+"""Durations of the requests to this process."""
 
 from typing import Final
 
@@ -8,15 +8,12 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", 
 
 
 class RequestTimes:
-    """How long requests took, by method, route and status: labels of which there are only so many."""
+    """Durations of requests by method, route and status, labels with a bounded number of values."""
 
     def __init__(self) -> None:
         self.distributions: dict[tuple[str, str, int], Distribution] = {}
 
-    def note(self, method: str, route: str | None, status: int, seconds: float, requests: int = 1) -> None:
-        """Counts a request, or several; `route` is the rule that its address matched, None when none did."""
+    def note(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        """Record a request; `route` is the rule that its address matched, None without one."""
         key = (method if method in _METHODS else "other", route or "unmatched", status)
-        distribution = self.distributions.get(key)
-        if distribution is None:
-            distribution = self.distributions.setdefault(key, Distribution())
-        distribution.note(seconds, requests)
+        self.distributions.setdefault(key, Distribution()).note(seconds)

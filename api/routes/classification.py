@@ -7,6 +7,7 @@ from api.authentication import current_user
 from api.crops.endpoint import CropEndpoint
 from api.documentation import SPEC, answers
 from api.schemas import ClassifyAnswer, ClassifyQuery, ImagesBody, JobAnswer
+from services.models.files import LATEST
 
 routes = Blueprint("classification", __name__, url_prefix="/v1/models")
 
@@ -15,33 +16,17 @@ _ANSWERS.add_model(202, JobAnswer)
 
 
 @routes.post("/<name>/classify")
+@routes.post("/<name>/versions/<version>/classify")
 @SPEC.validate(
     query=ClassifyQuery, json=ImagesBody, resp=_ANSWERS, skip_validation=True, tags=["classification"]
 )
-def classify(name: str) -> werkzeug.Response:
-    """Classify digits with the version that `latest` means.
+def classify(name: str, version: str = LATEST) -> werkzeug.Response:
+    """Classify digits with a version or alias, or with the version that `latest` means.
 
     The body is `application/octet-stream` (n x 784 bytes), `application/x-npy`, `image/png`, `image/jpeg`,
     `multipart/form-data` of such pictures, or JSON. 200 with one prediction per image; 202 with a job when they are
     not there within `wait` seconds.
     """
-    del name
-    return _classify()
-
-
-@routes.post("/<name>/versions/<version>/classify")
-@SPEC.validate(
-    query=ClassifyQuery, json=ImagesBody, resp=_ANSWERS, skip_validation=True, tags=["classification"]
-)
-def classify_with_version(name: str, version: str) -> werkzeug.Response:
-    """Classify digits with a version or alias.
-
-    As with `latest`; the body has the same forms.
-    """
     del name, version
-    return _classify()
-
-
-def _classify() -> werkzeug.Response:
     endpoint: CropEndpoint = current_app.extensions["crops"]
     return endpoint.answer_in_flask(request.environ, current_user())

@@ -69,94 +69,33 @@ def show_ready() -> Response:
 
 
 @routes.get("/models/<name>")
-@SPEC.validate(resp=inference_answers(200, ModelMetadata, 404), tags=["inference"])
-def show_metadata(name: str) -> Response:
-    """Show what a model takes and gives."""
-    view = application().registry.look(current_user(), name)
-    return _metadata(view.name, view.versions)
-
-
 @routes.get("/models/<name>/versions/<version>")
 @SPEC.validate(resp=inference_answers(200, ModelMetadata, 404), tags=["inference"])
-def show_version_metadata(name: str, version: str) -> Response:
-    """Show what a version or alias takes and gives."""
-    found = application().registry.find(current_user(), name, version)
+def show_metadata(name: str, version: str | None = None) -> Response:
+    """Show what a model, or a version or alias of it, takes and gives."""
+    registry, user = application().registry, current_user()
+    if version is None:
+        view = registry.look(user, name)
+        return _metadata(view.name, view.versions)
+    found = registry.find(user, name, version)
     return _metadata(found.model, [found.version])
 
 
 @routes.get("/models/<name>/ready")
-@SPEC.validate(resp=_MODEL_READY, tags=["inference"])
-def show_model_ready(name: str) -> Response:
-    """Say whether a model can be asked."""
-    return _model_ready(name, LATEST)
-
-
 @routes.get("/models/<name>/versions/<version>/ready")
 @SPEC.validate(resp=_MODEL_READY, tags=["inference"])
-def show_version_ready(name: str, version: str) -> Response:
-    """Say whether a version or alias can be asked."""
-    return _model_ready(name, version)
+def show_model_ready(name: str, version: str = LATEST) -> Response:
+    """Say whether a model, or a version or alias of it, can be asked."""
+    app = application()
+    found = app.registry.find(current_user(), name, version)
+    return _ready({"name": found.model}, app)
 
 
 @routes.get("/models/<name>/config")
-@SPEC.validate(resp=inference_answers(200, ModelConfig, 404), tags=["inference"])
-def show_config(name: str) -> Response:
-    """Show a model in the form of Triton's model configuration."""
-    return _config(name, LATEST)
-
-
 @routes.get("/models/<name>/versions/<version>/config")
 @SPEC.validate(resp=inference_answers(200, ModelConfig, 404), tags=["inference"])
-def show_version_config(name: str, version: str) -> Response:
-    """Show a version or alias in the form of Triton's model configuration."""
-    return _config(name, version)
-
-
-@routes.post("/models/<name>/infer")
-@SPEC.validate(json=InferBody, resp=_INFER, skip_validation=True, tags=["inference"])
-def infer(name: str) -> werkzeug.Response:
-    """Classify digits with the version that `latest` means.
-
-    The input is `crops`, UINT8 or FP32 0..1, [n, 28, 28] or [n, 784]; the outputs are `digits`, `scores` and
-    `confidences`. Tensors are JSON, or bytes after it, with the header `Inference-Header-Content-Length`; the answer's
-    are bytes where `binary_data` or `binary_data_output` asks for them.
-    """
-    del name
-    return _infer()
-
-
-@routes.post("/models/<name>/versions/<version>/infer")
-@SPEC.validate(json=InferBody, resp=_INFER, skip_validation=True, tags=["inference"])
-def infer_with_version(name: str, version: str) -> werkzeug.Response:
-    """Classify digits with a version or alias.
-
-    As with `latest`; tensors have the same forms.
-    """
-    del name, version
-    return _infer()
-
-
-def _infer() -> werkzeug.Response:
-    endpoint: CropEndpoint = current_app.extensions["crops"]
-    return endpoint.answer_in_flask(request.environ, current_user())
-
-
-def _metadata(name: str, versions: list[str]) -> Response:
-    return jsonify(
-        {
-            "name": name,
-            "versions": versions,
-            "platform": PLATFORM,
-            "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, SIDE, SIDE]}],
-            "outputs": [
-                {"name": output.name, "datatype": output.datatype, "shape": [-1, *output.shape]}
-                for output in OUTPUTS
-            ],
-        }
-    )
-
-
-def _config(name: str, version: str) -> Response:
+def show_config(name: str, version: str = LATEST) -> Response:
+    """Show a model, or a version or alias of it, in the form of Triton's model configuration."""
     app = application()
     found = app.registry.find(current_user(), name, version)
     return jsonify(
@@ -174,10 +113,34 @@ def _config(name: str, version: str) -> Response:
     )
 
 
-def _model_ready(name: str, version: str) -> Response:
-    app = application()
-    found = app.registry.find(current_user(), name, version)
-    return _ready({"name": found.model}, app)
+@routes.post("/models/<name>/infer")
+@routes.post("/models/<name>/versions/<version>/infer")
+@SPEC.validate(json=InferBody, resp=_INFER, skip_validation=True, tags=["inference"])
+def infer(name: str, version: str = LATEST) -> werkzeug.Response:
+    """Classify digits with a version or alias, or with the version that `latest` means.
+
+    The input is `crops`, UINT8 or FP32 0..1, [n, 28, 28] or [n, 784]; the outputs are `digits`, `scores` and
+    `confidences`. Tensors are JSON, or bytes after it, with the header `Inference-Header-Content-Length`; the answer's
+    are bytes where `binary_data` or `binary_data_output` asks for them.
+    """
+    del name, version
+    endpoint: CropEndpoint = current_app.extensions["crops"]
+    return endpoint.answer_in_flask(request.environ, current_user())
+
+
+def _metadata(name: str, versions: list[str]) -> Response:
+    return jsonify(
+        {
+            "name": name,
+            "versions": versions,
+            "platform": PLATFORM,
+            "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, SIDE, SIDE]}],
+            "outputs": [
+                {"name": output.name, "datatype": output.datatype, "shape": [-1, *output.shape]}
+                for output in OUTPUTS
+            ],
+        }
+    )
 
 
 def _ready(said: dict[str, str], app: Application) -> Response:

@@ -39,17 +39,13 @@ def show_metrics() -> Response:
 
 
 def measure_requests(app: Flask) -> None:
-    """Record the duration of each request that Flask answers."""
+    """Record the duration of each request that Flask answers; `identify_requests` notes its beginning."""
     times = app.extensions["hxserve"].request_times
-
-    @app.before_request
-    def begin() -> None:
-        g.began = time.perf_counter()
 
     @app.after_request
     def end(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else None
-        times.note(request.method, route, response.status_code, time.perf_counter() - g.began)
+        times.note(request.method, route, response.status_code, time.perf_counter() - g.came_at)
         return response
 
 
