@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.store import keys
-from services.store.connection import Connection, translated_errors
+from services.store.connection import Connection
 
 _ALIVE_S: Final = 10
 
@@ -18,7 +18,7 @@ class LettersStore:
 
     def keep(self, user: str, status: Mapping[str, Any]) -> None:
         """Store a status for ten seconds."""
-        with translated_errors(), self._connection.client.pipeline() as pipeline:
+        with self._connection.client.pipeline() as pipeline:
             pipeline.set(keys.letters_key(user), json.dumps(status), ex=_ALIVE_S)
             pipeline.sadd(keys.LETTERS, user)
             pipeline.execute()
@@ -26,12 +26,11 @@ class LettersStore:
     def running(self) -> dict[str, dict[str, Any]]:
         """Return the newest status by user, unexpired ones only."""
         found: dict[str, dict[str, Any]] = {}
-        with translated_errors():
-            users: Any = self._connection.client.smembers(keys.LETTERS)
-            for user in sorted(name.decode() for name in users):
-                status: Any = self._connection.client.get(keys.letters_key(user))
-                if status is None:
-                    self._connection.client.srem(keys.LETTERS, user)
-                else:
-                    found[user] = json.loads(status)
+        users: Any = self._connection.client.smembers(keys.LETTERS)
+        for user in sorted(name.decode() for name in users):
+            status: Any = self._connection.client.get(keys.letters_key(user))
+            if status is None:
+                self._connection.client.srem(keys.LETTERS, user)
+            else:
+                found[user] = json.loads(status)
         return found

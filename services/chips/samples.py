@@ -8,7 +8,7 @@ import msgpack
 
 from services.errors import NotFoundError
 from services.store import keys
-from services.store.connection import Connection, translated_errors
+from services.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class SampleStore:
     def keep(self, samples: Mapping[int, Samples]) -> None:
         """Store crops by digit; they replace the previous ones."""
         packed: Any = {str(digit): msgpack.packb([s.dataset, list(s.crops)]) for digit, s in samples.items()}
-        with translated_errors(), self._connection.client.pipeline() as pipeline:
+        with self._connection.client.pipeline() as pipeline:
             pipeline.delete(keys.SAMPLES)
             pipeline.hset(keys.SAMPLES, mapping=packed)
             pipeline.execute()
@@ -39,8 +39,7 @@ class SampleStore:
         Raises:
             NotFoundError: it is none, or no worker has brought any yet.
         """
-        with translated_errors():
-            stored: Any = self._connection.client.hget(keys.SAMPLES, digit)
+        stored: Any = self._connection.client.hget(keys.SAMPLES, digit)
         if stored is None:
             raise NotFoundError(
                 f"there are no pictures of {digit!r}; ask for a digit 0 to 9 once a worker has started"

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from services.chips.store import Lease
 from services.store import keys
-from services.store.connection import Connection, translated_errors
+from services.store.connection import Connection
 
 SeriesName = Literal["canary", "shadow"]
 _KEPT: Final = 5000
@@ -37,14 +37,12 @@ class SeriesStore:
 
     def pattern(self, chip: str) -> dict[str, Any] | None:
         """Return the chip's fixed pattern stored last, else None."""
-        with translated_errors():
-            stored: Any = self._connection.client.get(keys.chip_key(chip, "pattern"))
+        stored: Any = self._connection.client.get(keys.chip_key(chip, "pattern"))
         return json.loads(stored) if stored else None
 
     def newest(self, chip: str, series: SeriesName, count: int) -> list[dict[str, float]]:
         """Return the newest points of a chip's series, oldest first."""
-        with translated_errors():
-            found: Any = self._connection.client.xrevrange(keys.chip_key(chip, series), count=count)
+        found: Any = self._connection.client.xrevrange(keys.chip_key(chip, series), count=count)
         return [
             {name.decode(): float(number) for name, number in point.items()} for _, point in reversed(found)
         ]

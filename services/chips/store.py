@@ -8,7 +8,7 @@ from typing import Any, Literal
 from services.crops.lanes import read_waiting
 from services.errors import LeaseHeldError, NotFoundError
 from services.store import keys
-from services.store.connection import Connection, translated_errors
+from services.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,29 +115,26 @@ class ChipStore:
 
     def records(self) -> list[ChipRecord]:
         """Return all chips that have or had a worker."""
-        with translated_errors():
-            chips: Any = self._connection.client.smembers(keys.CHIPS)
-            return [self.record(chip.decode()) for chip in sorted(chips)]
+        chips: Any = self._connection.client.smembers(keys.CHIPS)
+        return [self.record(chip.decode()) for chip in sorted(chips)]
 
     def absent(self) -> list[str]:
         """Return chips that had a worker and have none now."""
-        with translated_errors():
-            known: Any = self._connection.client.smembers(keys.CHIPS)
-            with self._connection.client.pipeline(transaction=False) as pipeline:
-                for chip in known:
-                    pipeline.exists(keys.chip_key(chip.decode(), "lease"))
-                present = pipeline.execute()
+        known: Any = self._connection.client.smembers(keys.CHIPS)
+        with self._connection.client.pipeline(transaction=False) as pipeline:
+            for chip in known:
+                pipeline.exists(keys.chip_key(chip.decode(), "lease"))
+            present = pipeline.execute()
         return sorted(chip.decode() for chip, here in zip(known, present, strict=True) if not here)
 
     def identifiers(self) -> set[str]:
         """Return the last known hardware identifiers of all chips, also of those without a worker."""
-        with translated_errors():
-            stored: Any = self._connection.client.hvals(keys.IDENTIFIERS)
+        stored: Any = self._connection.client.hvals(keys.IDENTIFIERS)
         return {identifier.decode() for identifier in stored}
 
     def record(self, chip: str) -> ChipRecord:
         """Return the record of one chip."""
-        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+        with self._connection.client.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(keys.chip_key(chip, "lease"))
             pipeline.get(keys.chip_key(chip, "drain"))
             stored, drain = pipeline.execute()
@@ -173,8 +170,7 @@ class ChipStore:
         return min((oldest_at for _, _, oldest_at in self._waiting()), default=None)
 
     def _waiting(self) -> list[tuple[int, int, float]]:
-        with translated_errors():
-            stored: Any = self._connection.client.hvals(keys.WAITING)
+        stored: Any = self._connection.client.hvals(keys.WAITING)
         return [read_waiting(text) for text in stored]
 
     def wait_for_bell(self, chip: str, timeout_s: float) -> bytes | None:

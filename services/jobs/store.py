@@ -21,7 +21,7 @@ from services.errors import (
 from services.jobs.record import Job, JobState, states_before, to_hash
 from services.scheduling.policy import CREDIT_S, HALF_LIFE_S
 from services.store import keys
-from services.store.connection import Connection, translated_errors
+from services.store.connection import Connection
 from services.users.quotas import UNLIMITED, Quotas, quota_exceeded
 
 _LOOK_AGAIN_S: Final = 2.0
@@ -130,7 +130,7 @@ class JobStore:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+        with self._connection.client.pipeline(transaction=False) as pipeline:
             pipeline.xrevrange(keys.events_key(job_id), count=1)
             pipeline.hgetall(keys.job_key(job_id))
             newest, stored = pipeline.execute() if _is_id(job_id) else ([], {})
@@ -144,7 +144,7 @@ class JobStore:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+        with self._connection.client.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(keys.job_key(job_id))
             pipeline.xrange(keys.events_key(job_id), min=f"({after}")
             stored, events = pipeline.execute()
@@ -154,7 +154,7 @@ class JobStore:
 
     def get_many(self, job_ids: Iterable[str]) -> list[Job]:
         """Return the jobs that exist, in the order of the ids."""
-        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+        with self._connection.client.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 pipeline.hgetall(keys.job_key(job_id))
             return [Job.from_hash(stored) for stored in pipeline.execute() if b"kind" in stored]
@@ -163,17 +163,16 @@ class JobStore:
         self, *, before: tuple[float, str] | None, count: int, user: str | None = None
     ) -> list[tuple[float, str]]:
         """Return ids of jobs (of one user) with their creation times, newest first, those after the place `before`."""
-        with translated_errors():
-            found: Any = self._connection.client.zrange(
-                _list_of(user),
-                f"{before[0]:.6f}" if before else "+inf",
-                "-inf",
-                desc=True,
-                byscore=True,
-                withscores=True,
-                offset=0,
-                num=count + 1,
-            )
+        found: Any = self._connection.client.zrange(
+            _list_of(user),
+            f"{before[0]:.6f}" if before else "+inf",
+            "-inf",
+            desc=True,
+            byscore=True,
+            withscores=True,
+            offset=0,
+            num=count + 1,
+        )
         places = [(at, job_id.decode()) for job_id, at in found]
         return [place for place in places if before is None or place < before][:count]
 
@@ -181,19 +180,16 @@ class JobStore:
         """Remove jobs whose records have expired from the list (of one user)."""
         ids = list(job_ids)
         if ids:
-            with translated_errors():
-                self._connection.client.zrem(_list_of(user), *ids)
+            self._connection.client.zrem(_list_of(user), *ids)
 
     def unfinished(self) -> list[Job]:
         """Return all long jobs that are queued or running."""
-        with translated_errors():
-            ids: Any = self._connection.client.smembers(keys.LONG)
+        ids: Any = self._connection.client.smembers(keys.LONG)
         return self.get_many(job_id.decode() for job_id in ids)
 
     def long_revision(self) -> int:
         """Return a number that changes whenever a long job is submitted, begins, is cancelled or ends."""
-        with translated_errors():
-            stored: Any = self._connection.client.get(keys.LONG_REVISION)
+        stored: Any = self._connection.client.get(keys.LONG_REVISION)
         return int(stored or 0)
 
     def change(
@@ -269,24 +265,21 @@ class JobStore:
 
     def events(self, job_id: str, *, after: str = "0", count: int = 500) -> list[tuple[str, float, Any]]:
         """Return events of a job after the one named: id, Unix time and content of each, oldest first."""
-        with translated_errors():
-            found: Any = self._connection.client.xrange(
-                keys.events_key(job_id), min=f"({after}" if after != "0" else "-", count=count
-            )
+        found: Any = self._connection.client.xrange(
+            keys.events_key(job_id), min=f"({after}" if after != "0" else "-", count=count
+        )
         return [
             (event_id.decode(), float(entry[b"at"]), json.loads(entry[b"event"])) for event_id, entry in found
         ]
 
     def results(self, job_id: str) -> dict[int, bytes]:
         """Return the stored answers of a classification, by part."""
-        with translated_errors():
-            found: Any = self._connection.client.hgetall(keys.results_key(job_id))
+        found: Any = self._connection.client.hgetall(keys.results_key(job_id))
         return {int(part): answer for part, answer in found.items()}
 
     def charged(self) -> dict[str, tuple[float, float]]:
         """Return by user the decaying sum of charged seconds and the time at which it was exact."""
-        with translated_errors():
-            stored: Any = self._connection.client.hgetall(keys.CHARGED)
+        stored: Any = self._connection.client.hgetall(keys.CHARGED)
         return {user.decode(): read_charge(text) for user, text in stored.items()}
 
     def usage_by_minute(self, minutes: int) -> dict[int, dict[tuple[str, str, str], float]]:
@@ -296,7 +289,7 @@ class JobStore:
         """
         last = int(time.time() // 60)
         numbers = range(last - minutes + 1, last + 1)
-        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+        with self._connection.client.pipeline(transaction=False) as pipeline:
             for number in numbers:
                 pipeline.hgetall(keys.minute_key(number))
             found: list[dict[bytes, bytes]] = pipeline.execute()
@@ -307,14 +300,12 @@ class JobStore:
 
     def newest_change(self) -> str:
         """Return the id of the newest change of any job."""
-        with translated_errors():
-            newest: Any = self._connection.client.xrevrange(keys.CHANGES, count=1)
+        newest: Any = self._connection.client.xrevrange(keys.CHANGES, count=1)
         return newest[0][0].decode() if newest else ""
 
     def finished(self) -> dict[tuple[str, str], int]:
         """Return the number of finished jobs ever, by kind and final state."""
-        with translated_errors():
-            stored: Any = self._connection.client.hgetall(keys.FINISHED)
+        stored: Any = self._connection.client.hgetall(keys.FINISHED)
         counted: dict[tuple[str, str], int] = {}
         for name, count in stored.items():
             kind, state = name.decode().split(":")
@@ -324,11 +315,10 @@ class JobStore:
     def usage(self, kinds: Iterable[str]) -> dict[str, dict[str, float]]:
         """Return chip time in seconds by user and kind."""
         used: dict[str, dict[str, float]] = {}
-        with translated_errors():
-            for kind in kinds:
-                stored: Any = self._connection.client.hgetall(keys.usage_key(kind))
-                for user, seconds in stored.items():
-                    used.setdefault(user.decode(), {})[kind] = float(seconds)
+        for kind in kinds:
+            stored: Any = self._connection.client.hgetall(keys.usage_key(kind))
+            for user, seconds in stored.items():
+                used.setdefault(user.decode(), {})[kind] = float(seconds)
         return used
 
 

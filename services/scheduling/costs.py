@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from services.jobs.workloads import Workload
 from services.store import keys
-from services.store.connection import Connection, translated_errors
+from services.store.connection import Connection
 
 Z: Final = 1.2816
 """Standard deviations from the median to the 10th and to the 90th percentile of a normal distribution."""
@@ -126,8 +126,7 @@ class CostStore:
 
     def paces(self) -> dict[str, Pace]:
         """Return all paces except unreadable ones, which will be measured again."""
-        with translated_errors():
-            stored: Any = self._connection.client.hgetall(keys.PACES)
+        stored: Any = self._connection.client.hgetall(keys.PACES)
         found = {}
         for kind, text in stored.items():
             try:
@@ -142,7 +141,7 @@ class CostStore:
             kind: json.dumps([pace.log_mean, pace.log_variance, pace.weight_s])
             for kind, pace in paces.items()
         }
-        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+        with self._connection.client.pipeline(transaction=False) as pipeline:
             pipeline.hset(keys.PACES, mapping=fields)
             pipeline.hlen(keys.PACES)
             _, count = pipeline.execute()

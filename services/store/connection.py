@@ -61,13 +61,32 @@ class _UnixConnection(redis.UnixDomainSocketConnection):
     port = None
 
 
+class _Pipeline(redis.client.Pipeline):
+    """Commands sent together, whose errors are ours."""
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        with translated_errors():
+            return super().execute(raise_on_error)
+
+
+class _Client(redis.Redis):
+    """A client whose errors are ours."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        with translated_errors():
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # untyped in redis-py
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> _Pipeline:
+        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
 class Connection:
     """The connection of this process to Redis: a pool of connections and the scripts, each one atomic step."""
 
     def __init__(
         self, url: str, *, retries: int = 3, max_connections: int = 1024, timeout_s: float = 10
     ) -> None:
-        self._client = redis.Redis.from_url(
+        self._client: redis.Redis = _Client.from_url(
             url,
             protocol=2,
             max_connections=max_connections,
@@ -93,14 +112,12 @@ class Connection:
             RedisUnavailableError: if Redis does not answer.
         """
         digest = _digest_of(script)
-        try:
+        with translated_errors():
             try:
                 answer = self._send("EVALSHA", digest, 0, *arguments)
             except redis.exceptions.NoScriptError:
                 self._send("SCRIPT", "LOAD", source_of(script))
                 answer = self._send("EVALSHA", digest, 0, *arguments)
-        except redis.RedisError as error:
-            raise _ours(error) from error
         return msgpack.unpackb(answer, raw=True)
 
     def execute(self, *command: str | bytes | float) -> Any:
@@ -109,13 +126,12 @@ class Connection:
         Raises:
             RedisUnavailableError: if Redis does not answer.
         """
-        try:
+        with translated_errors():
             return self._send(*command)
-        except redis.RedisError as error:
-            raise _ours(error) from error
 
     def _send(self, *command: str | bytes | float) -> Any:
-        return self._client.execute_command(*command)  # type: ignore[no-untyped-call] # untyped in redis-py
+        """Return the answer to a command; errors are those of redis-py."""
+        return redis.Redis.execute_command(self._client, *command)  # type: ignore[no-untyped-call] # untyped in redis-py
 
     def check(self) -> None:
         """Do nothing if Redis answers and is new enough.
@@ -123,15 +139,14 @@ class Connection:
         Raises:
             RedisUnavailableError: if it does not answer, or is older than 6.2.
         """
-        with translated_errors():
-            version = str(self._client.info("server")["redis_version"])
+        version = str(self._client.info("server")["redis_version"])
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
             raise RedisUnavailableError(f"Redis is {version}; hxserve needs 6.2 or newer")
 
     def is_loading(self) -> bool:
         """Return whether Redis is still loading its file."""
         try:
-            self._client.ping()
+            self._send("PING")
         except redis.exceptions.BusyLoadingError:
             return True
         except redis.RedisError:
@@ -145,13 +160,11 @@ class Connection:
             HxserveError: Redis has no such file, or refuses its content.
             RedisUnavailableError: if it does not answer.
         """
-        with translated_errors():
-            self._client.acl_load()
+        self._client.acl_load()
 
     def memory(self) -> tuple[int, int]:
         """Return the bytes that Redis uses, and may use; 0 means no limit."""
-        with translated_errors():
-            told: Any = self._client.info("memory")
+        told: Any = self._client.info("memory")
         return int(told["used_memory"]), int(told["maxmemory"])
 
     def close(self) -> None:

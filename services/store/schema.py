@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from services.errors import SchemaError
 from services.store import keys
-from services.store.connection import Connection, lua_source, translated_errors
+from services.store.connection import Connection, lua_source
 
 RESTORING: Final = b"restoring"
 """The value in place of the version while a backup is being restored."""
@@ -61,8 +61,7 @@ def schema_of(connection: Connection) -> int:
     Raises:
         SchemaError: a restore did not finish, or the version is none of ours.
     """
-    with translated_errors():
-        stored: Any = connection.client.get(keys.SCHEMA)
+    stored: Any = connection.client.get(keys.SCHEMA)
     if stored == RESTORING:
         raise SchemaError("a restore into this Redis has not finished; run `hxserve restore` again")
     try:
@@ -99,10 +98,9 @@ def ensure_schema(
 
 
 def _run(connection: Connection, migration: Migration, script: str) -> None:
-    with translated_errors():
-        answer: Any = connection.client.eval(
-            script, 0, str(migration.version - 1), str(migration.version), int(migration.while_stopped)
-        )
+    answer: Any = connection.client.eval(
+        script, 0, str(migration.version - 1), str(migration.version), int(migration.while_stopped)
+    )
     if answer[0] == b"held":
         raise SchemaError(
             f"the records in this Redis are to be brought to schema version {migration.version}, but chip "

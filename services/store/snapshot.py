@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from services.errors import ConflictError, HxserveError, SchemaError
 from services.store import keys
-from services.store.connection import Connection, translated_errors
+from services.store.connection import Connection
 from services.store.schema import RESTORING, SCHEMA, schema_of
 
 _PASSING: Final = re.compile(rb"hx:(chip:[^:]+:(lease|bell|idle|wakeup)|replies:.*|session:.*|schema)")
@@ -75,8 +75,7 @@ class SnapshotStore:
                 f"the records have schema version {found}, this hxserve knows {SCHEMA} and older; "
                 "take the backup with the hxserve that runs on them"
             )
-        with translated_errors():
-            answer: Any = self._client.eval(_TAKE, 0)
+        answer: Any = self._client.eval(_TAKE, 0)
         at, schema, jobs, unfinished, users, parts, keys = answer
         counts = {
             "jobs": jobs,
@@ -94,18 +93,15 @@ class SnapshotStore:
 
     def is_unfinished(self) -> bool:
         """Return True while a restore into this Redis has begun and not finished."""
-        with translated_errors():
-            return bool(self._client.get(keys.SCHEMA) == RESTORING)
+        return bool(self._client.get(keys.SCHEMA) == RESTORING)
 
     def is_empty(self) -> bool:
         """Return True if there are no records."""
-        with translated_errors():
-            return all(key == keys.SCHEMA.encode() for key in self._client.scan_iter("hx:*"))
+        return all(key == keys.SCHEMA.encode() for key in self._client.scan_iter("hx:*"))
 
     def check_stopped(self) -> None:
         """Raise ConflictError if a worker holds a chip."""
-        with translated_errors():
-            held = [key.decode().split(":")[2] for key in self._client.scan_iter("hx:chip:*:lease")]
+        held = [key.decode().split(":")[2] for key in self._client.scan_iter("hx:chip:*:lease")]
         if held:
             raise ConflictError(
                 f"{', '.join(held)} has a worker; stop all workers and APIs, and wait for some seconds"
@@ -124,11 +120,10 @@ class SnapshotStore:
 
     def begin(self) -> None:
         """Delete all records; no process starts on this Redis until `finish`."""
-        with translated_errors():
-            self._client.set(keys.SCHEMA, RESTORING)
-            for key in self._client.scan_iter("hx:*", count=1000):
-                if key != keys.SCHEMA.encode():
-                    self._client.delete(key)
+        self._client.set(keys.SCHEMA, RESTORING)
+        for key in self._client.scan_iter("hx:*", count=1000):
+            if key != keys.SCHEMA.encode():
+                self._client.delete(key)
 
     def restore(self, records: Sequence[Record]) -> None:
         """Add records.
@@ -142,11 +137,10 @@ class SnapshotStore:
     def finish(self, schema: int, names: Iterable[bytes]) -> None:
         """Let processes start on these records; leases that were taken since the backup are void."""
         fences = [name for name in names if _FENCE.fullmatch(name)]
-        with translated_errors():
-            self._client.eval(_FINISH, 0, schema, _FENCES_SKIPPED, *fences)
+        self._client.eval(_FINISH, 0, schema, _FENCES_SKIPPED, *fences)
 
     def _put(self, records: Iterable[Record]) -> None:
-        with translated_errors(), self._client.pipeline(transaction=False) as pipeline:
+        with self._client.pipeline(transaction=False) as pipeline:
             for record in records:
                 pipeline.restore(record.name, record.left_ms, record.value, replace=True)
             pipeline.execute()

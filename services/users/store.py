@@ -7,7 +7,7 @@ from typing import Any
 
 from services.errors import ConflictError, UserNotFoundError
 from services.store import keys
-from services.store.connection import Connection, pairs, translated_errors
+from services.store.connection import Connection, pairs
 from services.users.accounts import RESERVED_NAMES, Account, Role, Token, digest_of, new_token, token_id
 
 Changes = Mapping[str, float | str | bool | None]
@@ -133,15 +133,14 @@ class UserStore:
         Raises:
             UserNotFoundError: there is none of this name.
         """
-        with translated_errors():
-            stored: Any = self._connection.client.hgetall(keys.user_key(name)) if ":" not in name else {}
+        stored: Any = self._connection.client.hgetall(keys.user_key(name)) if ":" not in name else {}
         if not stored:
             raise _no_user(name)
         return Account.from_hash(name, stored)
 
     def all(self) -> list[Account]:
         """Return all users by name."""
-        with translated_errors(), self._connection.client.pipeline(transaction=False) as pipeline:
+        with self._connection.client.pipeline(transaction=False) as pipeline:
             names: Any = self._connection.client.smembers(keys.USERS)
             ordered = sorted(name.decode() for name in names)
             for name in ordered:
@@ -153,8 +152,7 @@ class UserStore:
 
     def tokens(self, name: str) -> list[Token]:
         """Return the descriptions of a user's tokens, newest first."""
-        with translated_errors():
-            stored: Any = self._connection.client.hgetall(keys.tokens_of(name))
+        stored: Any = self._connection.client.hgetall(keys.tokens_of(name))
         found = [_token(digest.decode(), text) for digest, text in stored.items()]
         return sorted(found, key=lambda token: token.created_at, reverse=True)
 
