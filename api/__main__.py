@@ -23,7 +23,7 @@ _log = logging.getLogger("api")
 
 
 def main() -> int:
-    """Serves until it is told to stop; the exit status."""
+    """Serve until a signal comes; return the exit status."""
     try:
         settings = load_settings()
         configure_logging(settings.log_level, settings.log_format, process="api")

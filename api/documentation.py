@@ -105,7 +105,7 @@ SPEC: Final = SpecTree(
 
 
 def answers(status: int, model: type[BaseModel] | None, *others: int) -> Answers:
-    """The answers of a route: its document with `status`, a problem with each error status, or 304."""
+    """Describe the answers of a route: its document with `status`, a problem with each error status, or 304."""
     described: dict[str, Any] = {
         f"HTTP_{code}": Problem if code >= 400 else None for code in {401, 422, 429, 503, *others}
     }
@@ -114,7 +114,7 @@ def answers(status: int, model: type[BaseModel] | None, *others: int) -> Answers
 
 
 def inference_answers(status: int, model: type[BaseModel], *others: int) -> Answers:
-    """The answers of a route of the inference protocol, which has its own form of errors."""
+    """Describe the answers of a route of the inference protocol, which has its own form of errors."""
     described: dict[str, Any] = {f"HTTP_{code}": InferenceError for code in {400, 401, 503, *others}}
     described[f"HTTP_{status}"] = model
     return Answers(**described)

@@ -19,11 +19,7 @@ State = TypeVar("State")
 
 
 class Snapshot(Generic[State]):
-    """A state of the service, read at most once a second however many streams show it.
-
-    Args:
-        read: reads the state.
-    """
+    """A state of the service, read at most once a second however many streams show it."""
 
     def __init__(self, read: Callable[[Application], State]) -> None:
         self._read = read
@@ -32,7 +28,7 @@ class Snapshot(Generic[State]):
         self._latest: State | RedisUnavailableError
 
     def latest(self, app: Application) -> State:
-        """The state, at most a second old.
+        """Return the state, at most a second old.
 
         Raises:
             RedisUnavailableError: Redis did not answer when it was read.
@@ -62,7 +58,7 @@ def stream_state(read: Callable[[Application], State], event_of: Callable[[State
 
 
 def event_stream(events: Iterable[str] | Iterable[bytes]) -> Response:
-    """A response that proxies neither keep nor hold back."""
+    """Return a response that proxies neither keep nor hold back."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(events, content_type="text/event-stream", headers=headers)
 

@@ -43,8 +43,7 @@ def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.ui
     dark on light, cut to the digit, scaled so that the digit fits 20 x 20, and placed with its centre of mass in
     the middle. Source: how MNIST was made, LeCun et al., "The MNIST database of handwritten digits".
 
-    Args:
-        pictures: each content with its name in messages.
+    Each content comes with its name in messages.
 
     Raises:
         InvalidImagesError: a picture is not PNG or JPEG, is damaged, or is blank.

@@ -75,7 +75,7 @@ def render_page(template: str, *sections: str, **values: Any) -> str:
 
 
 def language() -> str:
-    """The language that the reader has chosen, else the browser's."""
+    """Return the language that the reader has chosen, else the browser's."""
     chosen = request.cookies.get("hxserve-lang")
     if chosen in LANGUAGES:
         return chosen

@@ -1,6 +1,6 @@
-"""What an error becomes over HTTP: RFC 9457 problem documents, and the only table of statuses.
+"""Errors over HTTP: RFC 9457 problem documents, and the only table of statuses.
 
-Under `/v2` an error is what the Open Inference Protocol says: an object whose only member is `error`.
+Under `/v2` an error has the form of the Open Inference Protocol: an object whose only member is `error`.
 """
 
 import logging
@@ -54,12 +54,12 @@ _log = logging.getLogger(__name__)
 
 
 def status_of(kind: type[HxserveError]) -> HTTPStatus:
-    """The HTTP status of an error class."""
+    """Return the HTTP status of an error class."""
     return next(STATUS_OF[cls] for cls in kind.__mro__ if cls in STATUS_OF)
 
 
 def problem(error: HxserveError) -> Response:
-    """The problem document of an error."""
+    """Return the problem document of an error."""
     status = status_of(type(error))
     response = document(status, error.code, error.message, retryable=error.retryable, **error.facts)
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
@@ -70,7 +70,7 @@ def problem(error: HxserveError) -> Response:
 
 
 def register_problems(app: Flask) -> None:
-    """Lets every error of the application end as a problem document."""
+    """Answer every error of the application with a problem document."""
     app.register_error_handler(HxserveError, lambda error: _as_asked(_ours(error)))
     app.register_error_handler(HTTPException, lambda error: _as_asked(_of_http(error)))
     app.register_error_handler(TimeoutError, lambda error: _as_asked(_silent_client(error)))
@@ -78,7 +78,7 @@ def register_problems(app: Flask) -> None:
 
 
 def _as_asked(document: Response) -> Response:
-    """A problem document, in the inference protocol's form where that is spoken."""
+    """Return a problem document, in the inference protocol's form under its paths."""
     if is_inference(request.path):
         document.data = json.dumps({"error": json.loads(document.get_data())["error"]})
         document.content_type = "application/json"

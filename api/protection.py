@@ -1,4 +1,4 @@
-"""Headers that every answer carries."""
+"""Security headers of every answer."""
 
 from typing import Final, TypeVar
 
@@ -20,7 +20,7 @@ HEADERS: Final = {
 
 
 def protect(response: SomeResponse) -> SomeResponse:
-    """The answer, with what keeps browsers from guessing, keeping, framing and running it.
+    """Add headers that keep browsers from guessing, keeping, framing and running an answer; return the answer.
 
     A page that needs more says so itself. No header lets scripts of other origins read an answer.
     """

@@ -1,7 +1,7 @@
-"""Every request has an id: in the lines that are logged about it, and in its answer's head.
+"""Ids of requests, in the lines that are logged about a request and in the head of its answer.
 
-A proxy before the API may give it, so that one id is in both logs. Answers to crops carry one when a proxy gave it or
-when they are refusals; their road is too busy for more.
+A proxy before the API may set the id, so that one id is in both logs. Answers to crops carry an id if a proxy set one,
+and refusals always: more would cost the busiest endpoint time.
 """
 
 import logging
@@ -30,19 +30,19 @@ SomeResponse = TypeVar("SomeResponse", bound=AnyResponse)
 
 
 def id_of(environ: "WSGIEnvironment") -> str:
-    """The id that came with a request if it is well-formed, or a new one."""
+    """Return the id that came with a request if it is well-formed, or a new one."""
     given = environ.get(ENVIRON, "")
     return given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(8)
 
 
 def identified(response: SomeResponse, request_id: str) -> SomeResponse:
-    """The answer with its request's id in its head."""
+    """Add a request's id to the head of its answer; return the answer."""
     response.headers[HEADER] = request_id
     return response
 
 
 def identify_requests(app: Flask) -> None:
-    """Gives each request that Flask answers its id, before anything else is done about it."""
+    """Give each request that Flask answers its id, before anything else is done about it."""
 
     @app.before_request
     def begin() -> None:
@@ -63,9 +63,9 @@ def identify_requests(app: Flask) -> None:
 
 
 def log_answers(app: Flask) -> None:
-    """Logs a line for each request that Flask answers; what only reads, and may, on the level of debugging.
+    """Log a line for each request that Flask answers, successful reads on the level of debugging.
 
-    Rules stand for addresses, which may hold what a client likes.
+    Routes are logged instead of addresses, which may contain anything.
     """
 
     @app.after_request

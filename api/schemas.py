@@ -143,7 +143,7 @@ class PredictionAnswer(Schema):
 
 
 class Timing(Schema):
-    """Where the time went, milliseconds."""
+    """Durations, in milliseconds."""
 
     waiting_ms: float
     chip_ms: float

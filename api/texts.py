@@ -30,7 +30,7 @@ class Texts:
         return self("js.because", words=self(name), detail=message)
 
     def of(self, *sections: str) -> dict[str, str]:
-        """All texts of some sections, for the scripts of a page."""
+        """Return all texts of some sections, for the scripts of a page."""
         return {
             name: text[self.language]
             for name, text in catalogue().items()
@@ -40,6 +40,6 @@ class Texts:
 
 @cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
-    """Each text by name and language, from `texts.toml`."""
+    """Return all texts of `texts.toml` by name and language."""
     sections = tomllib.loads(resources.files("api").joinpath("texts.toml").read_text("utf-8"))
     return {f"{section}.{name}": text for section, texts in sections.items() for name, text in texts.items()}

@@ -15,7 +15,7 @@ from services.users.authentication import Tokens, read_admin_token
 
 
 def app() -> Flask:
-    """The application of a server process; its connections close when the process ends.
+    """Return the application of a server process; its connections close when the process ends.
 
     Raises:
         SettingsError: a setting is wrong, or there is no admin token.
@@ -29,7 +29,7 @@ def app() -> Flask:
 
 
 def open_app(settings: Settings, stack: ExitStack) -> tuple[Flask, Application]:
-    """The web application and the services behind it, closed with the stack."""
+    """Open the web application and the services behind it; they close with the stack."""
     admin_token = read_admin_token(settings.token_file)
     application = stack.enter_context(open_application(settings, celery_wake_up(settings.redis_url)))
     application.connection.check()

@@ -23,10 +23,7 @@ def restore(settings: Settings, path: Path, *, replace: bool = False) -> BackupM
     Nothing is touched before all of the backup was read and found whole. Until the restore is complete no process
     starts on the records, and a restore that was cut off is run again.
 
-    Args:
-        settings: Of the service to be.
-        path: The backup.
-        replace: Delete the service that is there.
+    With `replace` the service that is there is deleted.
 
     Raises:
         BackupDamagedError: the file is damaged or no backup.

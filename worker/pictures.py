@@ -15,9 +15,7 @@ from worker.learning.mistakes import Mistake
 def picture_mistakes(mistakes: Iterable[Mistake], images: Tensor) -> list[dict[str, Any]]:
     """Return mistakes as JSON, each with its crop as `png`, in base64.
 
-    Args:
-        mistakes: in the order wanted.
-        images: the test set, `(test, 28, 28)` uint8.
+    `images` is the test set, `(test, 28, 28)` uint8.
     """
     return [
         {**asdict(mistake), "png": base64.b64encode(_png(images[mistake.index])).decode()}

@@ -41,12 +41,7 @@ def recover_jobs(
     The job in whose slice the worker died is suspect, also if it was only being taken up: when
     that happens three times without getting further, it is set aside as failed.
 
-    Args:
-        lease: of the worker that recovers them.
-        jobs: the records.
-        saves: the saved states of jobs.
-        marker: of the worker that died.
-        chip: the chip of the jobs; the lease's own if None.
+    The jobs are those of `chip`, the lease's own if None; `marker` is that of the worker that died.
 
     Raises:
         LeaseLostError: the worker no longer holds the chip.

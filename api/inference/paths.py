@@ -1,4 +1,4 @@
-"""Which addresses belong to the Open Inference Protocol, and why some that its clients know are not here."""
+"""Addresses of the Open Inference Protocol, and the reasons why some that its clients know are missing here."""
 
 import re
 from typing import Final
@@ -25,10 +25,10 @@ _ABSENT: Final = (
 
 
 def is_inference(path: str) -> bool:
-    """Whether an address is one of the protocol."""
+    """Return whether an address is one of the protocol."""
     return path == "/v2" or path.startswith("/v2/")
 
 
 def absence(path: str) -> str | None:
-    """Why an address that clients of the protocol know is not here, and what to do instead."""
+    """Return why an address that clients of the protocol know is missing here, and the alternative; else None."""
     return next((reason for pattern, reason in _ABSENT if pattern.fullmatch(path)), None)

@@ -1,7 +1,7 @@
-"""What requests and answers of the Open Inference Protocol look like.
+"""Requests and answers of the Open Inference Protocol.
 
-Members that a request has and these models do not are left alone, as the protocol asks; those that would ask for
-something this service cannot do are named here, so that they can be refused.
+Unknown members of a request are ignored, as the protocol requires; members that ask for something this service cannot
+do are declared here, so that they can be refused.
 """
 
 from typing import Annotated, Any, Literal
@@ -25,13 +25,13 @@ class Said(BaseModel):
 
 
 class SharedMemory(Asked):
-    """What refers to memory of another process."""
+    """A reference to memory of another process."""
 
     shared_memory_region: str | None = None
 
 
 class InputParameters(SharedMemory):
-    """How the data of a tensor come: so many bytes after the JSON, or in it."""
+    """The place of a tensor's data: `binary_data_size` bytes after the JSON, or in it."""
 
     binary_data_size: Annotated[int, Field(ge=0)] | None = None
 
@@ -47,14 +47,14 @@ class InputTensor(Asked):
 
 
 class OutputParameters(SharedMemory):
-    """How a tensor is wanted."""
+    """The requested form of a tensor."""
 
     binary_data: bool | None = None
     classification: int = 0
 
 
 class RequestedOutput(Asked):
-    """A tensor that is wanted."""
+    """A requested tensor."""
 
     name: str
     parameters: OutputParameters = OutputParameters()
@@ -63,8 +63,8 @@ class RequestedOutput(Asked):
 class InferParameters(Asked):
     """Parameters of a request.
 
-    `timeout` bounds the time in the queue. `priority` is accepted and has no effect: who shares a chip shares it
-    evenly. `repeats` is how often each crop is read. Sequences are for models with a state, which none here has.
+    `timeout` limits the time in the queue. `priority` is accepted and has no effect: users share a chip evenly.
+    `repeats` is the number of readings of each crop. Sequences are for models with a state; there are none here.
     """
 
     binary_data_output: bool = False
@@ -84,32 +84,32 @@ class InferBody(Asked):
 
 
 class InferenceError(Said):
-    """What went wrong, in the protocol's form."""
+    """An error in the protocol's form."""
 
     error: str
 
 
 class LiveAnswer(Said):
-    """Whether the server answers."""
+    """Liveness of the server."""
 
     live: bool
 
 
 class ServerReadyAnswer(Said):
-    """Whether a chip serves."""
+    """Readiness of a chip."""
 
     ready: bool
 
 
 class ModelReadyAnswer(Said):
-    """Whether a model can be asked."""
+    """Readiness of a model."""
 
     name: str
     ready: bool
 
 
 class ServerMetadata(Said):
-    """What this server is."""
+    """The server and the extensions that it supports."""
 
     name: str
     version: str
@@ -117,7 +117,7 @@ class ServerMetadata(Said):
 
 
 class TensorMetadata(Said):
-    """A tensor that a model takes or gives; -1 is any extent."""
+    """An input or output tensor of a model; -1 is any extent."""
 
     name: str
     datatype: str
@@ -125,7 +125,7 @@ class TensorMetadata(Said):
 
 
 class ModelMetadata(Said):
-    """What a model takes and gives."""
+    """The inputs and outputs of a model."""
 
     name: str
     versions: list[str]
@@ -164,7 +164,7 @@ class OutputTensor(Said):
 
 
 class InferAnswer(Said):
-    """The JSON of an answer; `parameters` say how it came about."""
+    """The JSON of an answer; `parameters` hold its provenance."""
 
     model_name: str
     model_version: str
@@ -187,20 +187,20 @@ class RepositoryIndex(RootModel[list[IndexedModel]]):
 
 
 class IndexBody(Asked):
-    """Which versions to list."""
+    """A filter of versions."""
 
     ready: bool = False
 
 
 class DurationStatistics(Said):
-    """How often, and nanoseconds in all."""
+    """A count, and the sum of nanoseconds."""
 
     count: int
     ns: int
 
 
 class InferenceStatistics(Said):
-    """Where the time of requests went."""
+    """Durations of requests, by part."""
 
     success: DurationStatistics
     fail: DurationStatistics
@@ -213,7 +213,7 @@ class InferenceStatistics(Said):
 
 
 class BatchStatistics(Said):
-    """Chip calls with so many crops."""
+    """Chip calls of one size."""
 
     batch_size: int
     compute_input: DurationStatistics

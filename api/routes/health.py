@@ -43,7 +43,7 @@ def ready() -> Any:
 
 
 def readiness(app: Application) -> tuple[list[str], list[str]]:
-    """The reasons why the service is not ready, and remarks on its chips."""
+    """Return the reasons why the service is not ready, and remarks on its chips."""
     try:
         serving = [record for record in app.chips.records() if record.is_serving]
     except RedisUnavailableError as error:

@@ -134,7 +134,7 @@ def _etag(app: Application, job: Job) -> str:
 
 
 def _etag_at(job: Job, position: int | None) -> str:
-    """The ETag of a job: its place in the queue changes without its record."""
+    """Return the ETag of a job: its place in the queue changes without its record."""
     place = f"-{position}" if position is not None else ""
     return f'"{job.id}-{job.revision}{place}"'
 

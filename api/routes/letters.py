@@ -108,7 +108,7 @@ def _read_centres(app: Application) -> list[Centre]:
 
 
 def _id_of(letter: Mapping[str, Any]) -> str:
-    """An id that a letter's content gives."""
+    """Compute an id from a letter's content."""
     return hashlib.blake2b(json.dumps(letter, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -121,7 +121,7 @@ class _NewLetters:
         self._last: list[dict[str, Any]] | None = None
 
     def event(self, centres: list[Centre]) -> str:
-        """The changes as an event; "" if there are none."""
+        """Return the changes as an event; "" if there are none."""
         seen = [centre for centre in centres if self._viewer.may_see(centre[0]["user"])]
         states = [state for state, _ in seen]
         if states == self._last:

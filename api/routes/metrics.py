@@ -50,7 +50,7 @@ def measure_requests(app: Flask) -> None:
 
 
 def render(app: Application) -> bytes:
-    """All metrics in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_ServiceCollector(app))
     ProcessCollector(registry=registry)
@@ -191,7 +191,7 @@ def _of_batches(tallies: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
 
 
 def _model_labels(models: Iterable[str]) -> dict[str, str]:
-    """The label of each model: metrics show no user's name, and at most a hundred models by name."""
+    """Return the label of each model: metrics show no user's name, and at most a hundred models by name."""
     distinct = dict.fromkeys(models)
     named = set(islice((model for model in distinct if owner_of(model) is None), _MAX_MODELS))
     return {
@@ -201,7 +201,7 @@ def _model_labels(models: Iterable[str]) -> dict[str, str]:
 
 
 def _gauge(name: str, meaning: str, values: Mapping[Any, float] | float, *labels: str) -> Metric:
-    """A gauge, its values by their labels, or one value without labels."""
+    """Make a gauge of values by their labels, or of one value without labels."""
     family = GaugeMetricFamily(f"hxserve_{name}", meaning, labels=labels)
     for key, value in (values if isinstance(values, Mapping) else {(): values}).items():
         family.add_metric(key, value)

@@ -49,7 +49,7 @@ def show_statistics(name: str | None = None, version: str | None = None) -> Resp
 
 
 def _visible(app: Application) -> list[Reference]:
-    """All versions that the user may see."""
+    """Return all versions that the user may see."""
     registry, user = app.registry, current_user()
     views = [registry.look(user, name) for name in registry.names(user)]
     return [Reference(view.name, version) for view in views for version in view.versions]
@@ -88,7 +88,7 @@ def _of_version(app: Application, reference: Reference) -> dict[str, Any]:
 
 
 def _compute(duration: Duration) -> dict[str, dict[str, int]]:
-    """Time on the chip in the protocol's form; input and output are not measured separately."""
+    """Return the time on the chip in the protocol's form; input and output are not measured separately."""
     computed = _duration(duration)
     nothing = computed | {"ns": 0}
     return {"compute_input": nothing, "compute_infer": computed, "compute_output": nothing}

@@ -36,7 +36,7 @@ class QuotasBody(Schema):
     requests_per_second: Rate | Literal["unlimited"] | None = None
 
     def split(self) -> tuple[dict[str, float | None], list[str]]:
-        """The quotas to set, None for no limit, and the names of those to reset to the defaults."""
+        """Return the quotas to set, None for no limit, and the names of those to reset to the defaults."""
         given: dict[str, Any] = self.model_dump(exclude_unset=True)
         own = {
             name: None if limit == "unlimited" else limit

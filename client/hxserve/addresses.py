@@ -24,7 +24,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """An address as a person has it, also the form `http://host:port/?token=...` that `up` prints.
+        """Parse an address as users type it, also the form `http://host:port/?token=...` that `up` prints.
 
         Raises:
             AddressError: it is not an address of http or https.
@@ -46,7 +46,7 @@ def find_address(
     data_dir: str | os.PathLike[str] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Address:
-    """The address to use: the given one, else the environment's, else that of the usual data folder.
+    """Return the address to use: the given one, else the environment's, else that of the usual data folder.
 
     A token from a data folder is shown only to the service that wrote it there.
 
@@ -70,7 +70,7 @@ def find_address(
 
 
 def _read_data_dir(folder: Path) -> Address | None:
-    """The address and token in the data folder of a service on this machine, if there is one."""
+    """Return the address and token in the data folder of a service on this machine, if there is one."""
     try:
         address = Address.parse((folder / "url").read_text("utf-8"))
         token_file = folder / "admin-token"

@@ -10,7 +10,7 @@ from hxserve.errors import InvalidImagesError
 
 
 def load_npy(content: bytes, name: str) -> NDArray[Any]:
-    """The array of a .npy file.
+    """Load the array of a .npy file.
 
     Raises:
         InvalidImagesError: it is not one, or holds Python objects.
@@ -25,7 +25,7 @@ def load_npy(content: bytes, name: str) -> NDArray[Any]:
 
 
 def crop_bytes(array: ArrayLike, name: str) -> bytes:
-    """The grey values of an array of crops, 784 bytes per crop.
+    """Return the grey values of an array of crops, 784 bytes per crop.
 
     Args:
         array: (28, 28), (n, 28, 28), (n, 1, 28, 28), (784,) or (n, 784); integers 0..255 or floats 0..1.
@@ -49,7 +49,7 @@ def crop_bytes(array: ArrayLike, name: str) -> bytes:
 
 
 def _grey(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Grey values 0..255 from integers 0..255, floats 0..1 or booleans."""
+    """Convert integers 0..255, floats 0..1 or booleans to grey values 0..255."""
     kind = values.dtype.kind
     if kind not in "uifb":
         raise InvalidImagesError(

@@ -34,7 +34,7 @@ def classify_parcels(
     wait_for: Callable[[Job], Job],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
-    """The predictions of all parcels; the version of the first answer is asked for in the later ones.
+    """Classify all parcels; the later requests ask for the version of the first answer.
 
     `on_progress` is called with how many crops are read, and of how many, before the first request and after each.
     """
@@ -55,7 +55,7 @@ def classify_parcels(
 
 
 def predictions_of(job: Job, sources: tuple[str, ...] | None = None) -> Predictions:
-    """The predictions of a finished classification; `sources` names the file of each crop.
+    """Return the predictions of a finished classification; `sources` names the file of each crop.
 
     Raises:
         JobFailedError: it ended without any, or they are no longer kept.
@@ -67,14 +67,14 @@ def predictions_of(job: Job, sources: tuple[str, ...] | None = None) -> Predicti
 
 
 def fresh_key() -> dict[str, str]:
-    """The header that makes a POST safe to repeat."""
+    """Return the header that makes a POST safe to repeat."""
     return {"Idempotency-Key": str(uuid.uuid4())}
 
 
 def _send(
     transport: Transport, parcel: Parcel, model: str, version: str, manner: Manner
 ) -> Predictions | Job:
-    """The predictions of one parcel, or the job that will have them."""
+    """Send one parcel; return its predictions, or the job that will have them."""
     of_version = "" if version == "latest" else f"/versions/{segment(version)}"
     wait_s = min(manner.wait_s, LONGEST_SERVER_WAIT_S)
     # A key makes the service keep a record. One that waits does without: classifying twice is harmless.

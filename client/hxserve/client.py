@@ -95,7 +95,7 @@ class Client:
     def submit(
         self, kind: str, model: str | None = None, params: Mapping[str, Any] | None = None, wait: bool = False
     ) -> Job:
-        """A new job of any kind that the service knows; `train`, `evaluate` and `calibrate` say it for the usual ones.
+        """Submit a job of any kind that the service knows; `train`, `evaluate` and `calibrate` serve the usual kinds.
 
         Args:
             kind: training, evaluation, calibration, or what the service has besides.
@@ -112,7 +112,7 @@ class Client:
         return self.wait(job).expect_success() if wait else job
 
     def train(self, model: str = "digits", *, wait: bool = False, **params: Any) -> Job:
-        """A new training of a model; it makes the model's next version.
+        """Train a model; the training makes the model's next version.
 
         Args:
             model: its name.
@@ -136,7 +136,7 @@ class Client:
         wait: bool = False,
         **params: Any,
     ) -> Job:
-        """A new measurement of a version on the test set.
+        """Measure a version on the test set.
 
         Args:
             model: its name.
@@ -151,11 +151,9 @@ class Client:
         return self.submit("evaluation", model, {"version": str(version), "repeats": repeats, **params}, wait)
 
     def calibrate(self, chip: str | None = None, *, wait: bool = False) -> Job:
-        """A new calibration of a chip, or of any that is free.
+        """Calibrate a chip, or any that is free.
 
-        Args:
-            chip: its id.
-            wait: return only when it has succeeded.
+        With `wait`, return only when it has succeeded.
 
         Raises:
             JobFailedError: waited for, it ended without a calibration.
@@ -176,7 +174,7 @@ class Client:
         idempotent: bool = False,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Predictions:
-        """The digits in images.
+        """Read the digits in images.
 
         Args:
             images: paths or contents of PNG, JPEG or .npy files, or an array of crops; see `pack_images`.
@@ -209,7 +207,7 @@ class Client:
         )
 
     def job(self, job_id: str) -> Job:
-        """A job as it is now."""
+        """Return a job as it is now."""
         job = fetch_job(self._transport, job_id)
         assert job is not None, "asked without an ETag, a service does not answer 304"
         return job
@@ -222,7 +220,7 @@ class Client:
         user: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Job]:
-        """The jobs there are, newest first, at most `limit`; fetched page by page as they are needed."""
+        """Yield the jobs, newest first, at most `limit`; they are fetched page by page as they are needed."""
         cursor: str | None = None
         while limit is None or limit > 0:
             page_jobs = _PAGE_JOBS if limit is None else min(limit, _PAGE_JOBS)
@@ -241,7 +239,7 @@ class Client:
         timeout_s: float | None = None,
         on_change: Callable[[Job], None] | None = None,
     ) -> Job:
-        """The job in its final state, whichever that is; `expect_success` refuses the bad ones.
+        """Wait for a job; return it in its final state, whichever that is: `expect_success` refuses the others.
 
         Args:
             job: the job or its id.
@@ -260,11 +258,11 @@ class Client:
         )
 
     def events(self, job: Job | str) -> Iterator[Event]:
-        """Events of a job as they happen, until it is finished."""
+        """Yield events of a job as they happen, until it is finished."""
         return follow_events(self._transport, _id_of(job), patience_s=self._patience_s)
 
     def cancel(self, job: Job | str) -> Job:
-        """The job, cancelled or about to be."""
+        """Cancel a job; return it, cancelled or about to be."""
         path = f"/v1/jobs/{segment(_id_of(job))}/cancel"
         return self._job_of(self._transport.call("POST", path, headers=fresh_key()))
 
@@ -274,7 +272,7 @@ class Client:
         return models
 
     def model(self, name: str, version: str | int | None = None) -> dict[str, Any]:
-        """A model with its aliases and the manifests of its versions, or the manifest of one version."""
+        """Return a model with its aliases and the manifests of its versions, or the manifest of one version."""
         path = f"/v1/models/{segment(name)}"
         if version is not None:
             path += f"/versions/{segment(str(version))}"
@@ -283,7 +281,7 @@ class Client:
     def download_weights(
         self, name: str, version: str | int = "latest", path: str | os.PathLike[str] = "."
     ) -> Path:
-        """The safetensors file that now holds a version's weights: `path`, or in the folder `path`."""
+        """Download a version's weights as a safetensors file to `path`, or into the folder `path`; return the file."""
         return download_weights(self._transport, name, str(version), Path(path))
 
     def set_alias(self, name: str, alias: str, version: str | int) -> None:
@@ -303,15 +301,15 @@ class Client:
         self._transport.delete(f"/v1/models/{segment(name)}/versions/{segment(str(version))}")
 
     def share(self, name: str, version: str | int | None = None) -> dict[str, Any]:
-        """The model, which everyone may use now: all its versions, also those to come, or this one."""
+        """Share a model with everyone: all its versions, also those to come, or one; return the model."""
         return self._transport.call_json("PUT", _share_path(name, version))
 
     def unshare(self, name: str, version: str | int | None = None) -> dict[str, Any]:
-        """The model, or this version of it, private again; earlier downloads remain with their users."""
+        """Make a model, or one version of it, private again; earlier downloads remain with their users."""
         return self._transport.call_json("DELETE", _share_path(name, version))
 
     def chip(self) -> dict[str, Any]:
-        """The chips, their holders, their calibration and last self-test."""
+        """Return the chips, their holders, their calibration and last self-test."""
         return self._transport.call_json("GET", "/v1/chip")
 
     def drain_chip(
@@ -335,7 +333,7 @@ class Client:
         return self._steer_chips("resume", {"chip": chip})
 
     def series(self, chip: str, name: str, limit: int = 500) -> list[dict[str, float]]:
-        """The newest points of a chip's series `canary` or `shadow`, oldest first."""
+        """Return the newest points of a chip's series `canary` or `shadow`, oldest first."""
         path = f"/v1/chip/{segment(chip)}/series/{segment(name)}"
         points: list[dict[str, float]] = self._transport.call_json("GET", path, query={"limit": limit})[
             "points"
@@ -343,28 +341,28 @@ class Client:
         return points
 
     def sample(self, digit: int) -> dict[str, Any]:
-        """A random picture of a digit from the test set: its 784 `pixels`, 0..255, and the name of the `dataset`."""
+        """Return a random picture of a digit from the test set: 784 `pixels`, 0..255, and the name of the `dataset`."""
         return self._transport.call_json("GET", f"/v1/samples/{digit}")
 
     def queue(self) -> dict[str, Any]:
-        """Waiting work, and the wait to expect for new work."""
+        """Return the waiting work, and the expected wait of new work."""
         return self._transport.call_json("GET", "/v1/queue")
 
     def statistics(self) -> list[dict[str, Any]]:
-        """Outcomes of crop requests since the service started, by version, with its chip calls by size."""
+        """Return the outcomes of crop requests since the service started, by version, with its chip calls by size."""
         found: list[dict[str, Any]] = self._transport.call_json("GET", "/v2/models/stats")["model_stats"]
         return found
 
     def usage(self) -> dict[str, Any]:
-        """One's own chip time by kind of work, and that of all users together; admins see each."""
+        """Return one's own chip time by kind of work, and that of all users together; admins see each user's."""
         return self._transport.call_json("GET", "/v1/usage")
 
     def me(self) -> dict[str, Any]:
-        """The user of the token, their quotas, and the remainder of each."""
+        """Return the user of the token, their quotas, and the remainder of each."""
         return self._transport.call_json("GET", "/v1/me")
 
     def is_ready(self) -> bool:
-        """Whether the service takes work now; asked once, without repeating."""
+        """Return whether the service accepts work now; the request is not repeated."""
         try:
             return self._transport.request("GET", "/readyz", retry=False).status == 200
         except ConnectionFailedError:

@@ -10,13 +10,9 @@ from hxserve.transport import Transport, segment
 
 
 def download_weights(transport: Transport, name: str, version: str, path: Path) -> Path:
-    """The file that now holds a version's weights.
+    """Download a version's weights to a file; return its path.
 
-    Args:
-        transport: where to ask.
-        name: the model's name.
-        version: a number or an alias.
-        path: the file to write, or a folder for `<name>-<version>.safetensors`.
+    `version` is a number or an alias; `path` is the file, or a folder for `<name>-<version>.safetensors`.
 
     Raises:
         DownloadDamagedError: what arrived has another sha256 than the service published.

@@ -32,7 +32,7 @@ class Event:
 
 
 def parse_events(chunks: Iterable[bytes]) -> Iterator[Event]:
-    """The events of a text/event-stream, however it is cut into chunks.
+    """Yield the events of a text/event-stream, however it is cut into chunks.
 
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, without lone carriage returns.
     """
@@ -55,7 +55,7 @@ def parse_events(chunks: Iterable[bytes]) -> Iterator[Event]:
 
 
 def follow_events(transport: Transport, job_id: str, *, patience_s: float) -> Iterator[Event]:
-    """A job's events from its first to its last; a broken stream goes on where it broke.
+    """Yield a job's events from its first to its last; a broken stream goes on where it broke.
 
     Raises:
         ConnectionFailedError: the service stayed away for longer than `patience_s`.

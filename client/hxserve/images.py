@@ -45,7 +45,7 @@ class _Picture:
 
 
 def pack_images(images: Images) -> list[Parcel]:
-    """The requests that carry these images, in order.
+    """Pack images into requests, in order.
 
     Args:
         images: one or several paths of PNG, JPEG or .npy files or the contents of such files; raw crops as
@@ -70,7 +70,7 @@ def pack_images(images: Images) -> list[Parcel]:
 
 
 def _pieces(images: Any) -> Iterator[_Picture | Parcel]:
-    """Pictures and parcels of crops, in the order given."""
+    """Yield pictures and parcels of crops, in the order given."""
     match images:
         case bytes() | bytearray() | memoryview():
             yield from _pieces_of_content(bytes(images), "")
@@ -97,7 +97,7 @@ def _read(path: Path) -> bytes:
 
 
 def _pieces_of_content(content: bytes, source: str) -> Iterator[_Picture | Parcel]:
-    """The pieces of one file's content; without a source it may also be raw crops."""
+    """Yield the pieces of one file's content; without a source it may also be raw crops."""
     name = source or "the bytes given"
     media_type = next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), None)
     if media_type == "npy":
@@ -123,7 +123,7 @@ def _crop_parcels(content: bytes, source: str) -> Iterator[Parcel]:
 
 
 def _pack_pictures(pictures: Sequence[_Picture]) -> Iterator[Parcel]:
-    """Parcels of pictures, as many in each as a request may carry."""
+    """Pack pictures into parcels, as many in each as a request may carry."""
     parcel: list[_Picture] = []
     size = 0
     for picture in pictures:

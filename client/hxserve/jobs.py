@@ -58,7 +58,7 @@ class Job:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], etag: str | None = None) -> Self:
-        """The job that a JSON record describes.
+        """Read a job from its JSON record.
 
         Raises:
             AnswerNotUnderstoodError: it describes none.
@@ -118,7 +118,7 @@ class Job:
         return f"job {self.id} {_PAST[self.state]}" + (f": {message}" if message else "")
 
     def expect_success(self) -> Self:
-        """The job itself.
+        """Return this job if it has a result.
 
         Raises:
             JobFailedError: it ended without a result.

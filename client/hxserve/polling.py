@@ -17,7 +17,7 @@ _LEAST_POLL_S: Final = 0.5
 def fetch_job(
     transport: Transport, job_id: str, known: Job | None = None, wait_s: float | None = None
 ) -> Job | None:
-    """The job as it is.
+    """Fetch a job.
 
     Args:
         transport: where to ask.
@@ -49,7 +49,7 @@ def wait_for_job(
     patience_s: float,
     on_change: Callable[[Job], None] | None,
 ) -> Job:
-    """The job in its final state.
+    """Wait for a job; return it in its final state.
 
     Args:
         transport: where to ask.
@@ -91,7 +91,7 @@ def wait_for_job(
 
 
 def _next_state(transport: Transport, job_id: str, known: Job | None, ends_at: float | None) -> Job:
-    """The job as it is after at most one long poll."""
+    """Return the job after at most one long poll."""
     job = None
     if known is not None:
         longest = QUEUED_POLL_S if known.state == "queued" else LONGEST_POLL_S

@@ -50,7 +50,7 @@ class Predictions(Sequence[Prediction]):
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], sources: Sequence[str] | None = None) -> Self:
-        """The predictions of one answer; `sources` names the file of each crop.
+        """Read the predictions of one answer; `sources` names the file of each crop.
 
         Raises:
             AnswerNotUnderstoodError: the answer is not one prediction per crop.
@@ -79,7 +79,7 @@ class Predictions(Sequence[Prediction]):
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
-        """The predictions of one call that took several requests, one after the other."""
+        """Join the predictions of one call that took several requests, one after the other."""
         first, *others = parts
         if not others:
             return first

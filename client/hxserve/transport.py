@@ -29,7 +29,7 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 
 
 def segment(name: str) -> str:
-    """A name as one segment of a path.
+    """Quote a name as one segment of a path.
 
     Raises:
         InvalidNameError: it would lead to another path.
@@ -51,7 +51,7 @@ class _Patience(urllib3.Retry):
         _pool: ConnectionPool | None = None,
         _stacktrace: TracebackType | None = None,
     ) -> Self:
-        """The remaining attempts after one that failed.
+        """Return the remaining attempts after one that failed.
 
         Raises:
             MaxRetryError: none is left, or the service asked for a longer pause than is waited for.
@@ -106,7 +106,7 @@ class Transport:
         stream: bool = False,
         retry: bool = True,
     ) -> urllib3.BaseHTTPResponse:
-        """The answer to one request, whatever its status.
+        """Send a request; return the answer, whatever its status.
 
         Args:
             method: GET, POST, PUT or DELETE.
@@ -141,7 +141,7 @@ class Transport:
             raise ConnectionFailedError(self._explain(error)) from None
 
     def call(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
-        """The answer to a request that should succeed.
+        """Send a request that should succeed; return the answer.
 
         Raises:
             ConnectionFailedError: no answer came.
@@ -153,7 +153,7 @@ class Transport:
         return response
 
     def call_json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """The JSON object that answers a request that should succeed."""
+        """Send a request that should succeed; return the JSON object of the answer."""
         return json_object(self.call(method, path, **options))
 
     def delete(self, path: str) -> None:
@@ -191,7 +191,7 @@ class Transport:
 
 
 def json_object(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
-    """The JSON object of an answer.
+    """Return the JSON object of an answer.
 
     Raises:
         AnswerNotUnderstoodError: the body is something else.
@@ -209,7 +209,7 @@ def json_object(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
 
 
 def problem(response: urllib3.BaseHTTPResponse) -> ServiceError:
-    """A refusal as an exception: from its problem document, or from the status of another server."""
+    """Convert a refusal to an exception: from its problem document, or from the status of another server."""
     try:
         document = json_object(response)
     except AnswerNotUnderstoodError:

@@ -17,12 +17,12 @@ class Users:
         self._transport = transport
 
     def list(self) -> list[dict[str, Any]]:
-        """Every user with role, quotas and what is known of their tokens."""
+        """Return all users with their roles, quotas and the facts about their tokens."""
         users: list[dict[str, Any]] = self._transport.call_json("GET", "/v1/users")["users"]
         return users
 
     def show(self, name: str) -> dict[str, Any]:
-        """One user."""
+        """Return one user."""
         return self._transport.call_json("GET", _path(name))
 
     def add(
@@ -33,7 +33,7 @@ class Users:
         expires_in_s: float | None = None,
         quotas: Mapping[str, float | str | None] | None = None,
     ) -> dict[str, Any]:
-        """A new user; `token` in the answer is shown this once.
+        """Add a user; `token` in the answer is shown this once.
 
         Args:
             name: lower-case letters, digits, `.`, `_` and `-`.
@@ -52,7 +52,7 @@ class Users:
         disabled: bool | None = None,
         quotas: Mapping[str, float | str | None] | None = None,
     ) -> dict[str, Any]:
-        """The user with another role or other quotas, disabled or enabled."""
+        """Change a user's role or quotas, disable or enable them; return the user."""
         given = {"role": role, "disabled": disabled}
         body = {field: value for field, value in given.items() if value is not None} | {
             "quotas": quotas or {}
@@ -62,7 +62,7 @@ class Users:
     def issue_token(
         self, name: str, *, expires_in_s: float | None = None, revoke: bool = False
     ) -> dict[str, Any]:
-        """A new token of a user, shown this once; with `revoke` it is their only one."""
+        """Issue a new token, shown this once; with `revoke` it is the user's only one."""
         return self._create(f"{_path(name)}/tokens", {"expires_in": expires_in_s, "revoke": revoke})
 
     def revoke_tokens(self, name: str, token_id: str | None = None) -> int:

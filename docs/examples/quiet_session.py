@@ -19,13 +19,13 @@ class QuietSession(ChipSession):
     can_drift = False
 
     def calibrate(self) -> NoReturn:
-        """Refuses."""
+        """Refuse: there is nothing to calibrate."""
         raise ChipUnavailableError("there is nothing to calibrate; run the worker with `--chip emulator`")
 
 
 @contextmanager
 def open_quiet(chip: str, *, canary_limit: float) -> Iterator[QuietSession]:
-    """The arithmetic, tested; other numbers of the mock are in force again when the context ends.
+    """Give the arithmetic, tested; other numbers of the mock are in force again when the context ends.
 
     Raises:
         ChipError: it does not pass its self-test.

@@ -55,7 +55,7 @@ def choose_chip(chip: VirtualChip) -> None:
 
 
 def chosen_chip() -> VirtualChip:
-    """The chip that ``init_hardware`` opens."""
+    """Return the chip that ``init_hardware`` opens."""
     if _process.chosen is None:
         _process.chosen = VirtualChip(DEFAULT_CHIP_ID)
     return _process.chosen
@@ -99,7 +99,7 @@ def release_hardware() -> None:
 
 
 def get_unique_identifier(hwdb_path: HWDBPath | None = None) -> list[str]:  # noqa: ARG001 - hxtorch's signature
-    """The id of the open chip, in a list.
+    """Return the id of the open chip, in a list.
 
     Raises:
         RuntimeError: none is open.
@@ -108,12 +108,12 @@ def get_unique_identifier(hwdb_path: HWDBPath | None = None) -> list[str]:  # no
 
 
 def calibration_file() -> CalibrationFile | None:
-    """The file whose calibration was loaded when the chip was opened, if it was one."""
+    """Return the file whose calibration was loaded when the chip was opened, if it was one."""
     return _process.calibration_file
 
 
 def open_chip() -> VirtualChip:
-    """The chip in use.
+    """Return the chip in use.
 
     Raises:
         RuntimeError: none is open.

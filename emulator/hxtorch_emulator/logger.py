@@ -17,11 +17,7 @@ class LogLevel(enum.IntEnum):
 
 
 class Logger:
-    """A named logger whose methods come in small and in capital letters.
-
-    Args:
-        name: its name in Python's logging.
-    """
+    """A named logger whose methods come in small and in capital letters."""
 
     def __init__(self, name: str) -> None:
         self.python_logger = logging.getLogger(name)
@@ -59,7 +55,7 @@ class Logger:
 
 
 def get(name: str) -> Logger:
-    """The logger of that name."""
+    """Return the logger of that name."""
     return Logger(name)
 
 

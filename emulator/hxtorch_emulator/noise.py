@@ -55,7 +55,7 @@ def fill_normal(out: torch.Tensor, mean: float, std: float) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=16)
 def _tables(mean: float, std: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The medians of the strata of the middle and of the tails, of that mean and standard deviation, float32."""
+    """Return the medians of the strata of the middle and of the tails, of that mean and standard deviation, float32."""
     with torch.inference_mode(False):
         middle = torch.special.ndtri(_TAIL / 2 + _strata(_MIDDLE_ENTRIES) * (1 - _TAIL))
         signed = (_strata(_TAIL_ENTRIES) - 0.5) * _TAIL
@@ -64,5 +64,5 @@ def _tables(mean: float, std: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _strata(count: int) -> torch.Tensor:
-    """The middles of ``count`` equal parts of 0..1."""
+    """Return the middles of ``count`` equal parts of 0..1."""
     return (torch.arange(count, dtype=torch.float64) + 0.5) / count

@@ -75,7 +75,7 @@ class Centre:
         most_error: float,
         on_decision: Callable[[Decision], object] | None = None,
     ) -> float:
-        """A threshold for this model, chosen on letters of another seed and of other digit images.
+        """Choose a threshold for this model, on letters of another seed and of other digit images.
 
         Raises:
             TooFewLettersError: fewer than a hundred letters.
@@ -144,7 +144,7 @@ class Centre:
         return elapsed_s
 
     def prepare(self, source: LetterSource, letters: int) -> list[Scan]:
-        """Scans of all letters, in order.
+        """Scan all letters; return the scans in order.
 
         Raises:
             ClientError: a camera failed.
@@ -291,7 +291,7 @@ def _working(sorter: Sorter, threads: int, failed: Callable[[ClientError], None]
 
 
 def _origin_of(sender: Sender) -> dict[str, object]:
-    """Model, version and chip of the answers."""
+    """Return model, version and chip of the answers."""
     answer = sender.origin
     if answer is None:
         return {}

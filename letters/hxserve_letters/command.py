@@ -30,7 +30,7 @@ class Threshold(click.ParamType[float | None]):
     name = "auto|0..1"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        """The number; None for `auto`."""
+        """Convert to a number; None for `auto`."""
         if value in (None, "auto"):
             return None
         try:

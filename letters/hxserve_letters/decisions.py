@@ -62,7 +62,7 @@ class Decision:
 def decide(
     reading: Reading | None, was_found: bool, threshold: float, *, is_late: bool
 ) -> tuple[Route | None, Reason | None]:
-    """The way of a letter, or why it has none.
+    """Decide the way of a letter, or why it has none.
 
     A letter decided on after its deadline has passed the gate, however well it was read.
     """
@@ -76,7 +76,7 @@ def decide(
 
 
 def choose_threshold(confidences: Sequence[float], are_right: Sequence[bool], most_error: float) -> float:
-    """The least threshold that keeps the error rate of the letters above it below a limit.
+    """Choose the least threshold that keeps the error rate of the letters above it below a limit.
 
     Two standard deviations of the number of errors are left as a margin, as other letters will make other errors.
 

@@ -27,14 +27,14 @@ class Digits:
     labels: NDArray[np.int64]
 
     def halves(self) -> tuple[Self, Self]:
-        """Two sets without a common digit image: for choosing a threshold, and for reporting its effect."""
+        """Return two sets without a common digit image: for choosing a threshold, and for reporting its effect."""
         return (
             type(self)(self.name, self.images[1::2], self.labels[1::2]),
             type(self)(self.name, self.images[::2], self.labels[::2]),
         )
 
     def by_digit(self) -> list[Crops]:
-        """The images of each digit 0..9.
+        """Return the images of each digit 0..9.
 
         Raises:
             DigitsMissingError: one digit has none.
@@ -49,7 +49,7 @@ class Digits:
 
 
 def load_digits(mnist: Path | None = None) -> Digits:
-    """The test digits of MNIST in a folder, else those of the set inside scikit-learn.
+    """Load the test digits of MNIST in a folder, else those of the set inside scikit-learn.
 
     Raises:
         DigitsMissingError: the folder holds no MNIST, or neither is here.
@@ -71,7 +71,7 @@ def _from_mnist(folder: Path) -> Digits:
 
 
 def _read_idx(path: Path, magic: int, header_bytes: int) -> NDArray[np.uint8]:
-    """The values of an IDX file of bytes. Source: yann.lecun.com/exdb/mnist, "file formats"."""
+    """Read an IDX file of bytes. Source: yann.lecun.com/exdb/mnist, "file formats"."""
     content = path.read_bytes()
     item_bytes = 784 if header_bytes == 16 else 1
     count = int.from_bytes(content[4:8], "big")
@@ -81,7 +81,7 @@ def _read_idx(path: Path, magic: int, header_bytes: int) -> NDArray[np.uint8]:
 
 
 def _from_scikit_learn() -> Digits:
-    """The 360 digits that a service without MNIST keeps for testing, 20 x 20 centred in 28 x 28."""
+    """Load the 360 digits that a service without MNIST keeps for testing, 20 x 20 centred in 28 x 28."""
     try:
         import cv2  # noqa: PLC0415 an extra
         from sklearn.datasets import load_digits as load_bunch  # noqa: PLC0415 takes a second

@@ -39,21 +39,21 @@ class Directory:
         return len(self.codes)
 
     def draw(self, random: np.random.Generator) -> str:
-        """One of the postcodes."""
+        """Draw one of the postcodes."""
         return self.text(int(random.integers(len(self.codes))))
 
     def text(self, number: int) -> str:
-        """The postcode of this number as it is written."""
+        """Return the postcode of this number as it is written."""
         return "".join(map(str, self.codes[number]))
 
     def likelihoods(self, of_digits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The logarithm of each postcode's likelihood, (n,), from those of the digits, (5, 10)."""
+        """Return the logarithm of each postcode's likelihood, (n,), from those of the digits, (5, 10)."""
         total: NDArray[np.float64] = of_digits.ravel()[self.codes + self._places].sum(1)
         return total
 
 
 def invent_directory() -> Directory:
-    """A directory like the real one: in each region clusters of neighbouring numbers, 8,550 in all.
+    """Invent a directory like the real one: in each region clusters of neighbouring numbers, 8,550 in all.
 
     Neighbours differ in the last digit, so that one misread digit often leads to another postcode that exists.
     """
@@ -67,12 +67,12 @@ def invent_directory() -> Directory:
 
 
 def every_number() -> Directory:
-    """All numbers in the Leitregionen that exist: a reader that knows no more than these."""
+    """Return all numbers in the Leitregionen that exist: a reader that knows no more than these."""
     return _directory("all", [f"{region}{rest:03d}" for region in TOWN_BY_REGION for rest in range(1000)])
 
 
 def load_directory(path: Path) -> Directory:
-    """A directory from a text file with one postcode per line; the rest of each line is ignored.
+    """Load a directory from a text file with one postcode per line; the rest of each line is ignored.
 
     Raises:
         DirectoryInvalidError: the file cannot be read, or a line is no postcode.

@@ -97,7 +97,7 @@ class Writer:
         self._seed = seed
 
     def draw(self, number: int) -> Letter:
-        """The letter of this number."""
+        """Draw the letter of this number."""
         random = np.random.default_rng((self._seed, number))
         postcode = self._directory.draw(random)
         hand = Hand.draw(random)
@@ -148,7 +148,7 @@ class Writer:
 
     @staticmethod
     def _rule(ink: Plane, random: np.random.Generator, block: Matrix, pitch: float) -> None:
-        """Lines to write on, some through the feet of the digits."""
+        """Draw lines to write on, some through the feet of the digits."""
         strength = int(random.uniform(60, 140))
         patch = np.zeros((3, int(75 * PX_PER_MM)), np.uint8)
         patch[1] = strength
@@ -158,7 +158,7 @@ class Writer:
 
 
 def _print(paper: Plane, ink: Plane, tone: float) -> Plane:
-    """The paper with ink of a grey tone on it where the ink (0..255) is."""
+    """Print ink of a grey tone on paper, where the ink (0..255) is."""
     cover = cv2.subtract(paper, np.full_like(paper, int(min(tone, 140))))
     printed: Plane = cv2.subtract(paper, cv2.multiply(cover, ink, scale=1 / 255))
     return printed

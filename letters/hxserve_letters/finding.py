@@ -50,7 +50,7 @@ class Field:
 
 
 def find_postcode(picture: Plane) -> Field | None:
-    """The first word of the address's last line; None when there is no address in the reading zone."""
+    """Find the first word of the address's last line; None when there is no address in the reading zone."""
     zone = picture[_ZONE_TOP:, _ZONE_LEFT:]
     ink = _ink_of(zone)
     least = _threshold(ink)
@@ -80,7 +80,7 @@ def find_postcode(picture: Plane) -> Field | None:
 
 
 def _ink_of(zone: Plane) -> Plane:
-    """Darkness of each pixel against the paper around it; areas wider than a stroke count as paper."""
+    """Measure how much darker each pixel is than the paper around it; areas wider than a stroke count as paper."""
     height, width = zone.shape
     small = cv2.resize(zone, (width // _PAPER_SCALE, height // _PAPER_SCALE), interpolation=cv2.INTER_AREA)
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
@@ -90,13 +90,13 @@ def _ink_of(zone: Plane) -> Plane:
 
 
 def _threshold(ink: Plane) -> float:
-    """From which value on it is ink: a share of the darkest writing, above the paper's grain."""
+    """Return the value from which on a pixel is ink: a share of the darkest writing, above the paper's grain."""
     grain, darkest = percentiles_of_plane(np.ascontiguousarray(ink[::2, ::2]), 75, 99.3)
     return max(_INK_SHARE * darkest, 2.5 * grain + 6)
 
 
 def _level(mask: Plane) -> Matrix:
-    """The rotation of the zone after which lines of text are level, (2, 3)."""
+    """Find the rotation of the zone after which lines of text are level, (2, 3)."""
     y, x = np.nonzero(mask[::2, ::2])
     middle = (mask.shape[1] / 2, mask.shape[0] / 2)
     steep = _sharpest(y - x.mean() * 0, x, np.linspace(-_MOST_SKEW, _MOST_SKEW, 27)) if len(x) else 0.0
@@ -105,7 +105,7 @@ def _level(mask: Plane) -> Matrix:
 
 
 def _sharpest(along: NDArray[np.int64], across: NDArray[np.int64], angles: NDArray[np.float64]) -> float:
-    """The angle by which the points must be sheared to fall onto the fewest rows."""
+    """Find the angle by which the points must be sheared to fall onto the fewest rows."""
     best, best_angle = -1.0, 0.0
     for angle in angles:
         rows = np.rint(along - math.tan(angle) * across).astype(np.int64)
@@ -130,14 +130,14 @@ def _without_rules(mask: Plane) -> Plane:
 
 
 def _parts(mask: Plane) -> tuple[NDArray[np.uint16], Parts]:
-    """Connected parts by label; the background is label 0."""
+    """Label connected parts; the background is label 0."""
     # OpenCV 5 finds them three times as fast when their labels are short, which suffices for a quarter of a million px.
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
     return labels, stats.astype(np.int32, copy=False)
 
 
 def _last_line(parts: Parts) -> NDArray[np.int64] | None:
-    """The labels in the lowest line of text."""
+    """Return the labels in the lowest line of text."""
     candidates = np.flatnonzero(
         (parts[:, 4] >= _LEAST_AREA) & (parts[:, 3] <= _MOST_CHARACTER) & (parts[:, 2] <= 4 * _MOST_CHARACTER)
     )
@@ -160,13 +160,13 @@ def _last_line(parts: Parts) -> NDArray[np.int64] | None:
 
 
 def _is_text(parts: Parts, line: NDArray[np.int64]) -> bool:
-    """Whether there are several characters side by side."""
+    """Return whether there are several characters side by side."""
     right = (parts[line, 0] + parts[line, 2]).max()
     return len(line) >= 3 and right - parts[line, 0].min() >= 4 * percentile_of_few(parts[line, 3], 50)
 
 
 def _first_word(parts: Parts, line: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """The labels of the line's first word that is as long as a postcode."""
+    """Return the labels of the line's first word that is as long as a postcode."""
     height = percentile_of_few(parts[line, 3], 75)
     line = line[_may_be_written(parts[line], height)]
     if not len(line):
@@ -188,7 +188,7 @@ def _first_word(parts: Parts, line: NDArray[np.int64]) -> NDArray[np.int64] | No
 
 
 def _may_be_written(parts: Parts, height: float) -> NDArray[np.bool_]:
-    """Mask of the parts that are not remains of ruled lines: low and long, or long and almost empty."""
+    """Return a mask of the parts that are not remains of ruled lines: low and long, or long and almost empty."""
     wide, tall = parts[:, 2], parts[:, 3]
     is_low = (tall <= 0.25 * height) & (wide >= 2.5 * tall)
     is_thin = (np.maximum(wide, tall) > 0.9 * height) & (parts[:, 4] < 0.13 * wide * tall)

@@ -47,7 +47,7 @@ class Hand:
 
     @classmethod
     def draw(cls, random: np.random.Generator) -> Hand:
-        """A random hand."""
+        """Draw a random hand."""
         return cls(
             height=random.uniform(6.0, 8.5) * PX_PER_MM,
             slant=math.radians(random.normal(4.0, 6.0)),
@@ -57,7 +57,7 @@ class Hand:
         )
 
     def block(self, left: float, top: float) -> Matrix:
-        """The block's coordinates as those of the envelope, (2, 3)."""
+        """Return the block's coordinates as those of the envelope, (2, 3)."""
         cos, sin, lean = math.cos(self.turn), math.sin(self.turn), math.tan(self.slant)
         return np.array([[cos, -sin - lean * cos, left], [sin, cos - lean * sin, top]])
 
@@ -93,7 +93,7 @@ def write_digit(
 
 
 def choose_glyph(by_digit: list[Crops], digit: str, random: np.random.Generator) -> Plane:
-    """A random image of a digit."""
+    """Choose a random image of a digit."""
     group = by_digit[int(digit)]
     glyph: Plane = group[random.integers(len(group))]
     return glyph
@@ -115,6 +115,6 @@ def stamp(ink: Plane, patch: Plane, matrix: Matrix) -> None:
 
 
 def _chain(outer: Matrix, inner: Matrix) -> Matrix:
-    """First the inner map, then the outer one."""
+    """Chain two maps: first the inner one, then the outer one."""
     product: Matrix = outer @ np.vstack([inner, [0.0, 0.0, 1.0]])
     return product

@@ -39,7 +39,7 @@ class LetterState:
         return self.looks == 1 and self.reading is not None and self.reading.confidence < SURE
 
     def crops(self) -> NDArray[np.uint8]:
-        """The crops to send next, (n, 28, 28); none when no postcode was found."""
+        """Return the crops to send next, (n, 28, 28); none when no postcode was found."""
         if self.scan.cuts is None:
             return np.empty((0, 28, 28), np.uint8)
         if self.looks == 0:
@@ -65,7 +65,7 @@ class LetterState:
         self.reading = read_postcode(paths, likelihoods, directory)
 
     def decide(self, threshold: float, latency_s: float = 0.0, *, is_late: bool = False) -> Decision:
-        """The decision on this letter."""
+        """Decide on this letter."""
         scan = self.scan
         route, reason = decide(self.reading, scan.cuts is not None, threshold, is_late=is_late)
         return Decision(

@@ -16,7 +16,7 @@ USUAL_SCALE: Final = 0.09
 
 
 def find_scale(scores: Numbers, confidences: Numbers) -> float:
-    """The factor by which the service turned scores (n, 10) into confidences (n,): softmax(factor * scores).
+    """Find the factor by which the service turned scores (n, 10) into confidences (n,): softmax(factor * scores).
 
     Each answer that is neither sure nor a tie tells it; the median counts, as confidences come rounded.
 
@@ -37,7 +37,7 @@ def find_scale(scores: Numbers, confidences: Numbers) -> float:
 
 
 def log_likelihoods(scores: Numbers, scale: float) -> Numbers:
-    """The logarithm of each digit's probability, (..., 10), from scores in LSB of the same shape."""
+    """Return the logarithm of each digit's probability, (..., 10), from scores in LSB of the same shape."""
     logits = scale * (scores - scores.max(-1, keepdims=True))
     logs: Numbers = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     return logs

@@ -23,7 +23,7 @@ Reals = NDArray[np.float32]
 
 
 def normalise(ink: Plane, mask: Plane) -> Plane:
-    """The crop of one digit that stands upright.
+    """Make the crop of one digit that stands upright.
 
     Args:
         ink: (h, w) uint8, how dark it is.
@@ -48,7 +48,7 @@ def normalise(ink: Plane, mask: Plane) -> Plane:
 
 
 def other_looks(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same digits (n, 28, 28) for a second opinion: leaning less and more, narrower and wider, (4, n, 28, 28)."""
+    """Vary digits (n, 28, 28) for a second opinion: leaning less and more, narrower and wider, (4, n, 28, 28)."""
     looks = []
     for lean, width in _LOOKS:
         middle = SIDE / 2
@@ -58,7 +58,7 @@ def other_looks(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _to_crop(values: Reals) -> Matrix:
-    """The map that slants, scales, and brings the centre of mass to the middle, (2, 3)."""
+    """Return the map that slants, scales, and brings the centre of mass to the middle, (2, 3)."""
     height, width = values.shape
     scale = _BOX / max(height, width + _USUAL_SLANT * height)
     moments = cv2.moments(values)

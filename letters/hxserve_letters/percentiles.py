@@ -12,7 +12,7 @@ from hxserve_letters.handwriting import Plane
 
 
 def percentile_of_few(values: NDArray[np.integer] | NDArray[np.floating], percent: float) -> float:
-    """The result of `numpy.percentile` for (n,) values, n at least 1."""
+    """Return the result of `numpy.percentile` for (n,) values, n at least 1."""
     ordered = np.sort(values)
     place = percent / 100 * (len(ordered) - 1)
     below = int(place)
@@ -21,7 +21,7 @@ def percentile_of_few(values: NDArray[np.integer] | NDArray[np.floating], percen
 
 
 def percentiles_of_plane(plane: Plane, *percents: float, mask: Plane | None = None) -> list[float]:
-    """The result of `numpy.percentile` for a plane (h, w), or where its `mask` (h, w) is not 0; it is so somewhere."""
+    """Return the result of `numpy.percentile` for a plane (h, w), or where its `mask` (h, w), not all 0, is not 0."""
     counts = cv2.calcHist([plane], [0], mask, [256], [0, 256])
     up_to = np.cumsum(counts.ravel().astype(np.int64))
     found = []

@@ -60,7 +60,7 @@ def draw_samples(source: LetterSource, decisions: Sequence[Decision], path: Path
 
 
 def choose_samples(decisions: Sequence[Decision]) -> list[Decision]:
-    """Some of each outcome, those of the rarest outcomes first, at most twelve."""
+    """Choose some letters of each outcome, those of the rarest outcomes first, at most twelve."""
     outcomes = [[d for d in decisions if d.is_wrong]]
     outcomes += [[d for d in decisions if d.reason is reason] for reason in Reason]
     outcomes.append([d for d in decisions if d.route is not None and not d.is_wrong])
@@ -73,7 +73,7 @@ def choose_samples(decisions: Sequence[Decision]) -> list[Decision]:
 
 
 def _tile(letter: Letter, decision: Decision) -> Picture:
-    """A letter, with its crops and its reading below."""
+    """Draw a letter, with its crops and its reading below."""
     scale = _ENVELOPE[0] / letter.picture.shape[1]
     envelope = cv2.cvtColor(letter.picture, cv2.COLOR_GRAY2BGR)
     field = find_postcode(letter.picture)

@@ -51,7 +51,7 @@ def draw_rates(decisions: Sequence[Decision], threshold: float, path: Path) -> N
 def rates_over_threshold(
     decisions: Sequence[Decision],
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]:
-    """Thresholds from 0 to 1, and read rate and error rate (0..1) that the letters would have at each."""
+    """Return thresholds from 0 to 1, and read rate and error rate (0..1) that the letters would have at each."""
     thresholds = np.linspace(0, 1, 201)
     confidences = np.array([d.reading.confidence if d.reading else -1.0 for d in decisions])
     are_wrong = np.array(

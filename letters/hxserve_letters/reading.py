@@ -42,7 +42,7 @@ class Reading:
 
 
 def likely_paths(cuts: Cuts, likelihoods: Numbers) -> list[Path]:
-    """The likeliest ways to make five digits of a cut postcode, at most four, the best first.
+    """Find the likeliest ways to make five digits of a cut postcode, at most four, the best first.
 
     Args:
         cuts: whose crops were sent.
@@ -74,7 +74,7 @@ def likely_paths(cuts: Cuts, likelihoods: Numbers) -> list[Path]:
 
 
 def read_postcode(paths: list[Path], likelihoods: Numbers, directory: Directory) -> Reading | None:
-    """The likeliest postcode of the directory, over all paths.
+    """Find the likeliest postcode of the directory, over all paths.
 
     Args:
         paths: from `likely_paths`.

@@ -19,7 +19,7 @@ _TEXTURE_SEED: Final = 20
 
 
 def draw_paper(random: np.random.Generator) -> Plane:
-    """Paper of some tone, unevenly lit, with its grain and the camera's noise."""
+    """Draw paper of some tone, unevenly lit, with its grain and the camera's noise."""
     tone = random.uniform(150, 245)
     corners = tone + random.uniform(-12, 12, (2, 2))
     light = cv2.resize(corners.astype(np.float32), (WIDTH_PX, HEIGHT_PX)).astype(np.uint8)
@@ -31,7 +31,7 @@ def draw_paper(random: np.random.Generator) -> Plane:
 
 @cache
 def _grains() -> list[np.ndarray[tuple[int, ...], np.dtype[np.int16]]]:
-    """Grain of three strengths, larger than an envelope, so that a piece of it is new each time."""
+    """Make grain of three strengths, larger than an envelope, so that a piece of it is new each time."""
     random = np.random.default_rng(_TEXTURE_SEED)
     fine = random.normal(size=(HEIGHT_PX + 200, WIDTH_PX + 200)).astype(np.float32)
     soft = cv2.GaussianBlur(fine, (0, 0), 2.0) * 6.0
@@ -39,7 +39,7 @@ def _grains() -> list[np.ndarray[tuple[int, ...], np.dtype[np.int16]]]:
 
 
 def draw_window(paper: Plane, random: np.random.Generator, left: int, top: int) -> None:
-    """A window through which another sheet is seen, with the shadow of its edge."""
+    """Draw a window through which another sheet is seen, with the shadow of its edge."""
     right = min(left + int(random.uniform(100, 112) * PX_PER_MM), WIDTH_PX - 10)
     bottom = min(top + int(random.uniform(52, 58) * PX_PER_MM), HEIGHT_PX - 6)
     part = paper[top:bottom, left:right]
@@ -51,7 +51,7 @@ def draw_window(paper: Plane, random: np.random.Generator, left: int, top: int) 
 
 
 def draw_franking(ink: Plane, random: np.random.Generator) -> None:
-    """A stamp in the upper right corner, and a postmark across it that may run towards the address."""
+    """Draw a stamp in the upper right corner, and a postmark across it that may run towards the address."""
     right, top = WIDTH_PX - int(random.uniform(20, 50)), int(random.uniform(16, 40))
     width, height = int(random.uniform(80, 110)), int(random.uniform(95, 125))
     left, bottom = right - width, top + height
@@ -83,7 +83,7 @@ def _draw_postmark(ink: Plane, random: np.random.Generator, x: int, y: int) -> N
 
 
 def draw_sender(ink: Plane, random: np.random.Generator) -> None:
-    """A printed return address in the upper left corner, with a postcode of its own."""
+    """Draw a printed return address in the upper left corner, with a postcode of its own."""
     if random.random() < 0.3:
         return
     x, y, scale = int(random.uniform(20, 45)), int(random.uniform(24, 44)), random.uniform(0.8, 1.1)
@@ -93,7 +93,7 @@ def draw_sender(ink: Plane, random: np.random.Generator) -> None:
 
 
 def draw_smudges(ink: Plane, random: np.random.Generator, around: tuple[float, float]) -> None:
-    """Blurred stains, some of them near a point of the address."""
+    """Draw blurred stains, some of them near a point of the address."""
     for _ in range(int(random.poisson(0.6))):
         near = random.random() < 0.5
         x = around[0] + random.normal(0, 70) if near else random.uniform(0, WIDTH_PX)
@@ -110,7 +110,7 @@ def draw_smudges(ink: Plane, random: np.random.Generator, around: tuple[float, f
 
 
 def draw_scratches(ink: Plane, random: np.random.Generator, around: tuple[float, float]) -> None:
-    """Thin stray lines, folds and specks."""
+    """Draw thin stray lines, folds and specks."""
     for _ in range(int(random.poisson(0.3))):
         x, y = around[0] + random.normal(0, 150), around[1] + random.normal(0, 60)
         angle, length = random.uniform(0, np.pi), random.uniform(20, 160)

@@ -18,7 +18,7 @@ _PER_HOUR: Final = 3600
 
 
 def rates_of(decisions: Sequence[Decision]) -> dict[str, float]:
-    """The rates of some letters, 0..1; of none routed, the error rates are 0."""
+    """Compute the rates of some letters, 0..1; of none routed, the error rates are 0."""
     count, routed = len(decisions), [decision for decision in decisions if decision.route is not None]
     return {
         "read_rate": _share(len(routed), count),
@@ -29,7 +29,7 @@ def rates_of(decisions: Sequence[Decision]) -> dict[str, float]:
 
 
 def summarise(run: Run, pace: Pace) -> dict[str, Any]:
-    """The whole report as one document: rates 0..1, times in s or ms, rates of work per s or h."""
+    """Compile the whole report as one document: rates 0..1, times in s or ms, rates of work per s or h."""
     decisions = run.decisions
     speed = _share(len(decisions), run.elapsed_s)
     return {
@@ -65,7 +65,7 @@ def _of_machine(run: Run, pace: Pace, machine: int) -> dict[str, Any]:
 
 
 def _latencies(decisions: Sequence[Decision]) -> dict[str, float]:
-    """Nearest-rank percentiles, in ms."""
+    """Return nearest-rank percentiles, in ms."""
     ordered = sorted(decision.latency_s * 1000 for decision in decisions)
     if not ordered:
         return {}

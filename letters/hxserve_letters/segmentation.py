@@ -81,7 +81,7 @@ class _Pieces:
 
 
 def cut(field: Field) -> Cuts | None:
-    """The ways to cut a postcode; None when there are fewer than five pieces, or far more."""
+    """Find the ways to cut a postcode; None when there are fewer than five pieces, or far more."""
     ink, mask, upright = _stand_upright(field)
     pieces = _pieces(mask, field.height)
     if pieces is None:
@@ -99,7 +99,7 @@ def cut(field: Field) -> Cuts | None:
 
 
 def _stand_upright(field: Field) -> tuple[Plane, Plane, Matrix]:
-    """Ink and mask without the common slant, and the map from there to the picture."""
+    """Return ink and mask without the common slant, and the map from there to the picture."""
     y, x = np.nonzero(field.mask)
     best, shear = -1.0, 0.0
     for candidate in np.linspace(-_MOST_SHEAR, _MOST_SHEAR, 21):
@@ -123,7 +123,7 @@ def _stand_upright(field: Field) -> tuple[Plane, Plane, Matrix]:
 
 
 def _soft(labels: NDArray[np.int32], span: Span, box: NDArray[np.int64]) -> Plane:
-    """The mask of a span with the soft edges of its strokes, as far as they belong to no other span."""
+    """Return the mask of a span with the soft edges of its strokes, as far as they belong to no other span."""
     area = np.s_[max(box[1] - 1, 0) : box[3] + 1, max(box[0] - 1, 0) : box[2] + 1]
     part = labels[area]
     own = (part > span.first) & (part <= span.last + 1)
@@ -134,14 +134,14 @@ def _soft(labels: NDArray[np.int32], span: Span, box: NDArray[np.int64]) -> Plan
 
 
 def _stroke(mask: Plane) -> float:
-    """Thickness of the strokes, in px: the ink's area over half its outline."""
+    """Measure the thickness of the strokes, in px: the ink's area over half its outline."""
     inner = cv2.erode(mask, np.ones((3, 3), np.uint8))
     area, outline = int(mask.sum()), int(mask.sum()) - int(inner.sum())
     return max(2.0 * area / max(outline, 1), 1.0)
 
 
 def _pieces(mask: Plane, height: float) -> _Pieces | None:
-    """Connected parts, the wide ones cut unless there are five digits already."""
+    """Return connected parts, the wide ones cut unless there are five digits already."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
     kept = [label for label in range(1, len(stats)) if stats[label, 4] >= _LEAST_AREA * height**2]
     groups = _join_overlapping(kept, stats)
@@ -192,7 +192,7 @@ def _is_small(box: NDArray[np.int64], height: float) -> bool:
 
 
 def _join_overlapping(labels: list[int], stats: NDArray[np.int32]) -> list[list[int]]:
-    """Parts one above the other belong to one digit, such as a five and its roof."""
+    """Join parts one above the other into one digit, such as a five and its roof."""
     groups: list[list[int]] = []
     left = right = -1
     for label in sorted(labels, key=lambda k: (stats[k, 0], k)):
@@ -207,7 +207,7 @@ def _join_overlapping(labels: list[int], stats: NDArray[np.int32]) -> list[list[
 
 
 def _columns_to_cut(whole: NDArray[np.bool_], height: float) -> list[int]:
-    """The columns with the least ink of a part that is wide enough for two digits."""
+    """Return the columns with the least ink of a part that is wide enough for two digits."""
     width = whole.shape[1]
     if width < _NARROWEST_PAIR * height:
         return []
@@ -224,7 +224,7 @@ def _columns_to_cut(whole: NDArray[np.bool_], height: float) -> list[int]:
 
 
 def _spans(pieces: _Pieces, height: float, stroke: float) -> list[Span]:
-    """Neighbours that may be one digit: all of them alone, several when they are not too wide together."""
+    """Return neighbours that may be one digit: each piece alone, several when they are not too wide together."""
     spans = []
     count = len(pieces.boxes)
     for first in range(count):
@@ -238,7 +238,7 @@ def _spans(pieces: _Pieces, height: float, stroke: float) -> list[Span]:
 def _cost(
     pieces: _Pieces, first: int, last: int, box: NDArray[np.int64], height: float, stroke: float
 ) -> float:
-    """Penalty, by their shape, for taking these pieces as one digit."""
+    """Compute the penalty, by their shape, for taking these pieces as one digit."""
     cost = _CUT_COST * float(pieces.cut_ink[last]) / stroke
     for place in range(first, last):
         if pieces.parts[place] != pieces.parts[place + 1]:

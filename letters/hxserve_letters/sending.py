@@ -56,7 +56,7 @@ class Sender:
         self.origin: Predictions | None = None
 
     def read(self, crops: NDArray[np.uint8]) -> tuple[Numbers, float]:
-        """The scores of crops (n, 28, 28), as (n, 10) in LSB, and the factor that makes likelihoods of them.
+        """Read crops (n, 28, 28); return their scores, (n, 10) in LSB, and the factor that makes likelihoods of them.
 
         Raises:
             ServiceError: the service refuses for good, or for longer than the patience.

@@ -80,7 +80,7 @@ class Sorter:
             self._read(batch)
 
     def _take(self) -> list[LetterState]:
-        """Letters for one request; none when the sorter is closed."""
+        """Take letters for one request; none when the sorter is closed."""
         with self._changed:
             while not self._waiting and self._is_open:
                 self._changed.wait()

@@ -74,7 +74,7 @@ class StatusReporter:
             self._newest.append(decision)
 
     def status(self) -> dict[str, Any]:
-        """The report: counts, rates, and the newest letters with their pictures."""
+        """Return the report: counts, rates, and the newest letters with their pictures."""
         with self._lock:
             newest, writer = list(self._newest), self._writer
             self._newest.clear()
@@ -114,7 +114,7 @@ class StatusReporter:
 
 
 def _card(writer: Writer, decision: Decision) -> dict[str, Any]:
-    """One letter as the page shows it: its envelope and crops drawn again, and its outcome."""
+    """Describe one letter as the page shows it: its envelope and crops drawn again, and its outcome."""
     import cv2  # noqa: PLC0415 an extra
 
     from hxserve_letters.finding import find_postcode  # noqa: PLC0415 imports OpenCV

@@ -17,7 +17,7 @@ _CURVE: Final = tuple(range(0, 101, 2))
 
 
 def describe(simulated: Simulated) -> dict[str, Any]:
-    """The whole answer; times in ms for crops and letters, in s for trainings, shares 0..1."""
+    """Compile the whole answer; times in ms for crops and letters, in s for trainings, shares 0..1."""
     question, statistics = simulated.question, simulated.statistics
     answer: dict[str, Any] = {
         "chips": question.chips,
@@ -47,7 +47,7 @@ def describe(simulated: Simulated) -> dict[str, Any]:
 
 
 def judge(question: Question, answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each requested level, the value found and whether it holds; a level without load holds."""
+    """Judge each requested level: the value found, and whether it holds; a level without load holds."""
     levels, crops, letters, trainings = (
         question.levels,
         answer["crops"],
@@ -77,7 +77,7 @@ def judge(question: Question, answer: dict[str, Any]) -> dict[str, dict[str, Any
 
 
 def assumptions(question: Question, simulated: Simulated) -> list[str]:
-    """Everything that the numbers rest on, a sentence each."""
+    """List everything that the numbers rest on, a sentence each."""
     costs = simulated.costs
     times = (costs.call_s, costs.crop_s, costs.look_s, costs.store_s, max(s.step_s for s in costs.training))
     call, crop, look, store, step = (f"{1000 * seconds:.3g} ms" for seconds in times)
@@ -187,7 +187,7 @@ def _trainings(question: Question, costs: Costs, statistics: Statistics) -> dict
 
 
 def _flooded(intervals: Sequence[IntervalStatistics]) -> float | None:
-    """Long work's share of the time in which more crops came than the chips could read; None when that never was."""
+    """Return long work's share of the time in which more crops came than chips could read; None without such time."""
     flooded_s = sum(s.flooded_s * s.weight for s in intervals)
     if not flooded_s:
         return None
@@ -232,5 +232,5 @@ def _named(values: Sequence[float], ranks: Sequence[int]) -> dict[str, float] | 
 
 
 def _round(value: float) -> float:
-    """Four digits, for more are not known."""
+    """Round to four digits, for more are not known."""
     return float(f"{value:.4g}")

@@ -168,7 +168,7 @@ class ChipPool:
             self.count_event()
 
     def _choose(self, chip: Chip) -> tuple[Unit | None, bool]:
-        """The next unit, and whether both crops and long work wait for the chip."""
+        """Choose the next unit; return whether both crops and long work wait for the chip, too."""
         for home in (ANY, chip.number):
             self._called[home] = 0
         waiting = self.lanes.waiting_for(chip.number, chip.on_chip) if self.is_detailed else []

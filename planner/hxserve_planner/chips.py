@@ -26,7 +26,7 @@ class Slice:
     is_called: bool = False
 
     def gives_way_after_s(self, used_s: float) -> float:
-        """Seconds from its beginning to its end, when it is called after `used_s`."""
+        """Return the seconds from its beginning to its end, when it is called after `used_s`."""
         return self.work.span_s(max(used_s, self.yields_after_s))
 
 
@@ -61,12 +61,12 @@ class AtLongWork:
         return len(self._chips)
 
     def enter(self, chip: Chip) -> None:
-        """A chip begins a slice."""
+        """Note that a chip begins a slice."""
         self._place[chip.number] = len(self._chips)
         self._chips.append(chip)
 
     def leave(self, chip: Chip) -> None:
-        """Its slice has ended."""
+        """Note that its slice has ended."""
         chip.slice = None
         place, last = self._place.pop(chip.number), self._chips.pop()
         if last is not chip:
@@ -74,7 +74,7 @@ class AtLongWork:
             self._place[last.number] = place
 
     def soonest(self, now: float) -> Chip | None:
-        """The chip that gives way first, of those that were not called yet."""
+        """Return the chip that gives way first, of those that were not called yet."""
         chips = self._chips
         some = chips if len(chips) <= _ASKED else self._rng.sample(chips, _ASKED)
 

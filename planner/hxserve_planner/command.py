@@ -39,7 +39,7 @@ class Limit(click.ParamType[Any]):
     name = "number|unlimited"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        """The number; `unlimited` stays, for None would be the default."""
+        """Convert to a number; `unlimited` stays, for None would be the default."""
         if value == "unlimited":
             return "unlimited"
         try:
@@ -169,7 +169,7 @@ def plan(
 
 
 def question_of(given: dict[str, Any], profiles_file: Path | None) -> dict[str, Any]:
-    """The question that the options ask; what was not given is left to the simulation's defaults."""
+    """Compile the question that the options ask; what was not given is left to the simulation's defaults."""
     asked = {name: value for name, value in given.items() if value is not None}
     if asked.get("find") == "chips" and "chips" in asked:
         raise click.UsageError("--find chips looks for the number of chips; leave --chips out")

@@ -74,12 +74,12 @@ class Costs:
         return sum(block.steps * block.step_s for block in self.training)
 
     def call_of(self, crops: int) -> float:
-        """Duration of a chip call with `crops` crops."""
+        """Return the duration of a chip call with `crops` crops."""
         return self.call_s + crops * self.crop_s
 
 
 def costs_of(question: Question) -> Costs:
-    """The costs of a question's backend and training, measured where the question has measurements."""
+    """Return the costs of a question's backend and training, measured where the question has measurements."""
     pace, measured = PACES[question.backend], question.measured
     call_s = pace.call_s if measured.call_s is None else measured.call_s
     crop_s = pace.crop_s if measured.crop_s is None else measured.crop_s

@@ -89,7 +89,7 @@ class CropLanes:
         self._count(request.home, version, request.user, request.crops)
 
     def waiting_for(self, chip: int, on_chip: str | None) -> list[WaitingCrops]:
-        """The lanes that this chip may read and the policy may choose."""
+        """Return the lanes that this chip may read and the policy may choose."""
         found: dict[tuple[int, str], None] = {}
         for home in (ANY, chip):
             oldest = self._oldest(home)
@@ -100,11 +100,11 @@ class CropLanes:
         return [each for key in found for each in self._waiting(key)]
 
     def all_waiting_for(self, chip: int) -> list[WaitingCrops]:
-        """All crops that this chip may read."""
+        """Return all crops that this chip may read."""
         return [each for key in self._versions if key[0] in {ANY, chip} for each in self._waiting(key)]
 
     def readable(self, chip: int) -> int:
-        """Number of waiting crops that this chip may read."""
+        """Return the number of waiting crops that this chip may read."""
         return self.crops_at.get(ANY, 0) + self.crops_at.get(chip, 0)
 
     def claim(self, chip: int, reference: str, grants: Mapping[str, int]) -> list[Part]:

@@ -26,7 +26,7 @@ class IdleCapacity:
         self._parts: dict[int, float] = {}
 
     def part(self, chip: int, at_long_work: int) -> float:
-        """The share of one chip, 0..1, while `at_long_work` chips, it included, are at long work."""
+        """Return the share of one chip, 0..1, while `at_long_work` chips, it included, are at long work."""
         if not self._any_chip:
             return self._bounded(1 - self._busy[chip])
         part = self._parts.get(at_long_work)
@@ -41,7 +41,7 @@ class IdleCapacity:
 
 
 def blocking(servers: int, load: float) -> float:
-    """The share of calls that find all servers busy: Erlang's formula B.
+    """Return the share of calls that find all servers busy: Erlang's formula B.
 
     Args:
         servers: their number.

@@ -29,23 +29,23 @@ class Activity:
         self._users, self._letters, self._letters_most = users, letters, max(letters)
 
     def hour(self, now: float) -> int:
-        """The hour of the day."""
+        """Return the hour of the day."""
         return int(self._start_hour + now / 3600 + 1e-9) % 24
 
     def of_users(self, now: float) -> float:
-        """Users' load now, over that of their busiest hour."""
+        """Return the users' load now, over that of their busiest hour."""
         return self._users[self.hour(now)] / self._users_most if self._users_most else 0.0
 
     def of_users_per_s(self, now: float) -> float:
-        """The part of a day's work that they begin per second."""
+        """Return the part of a day's work that users begin per second."""
         return self._users[self.hour(now)] / self._users_sum / 3600 if self._users_sum else 0.0
 
     def of_letters(self, now: float) -> float:
-        """Letters over those of the busiest hour."""
+        """Return the letters' load now, over that of their busiest hour."""
         return self._letters[self.hour(now)] / self._letters_most if self._letters_most else 0.0
 
     def next_hour_s(self, now: float) -> float:
-        """Seconds until the hour is over."""
+        """Return the seconds until the hour is over."""
         into_s = (self._start_hour * 3600 + now) % 3600
         return max(3600 - into_s, 1e-3)
 

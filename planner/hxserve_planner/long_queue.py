@@ -35,7 +35,7 @@ class Work:
         return sum(steps * step_s for steps, step_s in self.left)
 
     def span_s(self, at_least_s: float) -> float:
-        """Duration of the fewest whole mini-batches, at least one, that take `at_least_s`."""
+        """Return the duration of the fewest whole mini-batches, at least one, that take `at_least_s`."""
         used_s = 0.0
         for steps, step_s in self.left:
             needed = max(1, math.ceil((at_least_s - used_s) / step_s - 1e-9))
@@ -67,11 +67,11 @@ class Charges:
         self._of: dict[str, Charge] = {}
 
     def of(self, users: Sequence[str]) -> dict[str, Charge]:
-        """Of these users, as the policy takes them."""
+        """Return the charges of these users, as the policy takes them."""
         return {user: self._of[user] for user in users if user in self._of}
 
     def seconds(self, user: str, now: float) -> float:
-        """A user's decayed charge."""
+        """Return a user's decayed charge."""
         charge = self._of.get(user)
         return charge.now(now, self._half_life_s) if charge else 0.0
 
@@ -85,7 +85,7 @@ class Charges:
             self._of[user] = Charge(seconds, now)
 
     def rank(self, user: str) -> float:
-        """A user's place in the order; the least goes first."""
+        """Return a user's place in the order; the least goes first."""
         charge = self._of.get(user)
         if charge is None or charge.seconds <= 0:
             return -math.inf
@@ -158,7 +158,7 @@ class LongQueue:
         self.waiting = 0
 
     def unfinished_of(self, user: str) -> int:
-        """Number of a user's unfinished jobs."""
+        """Return the number of a user's unfinished jobs."""
         return self._of_user.get(user, 0)
 
     def submit(self, work: Work, now: float) -> None:
@@ -174,17 +174,17 @@ class LongQueue:
         self.waiting += 1
 
     def candidates(self, chip: int) -> list[Work]:
-        """The jobs of which one goes next on this chip: the first of those that wait, and of those it has taken up."""
+        """Return the jobs of which one goes next on this chip: the first that waits, and the first it has taken up."""
         running = self._running.get(chip)
         found = (self._waiting.first(), running.first() if running else None)
         return [work for work in found if work is not None]
 
     def all_for(self, chip: int) -> list[Work]:
-        """All jobs that this chip may work on."""
+        """Return all jobs that this chip may work on."""
         return [*self._waiting, *self._running.get(chip, ())]
 
     def waiting_jobs(self) -> list[Work]:
-        """The jobs that no chip has taken up."""
+        """Return the jobs that no chip has taken up."""
         return list(self._waiting)
 
     def take_up(self, work: Work, chip: int, now: float) -> None:
@@ -205,7 +205,7 @@ class LongQueue:
             del self._of_user[user]
 
     def _least_charged_s(self, now: float) -> float | None:
-        """The least that a user with unfinished jobs is charged."""
+        """Return the least that a user with unfinished jobs is charged."""
         heap = self._users
         while heap:
             rank, user = heap[0]

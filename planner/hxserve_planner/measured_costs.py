@@ -12,7 +12,7 @@ _NEWEST: Final = 200
 
 
 def backend_of(client: Client) -> str | None:
-    """The backend of a service; None while no chip is held."""
+    """Return the backend of a service; None while no chip is held."""
     backends = [chip.get("backend") for chip in client.chip()["chips"]]
     return next((str(backend) for backend in backends if backend), None)
 
@@ -20,13 +20,13 @@ def backend_of(client: Client) -> str | None:
 def measured_paces(
     client: Client, backend: str, recipe: str, dataset: str, execution: str | None
 ) -> dict[str, float]:
-    """Paces of this backend in seconds, by the names of a plan's question; without work that was never done."""
+    """Return paces of this backend in seconds, by the names of a plan's question; without work that was never done."""
     finished = client.jobs(state="succeeded", kind="training", limit=_NEWEST)
     return calls_pace(client.statistics()) | training_pace(finished, backend, recipe, dataset, execution)
 
 
 def calls_pace(models: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """`call_s` and `crop_s`: the line through the chip calls' times over their sizes; nothing from one size alone."""
+    """Fit `call_s` and `crop_s`, a line through times of chip calls over their sizes; nothing from one size alone."""
     points = [
         (
             float(batch["batch_size"]),
@@ -41,7 +41,7 @@ def calls_pace(models: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def fit_line(points: Sequence[tuple[float, float, float]]) -> dict[str, float]:
-    """The line through (crops, seconds, calls), each call counting once."""
+    """Fit the line through (crops, seconds, calls), each call counting once."""
     calls = sum(weight for _, _, weight in points)
     if calls < _LEAST_CALLS or len({crops for crops, _, _ in points}) < 2:
         return {}
@@ -56,7 +56,7 @@ def fit_line(points: Sequence[tuple[float, float, float]]) -> dict[str, float]:
 def training_pace(
     jobs: Iterable[Job], backend: str, recipe: str, dataset: str, execution: str | None
 ) -> dict[str, float]:
-    """`step_s`: the median over finished trainings of this kind of their chip time per mini-batch."""
+    """Return `step_s`: the median over finished trainings of this kind of their chip time per mini-batch."""
     paces = [
         job.chip_time_s / job.metrics["steps_total"]
         for job in jobs

@@ -58,7 +58,7 @@ def draw_plan(answer: Mapping[str, Any], path: Path) -> None:
 
 
 def _edges(answer: Mapping[str, Any]) -> list[float]:
-    """Bounds of the hours, by the clock of the simulated day; past midnight they exceed 24."""
+    """Return the bounds of the hours, by the clock of the simulated day; past midnight they exceed 24."""
     start = float(answer.get("start_hour", 0.0))
     return [start + hour["hour"] for hour in answer["day"]] + [start + answer["hours"]]
 
@@ -135,7 +135,7 @@ def _draw_queue(axes: Any, day: Sequence[Mapping[str, Any]], hours: Sequence[flo
 
 
 def _draw_capacity(axes: Any, found: Mapping[str, Any], levels: Mapping[str, Any]) -> None:
-    """The tries of a search, on one axis per level: the first level measured in time, else letters late."""
+    """Draw the tries of a search, on one axis per level: the first level measured in time, else letters late."""
     name, label, factor = next(
         each for each in (*_FOUND, ("refused", "refused / %", 100.0)) if each[0] in levels
     )

@@ -163,7 +163,7 @@ class Question(_Frozen):
 
 
 def read_question(text: str | bytes) -> Question:
-    """The question that a JSON document asks.
+    """Read the question that a JSON document asks.
 
     Raises:
         InvalidInputError: naming each field that is wrong, and what it should be.

@@ -22,7 +22,7 @@ _SHOWN: Final = ("p99_ms", "deadline_met", "hurried", "training_wait_min", "trai
 
 
 def find(question: Question, on_progress: Callable[[float], None] = lambda _: None) -> dict[str, Any]:
-    """The answer to a question with what it seeks set to what was found, and with every try.
+    """Answer a question with what it seeks set to what was found, and with every try.
 
     Raises:
         InvalidInputError: the levels hold at no load, or with no number of chips; the message says which do not.
@@ -128,7 +128,7 @@ class _Search:
         return answer
 
     def _came(self, answer: dict[str, Any]) -> bool:
-        """Whether there was anything to hold levels for."""
+        """Return whether there was anything to hold levels for."""
         crops, letters, trainings = answer["crops"], answer["letters"], answer["trainings"]
         match self._sought:
             case "letters":

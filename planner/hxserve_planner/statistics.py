@@ -111,7 +111,7 @@ def percentiles(
     ranks: Sequence[float],
     weights: NDArray[np.float64] | None = None,
 ) -> list[float] | None:
-    """Nearest-rank percentiles, each value counted as often as it weighs; None of nothing.
+    """Return nearest-rank percentiles, each value counted as often as it weighs; None of nothing.
 
     Args:
         values: in any order.

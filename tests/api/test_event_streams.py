@@ -1,4 +1,4 @@
-"""What the page watches: the pulse, the use minute by minute, the fixed pattern, the letter centres."""
+"""Streams and series for pages: the pulse, the use by minute, the fixed pattern, the letter centres."""
 
 import json
 from collections.abc import Iterator

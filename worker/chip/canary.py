@@ -37,7 +37,7 @@ class CanaryReference:
 
 
 def measure_deviations(perceptron: Perceptron, gain: float, *, mock: bool) -> Tensor:
-    """Averaged readouts less the ideal ones, in LSB: `(8, 512)`, vector by neuron.
+    """Return averaged readouts less the ideal ones, in LSB: `(8, 512)`, vector by neuron.
 
     Args:
         perceptron: the chip's arithmetic.
@@ -75,7 +75,7 @@ def has_drifted(score_lsb: float, limit_lsb: float) -> bool:
 
 
 def _batch(gain: float) -> tuple[Tensor, Tensor]:
-    """Inputs `(8, 128)`, 0..18, and weights `(128, 512)`: the same for the same gain."""
+    """Return inputs `(8, 128)`, 0..18, and weights `(128, 512)`: the same for the same gain."""
     generator = torch.Generator().manual_seed(_SEED)
     loudness = torch.linspace(0.0, 1.0, _VECTORS).unsqueeze(1)
     inputs = torch.round(loudness * torch.randint(0, _MOST_INPUT + 1, (_VECTORS, _ROWS), generator=generator))

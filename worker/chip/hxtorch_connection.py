@@ -20,12 +20,8 @@ HXTORCH_FAILURES = (RuntimeError, ValueError, OSError)
 class HxtorchConnection:
     """hxtorch's one connection in this process.
 
-    Args:
-        hxtorch: the module.
-        perceptron: the module `hxtorch.perceptron`.
-        calibration: the path that was asked for, if any.
-        calibrations: folder where `<chip>/stable/latest` may be.
-        environment: where the way to the chip is described.
+    The calibration is the one at the path `calibration`, else `<chip>/stable/latest` in the folder `calibrations`;
+    `environment` describes the way to the chip.
     """
 
     def __init__(

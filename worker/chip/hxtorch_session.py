@@ -56,7 +56,7 @@ class HxtorchSession(ChipSession):
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """A context for work on the chip.
+        """Guard work on the chip.
 
         Exceptions of torch and Python for wrong input (`OverflowError`, `ValueError`) pass unchanged.
 
@@ -78,7 +78,7 @@ class HxtorchSession(ChipSession):
             ) from error
 
     def calibrate(self) -> NoReturn:
-        """Refuses: calibrations of real chips come from outside."""
+        """Refuse: calibrations of real chips come from outside."""
         raise ChipUnavailableError(
             "a real chip is not calibrated from here: let calix make the calibration, name its folder with "
             "`--calibration`, and start the worker again to load the latest"
@@ -135,7 +135,7 @@ class HxtorchSession(ChipSession):
 def open_hxtorch(
     chip: str, calibration: Path | None, calibrations: Path, *, canary_limit: float
 ) -> Iterator[HxtorchSession]:
-    """The real chip, calibrated and tested; it is given back in every way out, SIGTERM included.
+    """Open the real chip, load its calibration and test it; it is given back on every exit, SIGTERM included.
 
     Args:
         chip: its name in the service.

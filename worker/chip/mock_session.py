@@ -20,7 +20,7 @@ class MockSession(ChipSession):
     can_drift = False
 
     def calibrate(self) -> NoReturn:
-        """Refuses."""
+        """Refuse: there is nothing to calibrate."""
         raise ChipUnavailableError(
             f"{_NOTHING}; run the worker with `--chip emulator` to have a chip that has"
         )

@@ -27,7 +27,7 @@ def open_chip(
     virtual: VirtualChoice | None = None,
     canary_limit: float = 1.3,
 ) -> Iterator[ChipSession]:
-    """The chip asked for, tested; it is closed when the context ends.
+    """Open a chip and test it; it is closed when the context ends.
 
     A worker that must end at once (its lease is lost) leaves closing to the operating system.
 

@@ -38,13 +38,8 @@ def chip_time_s(
     The network 784-256-256-10 comes to 13 ms for one image and, at large batch, to about 780 images/s; published
     are 380 to 1,230. Digital operations of the on-chip processor are not counted.
 
-    Args:
-        rows: of the matrix.
-        columns: of the matrix.
-        batch: number of vectors.
-        events: inputs of the batch that are not 0; an input of 0 sends no event.
-        num_sends: how often each input is sent.
-        wait_between_events: cycles from one event to the next.
+    The matrix is `(rows, columns)`, `batch` the number of vectors, `events` the number of inputs that are not 0: an
+    input of 0 sends no event. `wait_between_events` is in FPGA cycles.
     """
     executions = count_executions(rows, columns)
     sent = events * -(-columns // HEMISPHERE) * num_sends
@@ -83,7 +78,7 @@ class PacedVirtualChip(VirtualChip):
     def multiply(
         self, inputs: torch.Tensor, weights: torch.Tensor, *, num_sends: int, wait_between_events: int
     ) -> torch.Tensor:
-        """Readouts as the virtual chip gives them, not before a real one would have them."""
+        """Return the readouts of the virtual chip, not before a real one would have them."""
         started = self._monotonic()
         readouts = super().multiply(
             inputs, weights, num_sends=num_sends, wait_between_events=wait_between_events

@@ -175,11 +175,7 @@ def measure_chip(
 ) -> Loaded:
     """Test an open chip, measure gain and noise, and put them in force.
 
-    Args:
-        perceptron: of the open chip.
-        identifier: the hardware's own name.
-        calibration: the loaded calibration.
-        reference: the canary right after the calibration; measured now if None.
+    `reference` is the canary right after the calibration; it is measured now if None.
 
     Raises:
         ChipError: the chip does not pass.

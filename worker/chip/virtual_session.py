@@ -70,7 +70,7 @@ def open_virtual(
     *,
     canary_limit: float,
 ) -> Iterator[VirtualSession]:
-    """A virtual chip, calibrated and tested; it is closed when the context ends.
+    """Open a virtual chip, calibrate and test it; it is closed when the context ends.
 
     Args:
         chip: its name in the service.

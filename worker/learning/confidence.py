@@ -46,9 +46,7 @@ def fit_score_scale(scores: Tensor, labels: Tensor) -> float:
 def confidences(scores: Tensor, scale: float) -> Tensor:
     """Give the probability of each crop's best score, `(crops,)` float32, 0.1..1.
 
-    Args:
-        scores: `(crops, 10)`, -128..127, of one readout or the mean of several.
-        scale: From `fit_score_scale`.
+    `scores` is `(crops, 10)`, -128..127, of one readout or the mean of several.
     """
     return torch.softmax(scores.to(torch.float32) * scale, 1).amax(1)
 

@@ -107,7 +107,7 @@ def _show_summary(source: str, found: list[Prediction]) -> None:
 
 
 def _lead(prediction: Prediction) -> int:
-    """By how much the digit beat the next one."""
+    """Return the difference between the score of the digit and the next best, in LSB."""
     return prediction.scores[prediction.digit] - prediction.scores[prediction.runner_up]
 
 

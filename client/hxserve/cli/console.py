@@ -32,11 +32,7 @@ def show_table(
 ) -> None:
     """Write a table as wide as its content, at most as the terminal.
 
-    Args:
-        columns: their headings.
-        rows: one value per column; None is left blank.
-        right: the columns of numbers.
-        title: a line above.
+    `right` names the columns of numbers, `title` is a line above; values that are None are left blank.
     """
     table = Table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, title=title or None, title_justify="left"

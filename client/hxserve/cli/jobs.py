@@ -115,7 +115,7 @@ def cancel(options: Options, job_ids: tuple[str, ...]) -> None:
 
 
 def watch_job(client: Client, job_id: str) -> Job:
-    """The job in its final state, its progress shown meanwhile."""
+    """Show the progress of a job until it ends; return it in its final state."""
     try:
         with job_progress() as update:
             return client.wait(job_id, on_change=update)

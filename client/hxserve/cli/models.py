@@ -146,7 +146,7 @@ def _show_audience(options: Options, model: dict[str, Any]) -> None:
 
 
 def _audience(model: dict[str, Any]) -> str:
-    """The audience of a model."""
+    """Return the audience of a model."""
     if model["shared"]:
         return "everyone"
     if model["shared_versions"]:

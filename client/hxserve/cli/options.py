@@ -23,7 +23,7 @@ class Options:
     as_json: bool = False
 
     def client(self) -> Client:
-        """A client of the service that was named."""
+        """Return a client of the service that was named."""
         # Few repetitions, so that a mistyped address is reported at once.
         return Client(self.url, self.token, data_dir=self.data_dir, retries=2)
 
@@ -47,7 +47,7 @@ def common_options(command: Command) -> Command:
 
 
 def data_dir_option(explanation: str) -> Callable[[Command], Command]:
-    """The option --data-dir."""
+    """Return the option --data-dir."""
     return click.option("--data-dir", metavar="DIR", help=explanation, **_remembered("data_dir"))
 
 

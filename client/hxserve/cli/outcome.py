@@ -62,7 +62,7 @@ class UnreachableFailure(Failure):
 
 
 def failure_of(error: ClientError) -> Failure:
-    """A client's error as the end of a command."""
+    """Return a client's error as the end of a command."""
     if isinstance(error, ConnectionFailedError | AddressError):
         return UnreachableFailure(error.code, error.detail)
     if isinstance(error, StillRunningError):

@@ -8,12 +8,12 @@ from hxserve.jobs import Eta, Job
 
 
 def one_line(text: object) -> str:
-    """Text of others, safe to show: on one line, without control characters."""
+    """Make text of others safe to show: on one line, without control characters."""
     return "".join(c if c.isprintable() else " " for c in str(text)).strip()
 
 
 def duration(seconds: float) -> str:
-    """A time span in its natural unit."""
+    """Format a time span in its natural unit."""
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 10:
@@ -28,24 +28,24 @@ def duration(seconds: float) -> str:
 
 
 def age(moment: datetime | None) -> str:
-    """The time since an event."""
+    """Format the time since a moment."""
     if moment is None:
         return ""
     return f"{duration(max((datetime.now(UTC) - moment).total_seconds(), 0.0))} ago"
 
 
 def local_time(moment: datetime | None) -> str:
-    """A moment by the clock on the wall here."""
+    """Format a moment in local time."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
 
 
 def percent(share: float | None) -> str:
-    """A share 0..1 with two digits behind the point."""
+    """Format a share 0..1 with two decimals."""
     return "" if share is None else f"{share:.2%}"
 
 
 def remaining(eta: Eta | None) -> str:
-    """When a job will be finished, as a phrase; empty when that is not known."""
+    """Describe when a job will be finished; empty if that is not known."""
     if eta is None:
         return ""
     earliest, latest = duration(eta.earliest_s), duration(eta.latest_s)
@@ -53,7 +53,7 @@ def remaining(eta: Eta | None) -> str:
 
 
 def standing(job: Job) -> str:
-    """A phrase for a job in its state."""
+    """Describe a job in its state."""
     parts = []
     if job.state == "queued" and job.queue:
         parts.append(f"{job.queue.position} of {job.queue.of} in the queue")
@@ -72,7 +72,7 @@ def standing(job: Job) -> str:
 
 
 def flat(mapping: Mapping[str, Any] | None) -> str:
-    """A small mapping in one line; nested ones in brackets."""
+    """Format a small mapping in one line; nested ones in brackets."""
     if not mapping:
         return ""
     return one_line(

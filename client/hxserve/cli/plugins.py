@@ -16,12 +16,12 @@ class ExtensibleGroup(CommandGroup):
     """A group with the commands of other distributions; each is imported when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, also of known ones that are not installed."""
+        """Return the names of all commands, also of known ones that are not installed."""
         added = {entry.name for entry in metadata.entry_points(group=GROUP)}
         return sorted({*super().list_commands(ctx), *added, *_DISTRIBUTIONS})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command by its name; for a known one that is not installed, one that says how to install it."""
+        """Return a command by its name; for a known one that is not installed, one that says how to install it."""
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own

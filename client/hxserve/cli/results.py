@@ -56,7 +56,7 @@ def show_job_facts(job: Job) -> None:
 
 
 def _show_result(job: Job) -> None:
-    """The result so far, by kind of job."""
+    """Show the result so far, by kind of job."""
     epochs = job.metrics.get("epochs")
     if epochs:
         show_table(

@@ -18,7 +18,7 @@ class Numbers(click.ParamType[list[int]]):
     name = "N,N,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        """The numbers of the text."""
+        """Convert the text to numbers."""
         try:
             return [int(part) for part in str(value).split(",")]
         except ValueError:

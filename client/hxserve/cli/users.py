@@ -23,7 +23,7 @@ _QUOTAS: Final = {
 
 
 def _read_lifetime(context: click.Context, _: click.Parameter, value: str | None) -> float | None:
-    """A time span such as 30d or 12h, as seconds."""
+    """Convert a time span such as 30d or 12h to seconds."""
     del context
     if value is None:
         return None
@@ -34,7 +34,7 @@ def _read_lifetime(context: click.Context, _: click.Parameter, value: str | None
 
 
 def _read_quota(context: click.Context, _: click.Parameter, value: str | None) -> float | str | None:
-    """A limit, `unlimited`, or `default`."""
+    """Convert a limit, `unlimited` or `default`."""
     del context
     if value is None or value in {_UNLIMITED, _DEFAULT}:
         return value
@@ -61,7 +61,7 @@ def _quota_options(command: Command) -> Command:
 
 
 def _given(quotas: Mapping[str, float | str | None]) -> dict[str, float | str | None]:
-    """Quotas that were named; the service's default is null there."""
+    """Return the quotas that were named; null stands for the service's default in requests."""
     return {name: None if value == _DEFAULT else value for name, value in quotas.items() if value is not None}
 
 

@@ -67,7 +67,7 @@ class CalibrationFile:
 
 
 def read_calibration(path: Path) -> CalibrationFile:
-    """The calibration at ``path``, a file or a folder with one file ``hagen_cocolist.*``.
+    """Read the calibration at ``path``, a file or a folder with one file ``hagen_cocolist.*``.
 
     Raises:
         RuntimeError: there is none, or it is of another format or damaged.

@@ -15,7 +15,7 @@ _SWING_LSB = 50.0
 
 
 def calibrate(chip: VirtualChip, target_gain: float = defaults.gain) -> Calibration:
-    """Trims that bring each neuron of ``chip`` to no offset and ``target_gain``.
+    """Find the trims that bring each neuron of ``chip`` to no offset and ``target_gain``.
 
     The chip is left with them applied. Readouts are noisy, so the trims are too, by a fraction of an LSB;
     what differs from synapse to synapse stays, except for its mean over the rows of a neuron.
@@ -41,7 +41,7 @@ def calibrate(chip: VirtualChip, target_gain: float = defaults.gain) -> Calibrat
 
 
 def measure_neurons(chip: VirtualChip) -> tuple[torch.Tensor, torch.Tensor]:
-    """Offset in LSB and gain in LSB per unit of input times weight of each neuron: (512,) and (512,).
+    """Measure the offset (LSB) and the gain (LSB per unit of input times weight) of each neuron: (512,) and (512,).
 
     The gain is half the difference between a positive and a negative swing of about 50 LSB, each the mean of
     200 readouts; in every readout other rows are active.

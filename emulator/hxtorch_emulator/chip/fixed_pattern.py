@@ -43,7 +43,7 @@ class FixedPattern:
 
     @classmethod
     def of(cls, chip_id: str, parameters: ChipParameters) -> "FixedPattern":
-        """The pattern of the chip with that id: always the same, for the same parameters."""
+        """Draw the pattern of the chip with that id: always the same, for the same parameters."""
         seed = int.from_bytes(hashlib.sha256(chip_id.encode()).digest()[:8], "little", signed=True)
         generator = torch.Generator().manual_seed(seed)
 
@@ -63,7 +63,7 @@ class FixedPattern:
         )
 
     def drift_lsb(self, time_s: float, parameters: ChipParameters) -> torch.Tensor:
-        """Wander of the offsets at a time, (512,): sines of periods that never meet again."""
+        """Return the drift of the offsets at a time, (512,): sines of periods that never meet again."""
         speeds = torch.tensor([1.0, 1 / math.sqrt(2), 1 / math.pi]).unsqueeze(1)
         angle = (2 * math.pi * time_s / parameters.drift_period_s) % (2 * math.pi * 10**6)
         waves = torch.sin(speeds * angle + self.drift_phase)

@@ -60,13 +60,13 @@ class PlacedMatrix:
         return self.offset_lsb.shape[0]
 
     def effective(self, weights: torch.Tensor) -> torch.Tensor:
-        """LSB per unit of input, (rows, columns), of integer ``weights`` -63..63 of that shape."""
+        """Return the effect of integer ``weights``, -63..63: LSB per unit of input, (rows, columns) as well."""
         return torch.addcmul(self.leak, self.factor, weights)
 
     def charge(
         self, inputs: torch.Tensor, effective: torch.Tensor, *, num_sends: int, loss: float
     ) -> Iterator[torch.Tensor]:
-        """Charges of the neurons of each tile before readout, in LSB.
+        """Yield the charges of the neurons of each tile before readout, in LSB.
 
         Args:
             inputs: (batch, rows), integers 0..31.
@@ -87,7 +87,7 @@ class PlacedMatrix:
             yield charge.lerp_(linear, 1 - self.knee_slope)
 
     def _active(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(batch, tiles): how many rows of each tile get an event, of ``inputs`` (batch, rows), float32.
+        """Count the rows of each tile that get an event of ``inputs`` (batch, rows): (batch, tiles), float32.
 
         A product with a matrix of ones and zeros counts several times as fast as counting.
         """

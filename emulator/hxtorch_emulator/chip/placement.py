@@ -12,7 +12,7 @@ HEMISPHERE = NEURONS // 2
 
 @functools.lru_cache(maxsize=64)
 def neurons_of(rows: int, columns: int) -> torch.Tensor:
-    """The neuron behind each column of each row tile, (row tiles, columns), 0..511.
+    """Return the neuron behind each column of each row tile, (row tiles, columns), 0..511.
 
     Tiles of 128 x 256 fill the two hemispheres in turn, down the rows first, then on to the next 256 columns;
     each matrix starts on the first hemisphere. Source: hxtorch's partitioning; the order is an assumption.
@@ -24,6 +24,6 @@ def neurons_of(rows: int, columns: int) -> torch.Tensor:
 
 
 def count_executions(rows: int, columns: int) -> int:
-    """Number of executions for one matrix: two tiles at a time."""
+    """Count the executions for one matrix: two tiles at a time."""
     tiles = -(-rows // ROWS) * -(-columns // HEMISPHERE)
     return -(-tiles // 2)

@@ -67,7 +67,7 @@ class VirtualChip:
     def multiply(
         self, inputs: torch.Tensor, weights: torch.Tensor, *, num_sends: int, wait_between_events: int
     ) -> torch.Tensor:
-        """Readouts of a matrix of any size, its tiles placed and added up as hxtorch does it.
+        """Multiply by a matrix of any size, with tiles placed and added up as hxtorch does it; return the readouts.
 
         Args:
             inputs: (batch, rows), integers 0..31.
@@ -90,7 +90,7 @@ class VirtualChip:
         )
 
     def read(self, inputs: torch.Tensor, weights: torch.Tensor, *, num_sends: int = 1) -> torch.Tensor:
-        """Readouts of one execution of the whole chip, for calibration.
+        """Run one execution of the whole chip, for calibration; return the readouts.
 
         Args:
             inputs: (batch, 128), integers 0..31, the same for both hemispheres.
@@ -114,12 +114,12 @@ class VirtualChip:
         return self._temperature_c - self.parameters.reference_temperature_c
 
     def _driver_loss(self, wait_between_events: int) -> float:
-        """Relative loss of charge with all rows active."""
+        """Return the relative loss of charge with all rows active."""
         p = self.parameters
         return p.driver_loss * math.exp(-(wait_between_events - 1) / p.driver_recovery_cycles)
 
     def _gain(self) -> torch.Tensor:
-        """(512,), trimmed, at the present temperature."""
+        """Return the gains, (512,), trimmed, at the present temperature."""
         p, gain = self.parameters, self._pattern.gain
         if self.calibration is not None:
             codes = torch.tensor(self.calibration.gain_codes, dtype=torch.float32)
@@ -127,7 +127,7 @@ class VirtualChip:
         return gain * (1 + p.gain_per_k * self._warmth_k)
 
     def _offset_lsb(self, time_s: float) -> torch.Tensor:
-        """(512,), trimmed, at the present temperature and time."""
+        """Return the offsets, (512,), trimmed, at the present temperature and time."""
         p, pattern = self.parameters, self._pattern
         offset = pattern.offset_lsb + pattern.offset_lsb_per_k * self._warmth_k
         offset = offset + pattern.drift_lsb(time_s, p)
@@ -137,7 +137,7 @@ class VirtualChip:
         return offset
 
     def _place(self, rows: int, columns: int) -> PlacedMatrix:
-        """The chip as a matrix of that size meets it; kept while nothing has changed."""
+        """Place a matrix of that size on the chip; the result is kept while nothing has changed."""
         now_s = self.clock()
         if abs(now_s - self._placed_at_s) > _DRIFT_REFRESH_S:
             self._placed.clear()

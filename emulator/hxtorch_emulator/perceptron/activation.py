@@ -12,12 +12,12 @@ from hxtorch_emulator.perceptron.tracing import traced
 
 
 def _rectified(values: torch.Tensor) -> torch.Tensor:
-    """0..127, in a new tensor."""
+    """Rectify to 0..127, in a new tensor."""
     return torch.floor(values).clamp_(0, constants.output_activation_max)
 
 
 def _converted(values: torch.Tensor, shift: int) -> torch.Tensor:
-    """0..31, in a new tensor.
+    """Rectify and shift to 0..31, in a new tensor.
 
     By definition the values are floored and clamped to 0..127, then divided by 2**shift, floored and clamped to
     0..31. Two of these steps change nothing and are left out: floor(floor(x) / n) is floor(x / n) for any integer
@@ -63,9 +63,7 @@ class _ConvertingRelu(torch.autograd.Function):
 def relu(input: torch.Tensor, mock: bool = False) -> torch.Tensor:  # noqa: A002 - hxtorch's keyword
     """Rectify readouts.
 
-    Args:
-        input: readouts in LSB, any shape; floored first.
-        mock: compute in the mock.
+    ``input`` are readouts in LSB of any shape, floored first; the result is 0..127, of the same shape.
 
     Returns:
         0..127, same shape.
@@ -89,10 +87,7 @@ def converting_relu(
 ) -> torch.Tensor:
     """Rectify readouts and shift them right, so that they can be the next layer's inputs.
 
-    Args:
-        input: readouts in LSB, any shape; floored first.
-        shift: how many bits to drop.
-        mock: compute in the mock.
+    ``input`` are readouts in LSB of any shape, floored first; the result is 0..31, of the same shape.
 
     Returns:
         0..31, same shape.
@@ -115,7 +110,7 @@ def argmax(
     keepdim: bool = False,
     mock: bool = False,
 ) -> torch.Tensor:
-    """The position of the largest readout.
+    """Find the position of the largest readout.
 
     Args:
         input: readouts in LSB, any shape; floored and clamped to -128..127 first.

@@ -25,19 +25,19 @@ class _Add(torch.autograd.Function):
 
 
 def _sum(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """The saturated sum of the readouts ``left`` and ``right``, in a new tensor."""
+    """Add ``left`` and ``right`` and saturate, in a new tensor."""
     total, other = readout(left), readout(right)
     return clamp_readout_(total.add_(other) if _fits(other, total) else total + other)
 
 
 def _fits(small: torch.Tensor, large: torch.Tensor) -> bool:
-    """Whether ``small`` broadcasts to the shape of ``large``."""
+    """Return whether ``small`` broadcasts to the shape of ``large``."""
     pairs = zip(reversed(small.shape), reversed(large.shape), strict=False)
     return small.dim() <= large.dim() and all(one in {1, other} for one, other in pairs)
 
 
 def readout(values: torch.Tensor) -> torch.Tensor:
-    """``values`` as the processor holds them: floored, -128..127, in a new tensor."""
+    """Return ``values`` as the processor holds them: floored, -128..127, in a new tensor."""
     return clamp_readout_(torch.floor(values.detach()))
 
 
@@ -47,7 +47,7 @@ def clamp_readout_(values: torch.Tensor) -> torch.Tensor:
 
 
 def add_to_readouts_(readouts: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """``add``, without gradient and in place, where the left side surely holds integers -128..127.
+    """Do ``add`` without gradient and in place, where the left side surely holds integers -128..127.
 
     Flooring and clamping such integers changes nothing, so two passes over them are saved.
 

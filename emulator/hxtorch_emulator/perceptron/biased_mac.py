@@ -45,7 +45,7 @@ class _BiasedMac(torch.autograd.Function):
 
 
 def _gradient_of_weights(x: torch.Tensor, grad: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
-    """(rows, columns), laid out as the weights are: autograd would copy any other layout once more."""
+    """Return the gradient, (rows, columns), laid out as the weights are: autograd would copy any other layout."""
     if x.dim() == 1:
         return torch.outer(x, grad)
     return (grad.t() @ x).t() if stride[0] == 1 else x.t() @ grad
@@ -75,16 +75,10 @@ def biased_mac(
     mock: bool,
     saturate_weights: bool = False,
 ) -> torch.Tensor:
-    """``add(mac(x, weights, ...), bias)`` in fewer passes over weights and readouts, with the same results.
+    """Compute ``add(mac(x, weights, ...), bias)`` in fewer passes over weights and readouts, with the same results.
 
-    Args:
-        x: (rows,) or (batch, rows), rounding to 0..31.
-        weights: (rows, columns), rounding to -63..63.
-        bias: (columns,), or None for ``mac`` alone.
-        num_sends: how often each input is sent.
-        wait_between_events: FPGA cycles of 8 ns between two events.
-        mock: compute in the mock.
-        saturate_weights: clamp ``weights`` (float32) themselves to -63..63 first, as ``clamp_weight_`` does.
+    ``bias`` is (columns,), or None for ``mac`` alone, whose keywords the others are. ``saturate_weights`` first clamps
+    ``weights`` (float32) themselves to -63..63, as ``clamp_weight_`` does.
 
     Returns:
         (columns,) or (batch, columns), -128..127.

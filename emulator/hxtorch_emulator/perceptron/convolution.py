@@ -20,16 +20,11 @@ def conv1d(
     wait_between_events: int = defaults.wait_between_events,
     mock: bool = False,
 ) -> torch.Tensor:
-    """A 1-D convolution without padding, dilation or groups.
+    """Convolve in one dimension, without padding, dilation or groups.
 
-    Args:
-        input: (batch, in_channels, length), 0..31.
-        weight: (out_channels, in_channels, kernel), -63..63.
-        bias: (out_channels,), added in software.
-        stride: step of the windows; also as a sequence of one.
-        num_sends: how often each input is sent.
-        wait_between_events: FPGA cycles of 8 ns between two events.
-        mock: compute in the mock.
+    ``input`` is (batch, in_channels, length), 0..31, ``weight`` (out_channels, in_channels, kernel), -63..63, and
+    ``bias`` (out_channels,), added in software. ``stride`` may be a sequence of one. The other keywords are those of
+    ``mac``.
 
     Returns:
         (batch, out_channels, windows).
@@ -54,16 +49,11 @@ def conv2d(
     wait_between_events: int = defaults.wait_between_events,
     mock: bool = False,
 ) -> torch.Tensor:
-    """A 2-D convolution without padding, dilation or groups.
+    """Convolve in two dimensions, without padding, dilation or groups.
 
-    Args:
-        input: (batch, in_channels, height, width), 0..31.
-        weight: (out_channels, in_channels, kernel height, kernel width), -63..63.
-        bias: (out_channels,), added in software.
-        stride: step of the windows, one for both axes or (vertical, horizontal).
-        num_sends: how often each input is sent.
-        wait_between_events: FPGA cycles of 8 ns between two events.
-        mock: compute in the mock.
+    ``input`` is (batch, in_channels, height, width), 0..31, ``weight`` (out_channels, in_channels, kernel height,
+    kernel width), -63..63, and ``bias`` (out_channels,), added in software. ``stride`` is one number for both axes or
+    (vertical, horizontal). The other keywords are those of ``mac``.
 
     Returns:
         (batch, out_channels, rows of windows, columns of windows).
@@ -90,19 +80,11 @@ def expanded_conv1d(
     wait_between_events: int = defaults.wait_between_events,
     mock: bool = False,
 ) -> torch.Tensor:
-    """A 1-D convolution that computes several neighbouring outputs in one pass over the chip.
+    """Convolve in one dimension, several neighbouring outputs in one pass over the chip.
 
     Shifted copies of the kernel stand side by side in one matrix, whose windows are that much longer.
 
-    Args:
-        input: (batch, in_channels, length), 0..31.
-        weight: (out_channels, in_channels, kernel), -63..63.
-        bias: (out_channels,), added in software.
-        stride: step of the windows.
-        num_expansions: copies of the kernel, at least 1.
-        num_sends: how often each input is sent.
-        wait_between_events: FPGA cycles of 8 ns between two events.
-        mock: compute in the mock.
+    ``num_expansions`` is the number of copies, at least 1; the other arguments are those of ``conv1d``.
 
     Returns:
         (batch, out_channels, windows), as from ``conv1d`` up to rounding per tile.
@@ -134,7 +116,7 @@ def expanded_conv1d(
 def _multiply_windows(
     windows: torch.Tensor, weight: torch.Tensor, num_sends: int, wait: int, mock: bool
 ) -> torch.Tensor:
-    """(batch, positions..., in_channels, kernel...) times the kernels: (batch, positions..., out_channels)."""
+    """Multiply (batch, positions..., in_channels, kernel...) by the kernels: (batch, positions..., out_channels)."""
     positions = windows.shape[: windows.dim() - weight.dim() + 1]
     rows = windows.reshape(*positions, weight[0].numel())
     return matmul(rows, weight.flatten(1).t(), num_sends=num_sends, wait_between_events=wait, mock=mock)

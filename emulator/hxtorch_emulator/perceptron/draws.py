@@ -18,10 +18,10 @@ def read_each(charges: torch.Tensor, scale: float, noise_std: float, out: torch.
 
 
 def draw_sum(total: torch.Tensor, count: int, scale: float, noise_std: float, out: torch.Tensor) -> None:
-    """The sum of ``count`` readouts that cannot be clamped, of charges that add up to ``total``."""
+    """Draw the sum of ``count`` readouts that cannot be clamped, of charges that add up to ``total``."""
     fill_normal(out, *_law(count, noise_std)).add_(total, alpha=scale).floor_()
 
 
 def _law(count: int, noise_std: float) -> tuple[float, float]:
-    """Mean and standard deviation of what ``count`` readouts add to their charges before the last floor."""
+    """Return the mean and standard deviation of what ``count`` readouts add to their charges before the last floor."""
     return -(count - 1) / 2, math.sqrt(count * noise_std**2 + (count - 1) / 12)

@@ -18,15 +18,9 @@ def accumulate(
     mock: bool,
     saturate_weights: bool = False,
 ) -> torch.Tensor:
-    """Readouts of one multiply-accumulate, without gradient.
+    """Multiply and accumulate without gradient; return the readouts.
 
-    Args:
-        x: (rows,) or (batch, rows), rounding to 0..31.
-        weights: (rows, columns), rounding to -63..63.
-        num_sends: how often each input is sent.
-        wait_between_events: FPGA cycles between two events; the mock ignores it.
-        mock: compute in the mock instead of on the open chip.
-        saturate_weights: clamp ``weights`` themselves to -63..63 first, in place.
+    The arguments are those of ``biased_mac``, where ``mock`` is false for the open chip.
 
     Returns:
         (columns,) or (batch, columns), -128..127.

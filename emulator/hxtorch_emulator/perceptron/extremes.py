@@ -4,7 +4,7 @@ import torch
 
 
 def extremes(values: torch.Tensor) -> tuple[float, float]:
-    """The minimum and the maximum of ``values``, which has elements; NaN if one of them is NaN.
+    """Return the minimum and the maximum of ``values``, which has elements; NaN if one of them is NaN.
 
     torch finds both at once fast for integers, but for floats, which may hold NaN, one after the other is faster.
     """

@@ -4,5 +4,5 @@ import torch
 
 
 def is_gradient_wanted(*values: torch.Tensor) -> bool:
-    """Whether autograd records operations on ``values`` now."""
+    """Return whether autograd records operations on ``values`` now."""
     return torch.is_grad_enabled() and any(value.requires_grad for value in values)

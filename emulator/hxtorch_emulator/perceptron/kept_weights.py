@@ -51,7 +51,7 @@ _kept = _KeptWeights()
 
 
 def rounded_weights(weights: torch.Tensor, *, saturate: bool = False) -> RoundedWeights:
-    """The rounded weights of ``weights``, (rows, columns); valid until it is asked again.
+    """Round ``weights``, (rows, columns); the result is valid until the next call.
 
     Those of a matrix that nothing learns are kept while it lives and is not changed. A change is noticed by
     torch's version counter, which counts every operation in place but not one through ``.data``; so what
@@ -83,7 +83,7 @@ def _round(weights: torch.Tensor, *, saturate: bool = False) -> RoundedWeights:
 
 
 def _is_counted(weights: torch.Tensor) -> bool:
-    """Whether torch counts the changes of ``weights``, as far as can be told."""
+    """Return whether torch counts the changes of ``weights``, as far as can be told."""
     return not (
         weights.requires_grad
         or weights.is_inference()

@@ -11,7 +11,7 @@ _DENSITIES = [0.85**i for i in range(20)]
 
 
 def measure_mock_parameter() -> MockParameter:
-    """The mock parameter that describes the open chip.
+    """Measure the mock parameter that describes the open chip.
 
     Many inputs of half the range meet a matrix of one third of the largest weight; of twenty densities,
     the one whose outputs are nearest the middle of the positive range is measured.
@@ -36,6 +36,6 @@ def measure_mock_parameter() -> MockParameter:
 
 
 def _inputs(density: float) -> torch.Tensor:
-    """(50, 128): half the largest input, rounded as the chip does, where a coin of ``density`` says so."""
+    """Draw inputs, (50, 128): half the largest one, rounded as the chip does, with probability ``density``."""
     half = torch.round(torch.tensor(constants.input_activation_max / 2))
     return half * (torch.rand(_VECTORS, constants.hardware_matrix_height) < density)

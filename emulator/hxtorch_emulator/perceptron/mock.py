@@ -10,7 +10,7 @@ from hxtorch_emulator.perceptron.products import operand, tile_products
 def multiply(
     inputs: torch.Tensor, weights: torch.Tensor, *, num_sends: int, parameter: MockParameter
 ) -> torch.Tensor:
-    """Readouts of an ideal chip.
+    """Multiply as an ideal chip does; return the readouts.
 
     Args:
         inputs: (batch, rows), integers 0..31.

@@ -25,7 +25,7 @@ _current = MockParameter()
 
 
 def get_mock_parameter() -> MockParameter:
-    """The parameter in use, as a copy: changing it changes nothing until it is set."""
+    """Return the parameter in use, as a copy: changing it changes nothing until it is set."""
     return MockParameter(noise_std=_current.noise_std, gain=_current.gain)
 
 

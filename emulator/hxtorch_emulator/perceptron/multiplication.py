@@ -50,16 +50,9 @@ def matmul(
     madc_recording_neuron_id: int = 0,
     madc_recording_path: str = "",
 ) -> torch.Tensor:
-    """``torch.matmul`` on the chip: see ``mac`` for the ranges and the keywords.
+    """Do ``torch.matmul`` on the chip: see ``mac`` for the ranges and the keywords.
 
-    Args:
-        input: (..., rows); leading axes are folded into one batch.
-        other: (rows, columns) or (rows,).
-        num_sends: how often each input is sent.
-        wait_between_events: FPGA cycles of 8 ns between two events.
-        mock: compute in the mock.
-        madc_recording_neuron_id: accepted for hxtorch's sake.
-        madc_recording_path: must stay empty.
+    Leading axes of ``input``, (..., rows), are folded into one batch; ``other`` is (rows, columns) or (rows,).
 
     Returns:
         (..., columns), or (...) when ``other`` has one axis.

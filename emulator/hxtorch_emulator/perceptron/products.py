@@ -17,7 +17,7 @@ _HEIGHT = constants.hardware_matrix_height
 
 @functools.cache
 def has_fast_integers() -> bool:
-    """Whether this machine multiplies 8-bit integers fast, and exactly: it is tried on the largest numbers."""
+    """Return whether this machine multiplies 8-bit integers fast, and exactly: it is tried on the largest numbers."""
     if not (hasattr(torch, "_int_mm") and torch.cpu._is_vnni_supported()):
         return False
     inputs = torch.full((3, _HEIGHT), constants.input_activation_max, dtype=torch.int8)
@@ -28,7 +28,7 @@ def has_fast_integers() -> bool:
 
 
 def operand(name: str, values: torch.Tensor) -> torch.Tensor:
-    """``values``, integers of at most 8 bits, in the type this machine multiplies fastest.
+    """Convert ``values``, integers of at most 8 bits, to the type that this machine multiplies fastest.
 
     The memory is the scratch called ``name``; what is of that type already is returned itself.
     """
@@ -38,7 +38,7 @@ def operand(name: str, values: torch.Tensor) -> torch.Tensor:
 
 
 def tile_products(inputs: torch.Tensor, weights: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Products of each tile of 128 rows, one after the other.
+    """Yield the products of each tile of 128 rows, one after the other.
 
     Their memory is used again: that of the first by the next call on this thread, that of the others by the
     next tile already.

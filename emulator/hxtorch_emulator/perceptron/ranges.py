@@ -14,7 +14,7 @@ _PAST_LARGEST_INPUT = torch.tensor(constants.input_activation_max + 0.5).view(to
 
 
 def round_weights(weights: torch.Tensor, *, saturate: bool = False) -> torch.Tensor:
-    """The synaptic weights nearest to ``weights``: float32, same shape, -63..63.
+    """Round to the nearest synaptic weights: float32, same shape, -63..63.
 
     Args:
         weights: any shape.
@@ -36,7 +36,7 @@ def round_weights(weights: torch.Tensor, *, saturate: bool = False) -> torch.Ten
 
 
 def round_inputs(inputs: torch.Tensor) -> torch.Tensor:
-    """The input activations nearest to ``inputs``: float32, same shape, 0..31.
+    """Round to the nearest input activations: float32, same shape, 0..31.
 
     Raises:
         OverflowError: a rounded input is outside the range.
@@ -49,7 +49,7 @@ def round_inputs(inputs: torch.Tensor) -> torch.Tensor:
 
 
 def _are_plainly_inputs(values: torch.Tensor) -> bool:
-    """Whether all values lie in 0..31.5, 31.5 excluded, from one pass over their bits.
+    """Return whether all values lie in 0..31.5, 31.5 excluded, from one pass over their bits.
 
     Positive floats have the order of their bits read as integers; a sign bit makes the integer negative, and
     infinity and NaN are larger than every number. False proves nothing: -0.3 is an input too.

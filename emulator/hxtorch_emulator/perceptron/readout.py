@@ -44,7 +44,7 @@ def add_up(
     scale: float,
     noise_std: float,
 ) -> torch.Tensor:
-    """Noisy readouts of a whole batch, computed in chunks that fit the cache.
+    """Compute the noisy readouts of a whole batch, in chunks that fit the cache.
 
     Args:
         products: gives the ``Tiles`` of the crops from a start to a stop.
@@ -86,7 +86,7 @@ def _add_tiles(tiles: Tiles, scale: float, noise_std: float, out: torch.Tensor) 
 
 
 def _add_at_once(tiles: Tiles, count: int, scale: float, noise_std: float, out: torch.Tensor) -> bool:
-    """The same law as ``_add_tiles``, with one draw for all readouts of a sum.
+    """Draw by the same law as ``_add_tiles``, with one draw for all readouts of a sum.
 
     Returns:
         False, with nothing drawn, when a clamp may act.

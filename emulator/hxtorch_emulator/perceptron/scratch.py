@@ -16,7 +16,7 @@ class _Scratch(threading.local):
         self._views: dict[tuple[str, torch.Size, torch.dtype], torch.Tensor] = {}
 
     def take(self, name: str, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
-        """Memory of that shape, contiguous, with anything in it; the next call with this name takes it again."""
+        """Return memory of that shape, contiguous, with any content; the next call with this name returns it again."""
         view = self._views.get((name, shape, dtype))
         if view is not None:
             return view
@@ -35,7 +35,7 @@ class _Scratch(threading.local):
         return view
 
     def take_like(self, name: str, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Memory laid out as ``values`` is, where that is a plain matrix or its transpose."""
+        """Return memory laid out as ``values`` is, where that is a plain matrix or its transpose."""
         if values.dim() == 2 and values.stride(0) == 1 and values.stride(1) == values.shape[0]:
             return self.take(name, values.t().shape, dtype).t()
         return self.take(name, values.shape, dtype)

@@ -56,7 +56,7 @@ def write(path: Path, steps: list[Step]) -> None:
 
 
 def read(path: Path) -> list[Step]:
-    """The steps that ``write`` wrote.
+    """Read the steps that ``write`` wrote.
 
     Raises:
         RuntimeError: the file is missing or is no trace.

@@ -48,7 +48,7 @@ def traced(name: str) -> Callable[[Callable[_P, torch.Tensor]], Callable[_P, tor
 
 
 def is_recording() -> bool:
-    """Whether a tracer wants to see each operation on its own."""
+    """Return whether a tracer wants to see each operation on its own."""
     return bool(_active)
 
 
@@ -58,9 +58,6 @@ class InferenceTracer:
     The sequence must be linear: each operation works on the output of the one before. A tensor that
     anything else changed in between cannot be replayed and raises RuntimeError; a new shape is no change.
     Tracers may nest.
-
-    Args:
-        filename: where ``stop`` writes the trace.
     """
 
     def __init__(self, filename: str) -> None:

@@ -85,7 +85,7 @@ class ConvNd(MACLayer):
         return torch.nn.functional.pad(x, amounts, mode=mode)
 
     def _prepared(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
-        """Input, weight and the keywords of the operation."""
+        """Return the input, the weight and the keywords of the operation."""
         x, weight = self.transformed(x)
         layer: Any = self  # torch's half keeps the geometry
         keywords = {
@@ -102,7 +102,7 @@ class Conv1d(ConvNd, torch.nn.Conv1d):
     """A 1-D convolution on the chip; arguments as in ``ConvNd``."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
-        """(batch, in_channels, length), 0..31, to (batch, out_channels, windows)."""
+        """Map (batch, in_channels, length), 0..31, to (batch, out_channels, windows)."""
         x, weight, keywords = self._prepared(input)
         return conv1d(x, weight, **keywords)
 
@@ -111,7 +111,7 @@ class Conv2d(ConvNd, torch.nn.Conv2d):
     """A 2-D convolution on the chip; arguments as in ``ConvNd``."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
-        """(batch, in_channels, height, width), 0..31, to (batch, out_channels, rows, columns)."""
+        """Map (batch, in_channels, height, width), 0..31, to (batch, out_channels, rows, columns)."""
         x, weight, keywords = self._prepared(input)
         return conv2d(x, weight, **keywords)
 
@@ -135,6 +135,6 @@ class ExpandedConv1d(Conv1d):
         self.num_expansions = num_expansions
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
-        """(batch, in_channels, length), 0..31, to (batch, out_channels, windows)."""
+        """Map (batch, in_channels, length), 0..31, to (batch, out_channels, windows)."""
         x, weight, keywords = self._prepared(input)
         return expanded_conv1d(x, weight, num_expansions=self.num_expansions, **keywords)

@@ -28,7 +28,7 @@ class Layer:
         self.mock = mock
 
     def extra_repr(self) -> str:
-        """The constructor's arguments that differ from its defaults, as in a call."""
+        """Return the constructor's arguments that differ from its defaults, as in a call."""
         shown = []
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
             if name == "self" or not hasattr(self, name):
@@ -99,7 +99,7 @@ class MACLayer(Layer):
             torch.nn.init.uniform_(self.bias, -bound, bound)
 
     def transformed(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """``x`` and the weight, each after its transform."""
+        """Return ``x`` and the weight, each after its transform."""
         if self.input_transform is not None:
             x = self.input_transform(x)
         weight: torch.Tensor = self.weight

@@ -52,7 +52,7 @@ class Linear(MACLayer, torch.nn.Linear):
         )
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
-        """Inputs (..., in_features), 0..31, to readouts (..., out_features), -128..127."""
+        """Map inputs (..., in_features), 0..31, to readouts (..., out_features), -128..127."""
         assert self.num_sends is not None
         if self.avg == 1 and input.dim() == 2 and self.input_transform is None and not is_recording():
             return self._forward_at_once(input, self.num_sends)
@@ -71,7 +71,7 @@ class Linear(MACLayer, torch.nn.Linear):
         return y if self.bias is None else add(y, self.bias, mock=self.mock)
 
     def _forward_at_once(self, x: torch.Tensor, num_sends: int) -> torch.Tensor:
-        """Inputs (batch, in_features) to readouts, with everything between in one step."""
+        """Map inputs (batch, in_features) to readouts, with everything between in one step."""
         weight: torch.Tensor = self.weight
         saturate = self.weight_transform is clamp_weight_ and weight.dtype == torch.float32
         if not saturate:

@@ -6,7 +6,7 @@ from hxtorch_emulator.perceptron import constants
 
 
 def scale_input(x_in: torch.Tensor) -> torch.Tensor:
-    """``x_in`` scaled so that its maximum is the largest input, 31; unchanged without a positive one."""
+    """Scale ``x_in`` so that its maximum is the largest input, 31; unchanged without a positive one."""
     maximum = x_in.max()
     if maximum <= 0:
         return x_in
@@ -14,7 +14,7 @@ def scale_input(x_in: torch.Tensor) -> torch.Tensor:
 
 
 def scale_weight(weight: torch.Tensor) -> torch.Tensor:
-    """``weight`` scaled so that its largest magnitude is 63; unchanged when all are zero."""
+    """Scale ``weight`` so that its largest magnitude is 63; unchanged when all are zero."""
     maximum = weight.abs().max()
     if maximum <= 0:
         return weight
@@ -22,7 +22,7 @@ def scale_weight(weight: torch.Tensor) -> torch.Tensor:
 
 
 def clamp_weight_(weight: torch.Tensor) -> torch.Tensor:
-    """``weight`` itself, after clamping its values to -63..63 in place, unseen by autograd."""
+    """Clamp the values of ``weight`` to -63..63 in place, unseen by autograd; return ``weight`` itself."""
     with torch.no_grad():
         weight.data.clamp_(constants.synaptic_weight_min, constants.synaptic_weight_max)
     return weight
