@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from deploy.local import Local
 from hxserve import Client
 from hxserve.errors import ServiceError
-from tests.system.conftest import TRAINING
+from tests.system.conftest import TRAINING, wait_until
 
 
 def test_a_users_model_is_trained_kept_private_and_shared(
@@ -33,3 +33,23 @@ def test_a_users_model_is_trained_kept_private_and_shared(
         assert (len(mine), len(theirs)) == (70, 64)
         assert ada.me()["quotas"]["chip_seconds_per_day"]["used"] > 0
         assert [user["user"] for user in grace.usage()["users"]] == ["grace"]
+
+
+def test_a_user_who_comes_late_does_not_wait_until_another_has_done_all_their_work(client: Client) -> None:
+    long, short = TRAINING | {"epochs": 200}, TRAINING | {"epochs": 1}
+    with (
+        Client(client.url, client.users.add("joan")["token"]) as joan,
+        Client(client.url, client.users.add("mary")["token"]) as mary,
+    ):
+        first, second = joan.train("first", **long), joan.train("second", **long)
+        wait_until(lambda: joan.job(first.id).progress > 0)
+
+        late = mary.train("late", wait=True, **short)
+        begun, waiting = joan.job(first.id), joan.job(second.id)
+        for job in (first, second):
+            joan.cancel(job.id)
+            joan.wait(job)
+
+    assert late.state == "succeeded"
+    assert begun.state in {"queued", "running"}
+    assert (waiting.state, waiting.progress) == ("queued", 0.0)
