@@ -56,17 +56,20 @@ class _Json(DefaultJSONProvider):
 
 def create_app(application: Application, tokens: Tokens) -> Flask:
     """Build the web application over these services."""
+    app = build_routes()
+    connect(app, application, tokens)
+    return app
+
+
+def build_routes() -> Flask:
+    """Build the web application without services; `connect` it before its first request."""
     app = Flask("api")
     app.request_class = WholeRequest
-    app.config["MAX_CONTENT_LENGTH"] = application.settings.max_body_bytes
-    app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
     app.json = _Json(app)
-    app.extensions["hxserve"] = application
     identify_requests(app)
     metrics.measure_requests(app)
     log_answers(app)
-    authenticator = Authenticator(tokens, application.sessions)
-    register_authentication(app, authenticator)
+    register_authentication(app)
     register_pages(app)
     register_problems(app)
     for module in _ROUTES:
@@ -74,5 +77,17 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
     app.register_blueprint(users.own_routes)
     register_documentation(app)
     app.after_request(protect)
-    app.extensions["crops"] = CropEndpoint(app, application, authenticator)
     return app
+
+
+def connect(app: Flask, application: Application, tokens: Tokens) -> None:
+    """Let the routes use these services."""
+    app.config["MAX_CONTENT_LENGTH"] = application.settings.max_body_bytes
+    app.config["MAX_FORM_PARTS"] = application.settings.max_crops_per_request
+    authenticator = Authenticator(tokens, application.sessions)
+    app.extensions |= {
+        "hxserve": application,
+        "authenticator": authenticator,
+        "crops": CropEndpoint(app, application, authenticator),
+        "snapshots": {},
+    }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-from flask import Flask, g, redirect, request, url_for
+from flask import Flask, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Request, Response
 
 from services.errors import CrossSiteError, ForbiddenError, NotAuthenticatedError
@@ -133,9 +133,8 @@ def bearer_token(request: HttpRequest) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def register_authentication(app: Flask, authenticator: Authenticator) -> None:
+def register_authentication(app: Flask) -> None:
     """Lets nobody without a valid token or session past the public pages."""
-    app.extensions["authenticator"] = authenticator
 
     @app.before_request
     def authenticate() -> Response | None:
@@ -144,13 +143,19 @@ def register_authentication(app: Flask, authenticator: Authenticator) -> None:
         if request.path == "/" and "token" in request.args:
             return None  # the link that `hxserve up` prints: the page signs its bearer in
         try:
-            g.user = authenticator.user_of(request)
+            g.user = authenticator().user_of(request)
         except NotAuthenticatedError:
             if request.blueprint != "page":
                 raise
             ended = "1" if session_of(request) else None
             return redirect(url_for("login.show_login", ended=ended, next=request.full_path.rstrip("?")))
         return None
+
+
+def authenticator() -> Authenticator:
+    """Return the authenticator of the application that answers this request."""
+    found: Authenticator = current_app.extensions["authenticator"]
+    return found
 
 
 def current_user() -> User:

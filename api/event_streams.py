@@ -52,7 +52,7 @@ def stream_state(read: Callable[[Application], State], event_of: Callable[[State
         read: reads the state that all streams of this kind share.
         event_of: gives this listener's event.
     """
-    snapshots: dict[Any, Snapshot[State]] = current_app.extensions.setdefault("snapshots", {})
+    snapshots: dict[Any, Snapshot[State]] = current_app.extensions["snapshots"]
     snapshot = snapshots.setdefault(read, Snapshot(read))
     return event_stream(_events(application(), lambda app: event_of(snapshot.latest(app))))
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, make_response, redirect, request
+from flask import Blueprint, Response, make_response, redirect, request
 
-from api.authentication import Authenticator, refuse_cross_site
+from api.authentication import authenticator, refuse_cross_site
 from api.pages import render_page
 from services.errors import NotAuthenticatedError
 
@@ -46,12 +46,6 @@ def open_session(token: str, then: str) -> Any:
     except NotAuthenticatedError:
         return Response(_form("unknown"), 401, content_type="text/html; charset=utf-8")
     return response
-
-
-def authenticator() -> Authenticator:
-    """Return the authenticator of this application."""
-    found: Authenticator = current_app.extensions["authenticator"]
-    return found
 
 
 def _form(problem: str, *, ended: bool = False) -> str:

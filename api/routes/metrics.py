@@ -40,12 +40,13 @@ def show_metrics() -> Response:
 
 def measure_requests(app: Flask) -> None:
     """Record the duration of each request that Flask answers; `identify_requests` notes its beginning."""
-    times = app.extensions["hxserve"].request_times
 
     @app.after_request
     def end(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else None
-        times.note(request.method, route, response.status_code, time.perf_counter() - g.came_at)
+        application().request_times.note(
+            request.method, route, response.status_code, time.perf_counter() - g.came_at
+        )
         return response
 
 

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api.app import create_app
+from api.app import build_routes, connect
 from api.application import Application, open_application
 from services.models.files import ModelStore
 from services.settings import Settings
@@ -37,9 +37,17 @@ def application(
         yield application
 
 
+@pytest.fixture(scope="session")
+def routes() -> Flask:
+    """The routes of all tests, built once."""
+    return build_routes()
+
+
 @pytest.fixture
-def app(application: Application, clock: Clock) -> Flask:
-    return create_app(application, Tokens(TOKEN, application.users, application.settings.user_quotas, clock))
+def app(routes: Flask, application: Application, clock: Clock) -> Flask:
+    tokens = Tokens(TOKEN, application.users, application.settings.user_quotas, clock)
+    connect(routes, application, tokens)
+    return routes
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from services.users.authentication import ADMIN, User
 from tests.api.requests import refused
 from tests.services.chip import Chip
 from tests.services.samples import some_crops
+from tests.system.conftest import wait_until
 
 TRAINING = {"kind": "training", "model": "digits", "params": {"epochs": 2}}
 
@@ -277,6 +278,7 @@ def test_a_long_poll_ends_when_the_job_changes(
 
     poller = threading.Thread(target=poll)
     poller.start()
+    wait_until(lambda: application.subscriptions.peek(job["id"]) is not None)
     application.submissions.cancel(job["id"], ADMIN)
     poller.join()
 

@@ -8,8 +8,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from api.app import create_app
+from api.application import Application
 from api.problems import STATUS_OF, problem, status_of
 from services.errors import HxserveError, NotAuthenticatedError, QueueFullError, UnavailableError
+from services.users.authentication import Tokens
 from tests.api.requests import TOKEN, refused
 from tests.services.test_errors import TREE
 
@@ -68,10 +71,11 @@ def test_a_wrong_method_is_a_problem_that_names_those_allowed(client: FlaskClien
     assert {"GET", "POST"} <= set(response.headers["Allow"].split(", "))
 
 
-def test_an_unforeseen_error_tells_the_client_nothing_of_the_inside(app: Flask) -> None:
+def test_an_unforeseen_error_tells_the_client_nothing_of_the_inside(application: Application) -> None:
     def fail() -> str:
         raise RuntimeError("the secret")
 
+    app = create_app(application, Tokens(TOKEN))
     app.add_url_rule("/v1/fail", view_func=fail)
 
     response = app.test_client().get("/v1/fail", headers={"Authorization": f"Bearer {TOKEN}"})
