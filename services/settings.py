@@ -43,179 +43,104 @@ class Settings(BaseSettings):
     """The settings of an operator; each field is the variable `HXSERVE_<FIELD>`, in the order of docs/settings.md."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False, env_parse_none_str="none"
+        env_prefix=PREFIX,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        env_parse_none_str="none",
+        use_attribute_docstrings=True,
     )
 
-    data_dir: Annotated[Path, Field(description="Folder of models, saves and the embedded Redis.")] = Path(
-        "data"
+    data_dir: Path = Path("data")
+    """Folder of models, saves and the embedded Redis."""
+    redis_url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://", repr=False)] = (
+        "redis://127.0.0.1:6379/0"
     )
-    redis_url: Annotated[
-        str,
-        Field(
-            pattern=r"^(redis|rediss|unix)://",
-            repr=False,
-            description="Address of Redis: redis://, rediss:// or unix://, with a user name if Redis has users.",
-        ),
-    ] = "redis://127.0.0.1:6379/0"
-    redis_password_file: Annotated[
-        Path | None,
-        Field(description="File with the password of that user, which is left out of the address."),
-    ] = None
-    redis_sync: Annotated[
-        RedisSync,
-        Field(
-            description="When the embedded Redis brings its file to the disk: every `second`, or `always` before an "
-            "answer. A killed process loses nothing either way, a power cut up to a second."
-        ),
-    ] = "second"
-    admin_token_file: Annotated[
-        Path | None,
-        Field(description="File with the admin's token; by default `admin-token` in the data folder."),
-    ] = None
-    mnist: Annotated[Path | None, Field(description="Folder with MNIST in the layout of torchvision.")] = None
-    host: Annotated[str, Field(description="Address on which the API listens.")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535, description="Port of the API; 0 for any free one.")] = 8080
-    max_connections: Annotated[
-        int,
-        Field(
-            ge=10,
-            description="Maximum number of client connections; the limit of open files bounds them too.",
-        ),
-    ] = 12_000
-    client_timeout_s: Annotated[
-        float,
-        Field(
-            gt=0,
-            le=600,
-            description="Longest silence of a client, and longest time for the head of a request, in seconds.",
-        ),
-    ] = 10.0
-    max_body_bytes: Annotated[int, Field(ge=1024, description="Maximum size of a request body.")] = 32 * 2**20
-    max_crops_per_request: Annotated[
-        int, Field(ge=1, description="Maximum number of crops in a request.")
-    ] = 20_000
-    chip: Annotated[ChipChoice, Field(description="The backend: a real chip, or an emulation of it.")] = (
-        "mock"
+    """Address of Redis: redis://, rediss:// or unix://, with a user name if Redis has users."""
+    redis_password_file: Path | None = None
+    """File with the password of that user, which is left out of the address."""
+    redis_sync: RedisSync = "second"
+    """When the embedded Redis brings its file to the disk: every `second`, or `always` before an answer. A killed
+    process loses nothing either way, a power cut up to a second."""
+    admin_token_file: Path | None = None
+    """File with the admin's token; by default `admin-token` in the data folder."""
+    mnist: Path | None = None
+    """Folder with MNIST in the layout of torchvision."""
+    host: str = "127.0.0.1"
+    """Address on which the API listens."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """Port of the API; 0 for any free one."""
+    max_connections: Annotated[int, Field(ge=10)] = 12_000
+    """Maximum number of client connections; the limit of open files bounds them too."""
+    client_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """Longest silence of a client, and longest time for the head of a request, in seconds."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 2**20
+    """Maximum size of a request body."""
+    max_crops_per_request: Annotated[int, Field(ge=1)] = 20_000
+    """Maximum number of crops in a request."""
+    chip: ChipChoice = "mock"
+    """The backend: a real chip, or an emulation of it."""
+    chip_id: Name = "chip-1"
+    """Name of the chip in the service; each chip has one worker."""
+    calibration: Path | None = None
+    """Calibration to load: a file, or a folder arranged by chip and date."""
+    virtual_chip: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = (
+        "hxvirtual0fpga0chip0_1"
     )
-    chip_id: Annotated[
-        Name, Field(description="Name of the chip in the service; each chip has one worker.")
-    ] = "chip-1"
-    calibration: Annotated[
-        Path | None,
-        Field(description="Calibration to load: a file, or a folder arranged by chip and date."),
-    ] = None
-    virtual_chip: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$",
-            description="Identity of the emulator's virtual chip; the same id always gives the same chip.",
-        ),
-    ] = "hxvirtual0fpga0chip0_1"
-    virtual_chip_parameters: Annotated[
-        Path | None,
-        Field(
-            description="JSON file with the parameters of the virtual chip (docs/chip.md) that differ from the default."
-        ),
-    ] = None
-    virtual_chip_temperature_c: Annotated[
-        float | None,
-        Field(
-            ge=-40,
-            le=125,
-            description="Temperature of the virtual chip in degrees Celsius; `none` for the usual one.",
-        ),
-    ] = None
-    emulator_realtime: Annotated[
-        bool, Field(description="Let the virtual chip take as long as a real one.")
-    ] = False
-    threads: Annotated[
-        int, Field(ge=0, description="Threads of torch; 0 for one less than the number of cores.")
-    ] = 0
-    canary_every_s: Annotated[
-        float, Field(gt=0, description="Interval between canary measurements in seconds.")
-    ] = 300.0
-    canary_limit: Annotated[
-        float,
-        Field(
-            ge=1,
-            description="Ratio of the canary's score to its reference above which a chip counts as drifted.",
-        ),
-    ] = 1.3
-    calibrate_at: Annotated[
-        time | None,
-        AfterValidator(_in_utc),
-        Field(description="Time of day (UTC) of the nightly calibration; `none` for never."),
-    ] = time(3, 0)
-    recalibrate_on_drift: Annotated[bool, Field(description="Calibrate a chip that has drifted.")] = True
-    shadow_share: Annotated[
-        float, Field(ge=0, le=1, description="Share of batches that the chip's mock twin reads too.")
-    ] = 0.0
-    max_waiting_crops: Annotated[
-        int, Field(ge=1, description="Maximum number of crops that wait for the chip.")
-    ] = 100_000
-    max_queued_jobs: Annotated[int, Field(ge=1, description="Maximum number of unfinished long jobs.")] = (
-        1_000
-    )
-    user_max_queued_jobs: Annotated[
-        int | None,
-        Field(ge=0, description="Maximum number of a user's unfinished long jobs; `none` for no limit."),
-    ] = 20
-    user_max_waiting_crops: Annotated[
-        int | None, Field(ge=0, description="Maximum number of a user's waiting crops; `none` for no limit.")
-    ] = 20_000
-    user_chip_seconds_per_day: Annotated[
-        float | None,
-        Field(ge=0, description="Chip time of a user in a day (UTC), in seconds; `none` for no limit."),
-    ] = 14_400.0
-    user_requests_per_second: Annotated[
-        float | None,
-        Field(gt=0, description="Requests of a user to one API process; `none` for no limit."),
-    ] = 1_000.0
-    batch_crops: Annotated[
-        int, Field(ge=1, le=4096, description="Maximum number of crops in a chip call.")
-    ] = 256
-    quantum_s: Annotated[float, Field(gt=0, le=10, description="Longest slice of long work in seconds.")] = (
-        0.5
-    )
-    turn_s: Annotated[
-        float, Field(gt=0, le=10, description="Longest turn of the worker's Celery task in seconds.")
-    ] = 1.0
-    long_work_share: Annotated[
-        float,
-        Field(ge=0, lt=1, description="Share of chip time that is guaranteed to long work while crops wait."),
-    ] = 0.2
-    lease_s: Annotated[
-        float,
-        Field(
-            ge=1,
-            le=60,
-            description="Life of a lease that is not renewed, in seconds. A turn takes less than three quarters of it, "
-            "so that a paused worker listens to the bell no longer when another takes its chip.",
-        ),
-    ] = 4.0
-    save_every_s: Annotated[
-        float, Field(gt=0, description="Interval between saves of a training in seconds.")
-    ] = 5.0
-    keep_jobs_s: Annotated[float, Field(ge=60, description="Retention of finished jobs in seconds.")] = (
-        7 * 86_400.0
-    )
-    keep_results_s: Annotated[float, Field(ge=60, description="Retention of crop results in seconds.")] = (
-        86_400.0
-    )
-    min_free_disk_bytes: Annotated[
-        int,
-        Field(
-            ge=0,
-            description="Free space of the data folder below which new trainings are refused; 0 for no limit.",
-        ),
-    ] = 512 * 2**20
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="Lowest level that is logged.")
-    ] = "info"
-    log_format: Annotated[
-        LogFormat,
-        Field(description="Format of log lines: for people, or one JSON object per line for programs."),
-    ] = "text"
+    """Identity of the emulator's virtual chip; the same id always gives the same chip."""
+    virtual_chip_parameters: Path | None = None
+    """JSON file with the parameters of the virtual chip (docs/chip.md) that differ from the default."""
+    virtual_chip_temperature_c: Annotated[float | None, Field(ge=-40, le=125)] = None
+    """Temperature of the virtual chip in degrees Celsius; `none` for the usual one."""
+    emulator_realtime: bool = False
+    """Let the virtual chip take as long as a real one."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Threads of torch; 0 for one less than the number of cores."""
+    canary_every_s: Annotated[float, Field(gt=0)] = 300.0
+    """Interval between canary measurements in seconds."""
+    canary_limit: Annotated[float, Field(ge=1)] = 1.3
+    """Ratio of the canary's score to its reference above which a chip counts as drifted."""
+    calibrate_at: Annotated[time | None, AfterValidator(_in_utc)] = time(3, 0)
+    """Time of day (UTC) of the nightly calibration; `none` for never."""
+    recalibrate_on_drift: bool = True
+    """Calibrate a chip that has drifted."""
+    shadow_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of batches that the chip's mock twin reads too."""
+    max_waiting_crops: Annotated[int, Field(ge=1)] = 100_000
+    """Maximum number of crops that wait for the chip."""
+    max_queued_jobs: Annotated[int, Field(ge=1)] = 1_000
+    """Maximum number of unfinished long jobs."""
+    user_max_queued_jobs: Annotated[int | None, Field(ge=0)] = 20
+    """Maximum number of a user's unfinished long jobs; `none` for no limit."""
+    user_max_waiting_crops: Annotated[int | None, Field(ge=0)] = 20_000
+    """Maximum number of a user's waiting crops; `none` for no limit."""
+    user_chip_seconds_per_day: Annotated[float | None, Field(ge=0)] = 14_400.0
+    """Chip time of a user in a day (UTC), in seconds; `none` for no limit."""
+    user_requests_per_second: Annotated[float | None, Field(gt=0)] = 1_000.0
+    """Requests of a user to one API process; `none` for no limit."""
+    batch_crops: Annotated[int, Field(ge=1, le=4096)] = 256
+    """Maximum number of crops in a chip call."""
+    quantum_s: Annotated[float, Field(gt=0, le=10)] = 0.5
+    """Longest slice of long work in seconds."""
+    turn_s: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """Longest turn of the worker's Celery task in seconds."""
+    long_work_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of chip time that is guaranteed to long work while crops wait."""
+    lease_s: Annotated[float, Field(ge=1, le=60)] = 4.0
+    """Life of a lease that is not renewed, in seconds. A turn takes less than three quarters of it, so that a paused
+    worker listens to the bell no longer when another takes its chip."""
+    save_every_s: Annotated[float, Field(gt=0)] = 5.0
+    """Interval between saves of a training in seconds."""
+    keep_jobs_s: Annotated[float, Field(ge=60)] = 7 * 86_400.0
+    """Retention of finished jobs in seconds."""
+    keep_results_s: Annotated[float, Field(ge=60)] = 86_400.0
+    """Retention of crop results in seconds."""
+    min_free_disk_bytes: Annotated[int, Field(ge=0)] = 512 * 2**20
+    """Free space of the data folder below which new trainings are refused; 0 for no limit."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level that is logged."""
+    log_format: LogFormat = "text"
+    """Format of log lines: for people, or one JSON object per line for programs."""
 
     @field_validator("lease_s")
     @classmethod

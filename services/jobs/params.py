@@ -17,18 +17,17 @@ NumSends = Annotated[int, Field(ge=1, le=64)]
 class Params(BaseModel):
     """Params of a job; an unknown field is refused, not ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class NetworkParams(Params):
-    """The network's shape: 784 inputs, hidden layers, 10 outputs."""
+    """The shape of a network: 784 inputs, hidden layers, 10 outputs."""
 
     hidden: Annotated[list[HiddenSize], Field(min_length=1, max_length=4)] = [256, 256]
-    shift: Annotated[int, Field(ge=0, le=7, description="Converting ReLU: divide by 2**shift.")] = 1
-    num_sends: Annotated[
-        list[NumSends] | None,
-        Field(description="How often each layer's input is sent; chosen from the gain when left out."),
-    ] = None
+    shift: Annotated[int, Field(ge=0, le=7)] = 1
+    """Converting ReLU: divide by 2**shift."""
+    num_sends: list[NumSends] | None = None
+    """How often each layer's input is sent; chosen from the gain when left out."""
 
     @model_validator(mode="after")
     def _one_number_of_sends_per_layer(self) -> Self:
@@ -39,30 +38,24 @@ class NetworkParams(Params):
 
 
 class TrainingParams(Params):
-    """A training; what is left out is the recipe's own value."""
+    """Params of a training; a field that is left out takes the recipe's value."""
 
     recipe: RecipeName = "strong"
     epochs: Annotated[int | None, Field(ge=1, le=200)] = None
     batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
     learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
-    execution: Annotated[
-        Literal["mock", "chip", "mock-then-chip", "float32"] | None,
-        Field(
-            description="Where to learn; when left out `mock-then-chip`, or `mock` where there is no chip. "
-            "`mock`: in hxtorch's mock arithmetic; `chip`: with the chip in the loop; `mock-then-chip`: one after "
-            "the other; `float32`: in plain layers, as a reference."
-        ),
-    ] = None
-    start_from: Annotated[
-        str | None, Field(description="Version of the same model to learn on from; a number or an alias.")
-    ] = None
-    chip_epochs: Annotated[int | None, Field(ge=1, le=50, description="Epochs in the chip's loop.")] = None
+    execution: Literal["mock", "chip", "mock-then-chip", "float32"] | None = None
+    """Where to learn; when left out `mock-then-chip`, or `mock` where there is no chip. `mock`: in hxtorch's mock
+    arithmetic; `chip`: with the chip in the loop; `mock-then-chip`: one after the other; `float32`: in plain layers, as
+    a reference."""
+    start_from: str | None = None
+    """Version of the same model to learn on from; a number or an alias."""
+    chip_epochs: Annotated[int | None, Field(ge=1, le=50)] = None
+    """Epochs in the chip's loop."""
     chip_learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
-    dataset: Annotated[
-        Literal["auto", "mnist", "digits"],
-        Field(description="`auto`: MNIST where it is found, else the digits inside scikit-learn."),
-    ] = "auto"
+    dataset: Literal["auto", "mnist", "digits"] = "auto"
+    """`auto`: MNIST where it is found, else the digits inside scikit-learn."""
     network: NetworkParams = NetworkParams()
 
     @model_validator(mode="after")
@@ -73,12 +66,12 @@ class TrainingParams(Params):
 
 
 class VersionParams(Params):
-    """What is done with one version of a model: the sender must be allowed to use it, and it may have a home."""
+    """Params of work with one version of a model: access to it is checked, and it may be bound to one chip."""
 
-    version: Annotated[str, Field(description="A version number or an alias.")] = "latest"
-    allow_transfer: Annotated[
-        bool, Field(description="On the chip: also on another one than that in whose loop it learnt.")
-    ] = False
+    version: str = "latest"
+    """A version number or an alias."""
+    allow_transfer: bool = False
+    """On the chip: also on another one than that in whose loop it learnt."""
 
     @property
     def on_chip(self) -> bool:
@@ -87,13 +80,12 @@ class VersionParams(Params):
 
 
 class EvaluationParams(VersionParams):
-    """A measurement of one version on the test set."""
+    """Params of a measurement of one version on the test set."""
 
-    execution: Annotated[
-        Literal["mock", "quantised", "float32", "chip"],
-        Field(description="`quantised` is the mock without noise, `chip` the chip itself."),
-    ] = "mock"
-    repeats: Annotated[int, Field(ge=1, le=64, description="Readings of each crop; their mean counts.")] = 1
+    execution: Literal["mock", "quantised", "float32", "chip"] = "mock"
+    """`quantised` is the mock without noise, `chip` the chip itself."""
+    repeats: Annotated[int, Field(ge=1, le=64)] = 1
+    """Readings of each crop; their mean counts."""
     dataset: Literal["auto", "mnist", "digits"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
 
@@ -104,9 +96,10 @@ class EvaluationParams(VersionParams):
 
 
 class CalibrationParams(Params):
-    """A calibration of one chip."""
+    """Params of a calibration of one chip."""
 
-    chip: Annotated[Name | None, Field(description="The chip's id; any that is free when left out.")] = None
+    chip: Name | None = None
+    """The chip's id; any that is free when left out."""
 
 
 PARAMS_OF: Final[Mapping[JobKind, type[Params]]] = {
@@ -119,16 +112,12 @@ PARAMS_OF: Final[Mapping[JobKind, type[Params]]] = {
 class JobRequest(BaseModel):
     """A submitted job, before validation of its params."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
-    kind: Annotated[LongKind, Field(description="What to do.")]
-    model: Annotated[
-        ModelName | None,
-        Field(
-            description="The model's name; a training makes it if it is new. A calibration has none. Another user's "
-            "is `<owner>~<name>`."
-        ),
-    ] = None
+    kind: LongKind
+    """What to do."""
+    model: ModelName | None = None
+    """The model's name; a training makes it if new. A calibration has none. Another user's is `<owner>~<name>`."""
     params: Annotated[
         dict[str, Any],
         Field(description=f"By kind: {', '.join(f'`{model.__name__}`' for model in PARAMS_OF.values())}."),

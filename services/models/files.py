@@ -61,7 +61,7 @@ class ModelStore:
         )
 
     def versions(self, name: str) -> list[str]:
-        """Version numbers of a model, oldest first; none when there is no such model."""
+        """Return version numbers of a model, oldest first; none when there is no such model."""
         return (
             [str(number) for number in sorted(_numbers(self._folder / name))] if is_model_name(name) else []
         )

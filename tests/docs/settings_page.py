@@ -49,7 +49,12 @@ def render_page() -> str:
     for name, schema in Settings.model_json_schema()["properties"].items():
         if name in _GROUPS:
             page += _TABLE.format(_GROUPS[name])
-        cells = (f"`{PREFIX}{name.upper()}`", _values(schema), _default(schema), schema["description"])
+        cells = (
+            f"`{PREFIX}{name.upper()}`",
+            _values(schema),
+            _default(schema),
+            schema["description"].replace("\n", " "),
+        )
         page += "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |\n"
     return page
 
