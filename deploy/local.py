@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from deploy.command import run_command, settings_of
+from deploy.processes import WORKER, chip_variables, environment_of, processes_of
 from deploy.redis_server import redis_server
 from deploy.supervision import Supervised
 from services.errors import SettingsError, UnavailableError
@@ -27,7 +28,6 @@ from services.users.authentication import ensure_admin_token
 _READY_TIMEOUT_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.2
 _MOST_CHIPS: Final = 16
-WORKER: Final = [sys.executable, "-m", "worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +90,13 @@ def running(
                 redis_server(data / "redis", logs / "redis.log", sync=settings.redis_sync)
             )
         _check_store(redis_url)
-        environment = _environment(settings, redis_url, port)
+        environment = environment_of(settings, redis_url, port)
         parts = {
-            name: (command, environment | _chip(settings, 1, chips))
+            name: (command, environment | chip_variables(settings, 1, chips))
             for name, command in (commands or processes_of()).items()
         }
         for number in range(2, chips + 1):
-            parts[f"worker-{number}"] = (WORKER, environment | _chip(settings, number, chips))
+            parts[f"worker-{number}"] = (WORKER, environment | chip_variables(settings, number, chips))
         # Stopped in reverse: the API first, so that no more work is accepted; then the workers, which save.
         for name in sorted(parts, key="api".__eq__):
             command, variables = parts[name]
@@ -115,17 +115,6 @@ def _check_store(redis_url: str) -> None:
         ensure_schema(connection)
 
 
-def processes_of(*, standby: bool = False) -> dict[str, list[str]]:
-    """Return the commands of a service by name, in the order in which they are started.
-
-    With `standby` two workers share the chip; the one that ends is restarted as the standby of the other.
-    """
-    api = [sys.executable, "-m", "api"]
-    if not standby:
-        return {"worker": WORKER, "api": api}
-    return {"worker": [*WORKER, "--standby"], "standby": [*WORKER, "--standby"], "api": api}
-
-
 @contextmanager
 def only_one(data: Path) -> Iterator[None]:
     """Lock a data folder.
@@ -141,33 +130,6 @@ def only_one(data: Path) -> Iterator[None]:
                 f"another hxserve runs on {data}; stop it, or choose another --data-dir"
             ) from None
         yield
-
-
-def _environment(settings: Settings, redis_url: str, port: int) -> dict[str, str]:
-    values = settings.model_dump(mode="json", exclude_none=True)
-    values |= {"redis_url": redis_url, "port": port, "data_dir": settings.data_dir.resolve()}
-    values |= {"admin_token_file": settings.token_file.resolve()}
-    # The address has the password by now, or is that of the embedded Redis.
-    values.pop("redis_password_file", None)
-    inherited = {name: value for name, value in os.environ.items() if name != "HXSERVE_REDIS_PASSWORD_FILE"}
-    return inherited | {f"HXSERVE_{name.upper()}": str(value) for name, value in values.items()}
-
-
-def _chip(settings: Settings, number: int, chips: int) -> dict[str, str]:
-    """Return the variables that give each worker a chip of its own and a share of the cores."""
-    if chips == 1:
-        return {}
-    return {
-        "HXSERVE_CHIP_ID": _following(settings.chip_id, number - 1),
-        "HXSERVE_VIRTUAL_CHIP": _following(settings.virtual_chip, number - 1),
-        "HXSERVE_THREADS": str(settings.threads or max(1, ((os.cpu_count() or 2) - 1) // chips)),
-    }
-
-
-def _following(name: str, steps: int) -> str:
-    """Return a name with the number at its end raised: chip-1 and 2 give chip-3."""
-    stem = name.rstrip("0123456789")
-    return f"{stem}{int(name[len(stem) :]) + steps}" if stem != name else f"{name}-{steps + 1}"
 
 
 def free_port(host: str, wanted: int) -> int:

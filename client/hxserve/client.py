@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from hxserve.addresses import find_address
 from hxserve.classification import Manner, classify_parcels, fresh_key
-from hxserve.downloads import download_weights
-from hxserve.errors import ConnectionFailedError
 from hxserve.events import Event, follow_events
 from hxserve.images import pack_images
 from hxserve.jobs import Job
+from hxserve.models import ModelRequests
 from hxserve.polling import fetch_job, wait_for_job
 from hxserve.predictions import Predictions
+from hxserve.service import ServiceRequests
 from hxserve.transport import Transport, json_object, segment
 from hxserve.users import Users
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 _PAGE_JOBS: Final = 100
 
 
-class Client:
+class Client(ModelRequests, ServiceRequests):
     """A connection to an hxserve, safe to share between threads.
 
     The service is the one at `url`, else that of the data folder `data_dir`, else the one that HXSERVE_URL
@@ -34,13 +33,13 @@ class Client:
 
     Args:
         url: the service's address.
-        token: what opens it; else the address's own, else HXSERVE_TOKEN, else the data folder's.
+        token: the bearer token; else the address's own, else HXSERVE_TOKEN, else the data folder's.
         data_dir: data folder of a service on this machine.
-        timeout_s: how long an answer may take, beyond what the service was asked to wait.
-        retries: how often a request that failed on the way, or was refused for now, is repeated.
+        timeout_s: longest time for an answer, beyond the time that the service is asked to wait.
+        retries: repetitions of a request that failed on the way, or was refused for now.
         backoff_s: pause before the second repetition; it doubles with each further one.
-        patience_s: how long the service may be away while a job is waited for.
-        maxsize: connections kept open, as many as there are threads at most.
+        patience_s: longest absence of the service while a job is waited for.
+        maxsize: most connections kept open; one per thread is enough.
     """
 
     def __init__(
@@ -76,14 +75,6 @@ class Client:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    def tell_letters(self, status: dict[str, Any]) -> None:
-        """Report the state of a letter centre to the service, for its page; see `hxserve_letters.status_reporter`.
-
-        Raises:
-            ServiceError: the service refused.
-        """
-        self._transport.call("PUT", "/v1/letters", json=status)
 
     def close(self) -> None:
         """Close idle connections; the client can still be used."""
@@ -266,121 +257,9 @@ class Client:
         path = f"/v1/jobs/{segment(_id_of(job))}/cancel"
         return self._job_of(self._transport.call("POST", path, headers=fresh_key()))
 
-    def models(self) -> list[dict[str, Any]]:
-        """Name, owner, version numbers and aliases of every model one may use, and whether it is shared."""
-        models: list[dict[str, Any]] = self._transport.call_json("GET", "/v1/models")["models"]
-        return models
-
-    def model(self, name: str, version: str | int | None = None) -> dict[str, Any]:
-        """Return a model with its aliases and the manifests of its versions, or the manifest of one version."""
-        path = f"/v1/models/{segment(name)}"
-        if version is not None:
-            path += f"/versions/{segment(str(version))}"
-        return self._transport.call_json("GET", path)
-
-    def download_weights(
-        self, name: str, version: str | int = "latest", path: str | os.PathLike[str] = "."
-    ) -> Path:
-        """Download a version's weights as a safetensors file to `path`, or into the folder `path`; return the file."""
-        return download_weights(self._transport, name, str(version), Path(path))
-
-    def set_alias(self, name: str, alias: str, version: str | int) -> None:
-        """Set an alias to this version: a number, or what another alias names now."""
-        number = str(version)
-        if not number.isdecimal():
-            number = str(self.model(name, number)["version"])
-        path = f"/v1/models/{segment(name)}/aliases/{segment(alias)}"
-        self._transport.call("PUT", path, json={"version": number})
-
-    def delete_alias(self, name: str, alias: str) -> None:
-        """Remove an alias; the version stays."""
-        self._transport.delete(f"/v1/models/{segment(name)}/aliases/{segment(alias)}")
-
-    def delete_version(self, name: str, version: str | int) -> None:
-        """Remove a version and its weights for good."""
-        self._transport.delete(f"/v1/models/{segment(name)}/versions/{segment(str(version))}")
-
-    def share(self, name: str, version: str | int | None = None) -> dict[str, Any]:
-        """Share a model with everyone: all its versions, also those to come, or one; return the model."""
-        return self._transport.call_json("PUT", _share_path(name, version))
-
-    def unshare(self, name: str, version: str | int | None = None) -> dict[str, Any]:
-        """Make a model, or one version of it, private again; earlier downloads remain with their users."""
-        return self._transport.call_json("DELETE", _share_path(name, version))
-
-    def chip(self) -> dict[str, Any]:
-        """Return the chips, their holders, their calibration and last self-test."""
-        return self._transport.call_json("GET", "/v1/chip")
-
-    def drain_chip(
-        self, chip: str | None = None, *, message: str = "", finish: bool = False
-    ) -> list[dict[str, Any]]:
-        """Put a chip into maintenance: crops are served on, new long work waits. Needs an admin's token.
-
-        Args:
-            chip: its id; all chips when None.
-            message: shown to its users.
-            finish: let long work that runs finish, instead of pausing it.
-
-        Returns:
-            The chips as they are then.
-        """
-        body = {"chip": chip, "message": message, "running": "finish" if finish else "pause"}
-        return self._steer_chips("drain", body)
-
-    def resume_chip(self, chip: str | None = None) -> list[dict[str, Any]]:
-        """End the maintenance of a chip, or of all; the chips as they are then. Needs an admin's token."""
-        return self._steer_chips("resume", {"chip": chip})
-
-    def series(self, chip: str, name: str, limit: int = 500) -> list[dict[str, float]]:
-        """Return the newest points of a chip's series `canary` or `shadow`, oldest first."""
-        path = f"/v1/chip/{segment(chip)}/series/{segment(name)}"
-        points: list[dict[str, float]] = self._transport.call_json("GET", path, query={"limit": limit})[
-            "points"
-        ]
-        return points
-
-    def sample(self, digit: int) -> dict[str, Any]:
-        """Return a random picture of a digit from the test set: 784 `pixels`, 0..255, and the name of the `dataset`."""
-        return self._transport.call_json("GET", f"/v1/samples/{digit}")
-
-    def queue(self) -> dict[str, Any]:
-        """Return the waiting work, and the expected wait of new work."""
-        return self._transport.call_json("GET", "/v1/queue")
-
-    def statistics(self) -> list[dict[str, Any]]:
-        """Return the outcomes of crop requests since the service started, by version, with its chip calls by size."""
-        found: list[dict[str, Any]] = self._transport.call_json("GET", "/v2/models/stats")["model_stats"]
-        return found
-
-    def usage(self) -> dict[str, Any]:
-        """Return one's own chip time by kind of work, and that of all users together; admins see each user's."""
-        return self._transport.call_json("GET", "/v1/usage")
-
-    def me(self) -> dict[str, Any]:
-        """Return the user of the token, their quotas, and the remainder of each."""
-        return self._transport.call_json("GET", "/v1/me")
-
-    def is_ready(self) -> bool:
-        """Return whether the service accepts work now; the request is not repeated."""
-        try:
-            return self._transport.request("GET", "/readyz", retry=False).status == 200
-        except ConnectionFailedError:
-            return False
-
-    def _steer_chips(self, what: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-        answer = self._transport.call("POST", f"/v1/chip/{what}", json=body, headers=fresh_key())
-        chips: list[dict[str, Any]] = json_object(answer)["chips"]
-        return chips
-
     def _job_of(self, response: Any) -> Job:
         return Job.from_record(json_object(response), response.headers.get("ETag"))
 
 
 def _id_of(job: Job | str) -> str:
     return job if isinstance(job, str) else job.id
-
-
-def _share_path(name: str, version: str | int | None) -> str:
-    of_version = "" if version is None else f"/versions/{segment(str(version))}"
-    return f"/v1/models/{segment(name)}{of_version}/share"

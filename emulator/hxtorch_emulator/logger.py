@@ -2,6 +2,7 @@
 
 import enum
 import logging
+from functools import partialmethod
 from typing import Any
 
 
@@ -22,36 +23,16 @@ class Logger:
     def __init__(self, name: str) -> None:
         self.python_logger = logging.getLogger(name)
 
-    def trace(self, *words: object) -> None:
-        """Say something at level TRACE."""
-        self._say(LogLevel.TRACE, words)
-
-    def debug(self, *words: object) -> None:
-        """Say something at level DEBUG."""
-        self._say(LogLevel.DEBUG, words)
-
-    def info(self, *words: object) -> None:
-        """Say something at level INFO."""
-        self._say(LogLevel.INFO, words)
-
-    def warn(self, *words: object) -> None:
-        """Say something at level WARN."""
-        self._say(LogLevel.WARN, words)
-
-    def error(self, *words: object) -> None:
-        """Say something at level ERROR."""
-        self._say(LogLevel.ERROR, words)
-
-    def fatal(self, *words: object) -> None:
-        """Say something at level FATAL."""
-        self._say(LogLevel.FATAL, words)
-
-    def _say(self, level: LogLevel, words: tuple[object, ...]) -> None:
+    def _log(self, level: LogLevel, *words: object) -> None:
         if self.python_logger.isEnabledFor(level):
             self.python_logger.log(level, "%s", " ".join(map(str, words)))
 
-    TRACE, DEBUG, INFO, WARN, ERROR, FATAL = trace, debug, info, warn, error, fatal
-    warning = WARNING = warn
+    trace = TRACE = partialmethod(_log, LogLevel.TRACE)
+    debug = DEBUG = partialmethod(_log, LogLevel.DEBUG)
+    info = INFO = partialmethod(_log, LogLevel.INFO)
+    warn = WARN = warning = WARNING = partialmethod(_log, LogLevel.WARN)
+    error = ERROR = partialmethod(_log, LogLevel.ERROR)
+    fatal = FATAL = partialmethod(_log, LogLevel.FATAL)
 
 
 def get(name: str) -> Logger:

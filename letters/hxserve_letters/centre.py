@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -19,17 +18,12 @@ from hxserve_letters.camera_pool import CameraPool, LetterSource, Scan
 from hxserve_letters.decisions import Decision, choose_threshold
 from hxserve_letters.directory import Directory
 from hxserve_letters.letter_state import LetterState
+from hxserve_letters.run import Run, origin_of
 from hxserve_letters.sending import Sender
-from hxserve_letters.sorter import Sorter
+from hxserve_letters.sorter import Sorter, working
 
 _DRAWN_AHEAD: Final = 200
 _PREPARATION: Final = Pace(1, None, None, 400)
-
-
-class SorterFailedError(ClientError):
-    """An unforeseen error stopped the sorter; the traceback above names it."""
-
-    code = "desk_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +33,6 @@ class Effort:
     cameras: int = 2
     connections: int = 4
     crops_per_request: int = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The result of a run: the decisions in order, and the time and requests it took.
-
-    `elapsed_s` is from the first letter on the belt to the last decision; flat out, only while crops were sent.
-    """
-
-    decisions: list[Decision]
-    threshold: float
-    elapsed_s: float
-    crops: int
-    refused: int
-    paused_s: float
-    stalled_s: float = 0.0
-    starved_s: float = 0.0
-    origin: dict[str, object] = field(default_factory=dict)
 
 
 class Centre:
@@ -122,7 +98,7 @@ class Centre:
             sender.crops,
             sender.refused,
             sender.paused_s,
-            origin=_origin_of(sender),
+            origin=origin_of(sender),
         )
 
     def _send_all(self, sender: Sender, letters: list[LetterState], directory: Directory) -> float:
@@ -231,7 +207,7 @@ class Centre:
             CameraPool(
                 source, self._effort.cameras, on_drawn=belts.drawn, on_scan=scanned, on_failure=failed
             ) as cameras,
-            _working(sorter, self._effort.connections, failed),
+            working(sorter, self._effort.connections, failed),
         ):
             for number in range(min(_DRAWN_AHEAD, letters)):
                 cameras.draw(number)
@@ -258,47 +234,5 @@ class Centre:
             sender.paused_s,
             belts.stalled_s,
             belts.starved_s,
-            _origin_of(sender),
+            origin_of(sender),
         )
-
-
-@contextmanager
-def _working(sorter: Sorter, threads: int, failed: Callable[[ClientError], None]) -> Iterator[None]:
-    """Run the threads of a sorter until it is closed and empty."""
-
-    def work() -> None:
-        failure: ClientError | None = SorterFailedError()
-        try:
-            sorter.work()
-            failure = None
-        except ClientError as error:
-            failure = error
-        finally:
-            # Also after an unforeseen error: the main thread waits for the last letter.
-            if failure is not None:
-                sorter.abandon()
-                failed(failure)
-
-    workers = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
-    try:
-        yield
-    finally:
-        sorter.close()
-        for worker in workers:
-            worker.join()
-
-
-def _origin_of(sender: Sender) -> dict[str, object]:
-    """Return model, version and chip of the answers."""
-    answer = sender.origin
-    if answer is None:
-        return {}
-    return {
-        "model": answer.model,
-        "version": answer.version,
-        "chip": answer.chip,
-        "backend": answer.backend,
-        "transferred": answer.transferred,
-    }

@@ -14,10 +14,11 @@ from hxserve.client import Client
 from hxserve.plots import require_plots
 from hxserve_letters.belts import Pace
 from hxserve_letters.camera_pool import LetterSource
-from hxserve_letters.centre import Centre, Effort, Run
+from hxserve_letters.centre import Centre, Effort
 from hxserve_letters.decisions import Decision
 from hxserve_letters.directory import every_number, invent_directory, load_directory
 from hxserve_letters.report import summarise
+from hxserve_letters.run import Run
 from hxserve_letters.status_reporter import StatusReporter
 from hxserve_letters.view import LettersView
 

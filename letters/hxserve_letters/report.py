@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from hxserve_letters.belts import Pace
-from hxserve_letters.centre import Run
 from hxserve_letters.decisions import Decision, Reason
+from hxserve_letters.run import Run
 
 _PER_HOUR: Final = 3600
 

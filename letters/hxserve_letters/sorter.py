@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
 
+from hxserve.errors import ClientError
 from hxserve_letters.camera_pool import Scan
 from hxserve_letters.decisions import Decision
 from hxserve_letters.directory import Directory
@@ -114,3 +116,37 @@ class Sorter:
         latency_s = self._now() - letter.passed_at
         is_late = self._deadline_s is not None and latency_s > self._deadline_s
         self._on_decision(letter.decide(self._threshold, latency_s, is_late=is_late))
+
+
+class SorterFailedError(ClientError):
+    """An unforeseen error stopped the sorter; the traceback above names it."""
+
+    code = "desk_failed"
+
+
+@contextmanager
+def working(sorter: Sorter, threads: int, failed: Callable[[ClientError], None]) -> Iterator[None]:
+    """Run the threads of a sorter until it is closed and empty."""
+
+    def work() -> None:
+        failure: ClientError | None = SorterFailedError()
+        try:
+            sorter.work()
+            failure = None
+        except ClientError as error:
+            failure = error
+        finally:
+            # Also after an unforeseen error: the main thread waits for the last letter.
+            if failure is not None:
+                sorter.abandon()
+                failed(failure)
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        sorter.close()
+        for worker in workers:
+            worker.join()

@@ -8,7 +8,8 @@ from typing import Any, Final, assert_never
 
 import simpy
 
-from hxserve_planner.chips import AtLongWork, Chip, Slice, call
+from hxserve_planner.bells import Bells
+from hxserve_planner.chips import Chip, Slice, Steps
 from hxserve_planner.costs import PART_CROPS, Costs
 from hxserve_planner.crop_lanes import ANY, CropLanes, Part, Request
 from hxserve_planner.idle_capacity import IdleCapacity
@@ -23,8 +24,6 @@ from services.scheduling.policy import (
     Unit,
     next_unit,
 )
-
-Steps = Generator[simpy.Event, Any, None]
 
 _FLOOD_S: Final = 3.0
 """Crops and long work waiting together for longer are a flood: three half-lives of the policy's memory."""
@@ -76,38 +75,31 @@ class ChipPool:
         self._any_chip = any_chip
         self._idle_capacity = IdleCapacity([0.0] * chips, policy.long_work_share, any_chip=any_chip)
         self._counted_since = 0.0
-        self._idle: dict[int, Chip] = {}
-        self._at_long_work = AtLongWork(rng)
-        self._called: dict[int, int] = {}
-        """Chips that were called away from long work for crops of a home, and have not looked yet."""
         self.chips = [
             Chip(
                 number, rng.uniform(0, self._canary_every_s) if self._canary_every_s < math.inf else math.inf
             )
             for number in range(chips)
         ]
+        self._bells = Bells(env, self.chips, self.lanes, batch_crops=policy.batch_crops, rng=rng)
         for chip in self.chips:
             chip.process = env.process(self._serve(chip))
 
     def send(self, request: Request) -> None:
-        """Take in crops and rings for them."""
+        """Take in crops and ring for them."""
         self.lanes.add(request)
         self._ring_for_crops(request.home)
 
     def submit(self, work: Work) -> None:
-        """Take in a long job and rings for it."""
+        """Take in a long job and ring for it."""
         self.long.submit(work, self._env.now)
-        if self._idle:
-            self._wake(next(iter(self._idle.values())))
-        else:
-            call(self._at_long_work.soonest(self._env.now))
+        self._bells.ring()
 
     def open_window(self) -> None:
         """Simulate crops again; for waiting crops no time has passed."""
         self.is_detailed = True
         self.begin_counting()
-        for chip in self._at_long_work:
-            call(chip)
+        self._bells.call_all()
         for home in [home for home, crops in self.lanes.crops_at.items() if crops]:
             self._ring_for_crops(home)
 
@@ -121,8 +113,7 @@ class ChipPool:
             for chip in self.chips
         ]
         self._idle_capacity = IdleCapacity(busy, self._policy.long_work_share, any_chip=self._any_chip)
-        for chip in self._at_long_work:
-            call(chip)
+        self._bells.call_all()
 
     def begin_counting(self) -> None:
         """Reset the chips' times."""
@@ -146,7 +137,8 @@ class ChipPool:
             elif flooded_since == math.inf:
                 flooded_since = self._env.now
             if unit is None:
-                yield from self._rest(chip)
+                due_s = chip.canary_at - self._env.now if self.is_detailed else math.inf
+                yield from self._bells.wait(chip, due_s)
                 continue
             worked_s = 0.0
             match unit:
@@ -169,8 +161,7 @@ class ChipPool:
 
     def _choose(self, chip: Chip) -> tuple[Unit | None, bool]:
         """Choose the next unit; return whether both crops and long work wait for the chip, too."""
-        for home in (ANY, chip.number):
-            self._called[home] = 0
+        self._bells.note_look()
         waiting = self.lanes.waiting_for(chip.number, chip.on_chip) if self.is_detailed else []
         works = self.long.candidates(chip.number)
         now = self._env.now
@@ -187,17 +178,6 @@ class ChipPool:
         if not isinstance(unit, ClassifyBatch) and self.lanes.crops_at.get(ANY):
             self._ring_for_crops(ANY)  # another chip may read them
         return unit, bool(waiting and works)
-
-    def _rest(self, chip: Chip) -> Steps:
-        chip.bell = self._env.event()
-        self._idle[chip.number] = chip
-        due_s = chip.canary_at - self._env.now
-        if self.is_detailed and due_s < math.inf:
-            yield chip.bell | self._env.timeout(max(0.0, due_s))
-        else:
-            yield chip.bell
-        self._idle.pop(chip.number, None)
-        chip.bell = None
 
     def _read(self, chip: Chip, unit: ClassifyBatch) -> Steps:
         parts = self.lanes.claim(chip.number, unit.reference, unit.grants)
@@ -239,13 +219,15 @@ class ChipPool:
             if self.is_detailed:
                 yield self._env.timeout(self._costs.fixed_s / 2)
         was_detailed, began_at = self.is_detailed, self._env.now
-        part = 1.0 if was_detailed else self._idle_capacity.part(chip.number, len(self._at_long_work) + 1)
+        part = (
+            1.0 if was_detailed else self._idle_capacity.part(chip.number, len(self._bells.at_long_work) + 1)
+        )
         # Crops that came since the chip looked have rung already.
         at_least_s = unit.yields_after_s if self.lanes.readable(chip.number) else unit.quantum_s
         whole_s = work.span_s(at_least_s) if was_detailed else min(unit.quantum_s, work.left_s / part)
         assert chip.process is not None, "a chip that works is served by its process"
         current = chip.slice = Slice(work, began_at, unit.yields_after_s, chip.process)
-        self._at_long_work.enter(chip)
+        self._bells.at_long_work.enter(chip)
         try:
             yield self._env.timeout(whole_s)
         except simpy.Interrupt:
@@ -253,7 +235,7 @@ class ChipPool:
                 used_s = self._env.now - began_at
                 whole_s = min(whole_s, current.gives_way_after_s(used_s))
                 yield self._env.timeout(max(0.0, whole_s - used_s))
-        self._at_long_work.leave(chip)
+        self._bells.at_long_work.leave(chip)
         worked_s = (self._env.now - began_at) * part
         work.do(worked_s)
         self._charge(work.job.user, worked_s)
@@ -273,29 +255,8 @@ class ChipPool:
             self._spend(chip, "around", seconds)
 
     def _ring_for_crops(self, home: int) -> None:
-        """Call enough chips to look: idle ones, else those at long work that give way soonest."""
-        if not self.is_detailed:
-            return
-        if home != ANY:
-            chip = self.chips[home]
-            if chip.bell is not None:
-                self._wake(chip)
-            else:
-                call(chip)
-            return
-        wanted = -(-self.lanes.crops_at[ANY] // self._policy.batch_crops)
-        while wanted > self._called.get(ANY, 0):
-            if self._idle:
-                self._wake(next(iter(self._idle.values())))
-            elif not call(self._at_long_work.soonest(self._env.now)):
-                return
-            self._called[ANY] = self._called.get(ANY, 0) + 1
-
-    def _wake(self, chip: Chip) -> None:
-        assert chip.bell is not None, "an idle chip waits for its bell"
-        self._idle.pop(chip.number, None)
-        if not chip.bell.triggered:
-            chip.bell.succeed()
+        if self.is_detailed:
+            self._bells.ring_for_crops(home)
 
     def _charge(self, user: str, seconds: float) -> None:
         self.charges.add(user, seconds, self._env.now)

@@ -1,15 +1,17 @@
 """One chip of a simulation, and the chips that are at long work, of which any may be called away."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import simpy
 
 from hxserve_planner.long_queue import Work
 from hxserve_planner.statistics import CHIP_USES, ChipUse
 from services.scheduling.policy import ShareMeter
+
+Steps = Generator[simpy.Event, Any, None]
 
 _ASKED: Final = 16
 """Sample size when the chip at long work that gives way soonest is sought."""

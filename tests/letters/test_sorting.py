@@ -11,13 +11,13 @@ from hxserve import Client
 from hxserve.errors import ServiceError
 from hxserve_letters.belts import Belts, Pace
 from hxserve_letters.camera_pool import Scan
-from hxserve_letters.centre import Run
 from hxserve_letters.decisions import Decision, Reason, choose_threshold, decide
 from hxserve_letters.directory import Directory
 from hxserve_letters.errors import TooFewLettersError
 from hxserve_letters.plots import rates_over_threshold
 from hxserve_letters.reading import Reading
 from hxserve_letters.report import rates_of, summarise
+from hxserve_letters.run import Run
 from hxserve_letters.sending import Sender
 from hxserve_letters.sorter import Sorter
 from tests.client.service import TOKEN, Service, problem

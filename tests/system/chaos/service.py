@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deploy.local import Local, processes_of, running
+from deploy.local import Local, running
+from deploy.processes import processes_of
 from hxserve import Client
 from hxserve.errors import ClientError
 from hxserve.jobs import Job
