@@ -53,7 +53,7 @@ class _Plugin(FlaskPlugin):
     def request_validation(
         self, request: Any, query: Any, json: Any, form: Any, headers: Any, cookies: Any
     ) -> None:
-        # spectree itself takes whatever is no JSON object for an empty one.
+        # spectree itself takes anything but a JSON object for an empty one.
         if json and request.get_data():
             if not request.is_json:
                 raise UnsupportedMediaError(
@@ -149,7 +149,7 @@ def _content_security_policy(page: str) -> str:
 
 
 def _complete(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to the document what spectree does not know.
+    """Add the parts of the document that spectree does not know.
 
     These are the params of each kind of job, the forms of a body of crops, the errors of any request with a body, the
     bodies that may be left out, and the media type of problems.

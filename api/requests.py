@@ -7,7 +7,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 class WholeRequest(flask.Request):
     """A request that never passes the beginning of a body for all of it."""
 
-    def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> bytes:  # type: ignore[override] # nobody here asks for text
+    def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> bytes:  # type: ignore[override] # no caller here asks for text
         """Return the body.
 
         Raises:

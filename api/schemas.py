@@ -1,4 +1,4 @@
-"""Documents that several routes share, each both the OpenAPI schema and what is sent.
+"""Documents that several routes share, each both the OpenAPI schema and the body of an answer.
 
 A document that one route alone sends or takes stands beside that route.
 """

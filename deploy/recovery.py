@@ -1,4 +1,4 @@
-"""What `hxserve backup` and `hxserve restore` share: flags, access to the records of a service, a report."""
+"""The common part of `hxserve backup` and `hxserve restore`: flags, access to the records of a service, a report."""
 
 import argparse
 import json

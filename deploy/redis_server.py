@@ -25,7 +25,7 @@ from services.store.connection import OLDEST_REDIS, Connection
 
 _START_TIMEOUT_S: Final = 20.0
 REWRITTEN_AT: Final = ("--auto-aof-rewrite-min-size", "512mb", "--auto-aof-rewrite-percentage", "25")
-"""When Redis rewrites its append-only file without what is gone.
+"""When Redis rewrites its append-only file without deleted keys.
 
 10 to 40 MB of crops pass through the file each second while next to nothing stays. With its own limits (64 MB, and
 twice the size at the start) Redis would fork every few seconds under load, but hardly after a start with a long file.

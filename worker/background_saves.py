@@ -83,6 +83,6 @@ class BackgroundSaves(Saves):
             super().write(job_id, state)
         except StorageError as error:
             return error
-        except Exception as error:  # noqa: BLE001 whatever it is, whoever waits for this save must hear of it
+        except Exception as error:  # noqa: BLE001 any failure must reach the thread that waits for this save
             return StorageError(f"the save of job {job_id} failed ({type(error).__name__}: {error})")
         return None

@@ -159,7 +159,7 @@ class Batches:
                     raise
                 _log_failure(to_run)
                 problems |= {entry.key: error for entry in to_run}
-            except Exception as error:  # noqa: BLE001 whatever it is, the crops behind these must not wait for ever
+            except Exception as error:  # noqa: BLE001 after any failure, the crops behind these must not wait for ever
                 _log_failure(to_run)
                 failure = ChipError(f"the crops could not be read ({type(error).__name__}: {error})")
                 problems |= {entry.key: failure for entry in to_run}

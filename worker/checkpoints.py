@@ -1,4 +1,4 @@
-"""Weights and training states as safetensors bytes: never pickle, whatever they come from."""
+"""Weights and training states as safetensors bytes: never pickle."""
 
 import hashlib
 import json

@@ -16,7 +16,7 @@ from worker.learning.randomness import OwnRandomness
 UNTRAINED: Final = "untrained"
 _SEED: Final = 0
 _SCORE_SCALE: Final = 0.0
-"""Whatever the scores, it is right one time in ten, and says so."""
+"""An untrained network is right one time in ten, and its confidence says so."""
 
 _log = logging.getLogger(__name__)
 

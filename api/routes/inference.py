@@ -38,7 +38,7 @@ _INFER = inference_answers(200, InferAnswer, 404, 409, 413, 415, 429, 502)
 @routes.get("")
 @SPEC.validate(resp=inference_answers(200, ServerMetadata), tags=["inference"])
 def show_server() -> Response:
-    """Say what this server is, and which extensions of the protocol it knows."""
+    """Show the server, its version, and the extensions of the protocol that it supports."""
     return jsonify(
         {
             "name": "hxserve",

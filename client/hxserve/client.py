@@ -89,7 +89,7 @@ class Client(ModelRequests, ServiceRequests):
         """Submit a job of any kind that the service knows; `train`, `evaluate` and `calibrate` serve the usual kinds.
 
         Args:
-            kind: training, evaluation, calibration, or what the service has besides.
+            kind: training, evaluation, calibration, or another kind of the service.
             model: its name, for all but a calibration.
             params: of the kind; None stands for the service's choice.
             wait: return only when it has succeeded.
@@ -177,7 +177,7 @@ class Client(ModelRequests, ServiceRequests):
                 the predictions are then marked `transferred`.
             wait_s: how long a request stays open for its answer; then its job is polled. 0 makes a durable
                 job at once.
-            deadline_s: what the chip has not begun by then is dropped.
+            deadline_s: crops that the chip has not begun by then are dropped.
             timeout_s: how long to wait for the job in all; None for as long as it takes.
             idempotent: make each request durable under a key, so that a repeated one runs once; slower.
             on_progress: called with how many crops are read, and of how many, before the first request and after each.

@@ -15,8 +15,8 @@ def download_weights(transport: Transport, name: str, version: str, path: Path) 
     `version` is a number or an alias; `path` is the file, or a folder for `<name>-<version>.safetensors`.
 
     Raises:
-        DownloadDamagedError: what arrived has another sha256 than the service published.
-        OSError: the file cannot be written; what was there is untouched.
+        DownloadDamagedError: the file arrived with another sha256 than the service published.
+        OSError: the file cannot be written; an older one is untouched.
     """
     model = f"/v1/models/{segment(name)}/versions"
     manifest = transport.call_json("GET", f"{model}/{segment(version)}")

@@ -19,7 +19,7 @@ _RECONNECT_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change of a job: its place in the job's stream, its name, and what it says."""
+    """One change of a job: its place in the job's stream, its name, and its content."""
 
     id: str | None
     name: str

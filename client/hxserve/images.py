@@ -53,7 +53,7 @@ def pack_images(images: Images) -> list[Parcel]:
             of integers 0..255 or floats 0..1.
 
     Raises:
-        InvalidImagesError: naming the image that cannot be sent, and what could.
+        InvalidImagesError: an image cannot be sent; the message names it and the accepted forms.
     """
     parcels: list[Parcel] = []
     pictures: list[_Picture] = []

@@ -32,7 +32,7 @@ class ModelRequests:
         return download_weights(self._transport, name, str(version), Path(path))
 
     def set_alias(self, name: str, alias: str, version: str | int) -> None:
-        """Set an alias to this version: a number, or what another alias names now."""
+        """Set an alias to this version: a number, or the version that another alias names now."""
         number = str(version)
         if not number.isdecimal():
             number = str(self.model(name, number)["version"])

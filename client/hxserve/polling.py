@@ -23,7 +23,7 @@ def fetch_job(
         transport: where to ask.
         job_id: of the record.
         known: the record as last seen.
-        wait_s: let the service answer only when the job differs from what is known, or this time is over.
+        wait_s: let the service answer only when the job differs from `known`, or this time is over.
 
     Returns:
         None if it is still as known.

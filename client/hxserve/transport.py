@@ -66,7 +66,7 @@ class Transport:
     """Requests to one service; safe to share between threads.
 
     Every request may be repeated without harm: reading and PUT by nature, a POST through its
-    Idempotency-Key or because doing it twice changes nothing. So whatever fails on the way is tried again.
+    Idempotency-Key or because doing it twice changes nothing. So every request that fails on the way is sent again.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Install what the worker needs and the chip's software container lacks into a folder; `prepare.sh` runs this there.
+"""Install the packages of the worker that the chip's software container lacks into a folder; `prepare.sh` runs this.
 
 The standard library is all that it imports, because nothing else of hxserve is there yet. What the container has is
 neither installed again nor in another version: its torch, hxtorch and numpy are built for each other.
@@ -60,7 +60,7 @@ def wanted(requirements: Iterable[str], present: Mapping[str, str]) -> list[str]
 
 
 def install(requirements: Sequence[str], target: Path, limits: Sequence[str]) -> list[str]:
-    """Install requirements, and what they need in turn, without what is present.
+    """Install requirements with their dependencies, without packages that are present.
 
     Returns:
         The installed packages as `name==version`.

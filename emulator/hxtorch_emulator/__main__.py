@@ -15,7 +15,7 @@ _USAGE = "usage: python -m hxtorch_emulator [--chip ID] (SCRIPT | -m MODULE) [AR
 
 
 def main(arguments: list[str]) -> None:
-    """Run what ``arguments`` name, as Python itself would."""
+    """Run the program that ``arguments`` name, as Python itself would."""
     if arguments[:1] == ["--chip"] and len(arguments) > 1:
         connection.choose_chip(VirtualChip(arguments[1]))
         arguments = arguments[2:]

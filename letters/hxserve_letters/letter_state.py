@@ -1,4 +1,4 @@
-"""A letter between camera and gate: its scan, and what was read of it so far."""
+"""A letter between camera and gate: its scan, and the readings so far."""
 
 from __future__ import annotations
 

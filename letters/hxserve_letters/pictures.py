@@ -1,4 +1,4 @@
-"""Sample letters as a picture: the envelope, where the postcode was found, the crops, and what was read."""
+"""Sample letters as a picture: the envelope, the place of the postcode, the crops, and the reading."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _WORDS: Final = _TOWNS.split()
 TOWN_BY_REGION: Final = {
     region: town.replace("_", " ") for region, town in zip(_WORDS[::2], _WORDS[1::2], strict=True)
 }
-"""A large town of each Leitregion; what is not here (00, 05, 11, 43, 62) is no Leitregion."""
+"""A large town of each Leitregion; 00, 05, 11, 43 and 62 are no Leitregionen."""
 
 
 @dataclass(frozen=True, slots=True)

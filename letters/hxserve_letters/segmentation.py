@@ -68,7 +68,7 @@ class Cuts:
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
-    """Pieces from left to right: `labels` (h, w) says whose each pixel is (1..n, 0 none).
+    """Pieces from left to right: `labels` (h, w) has the piece of each pixel (1..n, 0 for none).
 
     `boxes` are (n, 4) left, top, right, bottom; `parts` say which connected part each piece is of, and
     `cut_ink` how many px of ink the cut to its right goes through, 0 between parts.

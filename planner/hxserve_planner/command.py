@@ -145,7 +145,7 @@ class Limit(click.ParamType[Any]):
 def plan(
     options: Options, /, *, plot: Path | None, assumed: bool, profiles_file: Path | None, **given: Any
 ) -> None:
-    """Foresee what chips can serve: letters, users and trainings over a day.
+    """Forecast the capacity of chips: letters, users and trainings over a day.
 
     Simulates the service's own scheduling in simulated time. Paces are those that a running service of the same chip
     measured, if one is reachable, else documented ones; every assumption is printed. With --find, answers how many
@@ -169,7 +169,7 @@ def plan(
 
 
 def question_of(given: dict[str, Any], profiles_file: Path | None) -> dict[str, Any]:
-    """Compile the question that the options ask; what was not given is left to the simulation's defaults."""
+    """Compile the question that the options ask; options not given are left to the simulation's defaults."""
     asked = {name: value for name, value in given.items() if value is not None}
     if asked.get("find") == "chips" and "chips" in asked:
         raise click.UsageError("--find chips looks for the number of chips; leave --chips out")
@@ -208,7 +208,7 @@ def _profiles(path: Path) -> dict[str, Any]:
 
 
 def _take_measured(options: Options, question: dict[str, Any]) -> None:
-    """Add what a running service measured; without one, or with one of other chips, the question stays as it is."""
+    """Add the measurements of a running service; without one of the same chips the question stays as it is."""
     try:
         with Client(options.url, options.token, data_dir=options.data_dir, retries=0) as client:
             backend = backend_of(client)

@@ -36,8 +36,8 @@ class _Frozen(BaseModel):
 class Measured(_Frozen):
     """Times of a running service, in seconds; None where not measured.
 
-    `call_s` and `crop_s` are the fixed part of a chip call and what each crop adds; `look_s` is what passes from the
-    bell to a choice, `store_s` what claiming crops and storing answers take; `step_s` is a mini-batch of the training
+    `call_s` and `crop_s` are the fixed part of a chip call and the part of each crop; `look_s` is the time from the
+    bell to a choice, `store_s` that of claiming crops and storing answers; `step_s` is a mini-batch of the training
     in question, and `fixed_s` taking up and ending one.
     """
 
@@ -166,7 +166,7 @@ def read_question(text: str | bytes) -> Question:
     """Read the question that a JSON document asks.
 
     Raises:
-        InvalidInputError: naming each field that is wrong, and what it should be.
+        InvalidInputError: a field is wrong; the message names each, and the expected value.
     """
     try:
         return Question.model_validate_json(text)

@@ -22,7 +22,7 @@ _SHOWN: Final = ("p99_ms", "deadline_met", "hurried", "training_wait_min", "trai
 
 
 def find(question: Question, on_progress: Callable[[float], None] = lambda _: None) -> dict[str, Any]:
-    """Answer a question with what it seeks set to what was found, and with every try.
+    """Answer a question with the sought value set to the one found, and with every try.
 
     Raises:
         InvalidInputError: the levels hold at no load, or with no number of chips; the message says which do not.

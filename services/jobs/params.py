@@ -115,7 +115,7 @@ class JobRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     kind: LongKind
-    """What to do."""
+    """Kind of work."""
     model: ModelName | None = None
     """The model's name; a training makes it if new. A calibration has none. Another user's is `<owner>~<name>`."""
     params: Annotated[

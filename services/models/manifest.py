@@ -16,7 +16,7 @@ class NetworkShape(BaseModel):
     hidden: list[int]
     outputs: Literal[10] = 10
     shift: int
-    num_sends: Annotated[list[int], Field(description="One per layer, as the layers chose or were told.")]
+    num_sends: Annotated[list[int], Field(description="One per layer, chosen by the layer or given.")]
 
 
 class Origin(BaseModel):

@@ -69,7 +69,7 @@ def run_ahead(
         work: jobs, and the seconds that each still takes a chip.
         charged: charges by user.
         now: the instant all this is true, Unix seconds.
-        policy: whose order is followed.
+        policy: the policy that decides the order.
         speed: seconds of work done per second.
     """
     times: dict[str, tuple[float, float]] = {}

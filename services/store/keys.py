@@ -19,7 +19,7 @@ class Key(str):
 
 
 SCHEMA: Final = "hx:schema"
-"""String: version of the layout of what is kept."""
+"""String: version of the layout of the records."""
 PREFIX: Final = "hx:"
 """Of every key of the service."""
 
@@ -37,7 +37,7 @@ FINISHED: Final = "hx:finished"
 job_key: Final = Key("hx:job:{}")
 """Hash: a job's record, by its id."""
 events_key: Final = Key("hx:job:{}:events")
-"""Stream: what happened to a job."""
+"""Stream: the events of a job."""
 results_key: Final = Key("hx:job:{}:results")
 """Hash: part -> its answer, of a classification."""
 idempotency_key: Final = Key("hx:idempotency:{}")
@@ -45,11 +45,11 @@ idempotency_key: Final = Key("hx:idempotency:{}")
 
 # Crops
 WAITING: Final = "hx:crops:waiting"
-"""Hash: lane -> 'crops entries oldest_ms', of what no worker has claimed."""
+"""Hash: lane -> 'crops entries oldest_ms', of the entries that no worker has claimed."""
 LANES: Final = "hx:crops:lanes"
 """Set: lanes whose stream exists."""
 DEPTH: Final = "hx:depth"
-"""Stream: how much waited, every few seconds."""
+"""Stream: numbers of waiting crops and jobs, every few seconds."""
 lane_key: Final = Key("hx:crops:{}")
 """Stream: entries of up to 64 crops, of one lane."""
 late_key: Final = Key("hx:late:{}:{}")
@@ -69,7 +69,7 @@ reference and number of the crops it would choose, while it waits), 'wakeup' (st
 SAMPLES: Final = "hx:samples"
 """Hash: digit -> crops of the test set."""
 PACES: Final = "hx:paces"
-"""Hash: kind of step -> how long it took lately."""
+"""Hash: kind of step -> its recent pace."""
 
 # Charges
 CHARGED: Final = "hx:charged"

@@ -1,5 +1,5 @@
 -- Shared by all scripts: each is run with those of these that it refers to before it (services/store/connection.py), so
--- each is one atomic step. Only what stands at the beginning of a line is a definition.
+-- each is one atomic step. Only a `local` at the beginning of a line is a definition.
 -- Names of keys are those of services/store/keys.py.
 local GROUP = 'chips'  -- consumer group of every lane
 local WAKEUP_MS = 5000
@@ -18,7 +18,7 @@ local NOW_MS = math.floor(NOW * 1000)
 local function name_in(json) return string.sub(json, 2, -2) end
 
 -- A paused worker that was replaced has an old fencing number: it may write nothing. One whose lease ran out
--- while Redis was away, but which nobody replaced, still has the newest.
+-- while Redis was away, but which was not replaced, still has the newest.
 local function lost_lease(chip, fence)
   return redis.call('GET', chip_key(chip, 'fence')) ~= fence
 end
@@ -78,7 +78,7 @@ local function start_if_queued(id)
   end
 end
 
--- Sends answers to a process that waits for them; a stream that nobody reads any more goes by itself.
+-- Sends answers to a process that waits for them; a stream without a reader expires.
 local function send_reply(stream, batch)
   redis.call('XADD', stream, 'MAXLEN', '~', 4000, '*', 'batch', batch)
   if redis.call('PTTL', stream) < 60000 then redis.call('PEXPIRE', stream, 120000) end
@@ -128,7 +128,7 @@ local function add_part(lane, id, part, count, reply_to, deadline_ms, crops, rep
   return entry
 end
 
--- Whether nobody wants any of an entry's `count` crops: all are of jobs that have ended, cancelled most likely.
+-- True if all of an entry's `count` crops are of jobs that have ended, cancelled most likely.
 local function is_abandoned(lane, entry, count)
   local late, ended = redis.call('HGETALL', late_key(lane, entry)), 0
   for i = 1, #late, 2 do
@@ -138,8 +138,8 @@ local function is_abandoned(lane, entry, count)
   return ended >= count
 end
 
--- Takes an entry out of its lane for good, and which of its requests have jobs, if some `may` have; an empty lane's
--- stream goes too.
+-- Deletes an entry from its lane, with the record of its jobs if it `may_have_jobs`; an empty lane's stream is deleted
+-- too.
 local function forget_entry(lane, entry, may_have_jobs)
   local key = lane_key(lane)
   redis.call('XACK', key, GROUP, entry)
@@ -152,7 +152,7 @@ local function forget_entry(lane, entry, may_have_jobs)
   end
 end
 
--- An entry that a chip has claimed, as workers read it; nothing when nobody wants it any more, and it is forgotten.
+-- An entry that a chip has claimed, as workers read it; nothing if it was abandoned, and is deleted.
 local function decode(lane, entry, claims)
   local f = entry[2] -- id, part, count, reply, deadline, crops, repeats: in the order of add_part
   local id, count, deadline = f[2], tonumber(f[6]), tonumber(f[10])
@@ -194,7 +194,7 @@ local function claim_lane(chip, lane, grant, claimed)
   set_waiting(lane, crops, entries, oldest)
 end
 
--- What there is to do for a chip, which knows it from here on: its bell is silent and its wake-up taken. Crops that
+-- The work that waits for a chip, which knows it from here on: its bell is silent and its wake-up taken. Crops that
 -- were handed over with the bell are claimed; where nothing waits but one lane of `reference` ('' for none), up to
 -- `most` of its crops are claimed in the same step, or as soon as they come: it would be the chip's choice. `waiting` is
 -- that before the claim.
@@ -203,7 +203,7 @@ local function backlog(chip, reference, most)
   local rung = redis.call('LPOP', bell)
   redis.call('DEL', bell, chip_key(chip, 'idle'))
   if redis.call('PTTL', chip_key(chip, 'wakeup')) < WAKEUP_MS / 2 then
-    redis.call('SET', chip_key(chip, 'wakeup'), '1', 'PX', WAKEUP_MS) -- now and then: what is written goes to the disk
+    redis.call('SET', chip_key(chip, 'wakeup'), '1', 'PX', WAKEUP_MS) -- not each time: every write goes to the disk
   end
   local waiting = redis.call('HGETALL', WAITING)
   local claimed = rung and rung ~= '1' and cmsgpack.unpack(rung)[6] or {}
@@ -229,8 +229,8 @@ local function ring_bell(chip)
 end
 
 -- Rings the bell of every chip that has a worker; returns the chips that need a wake-up message because none is
--- outstanding. A chip without one is not called: the worker that takes it wakes itself, and one whose lease lapsed
--- is told of the work when it renews it.
+-- outstanding. A chip without one is not called: the worker that takes it wakes itself, and a worker with a lapsed
+-- lease learns of the work when it renews it.
 local function ring()
   local asleep = {}
   for _, chip in ipairs(redis.call('SMEMBERS', CHIPS)) do
@@ -254,7 +254,7 @@ local function set_charged(user, seconds)
   redis.call('HSET', CHARGED, user, string.format('%.6f %.3f', seconds, NOW))
 end
 
--- Adds to a sum in a hash that is kept for so long.
+-- Adds to a sum in a hash that expires after `keep_s`.
 local function add_for(key, keep_s, field, seconds)
   redis.call('HINCRBYFLOAT', key, field, seconds)
   if redis.call('TTL', key) < 0 then redis.call('EXPIRE', key, keep_s) end
@@ -270,7 +270,7 @@ end
 
 local function used_today(user) return redis.call('HGET', used_key(math.floor(NOW / 86400)), user) or '0' end
 
--- Whether a user has used the chip seconds of a day ('' for no limit), and the refusal of one who has.
+-- True if a user has used up the chip seconds of a day ('' for no limit), and the refusal in that case.
 local function has_spent(user, most_s)
   return most_s ~= '' and tonumber(used_today(user)) >= tonumber(most_s)
 end

@@ -17,7 +17,7 @@ from services.users.quotas import UNLIMITED, Quotas
 from services.users.store import Found, UserStore
 
 LONGEST_MEMORY_S: Final = 1.0
-"""So long after a user is disabled or a token revoked, a process may still let them in."""
+"""The longest time for which a process still accepts the token of a disabled user, or a revoked one."""
 
 _MOST_REMEMBERED: Final = 10_000
 _LEAST_TOKEN_CHARACTERS: Final = 16
@@ -76,7 +76,7 @@ class Tokens:
 
         Raises:
             NotAuthenticatedError: there is no token, it is not known or has expired, or its user is disabled.
-            RedisUnavailableError: whose it is cannot be looked up.
+            RedisUnavailableError: the user cannot be looked up.
         """
         if not token:
             raise NotAuthenticatedError
@@ -95,7 +95,7 @@ class Tokens:
 
         Raises:
             NotAuthenticatedError: no token has it, it has expired, or its user is disabled.
-            RedisUnavailableError: whose it is cannot be looked up.
+            RedisUnavailableError: the user cannot be looked up.
         """
         if hmac.compare_digest(digest, self._admin_digest):
             return ADMIN

@@ -1,4 +1,4 @@
--- Whose token this is. ARGV: digest. Returns the user, their fields, the token's times and the time now, or nothing.
+-- Finds the user of a token. ARGV: digest. Returns the user, their fields, the token's times and the time now, or nothing.
 local name = redis.call('HGET', TOKENS, ARGV[1])
 if not name then return false end
 local key = user_key(name)

@@ -13,7 +13,7 @@ def fit_score_scale(scores: Tensor, labels: Tensor) -> float:
     """Find the factor that turns scores into the logits of honest probabilities: `softmax(factor * scores)`.
 
     Temperature scaling: the factor (the inverse of the temperature) minimises the cross entropy on crops the
-    network has not learned from. One more crop counts as seen whose digit nobody knows, so that a network
+    network has not learned from. One more crop of unknown digit counts as seen, so that a network
     without errors on a few crops does not become infinitely sure.
 
     Args:

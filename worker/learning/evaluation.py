@@ -78,7 +78,7 @@ class Evaluator:
             execution: Where to compute.
             mock_parameter: Gain and noise; those in force now when None. "quantised" takes the gain only.
             logit_scale: Scores times this are the logits of loss and confidence.
-            repeats: Every crop is read so often, and the mean of its scores counts.
+            repeats: Number of readings of each crop; the mean of its scores counts.
             seed: Of the noise.
 
         Raises:

@@ -21,7 +21,7 @@ class Recipe(BaseModel):
         name: The recipe the values started from.
         epochs: Passes over the training set.
         batch_size: Crops per mini-batch.
-        min_steps_per_epoch: A training set too small for so many mini-batches is repeated within an epoch,
+        min_steps_per_epoch: A training set too small for this many mini-batches is repeated within an epoch,
             each time varied anew.
         learning_rate: Of Adam, in weight LSB; the highest one where the schedule changes it.
         schedule: "constant", or "one-cycle": up along half a cosine, then down to zero along another.

@@ -34,7 +34,7 @@ class ExtensibleGroup(CommandGroup):
 def _missing(name: str, distribution: str) -> click.Command:
     advice = f"not installed here; install it with `pip install {distribution}`"
 
-    def refuse(more: tuple[str, ...]) -> None:  # noqa: ARG001 whatever was asked, it is refused
+    def refuse(more: tuple[str, ...]) -> None:  # noqa: ARG001 every call is refused
         raise Failure(f"{name}_not_installed", f"`hxserve {name}` is {advice}")
 
     return click.Command(

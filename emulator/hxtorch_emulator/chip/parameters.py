@@ -23,7 +23,7 @@ class ChipParameters:
         gain_spread: relative spread of the untrimmed gain from neuron to neuron. Assumption.
         offset_spread_lsb: spread of the untrimmed offset from neuron to neuron. Assumption.
         synapse_spread: relative spread of the weight from synapse to synapse; not trimmed. Assumption.
-        leak_spread: spread, from neuron to neuron, of what each of a neuron's synapses adds to its weight, in weight
+        leak_spread: spread, from neuron to neuron, of what each synapse of a neuron adds to its weight, in weight
             LSB; calibration looks at offsets without input and at differences of gain, and sees none of it. A
             network loses accuracy by it and learns in the loop to do without. Assumption, chosen for the loss
             of MNIST accuracy on transfer.

@@ -15,7 +15,7 @@ class PlacedMatrix:
 
     Attributes:
         factor: (rows, columns), LSB per unit of input, for each unit of weight.
-        leak: (rows, columns), LSB per unit of input, whatever the weight.
+        leak: (rows, columns), LSB per unit of input, independent of the weight.
         offset_lsb: (tiles, 1, columns).
         knee_low_lsb: (tiles, 1, columns).
         knee_high_lsb: (tiles, 1, columns).
