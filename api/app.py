@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
-from flask import Flask
+from flask import Flask, Request
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.application import Application
 from api.authentication import Authenticator, register_authentication
@@ -13,7 +14,6 @@ from api.pages import register_pages
 from api.problems import register_problems
 from api.protection import protect
 from api.request_ids import identify_requests, log_answers
-from api.requests import WholeRequest
 from api.routes import (
     chip,
     classification,
@@ -54,6 +54,24 @@ class _Json(DefaultJSONProvider):
             raise ValueError("the JSON is nested too deep") from None
 
 
+class _WholeRequest(Request):
+    """A request that never passes the beginning of a body for all of it."""
+
+    def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> bytes:  # type: ignore[override] # no caller here asks for text
+        """Return the body.
+
+        Raises:
+            RequestEntityTooLarge: it is larger than allowed. Werkzeug itself cuts a body of unknown length at the
+                limit.
+        """
+        body: bytes = super().get_data(cache, as_text, parse_form_data)  # type: ignore[call-overload] # the same
+        limit = self.max_content_length
+        is_cut = limit is not None and len(body) >= limit and self.content_length is None
+        if is_cut and self.input_stream.read(1):
+            raise RequestEntityTooLarge
+        return body
+
+
 def create_app(application: Application, tokens: Tokens) -> Flask:
     """Build the web application over these services."""
     app = build_routes()
@@ -64,7 +82,7 @@ def create_app(application: Application, tokens: Tokens) -> Flask:
 def build_routes() -> Flask:
     """Build the web application without services; `connect` it before its first request."""
     app = Flask("api")
-    app.request_class = WholeRequest
+    app.request_class = _WholeRequest
     app.json = _Json(app)
     identify_requests(app)
     metrics.measure_requests(app)

@@ -48,9 +48,7 @@ class Snapshot(Generic[State]):
 def stream_state(read: Callable[[Application], State], event_of: Callable[[State], str]) -> Response:
     """Stream an event each second, or `unavailable`; an empty text becomes a comment that keeps the connection open.
 
-    Args:
-        read: reads the state that all streams of this kind share.
-        event_of: gives this listener's event.
+    `read` reads the state that all streams of this kind share, `event_of` gives this listener's event.
     """
     snapshots: dict[Any, Snapshot[State]] = current_app.extensions["snapshots"]
     snapshot = snapshots.setdefault(read, Snapshot(read))

@@ -56,10 +56,7 @@ def register_pages(app: Flask) -> None:
 def render_page(template: str, *sections: str, **values: Any) -> str:
     """Render a page in the reader's language.
 
-    Args:
-        template: its file.
-        sections: sections of the catalogue that the page's scripts use.
-        values: the template's variables.
+    `sections` are those of the catalogue that the page's scripts use, `values` the template's variables.
     """
     texts = Texts(language())
     theme = request.cookies.get("hxserve-theme")

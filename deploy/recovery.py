@@ -37,9 +37,7 @@ _COUNTS: Final = {
 def open_records(settings: Settings, *, stopped: bool = False) -> Iterator[Connection]:
     """Connect to the Redis of a service; an embedded one that does not run is started for the length of the context.
 
-    Args:
-        settings: Of the service.
-        stopped: The service must not run, and cannot be started on the same data folder meanwhile.
+    With `stopped` the service must not run, and cannot be started on the same data folder meanwhile.
 
     Raises:
         UnavailableError: the data folder has no records; or the service runs although it must not.

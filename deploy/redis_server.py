@@ -148,10 +148,7 @@ def synced(
 ) -> Iterator[None]:
     """Bring the append-only files in a folder to the disk again and again, for the last time when the context ends.
 
-    Args:
-        folder: Of the data of a Redis.
-        every_s: The interval in seconds; a power cut loses at most that much.
-        sync: Brings the file of a descriptor to the disk.
+    A power cut loses at most the data of `every_s`; `sync` brings the file of a descriptor to the disk.
     """
     ended = threading.Event()
 

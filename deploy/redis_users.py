@@ -50,11 +50,8 @@ Source: redis/redis issue 14541, valkey-io/valkey issue 3983."""
 def acl_lines(api: str, worker: str, admin: str, *, redis: tuple[int, ...] = (7, 2)) -> list[str]:
     """Return the lines of the ACL file, which has hashes of the passwords.
 
-    Args:
-        api: The password of the API's user.
-        worker: The password of the workers' user.
-        admin: The password of the administrator.
-        redis: The version that reads the file. 7.0 refuses a subcommand that came with 7.2; older ones take any.
+    `api`, `worker` and `admin` are passwords, `redis` is the version that reads the file: 7.0 refuses a subcommand that
+    came with 7.2; older ones take any.
     """
     store = f"{_ALWAYS} {_STORE} {' '.join(_CALLED.findall(''.join(map(lua_source, scripts()))))}".lower()
     if (7, 0) <= redis < (7, 2):

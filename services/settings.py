@@ -192,9 +192,7 @@ class Settings(BaseSettings):
 def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
     """Return the settings of this process.
 
-    Args:
-        environment: The variables among which unknown `HXSERVE_*` ones are looked for.
-        overrides: Values from a command line.
+    Unknown `HXSERVE_*` variables are looked for in `environment`; `overrides` come from a command line.
 
     Raises:
         SettingsError: it names each variable that is unknown or has an impossible value.

@@ -34,12 +34,11 @@ from worker.checkpoints import Saves
 from worker.chip import ChipSession, VirtualChoice, open_chip
 from worker.chip_maintenance import ChipMaintenance, MaintenanceSchedule
 from worker.cost_measurement import CostMeter
-from worker.datasets import Datasets
+from worker.datasets import Datasets, pick_samples
 from worker.heartbeat import Heartbeat
 from worker.leasing import stand_by, take_lease
 from worker.long_work import LongWork
 from worker.recovery import marker_of, recover_jobs, take_over_jobs
-from worker.samples import pick_samples
 from worker.scheduler_loop import SchedulerLoop
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow

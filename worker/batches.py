@@ -79,9 +79,7 @@ class Batches:
     def claim(self, reference: str, grants: Mapping[str, int]) -> Sequence[Entry]:
         """Claim crops of one version.
 
-        Args:
-            reference: of the lanes, as `Lane.reference` has it.
-            grants: number of crops by user.
+        `reference` is that of the lanes, as `Lane.reference` has it; `grants` is the number of crops by user.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -94,10 +92,7 @@ class Batches:
     def run(self, entries: Sequence[Entry], now: float, prefetch: Prefetch = NO_PREFETCH) -> Backlog | None:
         """Run claimed crops of one version; return the backlog afterwards, if there were any.
 
-        Args:
-            entries: the claimed entries.
-            now: Unix seconds by the clock of Redis.
-            prefetch: crops to claim together with the last answers.
+        `now` is in Unix seconds by the clock of Redis; `prefetch` are crops to claim together with the last answers.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
@@ -118,9 +113,7 @@ class Batches:
     def recover(self, now: float, *, after_death: bool) -> int:
         """Run the claimed crops that have no answers; return the number of their parts.
 
-        Args:
-            now: Unix seconds.
-            after_death: whether this process is new and its predecessor left them, so that they may be to blame.
+        `after_death` says that this process is new and its predecessor left the crops, so that they may be to blame.
         """
         entries = self._crops.recover(self._lease, after_death=after_death)
         failures = self._chip_failures

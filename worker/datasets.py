@@ -4,11 +4,14 @@ import logging
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
+from services.chips.samples import Samples
 from services.errors import DatasetMissingError
 from worker.learning.datasets import Dataset, DatasetChoice, load_dataset
 from worker.learning.errors import LearningError
 
+_OF_EACH: Final = 40
 _log = logging.getLogger(__name__)
 
 
@@ -54,3 +57,13 @@ class Datasets:
                 _log.info("data set %s: %s", choice, dataset.note)
                 self._loaded[choice] = self._loaded.setdefault(dataset.name, dataset)
             return self._loaded[choice]
+
+
+def pick_samples(dataset: Dataset) -> dict[int, Samples]:
+    """Return the first crops of each digit in the test set, as many as there are up to 40."""
+    picked = {}
+    for digit in range(10):
+        chosen = dataset.test_images[dataset.test_labels == digit][:_OF_EACH]
+        if len(chosen):
+            picked[digit] = Samples(dataset.name, [bytes(crop.numpy().data) for crop in chosen])
+    return picked

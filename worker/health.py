@@ -10,7 +10,7 @@ from services.chips.store import ChipRecord, ChipStore
 from services.errors import HxserveError
 from services.settings import Settings, load_settings
 from services.store.connection import Connection
-from worker.holder import this_process
+from worker.leasing import this_process
 
 
 def lacks(record: ChipRecord) -> str:

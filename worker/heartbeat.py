@@ -22,16 +22,8 @@ class Heartbeat:
 
     Each beat also notifies systemd's watchdog, if there is one.
 
-    Args:
-        lease: of the chip.
-        chips: the store of leases.
-        status: gives the status for the chip's record.
-        wake: sends a wake-up.
-        last_turn: when a turn last did something, by the monotonic clock.
-        maintenance_is_due: whether maintenance needs a turn.
-        lease_s: the lease's life.
-        wake_after_s: how long work may wait without a turn before a wake-up is sent.
-        give_up_after_s: how long it may wait before the process ends.
+    `status` gives the status for the chip's record, `last_turn` the monotonic time of the last activity of a turn. Work
+    that waits `wake_after_s` without a turn causes a wake-up; after `give_up_after_s` the process ends.
     """
 
     def __init__(

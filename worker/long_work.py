@@ -128,11 +128,7 @@ class LongWork:
     ) -> float:
         """Work on a job until the quantum is used up, crops wait, or it is done; return the seconds of work.
 
-        Args:
-            job: as it is recorded now.
-            quantum_s: longest time to work.
-            yields_after_s: from when on to give way to crops.
-            crops_wait: asked after each mini-batch.
+        From `yields_after_s` on the job gives way to crops: `crops_wait` is asked after each mini-batch.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.

@@ -27,9 +27,8 @@ def load_npy(content: bytes, name: str) -> NDArray[Any]:
 def crop_bytes(array: ArrayLike, name: str) -> bytes:
     """Return the grey values of an array of crops, 784 bytes per crop.
 
-    Args:
-        array: (28, 28), (n, 28, 28), (n, 1, 28, 28), (784,) or (n, 784); integers 0..255 or floats 0..1.
-        name: its name in error messages.
+    The array is (28, 28), (n, 28, 28), (n, 1, 28, 28), (784,) or (n, 784), of integers 0..255 or floats 0..1; `name` is
+    its name in error messages.
 
     Raises:
         InvalidImagesError: it has another shape or other values.

@@ -19,11 +19,7 @@ def fetch_job(
 ) -> Job | None:
     """Fetch a job.
 
-    Args:
-        transport: where to ask.
-        job_id: of the record.
-        known: the record as last seen.
-        wait_s: let the service answer only when the job differs from `known`, or this time is over.
+    With `wait_s` the service answers when the job differs from `known`, or this time is over.
 
     Returns:
         None if it is still as known.
@@ -51,12 +47,8 @@ def wait_for_job(
 ) -> Job:
     """Wait for a job; return it in its final state.
 
-    Args:
-        transport: where to ask.
-        job_id: which job.
-        timeout_s: how long to wait; None for as long as it takes.
-        patience_s: how long the service may be away, for a restart, before that is an error.
-        on_change: called with the job now and whenever it has changed.
+    `timeout_s` is None for no limit; `patience_s` is the longest absence of the service, for a restart, before that is
+    an error. `on_change` is called with the job now and whenever it has changed.
 
     Raises:
         StillRunningError: the time is over; the job goes on.

@@ -64,9 +64,7 @@ def chosen_chip() -> VirtualChip:
 def init_hardware(hwdb_path: HWDBPath | CalibrationPath | None = None, ann: bool = False) -> None:  # noqa: ARG001 - hxtorch's signature
     """Open the chip and calibrate it.
 
-    Args:
-        hwdb_path: where the calibration is. Without one, the chip is calibrated on the spot.
-        ann: accepted for hxtorch's sake.
+    ``hwdb_path`` names the calibration; without one, the chip is calibrated on the spot.
 
     Raises:
         RuntimeError: there is no calibration there, or it is damaged.

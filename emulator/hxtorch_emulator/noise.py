@@ -34,10 +34,7 @@ _INDEX_BITS = (_MIDDLE_ENTRIES - 1) * 0x0001_0001_0001_0001
 def fill_normal(out: torch.Tensor, mean: float, std: float) -> torch.Tensor:
     """Fill ``out`` with independent normal numbers that torch's default generator determines, and return it.
 
-    Args:
-        out: float32, contiguous, any shape.
-        mean: their mean.
-        std: their standard deviation, > 0.
+    ``out`` is float32 and contiguous, of any shape, ``std`` > 0.
     """
     count = out.numel()
     if count < _MANY:

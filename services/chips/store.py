@@ -73,10 +73,7 @@ class ChipStore:
     def take(self, chip: str, holder: Mapping[str, Any], *, dead: Mapping[str, Any] | None = None) -> Lease:
         """Take a chip's lease.
 
-        Args:
-            chip: its id.
-            holder: the process that takes the lease.
-            dead: a holder known to be dead, whose lease need not run out.
+        `dead` is a holder known to be dead, whose lease need not run out.
 
         Raises:
             LeaseHeldError: another worker holds it.

@@ -263,15 +263,6 @@ class JobStore:
             raise job_not_found(job_id)
         return found == b"ended", tuple(chip.decode() for chip in asleep)
 
-    def events(self, job_id: str, *, after: str = "0", count: int = 500) -> list[tuple[str, float, Any]]:
-        """Return events of a job after the one named: id, Unix time and content of each, oldest first."""
-        found: Any = self._connection.client.xrange(
-            keys.events_key(job_id), min=f"({after}" if after != "0" else "-", count=count
-        )
-        return [
-            (event_id.decode(), float(entry[b"at"]), json.loads(entry[b"event"])) for event_id, entry in found
-        ]
-
     def results(self, job_id: str) -> dict[int, bytes]:
         """Return the stored answers of a classification, by part."""
         found: Any = self._connection.client.hgetall(keys.results_key(job_id))
@@ -328,7 +319,7 @@ def _list_of(user: str | None) -> str:
 
 def _existing(job_id: str, stored: Mapping[bytes, bytes]) -> Job:
     if b"kind" not in stored:
-        raise JobNotFoundError(f"there is no job {job_id!r}; it may have expired")
+        raise job_not_found(job_id)
     return Job.from_hash(stored)
 
 

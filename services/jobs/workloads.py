@@ -78,10 +78,7 @@ class Workload:
 def workload_of(job: Job, backend: str, auto_dataset: str) -> Workload:
     """Return the mini-batches of a job.
 
-    Args:
-        job: of a kind that is worked on in slices.
-        backend: `hxtorch`, `emulator` or `mock`.
-        auto_dataset: which data set `auto` is there.
+    `auto_dataset` is the data set that `auto` stands for.
 
     Raises:
         InvalidInputError: its params are not those of its kind.

@@ -180,11 +180,7 @@ class ExclusiveConnection(Connection):
     """
 
     def __init__(self, shared: Connection) -> None:
-        """Connect when it is first used.
-
-        Args:
-            shared: where to, and how often to try.
-        """
+        """Connect when it is first used."""
         self._client = shared.client
         pool = self._client.connection_pool
         self._own: Any = pool.connection_class(

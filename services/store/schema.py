@@ -77,10 +77,7 @@ def ensure_schema(
 ) -> int:
     """Migrate the records to the newest schema version; return the version before.
 
-    Args:
-        connection: to Redis.
-        migrations: in order, without gaps.
-        read: gives the text of a script by its path in `services`.
+    `migrations` are in order, without gaps; `read` gives the text of a script by its path in `services`.
 
     Raises:
         SchemaError: it is newer, a restore did not finish, or a worker of an older version runs.

@@ -55,11 +55,8 @@ class UserStore:
     ) -> tuple[Account, IssuedToken]:
         """Create a user with a first token.
 
-        Args:
-            name: not taken yet.
-            role: `user` or `admin`.
-            own_quotas: limits by name that differ from the defaults; None lifts one.
-            expires_in_s: life of the token; None for one without end.
+        `own_quotas` are limits by name that differ from the defaults; None lifts one. The token has no end if
+        `expires_in_s` is None.
 
         Raises:
             ConflictError: the name is taken.
@@ -113,10 +110,7 @@ class UserStore:
     def change(self, name: str, changes: Changes, defaulted: Iterable[str] = ()) -> Account:
         """Change fields of a user; return the user.
 
-        Args:
-            name: the user.
-            changes: new values.
-            defaulted: quotas that are to follow the defaults again.
+        `defaulted` are quotas that are to follow the defaults again.
 
         Raises:
             UserNotFoundError: there is no such user.

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks import plain_mock
 from hxtorch_emulator import perceptron
-from hxtorch_emulator.perceptron.extremes import extremes
-from hxtorch_emulator.perceptron.ranges import round_inputs
+from hxtorch_emulator.perceptron.ranges import extremes, round_inputs
 from hxtorch_emulator.perceptron.scratch import scratch
 
 LEARNS = torch.nn.functional.cross_entropy

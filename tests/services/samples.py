@@ -1,5 +1,6 @@
 """Jobs, checkpoints, crops and answers for tests: complete, small, and told apart by what a test names."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +17,7 @@ from services.crops.requests import CropRequest, JobReference
 from services.crops.store import Acceptance, CropStore
 from services.errors import HxserveError
 from services.jobs.record import Job, JobKind
-from services.jobs.store import NO_KEY, Idempotency
+from services.jobs.store import NO_KEY, Idempotency, JobStore
 from services.jobs.submission import new_job
 from services.models.manifest import NetworkShape, Origin
 from services.users.authentication import User
@@ -190,3 +191,9 @@ def finish(crops: CropStore, lease: Lease, entries: Iterable[Entry]) -> None:
             replies.setdefault(entry.reply_to, []).append((entry.id, entry.part, packed))
     packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
     crops.finish(lease, finished, packed_replies, {entry.lane.user: 0.001 for entry in entries})
+
+
+def events_of(jobs: JobStore, job_id: str, after: str = "0") -> list[tuple[str, float, Any]]:
+    """Return events of a job after the one named: id, Unix time and content of each, oldest first."""
+    _, events = jobs.get_with_events(job_id, after=after)
+    return [(event_id, float(at), json.loads(event)) for event_id, at, event in events]

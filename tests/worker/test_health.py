@@ -10,7 +10,7 @@ import pytest
 from services.chips.store import ChipStore, Lease
 from tests.services.samples import CHIP, a_holder
 from worker.health import lacks, main
-from worker.holder import this_process
+from worker.leasing import this_process
 
 READY: dict[str, Any] = {"ready": True}
 

@@ -20,7 +20,7 @@ from services.errors import (
 from services.jobs.record import Job, JobState
 from services.jobs.store import Idempotency, JobStore
 from services.store.connection import Connection
-from tests.services.samples import CHIP, PLENTY, a_holder, a_job
+from tests.services.samples import CHIP, PLENTY, a_holder, a_job, events_of
 from tests.worker.counting import Counting
 from worker.checkpoints import Saves
 from worker.chip import ChipSession
@@ -264,7 +264,7 @@ def test_a_job_that_the_disk_refuses_rests_and_is_not_failed(desk: Desk) -> None
 
     assert refused.state is JobState.RUNNING
     assert not desk.long_work.may_run(refused)
-    _, _, event = desk.jobs.events(job.id)[-1]
+    _, _, event = events_of(desk.jobs, job.id)[-1]
     assert (event["type"], event["problem"]["code"]) == ("storage_failed", "storage_failed")
 
 
@@ -297,7 +297,7 @@ def test_a_job_that_the_chip_fails_is_taken_up_again(desk: Desk) -> None:
 
     assert [record.state for record in records] == [JobState.RUNNING, JobState.RUNNING, JobState.SUCCEEDED]
     assert desk.taken_up == [job.id] * 3
-    said = [event["problem"]["code"] for _, _, event in desk.jobs.events(job.id) if "problem" in event]
+    said = [event["problem"]["code"] for _, _, event in events_of(desk.jobs, job.id) if "problem" in event]
     assert said == ["chip_failed", "chip_failed"]
 
 

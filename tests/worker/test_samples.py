@@ -7,8 +7,8 @@ from services.models.files import ModelStore
 from services.store.connection import Connection
 from worker.checkpoints import read_version
 from worker.chip.mock_session import open_mock
+from worker.datasets import pick_samples
 from worker.learning.datasets import load_dataset
-from worker.samples import pick_samples
 from worker.serving import LoadedVersions
 from worker.untrained import UNTRAINED, publish_untrained
 

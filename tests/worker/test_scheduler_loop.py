@@ -16,7 +16,7 @@ from services.jobs.store import Idempotency, JobStore
 from services.models.files import ModelStore
 from services.scheduling.policy import Policy
 from services.store.connection import Connection
-from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, some_crops
+from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, events_of, some_crops
 from tests.worker.counting import Counting
 from worker.batches import Batches
 from worker.checkpoints import Saves
@@ -221,7 +221,7 @@ def test_in_maintenance_running_work_is_kept_and_waits_until_it_may_go_on(
     job = _submit(jobs, activities, activity)
 
     _take_turns(loop, lambda: activity.steps_done > 5 and jobs.get(job.id).state is JobState.QUEUED)
-    paused, events = jobs.get(job.id), jobs.events(job.id)
+    paused, events = jobs.get(job.id), events_of(jobs, job.id)
     chips.set_drain(CHIP, None)
     while loop.run():
         pass

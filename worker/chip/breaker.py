@@ -9,11 +9,6 @@ class Breaker:
 
     When the pause is over one try is allowed (half open): its success closes the breaker, its failure opens it
     for longer.
-
-    Args:
-        first_pause_s: the pause after the first failure.
-        longest_pause_s: no pause becomes longer.
-        clock: monotonic seconds.
     """
 
     def __init__(

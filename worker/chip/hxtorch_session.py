@@ -137,11 +137,7 @@ def open_hxtorch(
 ) -> Iterator[HxtorchSession]:
     """Open the real chip, load its calibration and test it; it is given back on every exit, SIGTERM included.
 
-    Args:
-        chip: its name in the service.
-        calibration: the calibration to load: a file, a folder with one, or a tree of chips with links `latest`.
-        calibrations: such a tree, used when `calibration` names none; without either hxtorch takes its default.
-        canary_limit: how many times its reference the canary's score may be.
+    The arguments are those of `open_chip`; without any calibration hxtorch takes its default.
 
     Raises:
         ChipUnavailableError: hxtorch, the way to a chip or the calibration is missing.

@@ -47,15 +47,7 @@ def chip_time_s(
 
 
 class PacedVirtualChip(VirtualChip):
-    """A virtual chip that takes the time of a real one: it sleeps for the time that its own arithmetic leaves.
-
-    Args:
-        chip_id: which chip.
-        parameters: its statistics and laws.
-        clock: seconds since 1970; the chip drifts with it.
-        monotonic: seconds, to measure how long the arithmetic took.
-        sleep: how to wait, in seconds.
-    """
+    """A virtual chip that takes the time of a real one: it sleeps for the time that its own arithmetic leaves."""
 
     def __init__(
         self,

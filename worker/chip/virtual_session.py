@@ -72,13 +72,8 @@ def open_virtual(
 ) -> Iterator[VirtualSession]:
     """Open a virtual chip, calibrate and test it; it is closed when the context ends.
 
-    Args:
-        chip: its name in the service.
-        virtual_chip: which one.
-        calibration: the calibration to load; without it the chip's latest in `calibrations`, and if there is none it is
-            calibrated and the outcome kept there.
-        calibrations: folder of the calibrations made here.
-        canary_limit: how many times its reference the canary's score may be.
+    The arguments are those of `open_chip`. Without any calibration the chip is calibrated, and the outcome stored in
+    `calibrations`.
 
     Raises:
         ChipUnavailableError: the calibration is missing, damaged or another chip's.

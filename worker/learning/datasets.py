@@ -14,6 +14,8 @@ from worker.learning.mnist_files import MNIST_SHA256, download_mnist, find_raw_f
 
 DatasetChoice = Literal["auto", "mnist", "digits"]
 _TEST_DIGITS: Final = 360
+_HELD_OUT_PART: Final = 0.05
+_HELD_OUT_SEED: Final = 20200613
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,20 @@ def load_digits(note: str) -> Dataset:
     images = torch.nn.functional.pad(large, (4, 4, 4, 4)).squeeze(1).round().to(torch.uint8)
     parts = images[:-_TEST_DIGITS], labels[:-_TEST_DIGITS], images[-_TEST_DIGITS:], labels[-_TEST_DIGITS:]
     return Dataset("digits", *parts, note, _fingerprint(*parts))
+
+
+def split_held_out(crops: int) -> tuple[Tensor, Tensor]:
+    """Choose a twentieth of `crops` training crops, at least one, at random and always the same.
+
+    The choice does not depend on a recipe's seed, so a training that continues a network holds out the crops that
+    its first training held out.
+
+    Returns:
+        The places of the crops to learn from and of those held out, int64, ascending.
+    """
+    order = torch.randperm(crops, generator=torch.Generator().manual_seed(_HELD_OUT_SEED))
+    count = max(1, round(crops * _HELD_OUT_PART))
+    return order[count:].sort().values, order[:count].sort().values
 
 
 def _fingerprint(*parts: Tensor) -> str:

@@ -10,9 +10,8 @@ from torch import Tensor
 from worker.learning.arithmetic import MockParameter, Perceptron
 from worker.learning.augmentation import vary
 from worker.learning.confidence import fit_score_scale
-from worker.learning.datasets import Dataset
+from worker.learning.datasets import Dataset, split_held_out
 from worker.learning.errors import NetworkInvalidError
-from worker.learning.held_out import split_held_out
 from worker.learning.measures import EpochMetrics, RunningMean, StepMetrics, count_answers
 from worker.learning.mistakes import Mistake, add_mistakes, no_mistakes, read_mistakes
 from worker.learning.network import build_network, encode, load_weights, resolve_spec, weights_of

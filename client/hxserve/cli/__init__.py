@@ -2,7 +2,6 @@
 
 import click
 
-from hxserve.cli.backup import backup, restore
 from hxserve.cli.chips import chip
 from hxserve.cli.classification import classify
 from hxserve.cli.jobs import jobs
@@ -10,10 +9,10 @@ from hxserve.cli.models import models
 from hxserve.cli.options import common_options
 from hxserve.cli.outcome import EXIT_CODES
 from hxserve.cli.plugins import ExtensibleGroup
+from hxserve.cli.server import backup, restore, up
 from hxserve.cli.staircase import staircase
 from hxserve.cli.status import queue, usage
 from hxserve.cli.submission import calibrate, evaluate, train
-from hxserve.cli.up import up
 from hxserve.cli.users import me, users
 
 

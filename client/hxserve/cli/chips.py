@@ -1,15 +1,15 @@
 """The command `chip`: how the chips are, and their maintenance."""
 
 import json
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import click
 
 from hxserve.cli.console import show_json, show_line, show_table
-from hxserve.cli.maintenance import show_maintenance
 from hxserve.cli.options import Options, common_options
-from hxserve.cli.phrases import age, flat
+from hxserve.cli.phrases import age, flat, one_line
 
 _CHIP = click.option("--chip", "chip_id", metavar="ID", help="Only this chip; default: all.")
 
@@ -89,3 +89,15 @@ def _brief(value: object) -> str:
     if isinstance(value, dict):
         return flat(value)
     return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def show_maintenance(chips: Iterable[Mapping[str, Any]]) -> None:
+    """Say on stderr which of the chips are in maintenance, since when and why."""
+    for chip in chips:
+        maintenance = chip.get("maintenance")
+        if maintenance:
+            since = age(datetime.fromisoformat(maintenance["since"]))
+            said = f": {one_line(maintenance['message'])}" if maintenance["message"] else ""
+            click.echo(
+                f"chip {chip['id']} is in maintenance since {since}, new long work waits{said}", err=True
+            )

@@ -2,8 +2,8 @@
 
 import click
 
+from hxserve.cli.chips import show_maintenance
 from hxserve.cli.console import show_json, show_line, show_table
-from hxserve.cli.maintenance import show_maintenance
 from hxserve.cli.options import Options, common_options
 from hxserve.cli.phrases import duration
 

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import click
 
+from hxserve.cli.chips import show_maintenance
 from hxserve.cli.jobs import watch_job
-from hxserve.cli.maintenance import show_maintenance
 from hxserve.cli.options import Options, common_options
 from hxserve.cli.results import show_outcome, show_submitted
 from hxserve.client import Client

@@ -112,11 +112,8 @@ def argmax(
 ) -> torch.Tensor:
     """Find the position of the largest readout.
 
-    Args:
-        input: readouts in LSB, any shape; floored and clamped to -128..127 first.
-        dim: the axis to search; all of them when None.
-        keepdim: keep that axis, with length 1.
-        mock: compute in the mock.
+    ``input`` are readouts in LSB of any shape, floored and clamped to -128..127 first. The whole tensor is searched if
+    ``dim`` is None.
 
     Returns:
         int64 positions.

@@ -67,11 +67,7 @@ def add(
 ) -> torch.Tensor:
     """Add two tensors of readouts and saturate.
 
-    Args:
-        input: any shape; floored and clamped to -128..127.
-        other: a shape that broadcasts with it; floored and clamped likewise.
-        alpha: must be 1.
-        mock: compute in the mock.
+    ``input`` and ``other``, whose shape broadcasts with it, are floored and clamped to -128..127; ``alpha`` must be 1.
 
     Returns:
         The sum, -128..127.

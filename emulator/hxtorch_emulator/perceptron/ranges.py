@@ -6,7 +6,6 @@ What it gives is scratch memory, valid until it is asked again.
 import torch
 
 from hxtorch_emulator.perceptron import constants
-from hxtorch_emulator.perceptron.extremes import extremes
 from hxtorch_emulator.perceptron.scratch import scratch
 
 _PAST_LARGEST_INPUT = torch.tensor(constants.input_activation_max + 0.5).view(torch.int32).item()
@@ -67,3 +66,14 @@ def _refuse_outside(smallest: float, largest: float, name: str, low: int, high: 
         raise OverflowError(
             f"{name} must round to {low}..{high}, but the observed range is {smallest:g}..{largest:g}"
         )
+
+
+def extremes(values: torch.Tensor) -> tuple[float, float]:
+    """Return the minimum and the maximum of ``values``, which has elements; NaN if one of them is NaN.
+
+    torch finds both at once fast for integers, but for floats, which may hold NaN, one after the other is faster.
+    """
+    if values.dtype.is_floating_point:
+        return values.amin().item(), values.amax().item()
+    smallest, largest = torch.aminmax(values)
+    return smallest.item(), largest.item()

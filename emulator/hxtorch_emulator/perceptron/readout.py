@@ -21,7 +21,7 @@ import torch
 
 from hxtorch_emulator.perceptron import constants
 from hxtorch_emulator.perceptron.draws import draw_sum, read_each
-from hxtorch_emulator.perceptron.extremes import extremes
+from hxtorch_emulator.perceptron.ranges import extremes
 
 Tiles = Callable[[], Iterable[torch.Tensor]]
 """Gives what the neurons hold tile by tile, each (crops, columns), contiguous and used before the next is asked

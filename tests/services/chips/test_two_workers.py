@@ -15,7 +15,7 @@ from services.errors import LeaseLostError
 from services.jobs.record import Job, JobState
 from services.jobs.store import JobStore
 from services.store.connection import Connection
-from tests.services.samples import CHIP, PLENTY, a_holder, accept, finish, some_crops
+from tests.services.samples import CHIP, PLENTY, a_holder, accept, events_of, finish, some_crops
 
 _MACHINE_SETTINGS: Final = settings(
     deadline=None, max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck)
@@ -113,7 +113,9 @@ class _TwoWorkers(RuleBasedStateMachine):
     @invariant()
     def a_job_ends_at_most_once(self) -> None:
         for job in self.submitted:
-            states = [JobState(e["state"]) for _, _, e in self.jobs.events(job.id) if e["type"] == "state"]
+            states = [
+                JobState(e["state"]) for _, _, e in events_of(self.jobs, job.id) if e["type"] == "state"
+            ]
             assert sum(state.is_final for state in states) == self.jobs.get(job.id).state.is_final
 
     def teardown(self) -> None:

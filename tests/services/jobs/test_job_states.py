@@ -25,7 +25,17 @@ from services.errors import InvalidTransitionError
 from services.jobs.record import TRANSITIONS, Job, JobState
 from services.jobs.store import Idempotency, JobStore
 from services.store.connection import Connection
-from tests.services.samples import CHIP, LONG_AGO_S, PLENTY, a_holder, a_job, accept, finish, some_crops
+from tests.services.samples import (
+    CHIP,
+    LONG_AGO_S,
+    PLENTY,
+    a_holder,
+    a_job,
+    accept,
+    events_of,
+    finish,
+    some_crops,
+)
 
 _UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 _MACHINE_SETTINGS = settings(
@@ -63,14 +73,16 @@ class _JobMachine(RuleBasedStateMachine):
     @invariant()
     def only_ways_of_the_table_are_gone(self) -> None:
         now = self.jobs.get(self.job.id)
-        states = [JobState(e["state"]) for _, _, e in self.jobs.events(self.job.id) if e["type"] == "state"]
+        states = [
+            JobState(e["state"]) for _, _, e in events_of(self.jobs, self.job.id) if e["type"] == "state"
+        ]
         assert all(after in TRANSITIONS[before] for before, after in itertools.pairwise(states))
         assert states[-1] is now.state
         self.seen = now
 
     @invariant()
     def every_revision_has_an_event(self) -> None:
-        assert len(self.jobs.events(self.job.id)) == self.jobs.get(self.job.id).revision
+        assert len(events_of(self.jobs, self.job.id)) == self.jobs.get(self.job.id).revision
 
     @invariant()
     def what_is_final_stays(self) -> None:

@@ -13,7 +13,7 @@ from services.errors import InvalidTransitionError, JobNotFoundError, LeaseLostE
 from services.jobs.record import TRANSITIONS, Job, JobKind, JobState, states_before, to_hash
 from services.jobs.store import Idempotency, JobStore
 from services.store.connection import Connection
-from tests.services.samples import PLENTY, a_job
+from tests.services.samples import PLENTY, a_job, events_of
 
 _numbers = st.floats(allow_nan=False, allow_infinity=False)
 _json = st.recursive(
@@ -107,7 +107,7 @@ def test_a_change_is_an_event_and_a_new_revision(jobs: JobStore, lease: Lease) -
 
     read = jobs.get(job.id)
     assert (read.revision, read.progress) == (2, 0.25)
-    assert [event["type"] for _, _, event in jobs.events(job.id)] == ["state", "note"]
+    assert [event["type"] for _, _, event in events_of(jobs, job.id)] == ["state", "note"]
 
 
 def test_a_change_in_another_state_than_those_allowed_is_refused(jobs: JobStore, lease: Lease) -> None:
@@ -133,9 +133,9 @@ def test_events_after_one_are_those_that_came_later(jobs: JobStore, lease: Lease
     jobs.submit(job, Idempotency(), most=PLENTY)
     for number in range(3):
         jobs.change(job, lease=lease, allowed=(JobState.QUEUED,), event={"type": "note", "number": number})
-    second = jobs.events(job.id)[1][0]
+    second = events_of(jobs, job.id)[1][0]
 
-    later = jobs.events(job.id, after=second)
+    later = events_of(jobs, job.id, after=second)
 
     assert [event["number"] for _, _, event in later] == [1, 2]
 

@@ -15,7 +15,7 @@ from services.jobs.record import Job, JobState
 from services.jobs.store import Idempotency, JobStore
 from services.jobs.subscriptions import Subscriptions
 from services.store.connection import Connection
-from tests.services.samples import PLENTY, a_job
+from tests.services.samples import PLENTY, a_job, events_of
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 
@@ -47,7 +47,7 @@ def test_a_change_wakes_a_subscription_with_the_job_and_its_event(
     subscriptions: Subscriptions, jobs: JobStore, job: Job
 ) -> None:
     with subscriptions.subscribe(job.id) as subscription:
-        place = jobs.events(job.id)[-1][0]
+        place = events_of(jobs, job.id)[-1][0]
         jobs.cancel(job.id)
 
         assert subscription.wait(10)
@@ -57,7 +57,7 @@ def test_a_change_wakes_a_subscription_with_the_job_and_its_event(
 
     assert subscription.job.state is JobState.CANCELLED
     assert (event.type, json.loads(event.data)["state"]) == ("state", "cancelled")
-    assert json.loads(event.data)["at"] == jobs.events(job.id)[-1][1]
+    assert json.loads(event.data)["at"] == events_of(jobs, job.id)[-1][1]
 
 
 def test_hundreds_of_subscriptions_all_learn_that_a_job_has_ended(
@@ -86,7 +86,7 @@ def test_obsolete_progress_is_left_out_and_other_events_are_not(
     subscriptions: Subscriptions, jobs: JobStore, job: Job, lease: Lease
 ) -> None:
     with subscriptions.subscribe(job.id) as subscription:
-        place = jobs.events(job.id)[-1][0]
+        place = events_of(jobs, job.id)[-1][0]
         for progress in (0.1, 0.2, 0.3):
             _progress(jobs, lease, job, progress)
         jobs.cancel(job.id)
@@ -112,7 +112,7 @@ def test_a_subscription_far_behind_is_sent_to_the_history(
     subscriptions: Subscriptions, jobs: JobStore, job: Job, lease: Lease
 ) -> None:
     with subscriptions.subscribe(job.id) as subscription:
-        place = jobs.events(job.id)[-1][0]
+        place = events_of(jobs, job.id)[-1][0]
         for _ in range(70):
             jobs.change(job, lease=lease, allowed=UNFINISHED, event={"type": "storage_failed"})
         newest = jobs.get(job.id).revision

@@ -18,6 +18,7 @@ from hxserve.jobs import Job
 from services.jobs.store import JobStore
 from services.settings import Settings
 from services.store.connection import Connection
+from tests.services.samples import events_of
 
 if TYPE_CHECKING:
     from tests.system.chaos.stream import Crops
@@ -77,7 +78,7 @@ class Service:
     def events_of(self, job: Job) -> list[str]:
         """The types of a job's events, oldest first."""
         with self.connection() as connection:
-            events = JobStore(connection, keep_jobs_s=3600).events(job.id, count=5000)
+            events = events_of(JobStore(connection, keep_jobs_s=3600), job.id)
         return [event["type"] for _, _, event in events]
 
     def pid(self, name: str) -> int:

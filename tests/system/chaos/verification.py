@@ -5,6 +5,7 @@ from typing import Any
 from hxserve.jobs import Job
 from services.jobs.record import JobState
 from services.jobs.store import JobStore
+from tests.services.samples import events_of
 from tests.system.chaos.service import Service
 from tests.system.chaos.stream import Tally
 
@@ -27,7 +28,7 @@ def assert_nothing_lost(service: Service, tally: Tally | None = None) -> int:
         for job in jobs.get_many(ids):
             ends = [
                 event["state"]
-                for _, _, event in jobs.events(job.id, count=5000)
+                for _, _, event in events_of(jobs, job.id)
                 if event["type"] == "state" and event["state"] in _FINAL
             ]
             if not ends and not jobs.get_many([job.id]):

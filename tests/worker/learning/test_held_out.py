@@ -1,6 +1,6 @@
 import torch
 
-from worker.learning.held_out import split_held_out
+from worker.learning.datasets import split_held_out
 
 
 def test_a_twentieth_is_held_out_and_the_rest_learned() -> None:

@@ -8,9 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from worker.learning.arithmetic import Perceptron
-from worker.learning.datasets import Dataset
+from worker.learning.datasets import Dataset, split_held_out
 from worker.learning.errors import NetworkInvalidError, StateMismatchError
-from worker.learning.held_out import split_held_out
 from worker.learning.measures import StepMetrics
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.plan import TrainingExecution

@@ -16,21 +16,7 @@ _Size = int | tuple[int, ...]
 class ConvNd(MACLayer):
     """Common part of the convolution layers; combined with the layer of torch of the same name.
 
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: size of the kernel.
-        stride: step of the windows.
-        padding: zeros (or what ``padding_mode`` says) around the input.
-        dilation: must be 1.
-        groups: must be 1.
-        bias: add one in software.
-        padding_mode: as in torch.
-        num_sends: how often each input is sent; chosen at initialisation if None.
-        wait_between_events: FPGA cycles of 8 ns between two events.
-        mock: compute in the mock.
-        input_transform: applied to the input first.
-        weight_transform: applied to the weight first.
+    The arguments are those of torch's layer and of ``MACLayer``; ``dilation`` and ``groups`` must be 1.
     """
 
     def __init__(

@@ -16,11 +16,7 @@ Transform = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Layer:
-    """A layer that runs on the chip or, with ``mock``, in its mock.
-
-    Args:
-        mock: compute in the mock.
-    """
+    """A layer that runs on the chip or, with ``mock``, in its mock."""
 
     mock: bool
 

@@ -14,16 +14,7 @@ from hxtorch_emulator.perceptron.tracing import is_recording
 class Linear(MACLayer, torch.nn.Linear):
     """A fully connected layer on the chip.
 
-    Args:
-        in_features: inputs per sample.
-        out_features: outputs per sample.
-        bias: add one digitally, after the readout.
-        num_sends: how often each input is sent; chosen at initialisation if None.
-        wait_between_events: FPGA cycles of 8 ns between two events.
-        mock: compute in the mock.
-        avg: how many columns of the chip carry each output and are averaged.
-        input_transform: applied to the input first.
-        weight_transform: applied to the weight first.
+    The arguments are those of ``torch.nn.Linear`` and of ``MACLayer``; the bias is added digitally, after the readout.
     """
 
     def __init__(

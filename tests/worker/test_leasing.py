@@ -14,13 +14,12 @@ from services.chips.store import ChipStore, Lease
 from services.errors import LeaseHeldError
 from services.store.connection import Connection
 from tests.services.samples import CHIP, a_holder
-from worker.holder import is_dead, this_process
-from worker.leasing import stand_by, take_lease
+from worker.leasing import is_dead, stand_by, take_lease, this_process
 
 
 def _ended_process() -> dict[str, object]:
     """A holder that ran on this machine and has ended."""
-    code = "import json; from worker.holder import this_process; print(json.dumps(this_process()))"
+    code = "import json; from worker.leasing import this_process; print(json.dumps(this_process()))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     holder: dict[str, object] = json.loads(said.stdout)
     return holder
@@ -40,7 +39,7 @@ def test_another_process_with_the_number_of_a_dead_one_is_not_taken_for_it() -> 
 
 def test_a_process_that_ended_and_was_not_waited_for_is_dead() -> None:
     code = (
-        "import json, sys; from worker.holder import this_process; "
+        "import json, sys; from worker.leasing import this_process; "
         "print(json.dumps(this_process()), flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
