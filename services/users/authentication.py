@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from services.errors import NotAuthenticatedError, SettingsError
+from services.errors import NotAuthenticatedError
 from services.names import Name
+from services.passwords import read_secret
 from services.users.accounts import Role, digest_of
 from services.users.quotas import UNLIMITED, Quotas
 from services.users.store import Found, UserStore
@@ -20,7 +21,6 @@ LONGEST_MEMORY_S: Final = 1.0
 """The longest time for which a process still accepts the token of a disabled user, or a revoked one."""
 
 _MOST_REMEMBERED: Final = 10_000
-_LEAST_TOKEN_CHARACTERS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +135,7 @@ def read_admin_token(path: Path) -> str:
     Raises:
         SettingsError: the file is missing or holds no token.
     """
-    try:
-        token = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"the admin token cannot be read from {path} ({error}); write one there "
-            "(for example the output of `openssl rand -hex 24`) or set HXSERVE_ADMIN_TOKEN_FILE"
-        ) from None
-    if len(token) < _LEAST_TOKEN_CHARACTERS:
-        raise SettingsError(f"the admin token in {path} is shorter than {_LEAST_TOKEN_CHARACTERS} characters")
-    return token
+    return read_secret(path, "admin token (HXSERVE_ADMIN_TOKEN_FILE)")
 
 
 def ensure_admin_token(path: Path) -> str:

@@ -61,7 +61,7 @@ def test_an_existing_token_file_is_left_unchanged(tmp_path: Path) -> None:
 
 
 def test_a_token_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"admin-token.*HXSERVE_ADMIN_TOKEN_FILE"):
+    with pytest.raises(SettingsError, match=r"HXSERVE_ADMIN_TOKEN_FILE.*admin-token"):
         read_admin_token(tmp_path / "admin-token")
 
 

@@ -1,4 +1,4 @@
-"""Watching jobs and the chip."""
+"""The pages of jobs, chips and letter centres, live."""
 
 import os
 import re
