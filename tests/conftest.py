@@ -18,8 +18,10 @@ from tests.services.samples import CHIP, PLENTY, a_holder
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the tests of real processes: their files are long, and short ones level out the end."""
-    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+    """Start with the longest file, then those that start processes: short files level out the end."""
+    items.sort(
+        key=lambda item: (item.path.name != "test_blocks.py", item.get_closest_marker("system") is None)
+    )
 
 
 @pytest.fixture(scope="session")

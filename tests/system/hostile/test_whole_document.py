@@ -44,6 +44,11 @@ database = "none"
 positive_data_acceptance.enabled = false
 # The caretaker publishes anew what was deleted.
 use_after_free.enabled = false
+
+# These streams never end.
+[[operations]]
+include-path-regex = "^/v1/(pulse|letters/events)$"
+max-stream-events = 1
 """
 
 _EXISTING: Final = f"""
