@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hxserve.cli.console import show_facts, show_json, show_line, show_table
-from hxserve.cli.options import Options, common_options
+from hxserve.cli.options import Options, OptionsCommand
 from hxserve.cli.phrases import duration, percent
 from hxserve.client import Client
 from hxserve.plots import require_plots
@@ -43,7 +43,7 @@ class Threshold(click.ParamType[float | None]):
         return number
 
 
-@click.command()
+@click.command(cls=OptionsCommand)
 @click.option("--machines", type=click.IntRange(1, 1000), default=10, show_default=True)
 @click.option("--letters", type=click.IntRange(min=1), default=5000, show_default=True, help="In all.")
 @click.option(
@@ -86,8 +86,6 @@ class Threshold(click.ParamType[float | None]):
 @click.option("--crops-per-request", type=click.IntRange(1, 4096), default=256, show_default=True)
 @click.option("--plot", type=_FILE, help="Draw read rate over threshold and error over reject rate.")
 @click.option("--picture", type=_FILE, help="Draw sample letters with their crops and what was read.")
-@common_options
-@click.pass_obj
 def letters(options: Options, /, **given: Any) -> None:
     """Sort letters: draw envelopes, find and cut their postcodes, read them, route or reject each.
 

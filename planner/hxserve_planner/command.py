@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from hxserve.cli.console import show_json, show_line
-from hxserve.cli.options import Options, common_options
+from hxserve.cli.options import Options, OptionsCommand
 from hxserve.cli.outcome import Failure
 from hxserve.cli.submission import RECIPE
 from hxserve.client import Client
@@ -51,7 +51,7 @@ class Limit(click.ParamType[Any]):
         return int(number) if number.is_integer() else number
 
 
-@click.command()
+@click.command(cls=OptionsCommand)
 @click.option("--chips", type=click.IntRange(1, 100_000), help="How many.  [default: 1]")
 @click.option(
     "--chip",
@@ -140,8 +140,6 @@ class Limit(click.ParamType[Any]):
     "--assumed", is_flag=True, help="Use the documented paces also where a service measured its own."
 )
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the day into a file.")
-@common_options
-@click.pass_obj
 def plan(
     options: Options, /, *, plot: Path | None, assumed: bool, profiles_file: Path | None, **given: Any
 ) -> None:

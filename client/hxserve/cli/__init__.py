@@ -6,7 +6,6 @@ from hxserve.cli.chips import chip
 from hxserve.cli.classification import classify
 from hxserve.cli.jobs import jobs
 from hxserve.cli.models import models
-from hxserve.cli.options import common_options
 from hxserve.cli.outcome import EXIT_CODES
 from hxserve.cli.plugins import ExtensibleGroup
 from hxserve.cli.server import backup, restore, up
@@ -17,7 +16,6 @@ from hxserve.cli.users import me, users
 
 
 @click.group(cls=ExtensibleGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
-@common_options
 @click.version_option(package_name="hxserve", message="hxserve %(version)s")
 def cli() -> None:
     """Share one neuromorphic chip: train digit readers on it and classify images.

@@ -8,14 +8,13 @@ from typing import Any
 import click
 
 from hxserve.cli.console import show_json, show_line, show_table
-from hxserve.cli.options import Options, common_options
+from hxserve.cli.options import Options, OptionsGroup
 from hxserve.cli.phrases import age, flat, one_line
 
 _CHIP = click.option("--chip", "chip_id", metavar="ID", help="Only this chip; default: all.")
 
 
-@click.group(invoke_without_command=True)
-@common_options
+@click.group(cls=OptionsGroup, invoke_without_command=True)
 @click.pass_context
 def chip(context: click.Context) -> None:
     """Show the chips, their owners and their self-tests; drain and resume them."""
@@ -41,8 +40,6 @@ def chip(context: click.Context) -> None:
 @_CHIP
 @click.option("--message", metavar="TEXT", default="", help="Reason, shown to users.")
 @click.option("--finish", is_flag=True, help="Let running long work finish instead of pausing it.")
-@common_options
-@click.pass_obj
 def drain(options: Options, chip_id: str | None, message: str, finish: bool) -> None:
     """Put chips into maintenance: crops are served on, new long work waits. For admins.
 
@@ -57,8 +54,6 @@ def drain(options: Options, chip_id: str | None, message: str, finish: bool) -> 
 
 @chip.command()
 @_CHIP
-@common_options
-@click.pass_obj
 def resume(options: Options, chip_id: str | None) -> None:
     """End the maintenance of chips; long work goes on. For admins."""
     found = options.client().resume_chip(chip_id)

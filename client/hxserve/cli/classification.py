@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from hxserve.cli.console import show_json, show_line, show_table
-from hxserve.cli.options import Options, common_options
+from hxserve.cli.options import Options, OptionsCommand
 from hxserve.cli.phrases import duration, percent
 from hxserve.cli.progress import crops_progress
 from hxserve.predictions import Prediction, Predictions
@@ -19,7 +19,7 @@ _LISTED: Final = 20
 _LEAST_SURE: Final = 5
 
 
-@click.command()
+@click.command(cls=OptionsCommand)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--model", default="digits", show_default=True, help="Model to use.")
 @click.option("--version", default="latest", show_default=True, help="A number or an alias.")
@@ -39,8 +39,6 @@ _LEAST_SURE: Final = 5
     metavar="SECONDS",
     help="Give up waiting then; the job goes on.  [default: as long as it takes]",
 )
-@common_options
-@click.pass_obj
 def classify(
     options: Options,
     /,

@@ -5,7 +5,7 @@ from typing import Any, Final
 import click
 
 from hxserve.cli.console import show_json, show_line, show_table
-from hxserve.cli.options import Command, Options, common_options
+from hxserve.cli.options import Command, Options, OptionsGroup
 from hxserve.cli.outcome import INTERRUPTED
 from hxserve.cli.phrases import age, standing
 from hxserve.cli.progress import job_progress
@@ -30,9 +30,8 @@ def _filters(command: Command) -> Command:
     return command
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=OptionsGroup, invoke_without_command=True)
 @_filters
-@common_options
 @click.pass_context
 def jobs(context: click.Context, /, **filters: Any) -> None:
     """Show and steer jobs; alone, list them."""
@@ -44,8 +43,6 @@ def jobs(context: click.Context, /, **filters: Any) -> None:
 
 @jobs.command("list")
 @_filters
-@common_options
-@click.pass_obj
 def list_jobs(
     options: Options, /, state: str | None, kind: str | None, user: str | None, limit: int | None
 ) -> None:
@@ -78,8 +75,6 @@ def list_jobs(
 
 @jobs.command("show")
 @click.argument("job_id", metavar="ID")
-@common_options
-@click.pass_obj
 def show_job(options: Options, job_id: str) -> None:
     """Show a job as it is now."""
     job = options.client().job(job_id)
@@ -91,8 +86,6 @@ def show_job(options: Options, job_id: str) -> None:
 
 @jobs.command("watch")
 @click.argument("job_id", metavar="ID")
-@common_options
-@click.pass_obj
 def watch(options: Options, job_id: str) -> None:
     """Watch a job until it ends; Ctrl-C stops the watching, not the job."""
     show_outcome(watch_job(options.client(), job_id), as_json=options.as_json)
@@ -100,8 +93,6 @@ def watch(options: Options, job_id: str) -> None:
 
 @jobs.command("cancel")
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
-@common_options
-@click.pass_obj
 def cancel(options: Options, job_ids: tuple[str, ...]) -> None:
     """Cancel jobs; of a training, what it learnt so far is kept as a partial version."""
     client = options.client()

@@ -8,12 +8,11 @@ from typing import Any
 import click
 
 from hxserve.cli.console import show_facts, show_json, show_line, show_table
-from hxserve.cli.options import Options, common_options
+from hxserve.cli.options import Options, OptionsGroup
 from hxserve.cli.phrases import age, flat, local_time, percent
 
 
-@click.group(invoke_without_command=True)
-@common_options
+@click.group(cls=OptionsGroup, invoke_without_command=True)
 @click.pass_context
 def models(context: click.Context) -> None:
     """Show and manage models; alone, list them."""
@@ -22,8 +21,6 @@ def models(context: click.Context) -> None:
 
 
 @models.command("list")
-@common_options
-@click.pass_obj
 def list_models(options: Options) -> None:
     """List models."""
     found = options.client().models()
@@ -42,8 +39,6 @@ def list_models(options: Options) -> None:
 @models.command("show")
 @click.argument("name")
 @click.argument("version", required=False)
-@common_options
-@click.pass_obj
 def show_model(options: Options, name: str, version: str | None) -> None:
     """Show a model's versions, or one VERSION (a number or an alias)."""
     found = options.client().model(name, version)
@@ -59,8 +54,6 @@ def show_model(options: Options, name: str, version: str | None) -> None:
 @click.argument("name")
 @click.argument("version", default="latest")
 @click.option("-o", "--output", default=".", metavar="PATH", help="File or folder to write.  [default: .]")
-@common_options
-@click.pass_obj
 def download(options: Options, name: str, version: str, output: str) -> None:
     """Fetch a version's weights as a safetensors file; VERSION is `latest` unless given."""
     path = options.client().download_weights(name, version, output)
@@ -76,8 +69,6 @@ def download(options: Options, name: str, version: str, output: str) -> None:
 @click.argument("alias")
 @click.argument("version", required=False)
 @click.option("--delete", is_flag=True, help="Remove the alias; the version stays.")
-@common_options
-@click.pass_obj
 def set_alias(options: Options, name: str, alias: str, version: str | None, delete: bool) -> None:
     """Let ALIAS name VERSION (a number or another alias), or remove it."""
     if delete == (version is not None):
@@ -96,8 +87,6 @@ def set_alias(options: Options, name: str, alias: str, version: str | None, dele
 
 @models.command("share")
 @click.argument("model", metavar="NAME[@VERSION]")
-@common_options
-@click.pass_obj
 def share(options: Options, model: str) -> None:
     """Let everyone use a model of yours: all its versions, also those to come, or one."""
     _show_audience(options, options.client().share(*_parse_model(model)))
@@ -105,8 +94,6 @@ def share(options: Options, model: str) -> None:
 
 @models.command("unshare")
 @click.argument("model", metavar="NAME[@VERSION]")
-@common_options
-@click.pass_obj
 def unshare(options: Options, model: str) -> None:
     """Keep a model of yours, or one version, to yourself again."""
     _show_audience(options, options.client().unshare(*_parse_model(model)))
@@ -116,8 +103,6 @@ def unshare(options: Options, model: str) -> None:
 @click.argument("name")
 @click.argument("version")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@common_options
-@click.pass_obj
 def delete_version(options: Options, name: str, version: str, yes: bool) -> None:
     """Delete a version and its weights for good."""
     if not yes:

@@ -28,22 +28,45 @@ class Options:
         return Client(self.url, self.token, data_dir=self.data_dir, retries=2)
 
 
-def common_options(command: Command) -> Command:
-    """Add --url, --token, --data-dir and --json; nearest to the end of the command line wins."""
-    for option in (
-        click.option(
-            "--json", "as_json", is_flag=True, help="One JSON document on stdout.", **_remembered("as_json")
+class OptionsCommand(click.Command):
+    """A command with the common options; its function is called with `Options` as the first argument."""
+
+    def __init__(
+        self,
+        name: str | None,
+        *,
+        callback: Callable[..., Any],
+        params: list[click.Parameter] | None = None,
+        **settings: Any,
+    ) -> None:
+        called = click.pass_obj(callback)
+        super().__init__(name, callback=called, params=[*(params or ()), *_common()], **settings)
+
+
+class OptionsGroup(click.Group):
+    """A group with the common options, which its commands have, too."""
+
+    command_class = OptionsCommand
+
+    def __init__(self, *arguments: Any, params: list[click.Parameter] | None = None, **settings: Any) -> None:
+        super().__init__(*arguments, params=[*(params or ()), *_common()], **settings)
+
+
+def _common() -> list[click.Parameter]:
+    """Return --url, --token, --data-dir and --json; the one nearest to the end of the command line wins."""
+    data_dir = "Data folder of a service on this machine; HXSERVE_DATA_DIR, else `data`."
+    return [
+        click.Option(
+            ["--url"], metavar="URL", help="The service's address; HXSERVE_URL.", **_remembered("url")
         ),
-        data_dir_option("Data folder of a service on this machine; HXSERVE_DATA_DIR, else `data`."),
-        click.option(
-            "--token", metavar="TOKEN", help="What opens it; HXSERVE_TOKEN.", **_remembered("token")
+        click.Option(
+            ["--token"], metavar="TOKEN", help="Bearer token; HXSERVE_TOKEN.", **_remembered("token")
         ),
-        click.option(
-            "--url", metavar="URL", help="The service's address; HXSERVE_URL.", **_remembered("url")
+        click.Option(["--data-dir"], metavar="DIR", help=data_dir, **_remembered("data_dir")),
+        click.Option(
+            ["--json", "as_json"], is_flag=True, help="One JSON document on stdout.", **_remembered("as_json")
         ),
-    ):
-        command = option(command)
-    return command
+    ]
 
 
 def data_dir_option(explanation: str) -> Callable[[Command], Command]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from hxserve.cli.options import OptionsGroup
 from hxserve.cli.phrases import one_line
 from hxserve.errors import AddressError, ClientError, ConnectionFailedError, ServiceError, StillRunningError
 
@@ -72,7 +73,7 @@ def failure_of(error: ClientError) -> Failure:
     return Failure(error.code, error.detail)
 
 
-class CommandGroup(click.Group):
+class CommandGroup(OptionsGroup):
     """The outermost group: translates every error into a line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:

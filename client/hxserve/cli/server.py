@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 
 import click
 
-from hxserve.cli.options import Command, Options, common_options, data_dir_option
+from hxserve.cli.options import Options, OptionsCommand, data_dir_option
 from hxserve.cli.outcome import Failure
 
 _SERVER_LIBRARIES: Final = ("flask", "celery", "torch")
@@ -31,18 +31,17 @@ def up(options: Options, /, more: tuple[str, ...], **given: object) -> None:
     _become("deploy.local", {"data_dir": options.data_dir, **given}, more)
 
 
-def _of_the_service(command: Command) -> Command:
-    redis_url = click.option(
-        "--redis-url",
-        metavar="URL",
-        help="Redis server of the service, unless it is the embedded one; HXSERVE_REDIS_URL.",
-    )
-    return common_options(redis_url(click.argument("file", type=click.Path())(command)))
+_FILE = click.argument("file", type=click.Path())
+_REDIS_URL = click.option(
+    "--redis-url",
+    metavar="URL",
+    help="Redis server of the service, unless it is the embedded one; HXSERVE_REDIS_URL.",
+)
 
 
-@click.command()
-@_of_the_service
-@click.pass_obj
+@click.command(cls=OptionsCommand)
+@_FILE
+@_REDIS_URL
 def backup(options: Options, /, file: str, redis_url: str | None) -> None:
     """Back up the service on this machine to FILE, while it runs.
 
@@ -53,10 +52,10 @@ def backup(options: Options, /, file: str, redis_url: str | None) -> None:
     _become("deploy.backup", flags, ["--", file])
 
 
-@click.command()
-@_of_the_service
+@click.command(cls=OptionsCommand)
+@_FILE
+@_REDIS_URL
 @click.option("--replace", is_flag=True, help="Delete the stopped service in its place.")
-@click.pass_obj
 def restore(options: Options, /, file: str, redis_url: str | None, replace: bool) -> None:
     """Restore the service in FILE to an empty folder; then start it as usual.
 

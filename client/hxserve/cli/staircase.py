@@ -8,7 +8,7 @@ import click
 
 from hxserve.cli.console import show_json, show_line, show_table
 from hxserve.cli.jobs import watch_job
-from hxserve.cli.options import Options, common_options
+from hxserve.cli.options import Options, OptionsCommand
 from hxserve.cli.outcome import Failure
 from hxserve.cli.phrases import percent
 from hxserve.cli.submission import RECIPE
@@ -34,7 +34,7 @@ class Step:
     meaning: str
 
 
-@click.command()
+@click.command(cls=OptionsCommand)
 @click.option("--model", default="staircase", show_default=True, help="Model to make; gets two new versions.")
 @click.option("--recipe", type=RECIPE, default="strong", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Default: the recipe's.")
@@ -44,8 +44,6 @@ class Step:
     "--plot", type=click.Path(dir_okay=False, path_type=Path), default="staircase.png", show_default=True
 )
 @click.option("--no-plot", is_flag=True, help="Show the table only.")
-@common_options
-@click.pass_obj
 def staircase(options: Options, /, model: str, plot: Path, no_plot: bool, **training: Any) -> None:
     """Train in the mock, carry the model to the chip, train it in the chip's loop, and measure each step.
 

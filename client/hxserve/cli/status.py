@@ -4,13 +4,11 @@ import click
 
 from hxserve.cli.chips import show_maintenance
 from hxserve.cli.console import show_json, show_line, show_table
-from hxserve.cli.options import Options, common_options
+from hxserve.cli.options import Options, OptionsCommand
 from hxserve.cli.phrases import duration
 
 
-@click.command()
-@common_options
-@click.pass_obj
+@click.command(cls=OptionsCommand)
 def queue(options: Options) -> None:
     """Show what waits, and how long something sent now would wait."""
     client = options.client()
@@ -41,9 +39,7 @@ def queue(options: Options) -> None:
         )
 
 
-@click.command()
-@common_options
-@click.pass_obj
+@click.command(cls=OptionsCommand)
 def usage(options: Options) -> None:
     """Show the chip time you were charged, and all users together; admins see each."""
     found = options.client().usage()

@@ -6,7 +6,7 @@ import click
 
 from hxserve.cli.chips import show_maintenance
 from hxserve.cli.jobs import watch_job
-from hxserve.cli.options import Options, common_options
+from hxserve.cli.options import Options, OptionsCommand
 from hxserve.cli.results import show_outcome, show_submitted
 from hxserve.client import Client
 from hxserve.jobs import Job
@@ -31,7 +31,7 @@ _SEED = click.option("--seed", type=click.IntRange(min=0), help="Of the random n
 _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wait for the end.")
 
 
-@click.command()
+@click.command(cls=OptionsCommand)
 @click.option("--model", default="digits", show_default=True, help="Model to train; made if it is new.")
 @click.option("--recipe", type=RECIPE, help="Default: strong.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Default: the recipe's.")
@@ -53,8 +53,6 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wai
 @_DATASET
 @_SEED
 @_NO_WAIT
-@common_options
-@click.pass_obj
 def train(options: Options, /, model: str, no_wait: bool, **given: Any) -> None:
     """Train a model; its next version comes out.
 
@@ -66,7 +64,7 @@ def train(options: Options, /, model: str, no_wait: bool, **given: Any) -> None:
     _follow(options, client, client.train(model, **given, network=network or None), no_wait)
 
 
-@click.command()
+@click.command(cls=OptionsCommand)
 @click.option("--model", default="digits", show_default=True, help="Model to measure.")
 @click.option("--version", default="latest", show_default=True, help="A number or an alias.")
 @click.option(
@@ -84,8 +82,6 @@ def train(options: Options, /, model: str, no_wait: bool, **given: Any) -> None:
 @_DATASET
 @_SEED
 @_NO_WAIT
-@common_options
-@click.pass_obj
 def evaluate(options: Options, /, model: str, version: str, no_wait: bool, **given: Any) -> None:
     """Measure a version on the test set: accuracy and confusion matrix.
 
@@ -95,11 +91,9 @@ def evaluate(options: Options, /, model: str, version: str, no_wait: bool, **giv
     _follow(options, client, client.evaluate(model, version, **given), no_wait)
 
 
-@click.command()
+@click.command(cls=OptionsCommand)
 @click.option("--chip", metavar="ID", help="The chip to calibrate; default: any that is free.")
 @_NO_WAIT
-@common_options
-@click.pass_obj
 def calibrate(options: Options, /, chip: str | None, no_wait: bool) -> None:
     """Calibrate a chip: measure it, flatten its fixed pattern, and load what was found."""
     client = options.client()

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from hxserve.cli.console import show_facts, show_json, show_line, show_table
-from hxserve.cli.options import Command, Options, common_options
+from hxserve.cli.options import Command, Options, OptionsCommand, OptionsGroup
 from hxserve.cli.phrases import duration, local_time
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -75,8 +75,7 @@ _expires = click.option(
 _role = click.Choice(["user", "admin"])
 
 
-@click.group(invoke_without_command=True)
-@common_options
+@click.group(cls=OptionsGroup, invoke_without_command=True)
 @click.pass_context
 def users(context: click.Context) -> None:
     """Manage the users of the service, as an admin; without a subcommand, list them."""
@@ -85,8 +84,6 @@ def users(context: click.Context) -> None:
 
 
 @users.command("list")
-@common_options
-@click.pass_obj
 def list_users(options: Options) -> None:
     """List users with their quotas."""
     found = options.client().users.list()
@@ -107,8 +104,6 @@ def list_users(options: Options) -> None:
 @click.option("--role", type=_role, default="user", show_default=True, help="What they may do.")
 @_expires
 @_quota_options
-@common_options
-@click.pass_obj
 def add_user(
     options: Options, /, name: str, role: str, expires_in_s: float | None, **quotas: float | str | None
 ) -> None:
@@ -125,8 +120,6 @@ def add_user(
 @click.argument("name")
 @click.option("--role", type=_role, help="What they may do.")
 @_quota_options
-@common_options
-@click.pass_obj
 def set_user(options: Options, /, name: str, role: str | None, **quotas: float | str | None) -> None:
     """Change NAME's role or quotas; `default` gives a quota back to the service's setting."""
     given = _given(quotas)
@@ -137,8 +130,6 @@ def set_user(options: Options, /, name: str, role: str | None, **quotas: float |
 
 @users.command("disable")
 @click.argument("name")
-@common_options
-@click.pass_obj
 def disable_user(options: Options, name: str) -> None:
     """Shut NAME out within a second; what they submitted is still done unless it is cancelled."""
     _show_changed(options, options.client().users.change(name, disabled=True))
@@ -146,8 +137,6 @@ def disable_user(options: Options, name: str) -> None:
 
 @users.command("enable")
 @click.argument("name")
-@common_options
-@click.pass_obj
 def enable_user(options: Options, name: str) -> None:
     """Let NAME in again, with the tokens they had."""
     _show_changed(options, options.client().users.change(name, disabled=False))
@@ -157,8 +146,6 @@ def enable_user(options: Options, name: str) -> None:
 @click.argument("name")
 @_expires
 @click.option("--revoke", is_flag=True, help="Make the tokens that NAME had until now void.")
-@common_options
-@click.pass_obj
 def issue_token(options: Options, name: str, expires_in_s: float | None, revoke: bool) -> None:
     """Give NAME a new token and show it, this once."""
     client = options.client()
@@ -173,8 +160,6 @@ def issue_token(options: Options, name: str, expires_in_s: float | None, revoke:
 @users.command("revoke")
 @click.argument("name")
 @click.argument("token_id", required=False)
-@common_options
-@click.pass_obj
 def revoke_tokens(options: Options, name: str, token_id: str | None) -> None:
     """Make all tokens of NAME void, or the one with this id (`hxserve users list --json` shows ids)."""
     revoked = options.client().users.revoke_tokens(name, token_id)
@@ -184,9 +169,7 @@ def revoke_tokens(options: Options, name: str, token_id: str | None) -> None:
         show_line(f"Tokens of {name} that are void now: {revoked}.")
 
 
-@click.command()
-@common_options
-@click.pass_obj
+@click.command(cls=OptionsCommand)
 def me(options: Options) -> None:
     """Show your account and the remainder of your quotas."""
     found = options.client().me()
