@@ -109,9 +109,9 @@ def _keep_while_opening(settings: Settings, chips: ChipStore, lease: Lease) -> H
         lease,
         chips,
         lambda: {"ready": False},
-        wake=_do_nothing,
+        wake=lambda: None,
         last_turn=time.monotonic,
-        maintenance_is_due=_never,
+        maintenance_is_due=lambda: False,
         lease_s=settings.lease_s,
     )
     heartbeat.start()
@@ -262,14 +262,6 @@ def _serve(
     worker.start()
     notify(STOPPING)
     return int(worker.exitcode or 0)
-
-
-def _do_nothing() -> None:
-    """Ignore wake-ups while the chip is opened."""
-
-
-def _never() -> bool:
-    return False
 
 
 def _release(chips: ChipStore, lease: Lease) -> None:
