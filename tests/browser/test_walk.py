@@ -27,14 +27,14 @@ def test_a_stroke_drawn_by_mouse_is_read_while_it_is_drawn(open_page: OpenPage) 
 def test_the_form_leads_to_a_finished_model_while_the_curves_move(open_page: OpenPage) -> None:
     page = open_page("/train")
 
-    fill(page, model="from-the-page", epochs="20")
+    fill(page, model="from-the-page", epochs="10")
     expect(page.locator("#state")).to_contain_text("running", timeout=20_000)
     page.wait_for_function("() => document.querySelectorAll('#loss-curve circle').length > 2", timeout=60_000)
     early = _points(page, "loss-curve", "blue")
     expect(page.locator("#state")).to_contain_text("succeeded", timeout=90_000)
     late = _points(page, "loss-curve", "blue")
 
-    assert 0 < early < late == 20
+    assert 0 < early < late == 10
     expect(page.locator("#confusion td")).to_have_count(100)
     expect(page.locator("#mistakes img").first).to_be_visible()
     expect(page.locator("#facts")).to_contain_text("Accuracy on the test set")

@@ -33,6 +33,7 @@ from tests.system.conftest import MODEL, TRAINING, wait_until
 pytestmark = pytest.mark.long
 
 CROPS: Final = 150
+SHORT: Final = TRAINING | {"epochs": 1}
 
 
 def _settings(folder: Path) -> Settings:
@@ -94,14 +95,14 @@ def test_a_service_restored_into_an_empty_place_goes_on_with_everything(
     first, second, path = short_folder / "a", short_folder / "b", short_folder / "hx.backup"
     with running(_settings(first)) as local, Client(local.url, local.token) as client:
         token, admin_token = client.users.add("ada")["token"], local.token
-        done = client.train(MODEL, wait=True, **TRAINING)
-        training, queued = client.train("running", **TRAINING), client.train("queued", **TRAINING)
+        done = client.train(MODEL, wait=True, **SHORT)
+        training, queued = client.train("running", **TRAINING), client.train("queued", **SHORT)
         wait_until(lambda: _is_under_way(client, training))
         os.kill(local.processes["worker"].pid, signal.SIGSTOP)
         crops_job = _leave_crops(local, test_digits[0][:CROPS])
         backed_up = _hxserve("backup", path, "--data-dir", first)
         os.kill(local.processes["worker"].pid, signal.SIGCONT)
-        later = client.train("later", **TRAINING)
+        later = client.train("later", **SHORT)
         _lose(local)
 
     restored = _hxserve("restore", path, "--data-dir", second)

@@ -27,7 +27,7 @@ def _lines(folder: Path, name: str) -> list[dict[str, Any]]:
 def test_every_line_is_an_object_and_every_line_about_a_job_carries_it(short_folder: Path) -> None:
     settings = load_settings(data_dir=short_folder, chip="mock", port=0, save_every_s=0.3, log_format="json")
     with running(settings) as local, Client(local.url, local.token) as client:
-        training = client.train("digits", **TRAINING)
+        training = client.train("digits", **TRAINING | {"epochs": 2})
         cancelled = client.train("other", **TRAINING)
         client.cancel(cancelled.id)
         failing = client.train("failing", recipe="strong", dataset="mnist", epochs=1)

@@ -65,7 +65,7 @@ def _other(chip: str) -> str:
 
 
 def test_two_chips_share_the_work_at_the_same_time(client: Client) -> None:
-    jobs = [client.train(f"shared-{n}", execution="mock", epochs=30, **SHORT) for n in range(4)]
+    jobs = [client.train(f"shared-{n}", execution="mock", epochs=12, **SHORT) for n in range(4)]
 
     wait_until(lambda: len(_running_on(client, jobs)) == 2)
     ended = [client.wait(job.id) for job in jobs]
@@ -107,7 +107,7 @@ def test_what_learnt_in_a_chips_loop_is_read_there_and_elsewhere_only_when_allow
 
 
 def test_when_a_chip_is_gone_the_other_goes_on_with_its_training(local: Local, client: Client) -> None:
-    job = client.train("left", execution="mock", epochs=60, **SHORT)
+    job = client.train("left", execution="mock", epochs=30, **SHORT)
     wait_until(lambda: client.job(job.id).progress > 0.2)
     first = _chip_of(client.job(job.id))
     _kill(local, first)

@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def extent() -> Extent:
     """Short in the tests, long in `make chaos`."""
-    return Extent(kills=20, epochs=60, crops_s=3.0) if LONG else Extent(kills=2, epochs=8, crops_s=0.5)
+    return Extent(kills=20, epochs=60, crops_s=3.0) if LONG else Extent(kills=1, epochs=5, crops_s=0.5)
 
 
 @pytest.fixture

@@ -71,11 +71,11 @@ def test_wake_ups_meddled_with_during_a_training_and_a_stream_of_crops(
         with streaming(service, crops, randomly.randrange(1000), pause_s=0.3) as tally:
             job = client.train("wake", **training_of(extent))
             training = service.ended(job)
+            service.until(lambda: len(meddled) > 0, "the first wake-up meddled with")
         service.let_pass(3.0)  # the turn ends, and the next piece of work needs a wake-up again
         summary.recoveries_s.append(service.until_answered(crops))
 
     summary.note(len(meddled), tally, jobs=assert_nothing_lost(service, tally))
-    assert len(meddled) > 0
     assert (training.state, training.record["attempts"]) == ("succeeded", 1)
     assert weights_of(training) == weights_of(undisturbed)
 

@@ -25,6 +25,7 @@ def test_a_worker_killed_at_random_during_a_training_and_a_stream_of_crops(
 ) -> None:
     with streaming(service, crops, randomly.randrange(1000)) as tally:
         job = client.train("killed", **training_of(extent))
+        service.until(lambda: client.job(job.id).state == "running", "the beginning of the training")
         for _ in range(extent.kills):
             service.let_pass(randomly.uniform(0.0, 2.0))
             service.kill("worker")

@@ -241,6 +241,7 @@ def test_idle_connections_make_room_for_others(server: Server) -> None:
         assert server.answers()
 
 
+@pytest.mark.long
 def test_ten_thousand_idle_connections_keep_nobody_out(
     redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
