@@ -56,7 +56,7 @@ class SupportsGet(Protocol):
     """Headers of a request."""
 
     def get(self, name: str, /) -> str | None:
-        """Return a header's value, if it is there; any case of the name will do."""
+        """Return the value of a header, named in lower case, if it is there."""
 
 
 class Authenticator:
@@ -94,7 +94,7 @@ class Authenticator:
 
     def _bearer_of(self, request: HttpRequest) -> User:
         token = bearer_token(request)
-        session = session_of(request) if request.headers.get("Authorization") is None else None
+        session = session_of(request) if request.headers.get("authorization") is None else None
         if session is None:
             return self._tokens.user_of(token)
         refuse_cross_site(request)
@@ -129,7 +129,7 @@ class Authenticator:
 
 def bearer_token(request: HttpRequest) -> str | None:
     """Return the bearer token of a request, if it has one."""
-    scheme, _, token = (request.headers.get("Authorization") or "").partition(" ")
+    scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
@@ -189,7 +189,7 @@ def refuse_cross_site(request: HttpRequest) -> None:
     """
     if request.method in _SAFE:
         return
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is not None:
         is_ours = site in {"same-origin", "none"}
     else:

@@ -23,7 +23,7 @@ def read_body(request: Request, most: int) -> bytes:
         TooLargeError: it is larger.
         UnsupportedMediaError: it is compressed in another way.
     """
-    encoding = (request.headers.get("Content-Encoding") or "identity").lower()
+    encoding = (request.headers.get("content-encoding") or "identity").lower()
     if encoding == "identity":
         return request.body(most)
     if encoding not in _WINDOW_BITS:
@@ -47,7 +47,7 @@ def read_body(request: Request, most: int) -> bytes:
 
 def wanted_encoding(request: Request, size_bytes: int) -> str | None:
     """Return how to compress an answer of this size for a client; None where it is not worth it or not wanted."""
-    accepted = request.headers.get("Accept-Encoding")
+    accepted = request.headers.get("accept-encoding")
     if size_bytes < _WORTH_BYTES or accepted is None:
         return None
     return parse_accept_header(accepted, Accept).best_match(list(_OFFERED))

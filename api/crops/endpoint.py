@@ -56,13 +56,13 @@ class CropEndpoint:
         settings = services.settings
         self.most_crops, self.most_bytes = settings.max_crops_per_request, settings.max_body_bytes
 
-    def find(self, request: Request) -> "CropRoute | None":
-        """Return the route of a request that brings crops; None where Flask answers."""
+    def find(self, request: Request) -> "CropExchange | None":
+        """Return what answers a request that brings crops; None where Flask does."""
         place = _PATH.fullmatch(request.path) if request.method == "POST" else None
         protocol = _PROTOCOLS.get((place[1], place[4])) if place else None
         if place is None or protocol is None:
             return None
-        return CropRoute(self, protocol, place[2], place[3])
+        return CropExchange(self, protocol, place[2], place[3])
 
     def refusal(self, status: HTTPStatus, detail: str) -> tuple[Headers, bytes]:
         """Return the answer to a request that cannot be read: headers and body."""
@@ -86,10 +86,10 @@ class CropEndpoint:
             HxserveError: it was refused, or could not be run.
         """
         request = request_of(environ)
-        route = self.find(request)
-        assert route is not None  # Flask has the same rules
-        asked, render = route.read(request, user)
-        outcome = route.conclude(self.services.classifications.submit(asked), asked.wait_s)
+        exchange = self.find(request)
+        assert exchange is not None  # Flask has the same rules
+        asked, render = exchange.read(request, user)
+        outcome = exchange.conclude(self.services.classifications.submit(asked), asked.wait_s)
         if isinstance(outcome, Answered):
             headers, body = render(outcome)
             return Response(body, headers=list(headers))
@@ -103,10 +103,26 @@ class CropEndpoint:
             return identified(protect(job_response(self.services, job, 202)), id_of(environ))
 
 
-class CropRoute:
-    """A request with crops, for one version of a model, on its way through the service."""
+class CropExchange:
+    """A request with crops for one version of a model, until it is answered.
 
-    __slots__ = ("_endpoint", "_name", "_protocol", "_user", "_version")
+    Most requests are answered without a greenlet of their own; `is_concluded` is set by what comes first, the outcome or
+    the end of the client's wait, so that a request is answered once.
+    """
+
+    __slots__ = (
+        "_began",
+        "_endpoint",
+        "_is_concluded",
+        "_name",
+        "_protocol",
+        "_render",
+        "_request",
+        "_respond",
+        "_timer",
+        "_user",
+        "_version",
+    )
 
     def __init__(
         self, endpoint: CropEndpoint, protocol: CropProtocol, name: str, version: str | None
@@ -116,6 +132,12 @@ class CropRoute:
         self._name = name
         self._version = version
         self._user: User | None = None
+        self._is_concluded = False
+        self._timer: Any = None
+        self._request: Request
+        self._respond: Respond
+        self._render: Render
+        self._began: float
 
     def is_immediate(self, request: Request) -> bool:
         """Return whether `answer` need not ask Redis whose the request is."""
@@ -124,17 +146,22 @@ class CropRoute:
 
     def answer(self, request: Request, respond: Respond) -> None:
         """Submit a request's crops; `respond` is called when they are read, refused, or late."""
-        exchange = _Exchange(self._endpoint, self, request, respond)
+        self._request, self._respond, self._began = request, respond, time.monotonic()
+        endpoint = self._endpoint
         try:
             user = self._user
             if user is None:
-                user = self._endpoint.authenticator.user_of(request)
+                user = endpoint.authenticator.user_of(request)
             else:
-                self._endpoint.authenticator.admit(user)
-            asked, exchange.render = self.read(request, user)
-            exchange.submit(asked)
+                endpoint.authenticator.admit(user)
+            asked, self._render = self.read(request, user)
+            route = endpoint.services.classifications.known_route(asked)
+            if route is not None:
+                self._submit(asked, route)
+            else:
+                gevent.spawn(self._submit, asked)
         except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
-            exchange.fail(error)
+            self._fail(error)
 
     def read(self, request: Request, user: User) -> tuple[CropRequest, Render]:
         """Return what a request asks, and what makes its answer."""
@@ -147,13 +174,6 @@ class CropRoute:
             most_crops=endpoint.most_crops,
             most_bytes=endpoint.most_bytes,
         )
-
-    @property
-    def rule(self) -> str:
-        """The rule of the route, as Flask has it."""
-        version = "/versions/<version>" if self._version else ""
-        root = "/v1/models/<name>%s/classify" if self._protocol.has_jobs else "/v2/models/<name>%s/infer"
-        return root % version
 
     def conclude(self, pending: PendingAnswer, wait_s: float = 0.0) -> Answered | JobReference:
         """Return what becomes of a request; waits up to `wait_s` for its answers.
@@ -171,41 +191,8 @@ class CropRoute:
             )
         return outcome
 
-
-class _Exchange:
-    """One request until it is answered."""
-
-    __slots__ = (
-        "_began",
-        "_endpoint",
-        "_is_concluded",
-        "_request",
-        "_respond",
-        "_route",
-        "_timer",
-        "render",
-    )
-
-    def __init__(self, endpoint: CropEndpoint, route: CropRoute, request: Request, respond: Respond) -> None:
-        self._endpoint = endpoint
-        self._route = route
-        self._request = request
-        self._respond = respond
-        self._began = time.monotonic()
-        self._is_concluded = False
-        """True once the outcome is known or no longer waited for, whichever comes first: it is concluded once."""
-        self._timer: Any = None
-        self.render: Render
-
-    def submit(self, asked: CropRequest) -> None:
-        """Submit the crops, and wait for their answer without a greenlet."""
-        route = self._endpoint.services.classifications.known_route(asked)
-        if route is not None:
-            self._submit(asked, route)
-        else:
-            gevent.spawn(self._submit, asked)
-
     def _submit(self, asked: CropRequest, route: Route | None = None) -> None:
+        """Submit the crops, and wait for their answer without a greenlet."""
         try:
             self._check_look_ups(asked.wait_s)
             pending = self._endpoint.services.classifications.submit(asked, self._done, route)
@@ -213,7 +200,7 @@ class _Exchange:
                 self._timer = gevent.get_hub().loop.timer(self._began + asked.wait_s - time.monotonic())
                 self._timer.start(gevent.spawn, self._stop_waiting, pending)
         except Exception as error:  # noqa: BLE001 as in `answer`
-            self.fail(error)
+            self._fail(error)
 
     def _check_look_ups(self, wait_s: float) -> None:
         """Do nothing unless Redis took so long that the client waits no longer.
@@ -245,16 +232,18 @@ class _Exchange:
 
     def _conclude(self, pending: PendingAnswer, wait_s: float = 0.0) -> None:
         try:
-            outcome = self._route.conclude(pending, wait_s)
+            outcome = self.conclude(pending, wait_s)
             if isinstance(outcome, Answered):
-                headers, body = self.render(outcome)
-                self._send(HTTPStatus.OK, _PROTECTION + headers, body)
+                headers, body = self._render(outcome)
+                if given := self._request.headers.get("x-request-id"):
+                    headers = (*headers, (HEADER, id_of({ENVIRON: given})))
+                self._send(200, _PROTECTION + headers, body)
             else:
                 self._send_response(self._endpoint.job(self._request, outcome.job_id))
         except Exception as error:  # noqa: BLE001 as in `answer`; it must not end the greenlet that hears all answers
-            self.fail(error)
+            self._fail(error)
 
-    def fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         """Answer a request that could not be run."""
         self._send_response(self._endpoint.failure(self._request, error))
 
@@ -266,10 +255,8 @@ class _Exchange:
             self._timer.stop()
             self._timer.close()
             self._timer = None
-        if status == HTTPStatus.OK and (given := self._request.headers.get("X-Request-ID")):
-            headers = (*headers, (HEADER, id_of({ENVIRON: given})))
-        times = self._endpoint.services.request_times
-        times.note("POST", self._route.rule, status, time.monotonic() - self._began)
+        rule = self._protocol.rule if self._version is None else self._protocol.version_rule
+        self._endpoint.services.request_times.note("POST", rule, status, time.monotonic() - self._began)
         self._respond(status, headers, body)
 
 

@@ -40,6 +40,10 @@ class CropProtocol(Protocol):
 
     has_jobs: bool
     """True where an answer that is late is a job; otherwise nobody asks for it any more."""
+    rule: str
+    """The rule of the route, as Flask has it."""
+    version_rule: str
+    """The same for a version of the model."""
 
     def read(
         self, request: Request, user: User, name: str, version: str, *, most_crops: int, most_bytes: int
@@ -55,6 +59,8 @@ class Classify:
     """`/v1/models/<name>/classify`: crops in any form, answered as JSON."""
 
     has_jobs = True
+    rule = "/v1/models/<name>/classify"
+    version_rule = "/v1/models/<name>/versions/<version>/classify"
 
     def read(
         self, request: Request, user: User, name: str, version: str, *, most_crops: int, most_bytes: int
@@ -62,7 +68,7 @@ class Classify:
         """Return what a request asks, and what makes its answer."""
         query = _read_query(request.query)
         crops = read_crops(
-            read_body(request, most_bytes), request.headers.get("Content-Type") or "", most_crops
+            read_body(request, most_bytes), request.headers.get("content-type", ""), most_crops
         )
         asked = CropRequest(
             user=user,
@@ -96,6 +102,8 @@ class Infer:
     """`/v2/models/<name>/infer`: tensors as JSON or bytes, answered likewise."""
 
     has_jobs = False
+    rule = "/v2/models/<name>/infer"
+    version_rule = "/v2/models/<name>/versions/<version>/infer"
 
     def read(
         self, request: Request, user: User, name: str, version: str, *, most_crops: int, most_bytes: int
@@ -129,7 +137,7 @@ class Infer:
 
 
 def _header_length(request: Request) -> int | None:
-    text = request.headers.get(HEADER_LENGTH)
+    text = request.headers.get(HEADER_LENGTH.lower())
     if text is None:
         return None
     if not (text.isascii() and text.isdigit()) or len(text) > 12:
@@ -147,7 +155,7 @@ def _key_of(
     *,
     allow_transfer: bool = False,
 ) -> Idempotency:
-    key = request.headers.get("Idempotency-Key")
+    key = request.headers.get("idempotency-key")
     if not key:
         return NO_KEY
     manner = f"{name}@{version} x {repeats}{' anywhere' if allow_transfer else ''}"

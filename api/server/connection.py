@@ -118,7 +118,7 @@ class Connection:
         request = self._requests[0]
         route = self._server.application.find(request)
         length = SMALL_BODY_BYTES + 1 if request.content_length is None else request.content_length
-        is_small = length <= SMALL_BODY_BYTES and request.headers.get("Expect") is None
+        is_small = length <= SMALL_BODY_BYTES and "expect" not in request.headers
         if route is not None and is_small and route.is_immediate(request):
             if request.is_complete:
                 self._begin(request)
@@ -133,7 +133,7 @@ class Connection:
         self._readable.stop()
         self.since = time.monotonic()
         request.receive = self._receive_in_greenlet
-        self._expects_continue = (request.headers.get("Expect") or "").lower() == "100-continue"
+        self._expects_continue = request.headers.get("expect", "").lower() == "100-continue"
         gevent.spawn(self._answer_in_greenlet, request, route)
 
     def _await_more(self, *, is_idle: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httptools
 
-from api.server.request import Headers, RefusedRequestError, Request
+from api.server.request import RefusedRequestError, Request
 
 _MOST_HEAD_BYTES: Final = 32 * 1024
 _MOST_TARGET_BYTES: Final = 8 * 1024
@@ -30,15 +30,16 @@ class RequestParser:
         self._client = client
         self._parser = httptools.HttpRequestParser(self)
         self._parsing: Request | None = None
-        self._headers: Headers | None = None
-        """Of the request whose head has not ended; those after the body are ignored."""
+        """The request whose head has ended, but not its body."""
+        self._fields: list[tuple[bytes, bytes]] | None = None
+        """Headers of the request whose head has not ended; those after a body are ignored."""
         self._target = b""
         self._head_bytes = 0
 
     @property
     def has_begun(self) -> bool:
         """True while a part of a request has come."""
-        return self._parsing is not None
+        return self._parsing is not None or self._fields is not None
 
     @property
     def has_work(self) -> bool:
@@ -66,7 +67,7 @@ class RequestParser:
             if last is None or not last.is_complete or last.keep_alive:
                 detail = f"the request is malformed ({error}); send HTTP/1.1"
                 self._refuse(RefusedRequestError(HTTPStatus.BAD_REQUEST, detail))
-        if self._headers is not None:
+        if self._fields is not None:
             self._head_bytes += len(data)
             if self._head_bytes > _MOST_HEAD_BYTES:
                 self._refuse(_head_too_large())
@@ -80,12 +81,11 @@ class RequestParser:
         self._parser.feed_data(f"POST / HTTP/1.1\r\nConnection: close\r\n{framing}\r\n\r\n".encode())
 
     def _refuse(self, refusal: RefusedRequestError) -> None:
-        self.refusal, self._parsing, self._headers = refusal, None, None
+        self.refusal, self._parsing, self._fields = refusal, None, None
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        request = self._parsing = Request(self._client)
-        self._headers, self._target, self._head_bytes = request.headers, b"", 0
+        self._fields, self._target, self._head_bytes = [], b"", 0
 
     def on_url(self, piece: bytes) -> None:
         """Take a piece of the target."""
@@ -97,23 +97,20 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; those after the body are ignored."""
-        if self._headers is not None:
-            self._headers.add(name, value)
+        if self._fields is not None:
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Queue the request; its body may still come."""
-        request = self._parsing
-        assert request is not None
-        self._headers = None
-        if len(request.headers) > _MOST_HEADERS or self._head_bytes > _MOST_HEAD_BYTES:
+        fields, parser = self._fields, self._parser
+        assert fields is not None
+        self._fields = None
+        if len(fields) > _MOST_HEADERS or self._head_bytes > _MOST_HEAD_BYTES:
             raise _head_too_large()
-        parser = self._parser
-        request.complete_head(
-            parser.get_method(),
-            self._target,
-            parser.get_http_version(),
-            keep_alive=parser.should_keep_alive() and not parser.should_upgrade(),
+        request = self._parsing = Request.of_head(
+            self._client, parser.get_method(), self._target, parser.get_http_version(), fields
         )
+        request.keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         self.requests.append(request)
 
     def on_body(self, data: bytes) -> None:

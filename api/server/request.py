@@ -1,6 +1,6 @@
 """A request as the parser delivers it: its head in memory, its body as it arrives."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http import HTTPStatus
 from io import RawIOBase
 from typing import Any, Final
@@ -23,88 +23,49 @@ class RefusedRequestError(Exception):
         self.detail = detail
 
 
-class Headers:
-    """The headers of a request; repeated ones are joined."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self) -> None:
-        self._values: dict[bytes, bytes] = {}
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def add(self, name: bytes, value: bytes) -> None:
-        """Add a header.
-
-        Raises:
-            RefusedRequestError: it makes the request ambiguous.
-        """
-        name = name.lower()
-        if name in self._values:
-            if name == b"host":
-                raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "there is more than one host; send one")
-            value = self._values[name] + (b"; " if name == b"cookie" else b",") + value
-        self._values[name] = value
-
-    def get(self, name: str) -> str | None:
-        """Return a header's value, if it is there; any case of the name will do."""
-        value = self._values.get(name.lower().encode("latin-1"))
-        return None if value is None else value.decode("latin-1").strip()
-
-    def items(self) -> Iterator[tuple[str, str]]:
-        """Yield name, in lower case, and value of each header."""
-        for name in self._values:
-            text = name.decode("latin-1")
-            yield text, self.get(text) or ""
-
-
 class Request:
-    """A request.
+    """A request; its headers are named in lower case.
 
     The body is complete when `is_complete`; until then `receive` reads more of the connection, and may wait.
     """
 
-    __slots__ = (
-        "client",
-        "content_length",
-        "headers",
-        "is_complete",
-        "keep_alive",
-        "length",
-        "method",
-        "parts",
-        "path",
-        "query",
-        "receive",
-        "received",
-        "version",
-    )
+    # Defaults of the class, since most requests leave most of these as they are.
+    method = ""
+    path = ""
+    query = ""
+    version = "1.1"
+    content_length: int | None = 0
+    """Bytes of the body; None for a chunked one."""
+    keep_alive = True
+    is_complete = False
+    length = 0
+    """Bytes of the body that have arrived and were not read."""
+    received = 0
+    """Bytes of the body that have arrived."""
 
-    def __init__(self, client: Any = None) -> None:
+    def __init__(self, client: Any, headers: dict[str, str]) -> None:
         self.client = client
-        self.method = ""
-        self.path = ""
-        self.query = ""
-        self.version = "1.1"
-        self.headers = Headers()
-        self.content_length: int | None = 0
-        """Bytes of the body; None for a chunked one."""
-        self.keep_alive = True
-        self.is_complete = False
+        self.headers = headers
         self.parts: list[bytes] = []
-        self.length = 0
-        """Bytes of the body that have arrived and were not read."""
-        self.received = 0
-        """Bytes of the body that have arrived."""
         self.receive: Callable[[], None] = _never
 
-    def complete_head(self, method: bytes, target: bytes, version: str, *, keep_alive: bool) -> None:
-        """Take what the parser found in the request line, once all headers are there.
+    @classmethod
+    def of_head(
+        cls, client: Any, method: bytes, target: bytes, version: str, fields: list[tuple[bytes, bytes]]
+    ) -> "Request":
+        """Return the request that a parser found.
+
+        Args:
+            client: the address that it comes from.
+            method: as in the request line.
+            target: as in the request line.
+            version: of HTTP, without its name.
+            fields: names and values of the headers.
 
         Raises:
-            RefusedRequestError: the request is none of HTTP/1.0 or 1.1 to this server.
+            RefusedRequestError: it is ambiguous, or none of HTTP/1.0 or 1.1 to this server.
         """
+        request = cls(client, _headers_of(fields))
         if version not in {"1.1", "1.0"}:
             raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "the request is malformed; send HTTP/1.1")
         address = target.decode("latin-1")
@@ -114,15 +75,19 @@ class Request:
             )
         if not address.startswith("/") and address != "*":
             address = _within_host(address)
-        path, _, self.query = address.partition("?")
-        self.path = unquote_to_bytes(path).decode("utf-8", "replace") if "%" in path else path
-        coding = self.headers.get("Transfer-Encoding")
-        if coding is not None and coding.lower() != "chunked":
+        path, _, request.query = address.partition("?")
+        request.path = unquote_to_bytes(path).decode("utf-8", "replace") if "%" in path else path
+        coding = request.headers.get("transfer-encoding")
+        if coding is None:
+            request.content_length = int(request.headers.get("content-length") or 0)
+        elif coding.lower() == "chunked":
+            request.content_length = None
+        else:
             raise RefusedRequestError(
                 HTTPStatus.BAD_REQUEST, "the transfer encoding is not understood; send chunked or none"
             )
-        self.content_length = None if coding else int(self.headers.get("Content-Length") or 0)
-        self.method, self.version, self.keep_alive = method.decode("ascii"), version, keep_alive
+        request.method, request.version = method.decode("ascii"), version
+        return request
 
     def add_body(self, data: bytes) -> None:
         """Keep bytes of the body until they are read."""
@@ -163,13 +128,31 @@ class Request:
     @property
     def cookies(self) -> dict[str, str]:
         """The cookies of the request."""
-        header = self.headers.get("Cookie")
+        header = self.headers.get("cookie")
         return dict(parse_cookie(header)) if header else {}
 
     @property
     def host(self) -> str:
         """The host, with its port if it has one, that the client asked."""
-        return self.headers.get("Host") or ""
+        return self.headers.get("host", "")
+
+
+def _headers_of(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by their names in lower case; repeated ones are joined.
+
+    Raises:
+        RefusedRequestError: there are several hosts.
+    """
+    named = [(name.lower().decode("latin-1"), value.decode("latin-1").strip()) for name, value in fields]
+    headers = dict(named)
+    if len(headers) < len(named):
+        headers = {}
+        for name, value in named:
+            if name in headers and name == "host":
+                raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "there is more than one host; send one")
+            separator = "; " if name == "cookie" else ","
+            headers[name] = f"{headers[name]}{separator}{value}" if name in headers else value
+    return headers
 
 
 def _within_host(address: str) -> str:

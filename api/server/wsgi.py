@@ -50,15 +50,16 @@ def environ_of(request: Request) -> dict[str, Any]:
 
 def request_of(environ: "WSGIEnvironment") -> Request:
     """Return the request of a WSGI environment, whichever server made it."""
-    request = Request((environ.get("REMOTE_ADDR", ""), 0))
-    for name, value in environ.items():
-        if name.startswith("HTTP_") or name in _WITHOUT_PREFIX:
-            key = name.removeprefix("HTTP_").replace("_", "-")
-            request.headers.add(key.encode("latin-1"), value.encode("latin-1"))
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or name in _WITHOUT_PREFIX
+    }
+    request = Request((environ.get("REMOTE_ADDR", ""), 0), headers)
     request.method, request.query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
     request.path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
     is_chunked = (
-        bool(environ.get("wsgi.input_terminated")) and request.headers.get("Transfer-Encoding") is not None
+        bool(environ.get("wsgi.input_terminated")) and "transfer-encoding" in headers
     )
     request.content_length = None if is_chunked else int(environ.get("CONTENT_LENGTH") or 0)
     request.is_complete = request.content_length == 0

@@ -13,7 +13,7 @@ from typing import Final
 
 from services.chips.wakeups import WakeUp, wake_all
 from services.crops.answers import Answer
-from services.crops.lanes import PART_CROPS, Span
+from services.crops.lanes import PART_CROPS, Lane, Span
 from services.crops.listener import Listener
 from services.crops.requests import Answered, CropRequest, JobReference, Route
 from services.crops.statistics import Statistics
@@ -39,6 +39,7 @@ class PendingAnswer:
         "_is_complete",
         "_on_done",
         "_outcome",
+        "count",
         "entry",
         "job",
         "request",
@@ -56,12 +57,13 @@ class PendingAnswer:
     ) -> None:
         self.request: Final = request
         self.route: Final = route
+        self.count: Final = request.count
         self.job: Final = job
         """The record that is stored with the request; None where one is made only if its client stops waiting."""
         self.started: Final = time.monotonic()
         self.entry: str | None = None
         """Where its crops wait, once they are accepted; empty for a job whose acceptance was lost and sent again."""
-        self.span = Span(0, request.count)
+        self.span = Span(0, self.count)
         """Which of the entry's crops are its own."""
         self._answers: dict[int, Answer] = {}
         self._outcome: HxserveError | JobReference | None = None
@@ -74,7 +76,7 @@ class PendingAnswer:
         """Take the answer to one part; return whether no more is waited for, as all are there or one was not run."""
         if not self._is_complete:
             self._answers[part] = answer
-            if answer.problem or len(self._answers) * PART_CROPS >= self.request.count:
+            if answer.problem or len(self._answers) * PART_CROPS >= self.count:
                 self._end()
         return self._is_complete
 
@@ -135,8 +137,8 @@ class _Batch:
         self._statistics = statistics
         first = 0
         for pending in requests:
-            pending.span = Span(first, pending.request.count)
-            first += pending.request.count
+            pending.span.first = first
+            first += pending.count
 
     def put(self, part: int, answer: Answer) -> bool:
         """Give each request its answers; return whether these were the last."""
@@ -178,7 +180,7 @@ class _Batch:
             parts: Sequence[tuple[int, bytes]] = list(first.request.parts())
         else:
             crops = b"".join(pending.request.crops for pending in self.requests)
-            parts = [(sum(pending.request.count for pending in self.requests), crops)]
+            parts = [(sum(pending.count for pending in self.requests), crops)]
         return Acceptance(self.id, first.route.lane, parts, first.request, first.job)
 
 
@@ -220,11 +222,11 @@ class Batcher:
                 self._send([self._batch([pending]) for batch in refused for pending in batch.requests])
 
     def _next_group(self) -> list[PendingAnswer]:
-        group, crops = [self._queue.popleft()], 0
-        crops = group[0].request.count
+        group: list[PendingAnswer] = []
+        crops = 0
         while self._queue and len(group) < _MOST_REQUESTS:
-            crops += self._queue[0].request.count
-            if crops > _MOST_CROPS:
+            crops += self._queue[0].count
+            if group and crops > _MOST_CROPS:
                 break
             group.append(self._queue.popleft())
         return group
@@ -232,19 +234,19 @@ class Batcher:
     def _batches(self, group: Iterable[PendingAnswer]) -> list[_Batch]:
         """Group requests that may share an entry: crops of one lane, read equally often, at any time."""
         batches: list[list[PendingAnswer]] = []
-        open_batches: dict[object, tuple[list[PendingAnswer], int]] = {}
+        open_batches: dict[tuple[Lane, int], tuple[list[PendingAnswer], int]] = {}
         for pending in group:
             request = pending.request
             if pending.job is not None or request.deadline_s:
                 batches.append([pending])
                 continue
-            key = (pending.route.lane, request.repeats, request.user.quotas)
+            key = (pending.route.lane, request.repeats)
             batch, crops = open_batches.get(key, (None, 0))
-            if batch is None or crops + request.count > PART_CROPS:
+            if batch is None or crops + pending.count > PART_CROPS:
                 batch, crops = [], 0
                 batches.append(batch)
             batch.append(pending)
-            open_batches[key] = batch, crops + request.count
+            open_batches[key] = batch, crops + pending.count
         return [self._batch(batch) for batch in batches]
 
     def _batch(self, requests: list[PendingAnswer]) -> _Batch:

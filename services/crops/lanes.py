@@ -36,7 +36,7 @@ class Lane:
         return cls(model, version, user, *home)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Span:
     """The crops of an entry that are those of one request: `count` from the `first` on."""
 
