@@ -24,6 +24,10 @@ from services.jobs.record import Job
 _MOST_REQUESTS: Final = 64
 _MOST_CROPS: Final = 4096
 """Of one group, so that no script holds Redis up for long; a larger request is a group of its own."""
+_HOLD_S: Final = 0.01
+"""The longest that a small group waits for the answers to the group before it."""
+_RETURN_S: Final = 0.001
+"""The time in which clients that have been answered send their next requests."""
 _log = logging.getLogger(__name__)
 
 
@@ -129,16 +133,24 @@ class PendingAnswer:
 class _Batch:
     """Requests that are accepted as one: one with its own record, or several that share an entry."""
 
-    __slots__ = ("_statistics", "id", "requests")
+    __slots__ = ("_on_end", "_statistics", "count", "id", "requests")
 
-    def __init__(self, batch_id: str, requests: list[PendingAnswer], statistics: Statistics) -> None:
+    def __init__(
+        self,
+        batch_id: str,
+        requests: list[PendingAnswer],
+        statistics: Statistics,
+        on_end: Callable[["_Batch"], None],
+    ) -> None:
         self.id = batch_id
         self.requests = requests
+        self.count = 0
+        """The number of crops."""
         self._statistics = statistics
-        first = 0
+        self._on_end = on_end
         for pending in requests:
-            pending.span.first = first
-            first += pending.count
+            pending.span.first = self.count
+            self.count += pending.count
 
     def put(self, part: int, answer: Answer) -> bool:
         """Give each request its answers; return whether these were the last."""
@@ -147,11 +159,12 @@ class _Batch:
             self._note([answer])
             for pending in self.requests:
                 pending.put(part, answer.cut(pending.span))
-            return True
-        if first.put(part, answer):
+        elif first.put(part, answer):
             self._note(first.answers)
-            return True
-        return False
+        else:
+            return False
+        self._on_end(self)
+        return True
 
     def end_with(self, outcome: HxserveError | JobReference) -> None:
         """End the wait of each request with a refusal, or with the job that will have the answer."""
@@ -159,6 +172,7 @@ class _Batch:
             self._note_failure()
         for pending in self.requests:
             pending.end_with(outcome)
+        self._on_end(self)
 
     def _note(self, answers: list[Answer]) -> None:
         if any(answer.problem for answer in answers):
@@ -180,7 +194,7 @@ class _Batch:
             parts: Sequence[tuple[int, bytes]] = list(first.request.parts())
         else:
             crops = b"".join(pending.request.crops for pending in self.requests)
-            parts = [(sum(pending.count for pending in self.requests), crops)]
+            parts = [(self.count, crops)]
         return Acceptance(self.id, first.route.lane, parts, first.request, first.job)
 
 
@@ -195,6 +209,11 @@ class Batcher:
         self._numbers = count(1)
         self._queue: deque[PendingAnswer] = deque()
         self._something_waits = threading.Event()
+        self._last: _Batch | None = None
+        """The batch that was sent last, or the first of those sent together."""
+        self._last_crops = 0
+        """Crops of all that were sent with it."""
+        self._hold_until = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._send_all, name="batcher", daemon=True)
 
@@ -217,9 +236,27 @@ class Batcher:
             self._something_waits.wait()
             self._something_waits.clear()
             while self._queue:
+                self._hold()
                 refused = self._send(self._batches(self._next_group()))
                 # What does not fit as a whole may fit in parts.
                 self._send([self._batch([pending]) for batch in refused for pending in batch.requests])
+
+    def _hold(self) -> None:
+        """Wait while the requests that have come are few beside those on their way.
+
+        The chip is busy with those, and it takes hardly longer for many crops than for few: these few go with what the
+        clients send next that are about to be answered.
+        """
+        while (left_s := self._hold_until - time.monotonic()) > 0:
+            if sum(pending.count for pending in self._queue) >= min(PART_CROPS, self._last_crops / 2):
+                return
+            self._something_waits.wait(left_s)
+            self._something_waits.clear()
+
+    def _note_end(self, batch: _Batch) -> None:
+        if batch is self._last:
+            self._hold_until = min(self._hold_until, time.monotonic() + _RETURN_S)
+            self._something_waits.set()
 
     def _next_group(self) -> list[PendingAnswer]:
         group: list[PendingAnswer] = []
@@ -252,7 +289,7 @@ class Batcher:
     def _batch(self, requests: list[PendingAnswer]) -> _Batch:
         job = requests[0].job
         batch_id = job.id if job else f"{self._listener.reply_to}-{next(self._numbers)}"
-        return _Batch(batch_id, requests, self._statistics)
+        return _Batch(batch_id, requests, self._statistics, self._note_end)
 
     def _send(self, batches: list[_Batch]) -> list[_Batch]:
         """Send batches in one step; return those of several requests that were refused as a whole."""
@@ -260,6 +297,8 @@ class Batcher:
             return []
         for batch in batches:
             self._listener.expect(batch.id, batch)
+        self._last, self._last_crops = batches[0], sum(batch.count for batch in batches)
+        self._hold_until = time.monotonic() + _HOLD_S
         try:
             asleep, outcomes = self._crops.accept(
                 self._listener.reply_to, [batch.acceptance() for batch in batches]
@@ -285,7 +324,7 @@ class Batcher:
                 pending.entry = outcome
                 if pending.job is not None and pending.request.wait_s <= 0:
                     self._listener.forget(batch.id)
-                    pending.end_with(JobReference(batch.id))
+                    batch.end_with(JobReference(batch.id))
             return False
         self._listener.forget(batch.id)
         if len(batch.requests) > 1 and isinstance(outcome, QueueFullError | QuotaExceededError):
