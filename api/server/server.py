@@ -20,7 +20,7 @@ _FAREWELL_S: Final = 5.0
 _BACKLOG: Final = 1024
 _CHECK_EVERY_S: Final = 0.1
 _AT_ONCE: Final = 64
-"""After this many connections have been read, other greenlets get their turn."""
+"""After this many connections have been read at most, other greenlets get their turn."""
 _SPARE: Final = 50
 """One of this many connections is kept free: before the last are used up, the longest idle is hung up on."""
 _RETRY_S: Final = 0.1
@@ -171,16 +171,20 @@ class Server:
         while True:
             self._something_ready.wait()
             self._something_ready.clear()
-            for _ in range(min(_AT_ONCE, len(self._ready))):
-                connection = self._ready.popleft()
-                try:
-                    connection.receive()
-                except Exception:  # noqa: BLE001 one connection's failure must not end the reading of all
-                    _log.exception("a connection is closed: reading it failed")
-                    connection.close()
-            if self._ready:
-                self._something_ready.set()
+            # Of a burst, the first half is sent on while the second is read.
+            at_once = min(_AT_ONCE, (len(self._ready) + 1) // 2)
+            while self._ready:
+                for _ in range(min(at_once, len(self._ready))):
+                    self._receive(self._ready.popleft())
                 gevent.sleep(0)
+
+    @staticmethod
+    def _receive(connection: Connection) -> None:
+        try:
+            connection.receive()
+        except Exception:  # noqa: BLE001 one connection's failure must not end the reading of all
+            _log.exception("a connection is closed: reading it failed")
+            connection.close()
 
     def _check(self) -> None:
         """Hang up on clients that are silent or slow."""

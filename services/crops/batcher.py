@@ -25,7 +25,7 @@ _MOST_REQUESTS: Final = 64
 _MOST_CROPS: Final = 4096
 """Of one group, so that no script holds Redis up for long; a larger request is a group of its own."""
 _HOLD_S: Final = 0.01
-"""The longest that a small group waits for the answers to the group before it."""
+"""The longest that a group waits for others to join it, after the group before it was sent."""
 _RETURN_S: Final = 0.001
 """The time in which clients that have been answered send their next requests."""
 _log = logging.getLogger(__name__)
@@ -209,10 +209,10 @@ class Batcher:
         self._numbers = count(1)
         self._queue: deque[PendingAnswer] = deque()
         self._something_waits = threading.Event()
-        self._last: _Batch | None = None
-        """The batch that was sent last, or the first of those sent together."""
-        self._last_crops = 0
-        """Crops of all that were sent with it."""
+        self._in_flight: dict[_Batch, None] = {}
+        """Batches whose answers are expected soon."""
+        self._returning = 0
+        """Crops of the batch that was answered last."""
         self._hold_until = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._send_all, name="batcher", daemon=True)
@@ -244,18 +244,20 @@ class Batcher:
     def _hold(self) -> None:
         """Wait while the requests that have come are few beside those on their way.
 
-        The chip is busy with those, and it takes hardly longer for many crops than for few: these few go with what the
-        clients send next that are about to be answered.
+        The chip is busy with those, and takes hardly longer for many crops than for few. Clients fall into two groups
+        of equal size so: the chip works for one while the other is answered and sends its next requests.
         """
         while (left_s := self._hold_until - time.monotonic()) > 0:
-            if sum(pending.count for pending in self._queue) >= min(PART_CROPS, self._last_crops / 2):
+            wanted = sum(batch.count for batch in self._in_flight) or self._returning / 2
+            if sum(pending.count for pending in self._queue) >= min(PART_CROPS, wanted):
                 return
             self._something_waits.wait(left_s)
             self._something_waits.clear()
+        self._in_flight.clear()
 
     def _note_end(self, batch: _Batch) -> None:
-        if batch is self._last:
-            self._hold_until = min(self._hold_until, time.monotonic() + _RETURN_S)
+        if self._in_flight.pop(batch, batch) is None and not self._in_flight:
+            self._returning, self._hold_until = batch.count, time.monotonic() + _RETURN_S
             self._something_waits.set()
 
     def _next_group(self) -> list[PendingAnswer]:
@@ -297,7 +299,7 @@ class Batcher:
             return []
         for batch in batches:
             self._listener.expect(batch.id, batch)
-        self._last, self._last_crops = batches[0], sum(batch.count for batch in batches)
+        self._in_flight |= dict.fromkeys(batches)
         self._hold_until = time.monotonic() + _HOLD_S
         try:
             asleep, outcomes = self._crops.accept(
