@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -156,10 +158,10 @@ class CropExchange:
                 endpoint.authenticator.admit(user)
             asked, self._render = self.read(request, user)
             route = endpoint.services.classifications.known_route(asked)
-            if route is not None:
+            if self._user is not None and route is not None:
                 self._submit(asked, route)
             else:
-                gevent.spawn(self._submit, asked)
+                gevent.spawn(self._submit_after_look_ups, asked)
         except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
             self._fail(error)
 
@@ -191,27 +193,23 @@ class CropExchange:
             )
         return outcome
 
-    def _submit(self, asked: CropRequest, route: Route | None = None) -> None:
-        """Submit the crops, and wait for their answer without a greenlet."""
+    def _submit_after_look_ups(self, asked: CropRequest) -> None:
+        """Submit the crops unless Redis took so long that the client waits no longer."""
         try:
-            self._check_look_ups(asked.wait_s)
-            pending = self._endpoint.services.classifications.submit(asked, self._done, route)
-            if asked.wait_s > 0:
-                self._timer = gevent.get_hub().loop.timer(self._began + asked.wait_s - time.monotonic())
-                self._timer.start(gevent.spawn, self._stop_waiting, pending)
+            if asked.wait_s > 0 and time.monotonic() - self._began > max(asked.wait_s, _QUICK_S):
+                raise RedisUnavailableError(
+                    "Redis did not say in time whose the request is; nothing was accepted"
+                )
+            self._submit(asked)
         except Exception as error:  # noqa: BLE001 as in `answer`
             self._fail(error)
 
-    def _check_look_ups(self, wait_s: float) -> None:
-        """Do nothing unless Redis took so long that the client waits no longer.
-
-        Raises:
-            RedisUnavailableError: it did; nothing is accepted.
-        """
-        if wait_s > 0 and time.monotonic() - self._began > max(wait_s, _QUICK_S):
-            raise RedisUnavailableError(
-                "Redis did not say in time whose the request is; nothing was accepted"
-            )
+    def _submit(self, asked: CropRequest, route: Route | None = None) -> None:
+        """Submit the crops, and wait for their answer without a greenlet."""
+        pending = self._endpoint.services.classifications.submit(asked, self._done, route)
+        if asked.wait_s > 0:
+            self._timer = gevent.get_hub().loop.timer(self._began + asked.wait_s - time.monotonic())
+            self._timer.start(gevent.spawn, self._stop_waiting, pending)
 
     def _done(self, pending: PendingAnswer) -> None:
         """Answer a request whose outcome is known; must not wait."""
@@ -220,19 +218,19 @@ class CropExchange:
         self._is_concluded = True
         if pending.is_job:
             left_s = self._began + pending.request.wait_s - time.monotonic()
-            gevent.spawn(self._conclude, pending, left_s)
+            gevent.spawn(self._answer_with, partial(self.conclude, pending, left_s))
         else:
-            self._conclude(pending)
+            self._answer_with(pending.outcome)
 
     def _stop_waiting(self, pending: PendingAnswer) -> None:
         """Answer a client that waits no longer."""
         if not self._is_concluded:
             self._is_concluded = True
-            self._conclude(pending)
+            self._answer_with(partial(self.conclude, pending))
 
-    def _conclude(self, pending: PendingAnswer, wait_s: float = 0.0) -> None:
+    def _answer_with(self, conclude: Callable[[], Answered | JobReference]) -> None:
         try:
-            outcome = self.conclude(pending, wait_s)
+            outcome = conclude()
             if isinstance(outcome, Answered):
                 headers, body = self._render(outcome)
                 if given := self._request.headers.get("x-request-id"):

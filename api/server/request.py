@@ -143,15 +143,14 @@ def _headers_of(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     Raises:
         RefusedRequestError: there are several hosts.
     """
-    named = [(name.lower().decode("latin-1"), value.decode("latin-1").strip()) for name, value in fields]
-    headers = dict(named)
-    if len(headers) < len(named):
-        headers = {}
-        for name, value in named:
-            if name in headers and name == "host":
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in fields:
+        name, value = raw_name.lower().decode("latin-1"), raw_value.decode("latin-1").strip()
+        if name in headers:
+            if name == "host":
                 raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "there is more than one host; send one")
-            separator = "; " if name == "cookie" else ","
-            headers[name] = f"{headers[name]}{separator}{value}" if name in headers else value
+            value = f"{headers[name]}{'; ' if name == 'cookie' else ','}{value}"
+        headers[name] = value
     return headers
 
 

@@ -138,9 +138,9 @@ def read_origin(parts: Sequence[Answer], total_s: float | None) -> dict[str, Any
         origin = part.provenance or origin
         waiting_s = max(waiting_s, part.waiting_s)
         chip_s += origin.chip_s * len(part.digits) / origin.batch_crops
-    timing = {"waiting_ms": _milliseconds(waiting_s), "chip_ms": _milliseconds(chip_s)}
+    timing = {"waiting_ms": round(1e6 * waiting_s) / 1e3, "chip_ms": round(1e6 * chip_s) / 1e3}
     if total_s is not None:
-        timing["total_ms"] = _milliseconds(total_s)
+        timing["total_ms"] = round(1e6 * total_s) / 1e3
     return {
         "model": origin.model,
         "version": origin.version,
@@ -150,7 +150,3 @@ def read_origin(parts: Sequence[Answer], total_s: float | None) -> dict[str, Any
         "transferred": origin.transferred,
         "timing": timing,
     }
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(1e6 * seconds) / 1e3

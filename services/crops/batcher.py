@@ -113,14 +113,24 @@ class PendingAnswer:
             self._event = self._event or threading.Event()
             if not self._is_complete and not self._event.wait(timeout_s):
                 return None
-        if isinstance(self._outcome, HxserveError):
-            raise self._outcome
-        if self._outcome is not None:
-            return self._outcome
-        for answer in self.answers:
+        return self.outcome()
+
+    def outcome(self) -> Answered | JobReference:
+        """Return the answers or their job, once it is known which.
+
+        Raises:
+            HxserveError: the request was refused, or its crops could not be run.
+        """
+        outcome = self._outcome
+        if isinstance(outcome, HxserveError):
+            raise outcome
+        if outcome is not None:
+            return outcome
+        answers = self.answers
+        for answer in answers:
             if answer.problem:
                 raise error_of(answer.problem)
-        return Answered(self.answers, time.monotonic() - self.started)
+        return Answered(answers, time.monotonic() - self.started)
 
     @property
     def answers(self) -> list[Answer]:
