@@ -108,8 +108,7 @@ class CropEndpoint:
 class CropExchange:
     """A request with crops for one version of a model, until it is answered.
 
-    Most requests are answered without a greenlet of their own; `is_concluded` is set by what comes first, the outcome or
-    the end of the client's wait, so that a request is answered once.
+    Most requests are answered without a greenlet of their own.
     """
 
     __slots__ = (
@@ -135,6 +134,7 @@ class CropExchange:
         self._version = version
         self._user: User | None = None
         self._is_concluded = False
+        """True once the outcome is known or no longer waited for, whichever comes first: it is concluded once."""
         self._timer: Any = None
         self._request: Request
         self._respond: Respond
@@ -194,15 +194,22 @@ class CropExchange:
         return outcome
 
     def _submit_after_look_ups(self, asked: CropRequest) -> None:
-        """Submit the crops unless Redis took so long that the client waits no longer."""
         try:
-            if asked.wait_s > 0 and time.monotonic() - self._began > max(asked.wait_s, _QUICK_S):
-                raise RedisUnavailableError(
-                    "Redis did not say in time whose the request is; nothing was accepted"
-                )
+            self._check_look_ups(asked.wait_s)
             self._submit(asked)
         except Exception as error:  # noqa: BLE001 as in `answer`
             self._fail(error)
+
+    def _check_look_ups(self, wait_s: float) -> None:
+        """Do nothing unless Redis took so long that the client waits no longer.
+
+        Raises:
+            RedisUnavailableError: it did; nothing is accepted.
+        """
+        if wait_s > 0 and time.monotonic() - self._began > max(wait_s, _QUICK_S):
+            raise RedisUnavailableError(
+                "Redis did not say in time whose the request is; nothing was accepted"
+            )
 
     def _submit(self, asked: CropRequest, route: Route | None = None) -> None:
         """Submit the crops, and wait for their answer without a greenlet."""

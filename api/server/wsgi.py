@@ -58,9 +58,7 @@ def request_of(environ: "WSGIEnvironment") -> Request:
     request = Request((environ.get("REMOTE_ADDR", ""), 0), headers)
     request.method, request.query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
     request.path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
-    is_chunked = (
-        bool(environ.get("wsgi.input_terminated")) and "transfer-encoding" in headers
-    )
+    is_chunked = bool(environ.get("wsgi.input_terminated")) and "transfer-encoding" in headers
     request.content_length = None if is_chunked else int(environ.get("CONTENT_LENGTH") or 0)
     request.is_complete = request.content_length == 0
 

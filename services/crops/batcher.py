@@ -13,7 +13,7 @@ from typing import Final
 
 from services.chips.wakeups import WakeUp, wake_all
 from services.crops.answers import Answer
-from services.crops.lanes import PART_CROPS, Lane, Span
+from services.crops.lanes import PART_CROPS, Span
 from services.crops.listener import Listener
 from services.crops.requests import Answered, CropRequest, JobReference, Route
 from services.crops.statistics import Statistics
@@ -257,7 +257,7 @@ class Batcher:
         The chip is busy with those, and takes hardly longer for many crops than for few. Clients fall into two groups
         of equal size so: the chip works for one while the other is answered and sends its next requests.
         """
-        while (left_s := self._hold_until - time.monotonic()) > 0:
+        while (left_s := self._hold_until - time.monotonic()) > 0 and not self._stopping.is_set():
             wanted = sum(batch.count for batch in self._in_flight) or self._returning / 2
             if sum(pending.count for pending in self._queue) >= min(PART_CROPS, wanted):
                 return
@@ -283,13 +283,13 @@ class Batcher:
     def _batches(self, group: Iterable[PendingAnswer]) -> list[_Batch]:
         """Group requests that may share an entry: crops of one lane, read equally often, at any time."""
         batches: list[list[PendingAnswer]] = []
-        open_batches: dict[tuple[Lane, int], tuple[list[PendingAnswer], int]] = {}
+        open_batches: dict[object, tuple[list[PendingAnswer], int]] = {}
         for pending in group:
             request = pending.request
             if pending.job is not None or request.deadline_s:
                 batches.append([pending])
                 continue
-            key = (pending.route.lane, request.repeats)
+            key = (pending.route.lane, request.repeats, request.user.quotas)
             batch, crops = open_batches.get(key, (None, 0))
             if batch is None or crops + pending.count > PART_CROPS:
                 batch, crops = [], 0

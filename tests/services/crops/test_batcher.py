@@ -1,5 +1,6 @@
 """The batcher: one step for many requests, and each learns its own outcome."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from services.chips.store import ChipStore, Lease
 from services.chips.wakeups import WakeUp
+from services.crops import batcher as batcher_module
 from services.crops.answers import Answer, problem_of
 from services.crops.batcher import Batcher, PendingAnswer
 from services.crops.lanes import PART_CROPS, Lane, Span
@@ -81,6 +83,14 @@ def _answered(pending: PendingAnswer) -> list[Answer]:
     outcome = pending.wait(LONG_S)
     assert isinstance(outcome, Answered)
     return outcome.answers
+
+
+def _accepted(pending: PendingAnswer) -> None:
+    """Wait until a request is in Redis."""
+    until = time.monotonic() + LONG_S
+    while pending.entry is None:
+        assert time.monotonic() < until, "the request was not sent"
+        time.sleep(0.001)
 
 
 @contextmanager
@@ -175,6 +185,65 @@ def test_no_step_has_more_requests_or_crops_than_redis_is_held_up_for(
     _send(store, listener, [*large, *(_pending(n, lane=Lane("digits", "1", f"u{n}")) for n in range(65))])
 
     assert store.steps == [[4000, 96], [1], [5000], [1] * 64, [1]]
+
+
+def test_few_requests_wait_for_the_answers_to_many_and_go_with_those_that_come_next(
+    connection: Connection, lease: Lease, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batcher_module, "_HOLD_S", LONG_S)
+    monkeypatch.setattr(batcher_module, "_RETURN_S", LONG_S)
+    store = _store(connection)
+    batcher = Batcher(store, listener, _nobody, Statistics())
+    many = [_pending(number) for number in range(8)]
+    for pending in many:
+        batcher.submit(pending)
+
+    with _sending(batcher):
+        _accepted(many[-1])
+        few = [_pending(number) for number in range(8, 11)]
+        for pending in few:
+            batcher.submit(pending)
+        time.sleep(0.05)
+        assert store.steps == [[8]]
+
+        finish(store, lease, store.claim(lease, {str(ADA): 99}).claimed)
+        _answered(many[-1])
+        time.sleep(0.05)
+        assert store.steps == [[8]], "clients that have been answered are given time to come back"
+        batcher.submit(_pending(11))
+        _accepted(few[-1])
+
+    assert store.steps == [[8], [4]]
+
+
+def test_as_many_requests_as_are_on_their_way_are_sent_at_once(
+    connection: Connection, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batcher_module, "_HOLD_S", LONG_S)
+    store = _store(connection)
+    batcher = Batcher(store, listener, _nobody, Statistics())
+
+    with _sending(batcher):
+        for number in range(2):
+            pending = _pending(number)
+            batcher.submit(pending)
+            _accepted(pending)
+
+    assert store.steps == [[1], [1]]
+
+
+def test_few_requests_are_sent_soon_though_many_are_not_answered(
+    connection: Connection, listener: Listener
+) -> None:
+    store = _store(connection)
+    batcher = Batcher(store, listener, _nobody, Statistics())
+    for number in range(8):
+        batcher.submit(_pending(number))
+
+    with _sending(batcher):
+        one = _pending(8)
+        batcher.submit(one)
+        _accepted(one)
 
 
 def test_only_the_requests_without_room_are_refused(connection: Connection, listener: Listener) -> None:
