@@ -1,1 +1,1 @@
-"""The requests that bring crops: two protocols, every form of body, one way to the chip."""
+"""Classification requests: two protocols and every form of body, submitted in one way."""

@@ -1,4 +1,4 @@
-"""The endpoint of crops: finds the protocol of a request, submits its crops, and answers when they have been read."""
+"""The classification endpoint: reads a request by its protocol, submits its crops, and sends the answer."""
 
 import re
 import time
@@ -38,7 +38,7 @@ _PROTOCOLS: Final[dict[tuple[str, str], CropProtocol]] = {
     ("v2", "infer"): Infer(),
 }
 _QUICK_S: Final = 0.1
-"""What took no longer did not wait for Redis."""
+"""Look-ups that take no longer did not wait for Redis."""
 _PROTECTION: Final = tuple(HEADERS.items())
 _REFUSALS: Final = {
     HTTPStatus.REQUEST_TIMEOUT: "request_timeout",
@@ -48,7 +48,7 @@ _REFUSALS: Final = {
 
 
 class CropEndpoint:
-    """What the server serves: requests with crops by itself, all others through Flask."""
+    """The application that the server runs: answers requests with crops itself and passes all others to Flask."""
 
     def __init__(self, flask: Flask, services: Application, authenticator: Authenticator) -> None:
         self.wsgi: WSGI = flask.wsgi_app

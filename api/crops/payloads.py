@@ -31,7 +31,7 @@ _NOT_NPY: Final = (
     *(ValueError, KeyError, EOFError, OverflowError, SyntaxError, TypeError, MemoryError),
     *(RecursionError, TokenError, UserWarning),  # numpy reads a header as Python source
 )
-"""What numpy raises for a header that is none."""
+"""Exceptions that numpy raises for an invalid header."""
 
 
 def read_crops(body: bytes, content_type: str, most: int) -> bytes:
@@ -64,12 +64,12 @@ def read_crops(body: bytes, content_type: str, most: int) -> bytes:
 
 
 def too_many(count: int, most: int) -> TooLargeError:
-    """The refusal of more crops than a request may have."""
+    """Return the refusal of more crops than a request may have."""
     return TooLargeError(f"{count} images are too many; send at most {most} per request")
 
 
 def check_raw(body: bytes) -> bytes:
-    """Raw crops, (n, 784) bytes, n at least 1.
+    """Return raw crops, (n, 784) bytes, n at least 1.
 
     Raises:
         InvalidImagesError: they are of another length.
@@ -99,7 +99,7 @@ def _npy(body: bytes, _options: Mapping[str, str], most: int) -> bytes:
 
 
 def _read_npy(body: bytes) -> NDArray[Any]:
-    """The array of a .npy file, without a copy; the header is not trusted with an allocation."""
+    """Return the array of a .npy file, without a copy; nothing is allocated by what the header says."""
     file = io.BytesIO(body)
     try:
         read_header = _NPY_HEADERS[np.lib.format.read_magic(file)]
@@ -140,7 +140,7 @@ def _json_image(image: Any, number: int) -> bytes:
 
 
 def bytes_of_unit(values: NDArray[Any], name: str) -> bytes:
-    """Numbers 0..1 as bytes 0..255; one half is dark, as it is when rounded half to even.
+    """Return numbers 0..1 as bytes 0..255; one half is dark, as it is when rounded half to even.
 
     Raises:
         InvalidImagesError: some are outside; it calls them by `name`.
@@ -192,4 +192,4 @@ _READERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str], int], bytes]]] 
 }
 
 BINARY_FORMS: Final = (RAW_CROPS, *(kind for kind in _READERS if kind != "application/json"))
-"""The media types of bodies that are no JSON."""
+"""The media types of bodies other than JSON."""

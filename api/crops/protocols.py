@@ -1,4 +1,4 @@
-"""What the two protocols ask and answer: this service's own, and the Open Inference Protocol."""
+"""The two protocols of classification: the service's own, and the Open Inference Protocol."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -23,7 +23,7 @@ from services.jobs.submission import bind_key
 from services.users.authentication import User
 
 _WAIT_S: Final = 60.0
-"""How long an answer of the inference protocol is waited for when the request sets no timeout."""
+"""Time to wait for the answer when a request of the inference protocol sets no timeout."""
 
 _GRACE_S: Final = 1.0
 """The timeout is for the queue; what the chip has begun by then is still waited for."""
@@ -32,14 +32,14 @@ _JSON: Final = (("Content-Type", "application/json"),)
 _BYTES: Final = (("Content-Type", "application/octet-stream"),)
 
 Render = Callable[[Answered], tuple[Headers, bytes]]
-"""Makes the answer to a request: headers and body."""
+"""Renders the answer to a request: headers and body."""
 
 
 class CropProtocol(Protocol):
-    """How a request is read, and its answer written."""
+    """Reads requests and writes their answers."""
 
     has_jobs: bool
-    """True where an answer that is late is a job; otherwise nobody asks for it any more."""
+    """True if a late answer is available as a job; otherwise it is discarded."""
     rule: str
     """The rule of the route, as Flask has it."""
     version_rule: str
@@ -48,7 +48,7 @@ class CropProtocol(Protocol):
     def read(
         self, request: Request, user: User, name: str, version: str, *, most_crops: int, most_bytes: int
     ) -> tuple[CropRequest, Render]:
-        """Return what a request asks, and what makes its answer.
+        """Return the crops to classify, and the function that renders the answer.
 
         Raises:
             HxserveError: the request is not what it should be.
@@ -65,7 +65,7 @@ class Classify:
     def read(
         self, request: Request, user: User, name: str, version: str, *, most_crops: int, most_bytes: int
     ) -> tuple[CropRequest, Render]:
-        """Return what a request asks, and what makes its answer."""
+        """Return the crops to classify, and the function that renders the answer."""
         query = _read_query(request.query)
         crops = read_crops(
             read_body(request, most_bytes), request.headers.get("content-type", ""), most_crops
@@ -108,7 +108,7 @@ class Infer:
     def read(
         self, request: Request, user: User, name: str, version: str, *, most_crops: int, most_bytes: int
     ) -> tuple[CropRequest, Render]:
-        """Return what a request asks, and what makes its answer."""
+        """Return the crops to classify, and the function that renders the answer."""
         question = read_question(read_body(request, most_bytes), _header_length(request), most_crops)
         parameters = question.body.parameters
         timeout_s = parameters.timeout / 1e6

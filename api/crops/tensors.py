@@ -18,7 +18,7 @@ from services.errors import InvalidImagesError, InvalidInputError
 from services.jobs.params import explain
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
-"""The header that says how many bytes of a body are JSON; the others are tensors."""
+"""The header with the length of the JSON at the beginning of a body, bytes; tensors follow."""
 
 INPUT: Final = "crops"
 SCORES: Final = 10
@@ -31,7 +31,7 @@ _ITEM_BYTES: Final = {"UINT8": 1, "FP32": 4}
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A tensor that a model gives; `shape` is that of one crop."""
+    """An output tensor of the model; `shape` is that of one crop."""
 
     name: str
     datatype: str
@@ -43,7 +43,7 @@ OUTPUTS: Final = (
     Output("scores", "INT8", (SCORES,)),
     Output("confidences", "FP32"),
 )
-"""What is read in a crop, the chip's ten raw scores (LSB), and how sure the network is, 0..1."""
+"""The digit of a crop, the chip's ten raw scores (LSB), and the confidence of the network, 0..1."""
 
 _KNOWN: Final = {output.name: output for output in OUTPUTS}
 _ALL_OUTPUTS: Final = tuple(RequestedOutput(name=output.name) for output in OUTPUTS)
@@ -58,7 +58,7 @@ class Question:
 
 
 def read_question(body: bytes, header_length: int | None, most: int) -> Question:
-    """The infer request that a body holds.
+    """Return the infer request in a body.
 
     Args:
         body: JSON, and after it the bytes of tensors, if any.
@@ -101,7 +101,7 @@ def _parse(text: bytes) -> InferBody:
 
 
 _parse_short = lru_cache(256)(_parse)
-"""What JSON before binary tensors asks, which seldom differs between requests."""
+"""A cache of parsed JSON before binary tensors, which seldom differs between requests."""
 
 
 def _explain(error: ValidationError, body: bytes, header_length: int | None) -> str:
@@ -113,7 +113,7 @@ def _explain(error: ValidationError, body: bytes, header_length: int | None) -> 
 
 
 def _check(asked: InferBody) -> None:
-    """Refuses what would be answered with something else than was asked for."""
+    """Refuse requests for features that are not offered."""
     names = [tensor.name for tensor in asked.inputs]
     if names != [INPUT]:
         raise InvalidImagesError(f"the inputs are {names}; send exactly one, {_EXPECTED}")
@@ -135,7 +135,7 @@ def _check(asked: InferBody) -> None:
 
 
 def _count(tensor: InputTensor, most: int) -> int:
-    """The number of crops in a tensor whose type and shape are those expected."""
+    """Return the number of crops in a tensor, after checking its type and shape."""
     if tensor.datatype not in _ITEM_BYTES:
         raise InvalidImagesError(f"{tensor.name!r} is of type {tensor.datatype!r}; send {_EXPECTED}")
     if len(tensor.shape) < 2 or tensor.shape[1:] not in ([SIDE, SIDE], [CROP_BYTES]) or not tensor.shape[0]:
@@ -191,7 +191,7 @@ def _numbers(data: list[Any]) -> NDArray[Any] | None:
 
 
 def write_answer(asked: InferBody, answers: list[Answer], total_s: float | None) -> tuple[bytes, int | None]:
-    """The body of the answer, and how much of it is JSON if that is not all.
+    """Return the body of the answer, and the length of its JSON if tensors follow.
 
     Args:
         asked: the request.
@@ -233,7 +233,7 @@ def _values(name: str, answers: list[Answer]) -> "array[int] | memoryview[int] |
 
 
 def _flat(origin: dict[str, Any]) -> dict[str, str | float | bool]:
-    """How an answer came about, as the protocol's parameters: plain values only."""
+    """Return the origin of an answer as parameters of the protocol: plain values only."""
     calibration = origin["calibration"] or {}
     return {
         "chip": origin["chip"],

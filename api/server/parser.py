@@ -1,4 +1,4 @@
-"""Requests out of bytes: httptools parses, bounds and what it leaves open are here."""
+"""Parsing of requests: by httptools, with the limits and rules that it leaves to its users."""
 
 from collections import deque
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""What the chip answers to crops: the wire form between worker and API, and what the user reads."""
+"""Answers of the chip: their wire format between worker and API, and the JSON result."""
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ _SCORES: Final = struct.Struct("10b")
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How an answer came about, the same for all crops of a batch.
+    """The origin of an answer, the same for all crops of a batch.
 
     `backend` is `hxtorch`, `emulator` or `mock`. `transferred` says that the model learnt in the loop of
     another chip. Times are seconds; `batch_crops` counts the crops of the one chip call.
@@ -53,7 +53,7 @@ class Answer:
     problem: Mapping[str, str] | None = None
 
     def pack(self) -> bytes:
-        """The answer as bytes."""
+        """Return the answer as bytes."""
         packed: bytes = msgpack.packb(
             [
                 self.digits,
@@ -69,14 +69,14 @@ class Answer:
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
-        """The inverse of `pack`."""
+        """Return the answer that `pack` made bytes of."""
         digits, scores, confidences, slot, waiting_s, origin, problem = msgpack.unpackb(packed)
         provenance = Provenance(**origin) if origin else None
         return cls(digits, scores, confidences, slot, waiting_s, provenance, problem)
 
     @property
     def count(self) -> int:
-        """The number of crops that were read."""
+        """The number of classified crops."""
         return len(self.digits)
 
     def cut(self, span: Span) -> "Answer":
@@ -112,12 +112,12 @@ class Answer:
 
 
 def problem_of(error: HxserveError) -> dict[str, str]:
-    """An error as it travels with an answer or a job."""
+    """Return an error in the form that answers and job records carry."""
     return {"code": error.code, "message": error.message}
 
 
 def read(answers: Iterable[Answer], total_s: float | None) -> dict[str, Any]:
-    """The result of a whole request as the user reads it, from the answers of its parts in order.
+    """Return the JSON result of a whole request.
 
     Args:
         answers: at least one, none of them a problem.
@@ -130,7 +130,7 @@ def read(answers: Iterable[Answer], total_s: float | None) -> dict[str, Any]:
 
 
 def read_origin(parts: Sequence[Answer], total_s: float | None) -> dict[str, Any]:
-    """How the result of a whole request came about: all that `read` says but the predictions."""
+    """Return the result of a whole request without its predictions: model, chip and times."""
     waiting_s = chip_s = 0.0
     origin = parts[-1].provenance
     assert origin is not None

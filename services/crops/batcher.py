@@ -1,4 +1,4 @@
-"""The batcher: accepts requests for crops in groups; what concurrent requests bring while one is sent is the next.
+"""The batcher: sends requests to Redis in groups. Requests that arrive while a group is sent form the next one.
 
 Requests of a group for the same lane share one entry of it, so that Redis and the worker handle one for all of them.
 """
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class PendingAnswer:
-    """What becomes of a request, once it is known: a future.
+    """The outcome of a request, as a future.
 
     `on_done` is called once, by whichever thread learns it, and must not wait.
     """
@@ -63,7 +63,7 @@ class PendingAnswer:
         self.route: Final = route
         self.count: Final = request.count
         self.job: Final = job
-        """The record that is stored with the request; None where one is made only if its client stops waiting."""
+        """The record stored with the request; None if a record is made only when the client stops waiting."""
         self.started: Final = time.monotonic()
         self.entry: str | None = None
         """Where its crops wait, once they are accepted; empty for a job whose acceptance was lost and sent again."""
@@ -73,7 +73,7 @@ class PendingAnswer:
         self._outcome: HxserveError | JobReference | None = None
         self._is_complete = False
         self._event: threading.Event | None = None
-        """Set when the outcome is known; made by whoever waits for it."""
+        """Set when the outcome is known; created by the first `wait`."""
         self._on_done = on_done
 
     def put(self, part: int, answer: Answer) -> bool:
@@ -134,7 +134,7 @@ class PendingAnswer:
 
     @property
     def answers(self) -> list[Answer]:
-        """The answers that have come, in the order of their parts."""
+        """The answers received so far, in the order of their parts."""
         if len(self._answers) == 1:
             return list(self._answers.values())
         return [answer for _, answer in sorted(self._answers.items())]
@@ -198,7 +198,7 @@ class _Batch:
         self._statistics.note_failure(found.model, found.version, total_s, len(self.requests))
 
     def acceptance(self) -> Acceptance:
-        """What is accepted."""
+        """Return the batch in the form that the store accepts."""
         first = self.requests[0]
         if len(self.requests) == 1:
             parts: Sequence[tuple[int, bytes]] = list(first.request.parts())
@@ -209,7 +209,7 @@ class _Batch:
 
 
 class Batcher:
-    """The only way for crops into Redis; `start` it, and `stop` it."""
+    """Sends all crops of this process to Redis, from a thread of its own."""
 
     def __init__(self, crops: CropStore, listener: Listener, wake_up: WakeUp, statistics: Statistics) -> None:
         self._crops = crops

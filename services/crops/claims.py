@@ -1,4 +1,4 @@
-"""What a worker claims for the next batch, sees when it does, and answers."""
+"""Claimed entries, their answers, and the backlog that a worker reads with each claim."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What tells this part from all others; two lanes may give the same `entry` in the same millisecond."""
+        """The unique key of this part; two lanes may assign the same `entry` in the same millisecond."""
         return self.id, self.part
 
 
@@ -60,7 +60,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What there is to do, as seen in one atomic step. Times are Unix seconds by the clock of Redis.
+    """Pending work, read in one atomic step. Times are Unix seconds by the clock of Redis.
 
     Crops that were `claimed` in that step are still counted under `waiting` where they were prefetched.
     """

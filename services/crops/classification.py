@@ -33,7 +33,7 @@ _TOGETHER_S: Final = 0.002
 
 
 class Classifications:
-    """The way to the chip for crops."""
+    """Submits crops for classification and returns their answers, or the job that will have them."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class Classifications:
 
     def _wait_for_job(self, job_id: str, wait_s: float) -> Answered | JobReference:
         until = time.monotonic() + wait_s
-        with self._listener.watching(job_id) as changed:
+        with self._listener.subscribed(job_id) as changed:
             while True:
                 changed.clear()
                 job = self._jobs.get(job_id)

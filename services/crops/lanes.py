@@ -20,17 +20,17 @@ class Lane:
     home: str = ""
 
     def __str__(self) -> str:
-        """The lane's name in Redis; the parts hold neither separator."""
+        """Return the lane's name in Redis; its parts contain neither separator."""
         return f"{self.reference}:{self.user}"
 
     @property
     def reference(self) -> str:
-        """What tells those crops apart that may share a batch."""
+        """The lane without its user: crops of equal references may share a batch."""
         return f"{self.model}@{self.version}" + (f"@{self.home}" if self.home else "")
 
     @classmethod
     def parse(cls, name: str) -> "Lane":
-        """The inverse of `str`."""
+        """Return the lane of a name made by `str`."""
         reference, user = name.rsplit(":", 1)
         model, version, *home = reference.split("@")
         return cls(model, version, user, *home)
@@ -38,7 +38,7 @@ class Lane:
 
 @dataclass(slots=True)
 class Span:
-    """The crops of an entry that are those of one request: `count` from the `first` on."""
+    """The crops of one request within an entry: `count` of them, beginning with number `first`."""
 
     first: int
     count: int

@@ -1,4 +1,4 @@
-"""What a process hears from Redis: answers to its own requests, and which jobs changed.
+"""Messages from Redis to this process: answers to its requests, and changes of jobs.
 
 One thread reads one stream of answers and the stream of changes, both from where it last was, so that nothing
 is missed while Redis restarts.
@@ -25,46 +25,46 @@ _log = logging.getLogger(__name__)
 
 
 class Receiver(Protocol):
-    """What takes answers; must not wait for anything."""
+    """Takes the answers to a request."""
 
     def put(self, part: int, answer: Answer) -> bool:
-        """Take the answer to one part; return whether no more is expected."""
+        """Take the answer to one part, without waiting; return whether it was the last."""
 
 
-class Watcher(Protocol):
-    """What is told of a change: a `threading.Event`, or what acts like one."""
+class Subscriber(Protocol):
+    """Is notified of changes: a `threading.Event`, or an object with the same method."""
 
     def set(self) -> None:
-        """Takes notice; must not wait for anything."""
+        """Note a change, without waiting."""
 
 
 class Listener:
-    """The one place where a process hears answers and changes; `start` it, `stop` the waits, `close` it."""
+    """Receives answers and changes in a thread of its own: `start`, `stop` the waits, `close`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.reply_to: Final = keys.replies_key(secrets.token_hex(8))
         self._receivers: dict[str, Receiver] = {}
-        self._watchers: dict[str, set[Watcher]] = {}
+        self._subscribers: dict[str, set[Subscriber]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
 
     def start(self) -> None:
-        """Begins to listen."""
+        """Start listening."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the waits for changes at once; answers are heard until it is closed."""
+        """End all waits for changes; answers are received until `close`."""
         self._stopping.set()
         with self._lock:
-            for watchers in self._watchers.values():
-                for changed in watchers:
+            for subscribers in self._subscribers.values():
+                for changed in subscribers:
                     changed.set()
 
     def close(self) -> None:
-        """Ends listening: the thread has ended when this returns, so that its connection may be closed."""
+        """Stop listening; the thread has ended when this returns, so that its connection may be closed."""
         self.stop()
         self._closing.set()
         with suppress(RedisUnavailableError):  # while Redis is away the thread does not sleep in it
@@ -77,39 +77,39 @@ class Listener:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether nobody should wait for a change any longer."""
+        """True once waits for changes should end."""
         return self._stopping.is_set()
 
     def expect(self, sent_id: str, receiver: Receiver) -> None:
-        """Gives `receiver` what is answered to a request or parcel of this id; call before it is sent."""
+        """Pass the answers to the batch of this id to `receiver`; call before the batch is sent."""
         self._receivers[sent_id] = receiver
 
     def forget(self, sent_id: str) -> None:
-        """Nobody waits for that answer any more."""
+        """Drop answers to the batch of this id."""
         self._receivers.pop(sent_id, None)
 
     @contextmanager
-    def watching(self, job_id: str) -> Iterator[threading.Event]:
-        """An event that is set whenever the job changes; clear it before reading the job again."""
+    def subscribed(self, job_id: str) -> Iterator[threading.Event]:
+        """Yield an event that is set whenever the job changes; clear it before reading the job again."""
         changed = threading.Event()
-        self.add_watcher(job_id, changed)
+        self.subscribe(job_id, changed)
         try:
             yield changed
         finally:
-            self.drop_watcher(job_id, changed)
+            self.unsubscribe(job_id, changed)
 
-    def add_watcher(self, job_id: str, watcher: Watcher) -> None:
-        """Tells somebody whenever the job changes."""
+    def subscribe(self, job_id: str, subscriber: Subscriber) -> None:
+        """Notify `subscriber` of each change of a job."""
         with self._lock:
-            self._watchers.setdefault(job_id, set()).add(watcher)
+            self._subscribers.setdefault(job_id, set()).add(subscriber)
 
-    def drop_watcher(self, job_id: str, watcher: Watcher) -> None:
-        """Tells them no longer."""
+    def unsubscribe(self, job_id: str, subscriber: Subscriber) -> None:
+        """Stop notifying `subscriber`."""
         with self._lock:
-            watchers = self._watchers.get(job_id, set())
-            watchers.discard(watcher)
-            if not watchers:
-                self._watchers.pop(job_id, None)
+            subscribers = self._subscribers.get(job_id, set())
+            subscribers.discard(subscriber)
+            if not subscribers:
+                self._subscribers.pop(job_id, None)
 
     def _listen(self) -> None:
         places = {self.reply_to.encode(): b"0"}
@@ -122,7 +122,7 @@ class Listener:
                     self._closing.wait(_PAUSE_S)
 
     def _hear(self, connection: Connection, places: dict[bytes, bytes]) -> None:
-        """Waits for what comes in the streams after `places`, and moves those on."""
+        """Wait for entries after `places` in the streams, handle them and advance `places`."""
         if _CHANGES not in places:
             newest = connection.execute("XREVRANGE", _CHANGES, "+", "-", "COUNT", 1)
             places[_CHANGES] = newest[0][0] if newest else b"0"
@@ -145,13 +145,13 @@ class Listener:
                 self.forget(sent_id)
 
     def _look_again(self) -> None:
-        """Wakes who began to watch before this could hear changes; one may have been missed."""
+        """Notify all subscribers: a change may have been missed before the stream was read."""
         with self._lock:
-            for watchers in self._watchers.values():
-                for changed in watchers:
+            for subscribers in self._subscribers.values():
+                for changed in subscribers:
                     changed.set()
 
     def _heard_change(self, job_id: str) -> None:
         with self._lock:
-            for changed in self._watchers.get(job_id, ()):
+            for changed in self._subscribers.get(job_id, ()):
                 changed.set()

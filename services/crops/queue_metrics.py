@@ -1,4 +1,4 @@
-"""How much waited, as a series: crops and long jobs, every few seconds of the last two hours."""
+"""Time series of queue lengths: waiting crops and long jobs, every few seconds for two hours."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """What waited at a Unix time: crops that no worker had claimed, long jobs queued; and long jobs running."""
+    """Queue lengths at a Unix time: unclaimed crops, queued long jobs and running long jobs."""
 
     at: float
     crops: int
@@ -38,7 +38,7 @@ class QueueMetricsStore:
         return bool(self._connection.run("crops/note_depth", int(0.9 * 1000 * every_s), _KEPT))
 
     def lately(self, minutes: int) -> list[Depth]:
-        """The points of the last minutes, oldest first."""
+        """Return the points of the last minutes, oldest first."""
         since_ms = int(1000 * (time.time() - 60 * minutes))
         with translated_errors():
             found: Any = self._connection.client.xrange(keys.DEPTH, min=str(since_ms))
@@ -62,11 +62,11 @@ class QueueMetricsRecorder:
         self._thread = threading.Thread(target=self._note_on, name="queue-metrics", daemon=True)
 
     def start(self) -> None:
-        """Begins to note."""
+        """Start recording."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends noting."""
+        """Stop recording."""
         self._stopping.set()
         self._thread.join()
 

@@ -1,6 +1,6 @@
-"""A request to have crops classified: what is asked, and what is answered.
+"""Requests to classify crops, and their outcomes.
 
-What is made for each request is not frozen: a frozen dataclass takes five times as long to make.
+Objects created for each request are not frozen: creating a frozen dataclass takes five times as long.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ class CropRequest:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The version that a request means, and the lane in which its crops wait for a chip."""
+    """The version that a request resolves to, and the lane in which its crops wait for a chip."""
 
     found: Reference
     lane: Lane
@@ -58,7 +58,7 @@ class Route:
 
 @dataclass(slots=True)
 class Answered:
-    """The answers to a request's parts, in order, none of them a problem, and the seconds it took, if known."""
+    """The answers to the parts of a request, in order and without problems; `total_s` is the time it took, if known."""
 
     answers: list[Answer]
     total_s: float | None
@@ -66,7 +66,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class JobReference:
-    """The job that has the answer, or will have it; `is_repeated` if an earlier request with the same key made it."""
+    """The job that has or will have the answer; `is_repeated` if an earlier request with the same key created it."""
 
     job_id: str
     is_repeated: bool = False

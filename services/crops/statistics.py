@@ -1,4 +1,4 @@
-"""What became of requests for crops since this process started, version by version."""
+"""Counts and times of classification requests since this process started, by model version."""
 
 import threading
 import time
@@ -10,34 +10,34 @@ from typing import Any, Final, Self
 from services.crops.answers import Answer
 
 BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Upper bounds of the classes that times are counted in, seconds."""
+"""Upper bounds of histogram buckets for times, seconds."""
 
 
 BATCH_BOUNDS: Final = tuple(2**power for power in range(13))
-"""The same for numbers of crops in a chip call."""
+"""Upper bounds of histogram buckets for crops per chip call."""
 
 
 class Distribution:
-    """How many values lay up to each of some bounds, and their sum."""
+    """A histogram: counts of values by bucket, and their sum."""
 
     def __init__(self, bounds: Sequence[float] = BOUNDS_S) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
-        """Values by class; the last class has no bound."""
+        """Values by bucket; the last bucket has no bound."""
         self.sum = 0.0
 
     def note(self, value: float, times: int = 1) -> None:
-        """Counts a value, so often."""
+        """Record a value `times` times."""
         self.counts[bisect_left(self.bounds, value)] += times
         self.sum += times * value
 
     def as_json(self) -> dict[str, Any]:
-        """What `from_json` makes it from again."""
+        """Return the counts and the sum in the form that `from_json` reads."""
         return {"counts": self.counts, "sum": self.sum}
 
     @classmethod
     def from_json(cls, bounds: Sequence[float], stored: Mapping[str, Any]) -> Self:
-        """A distribution over the same bounds as another process has counted it."""
+        """Return the histogram of another process with the same bounds."""
         distribution = cls(bounds)
         distribution.counts, distribution.sum = list(stored["counts"]), stored["sum"]
         return distribution
@@ -45,13 +45,13 @@ class Distribution:
 
 @dataclass(slots=True)
 class Duration:
-    """How often something took time, and the seconds in all."""
+    """A number of timed events and their total seconds."""
 
     count: float = 0.0
     seconds: float = 0.0
 
     def add(self, seconds: float, times: int = 1) -> None:
-        """Counts it so often."""
+        """Record `times` events of `seconds` each."""
         self.count += times
         self.seconds += times * seconds
 
@@ -76,7 +76,7 @@ class VersionStatistics:
 
 
 class Statistics:
-    """Counts requests; any thread may. Times of requests that were answered are distributions, in seconds."""
+    """Records requests, from any thread. Times of answered requests are histograms, in seconds."""
 
     def __init__(self) -> None:
         self.waiting = Distribution()
@@ -88,7 +88,7 @@ class Statistics:
     def note_answers(
         self, model: str, version: str, answers: list[Answer], total_s: float, requests: int = 1
     ) -> None:
-        """Counts a request that was answered, or several that were answered as one."""
+        """Record an answered request, or several that shared an answer."""
         with self._lock:
             counted = self._versions.get((model, version))
             if counted is None:
@@ -117,15 +117,15 @@ class Statistics:
             self.total.note(total_s, requests)
 
     def note_failure(self, model: str, version: str, total_s: float, requests: int = 1) -> None:
-        """Counts a request that was refused or failed, or several that were sent as one."""
+        """Record a refused or failed request, or several that were sent as one."""
         with self._lock:
             self._versions.setdefault((model, version), VersionStatistics()).failed.add(total_s, requests)
 
     def of(self, model: str, version: str) -> VersionStatistics:
-        """What was counted of a version."""
+        """Return the statistics of a version."""
         return self._versions.get((model, version), VersionStatistics())
 
     def versions(self) -> Mapping[tuple[str, str], VersionStatistics]:
-        """What was counted, by model and version, in the order in which they were first asked."""
+        """Return the statistics by model and version, in the order of their first requests."""
         with self._lock:
             return dict(self._versions)

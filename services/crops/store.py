@@ -37,7 +37,7 @@ _NONE: Final[Mapping[str, int]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What is accepted as one: `parts` are number of crops and bytes of each, which wait in `lane`.
+    """Crops that are accepted together: `parts` are number of crops and bytes of each, which wait in `lane`.
 
     `request` is theirs, or the first of those that share an entry; `job` is recorded with them, if there is one.
     """
@@ -49,7 +49,7 @@ class Acceptance:
     job: Job | None = None
 
     def fields(self) -> list[Any]:
-        """Return what `accept_crops.lua` is given."""
+        """Return the arguments of `accept_crops.lua`."""
         request, quotas = self.request, self.request.user.quotas
         return [
             self.id,
@@ -67,7 +67,7 @@ class Acceptance:
 
 
 class CropStore:
-    """Takes crops in, hands them to the worker, and takes its answers."""
+    """Stores waiting crops, their claims by workers, and their answers."""
 
     def __init__(self, connection: Connection, *, max_waiting: int, keep_results_s: float) -> None:
         self._connection = connection
@@ -106,7 +106,7 @@ class CropStore:
         return refusal(outcome, self._max_waiting, "crops", accepted.request.user.quotas)
 
     def promote(self, lane: Lane, entry: str, record: Job, span: Span) -> bool:
-        """Records the job of a request whose client stopped waiting; false if it is done already.
+        """Record the job of a request whose client stopped waiting; return False if the request is already answered.
 
         Args:
             lane: where its crops wait.
@@ -121,7 +121,7 @@ class CropStore:
     def claim(
         self, lease: Lease, grants: Mapping[str, int] = _NONE, prefetch: Prefetch = NO_PREFETCH
     ) -> Backlog:
-        """Return what there is to do, with crops claimed in the same step; the bell is silent from here on.
+        """Return the backlog, with crops claimed in the same step, and reset the chip's bell.
 
         Args:
             lease: of the worker that claims.
@@ -139,7 +139,7 @@ class CropStore:
         )
 
     def recover(self, lease: Lease, *, after_death: bool) -> list[Entry]:
-        """Claims the unanswered crops of dead workers, and those whose turn was interrupted.
+        """Claim the unanswered crops of dead workers, and those whose turn was interrupted.
 
         Args:
             lease: of the worker that takes them over.
@@ -161,7 +161,7 @@ class CropStore:
         charges: Mapping[str, float],
         prefetch: Prefetch = NO_PREFETCH,
     ) -> Backlog:
-        """Store the answers of a batch, send them, charge the users, and return what there is to do, in one step.
+        """Store the answers of a batch, send them, charge the users and return the backlog, in one step.
 
         Args:
             lease: of the worker that ran the batch.
@@ -210,7 +210,7 @@ def _place(finished: Finished) -> tuple[str, str, str, int]:
 
 
 def _with_late(finished: Finished, jobs: Sequence[bytes]) -> list[Any]:
-    """An entry as `finish_crops` takes it, with the answers to those of its requests that have a job by now."""
+    """Return an entry for `finish_crops`, with the answers to its requests that became jobs meanwhile."""
     whole = Answer.unpack(finished.answer) if finished.answer else None
     answers = {}
     for job_id, span in pairs(jobs).items():

@@ -154,7 +154,7 @@ class Subscriptions:
             followed = self._followed.get(job_id)
             if followed is None:
                 followed = self._followed[job_id] = _FollowedJob(job_id, self)
-                self._listener.add_watcher(job_id, followed)
+                self._listener.subscribe(job_id, followed)
             subscription = Subscription(followed)
             followed.subscribers.add(subscription)
         try:
@@ -246,7 +246,7 @@ class Subscriptions:
     def _forget(self, followed: _FollowedJob) -> None:
         if self._followed.get(followed.job_id) is followed:
             del self._followed[followed.job_id]
-        self._listener.drop_watcher(followed.job_id, followed)
+        self._listener.unsubscribe(followed.job_id, followed)
 
 
 def _place(event_id: str) -> tuple[int, int]:

@@ -139,11 +139,11 @@ def test_a_request_whose_crops_are_cancelled_hears_of_it_at_once(
     assert answers.next()[1] == Answer(problem=problem_of(JobCancelledError()))
 
 
-def test_a_change_of_a_job_wakes_its_watcher(listener: Listener, jobs: JobStore) -> None:
+def test_a_change_of_a_job_wakes_its_subscriber(listener: Listener, jobs: JobStore) -> None:
     job = a_job()
     jobs.submit(job, Idempotency(), most=PLENTY)
 
-    with listener.watching(job.id) as changed:
+    with listener.subscribed(job.id) as changed:
         changed.clear()
         jobs.cancel(job.id)
 
@@ -155,7 +155,7 @@ def test_stopping_ends_the_waits_for_changes_and_answers_are_still_heard(
 ) -> None:
     job = a_job()
     answers = _expect(listener, job.id)
-    with listener.watching("other") as changed:
+    with listener.subscribed("other") as changed:
         accept(crops, [some_crops(1)], job=job, reply_to=listener.reply_to)
 
         listener.stop()
@@ -165,11 +165,11 @@ def test_stopping_ends_the_waits_for_changes_and_answers_are_still_heard(
         assert answers.next()
 
 
-def test_every_watcher_of_a_job_is_woken(listener: Listener, jobs: JobStore) -> None:
+def test_every_subscriber_of_a_job_is_woken(listener: Listener, jobs: JobStore) -> None:
     job = a_job()
     jobs.submit(job, Idempotency(), most=PLENTY)
 
-    with listener.watching(job.id) as first, listener.watching(job.id) as second:
+    with listener.subscribed(job.id) as first, listener.subscribed(job.id) as second:
         jobs.cancel(job.id)
 
         assert first.wait(LONG_S)
@@ -181,7 +181,7 @@ def test_a_change_before_the_listener_was_ready_is_not_missed(connection: Connec
     jobs.submit(job, Idempotency(), most=PLENTY)
     listener = Listener(connection)
 
-    with listener.watching(job.id) as changed:
+    with listener.subscribed(job.id) as changed:
         jobs.cancel(job.id)
         listener.start()
         heard = changed.wait(LONG_S)
@@ -213,7 +213,7 @@ def test_answers_and_changes_are_heard_over_a_restart_of_redis(short_folder: Pat
         accept(crops, [some_crops(1)], job=request, recorded=False, reply_to=listener.reply_to)
 
     with redis_server(short_folder, log):
-        with listener.watching(job.id) as changed:
+        with listener.subscribed(job.id) as changed:
             jobs.cancel(job.id)
             finish(crops, lease, crops.claim(lease, {"digits@1:ada": 1}).claimed)
             heard_change, heard_answer = changed.wait(LONG_S), answers.next()
