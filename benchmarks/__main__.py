@@ -14,6 +14,7 @@ from benchmarks import (
     flood,
     letters,
     peers,
+    pictures,
     plan,
     serving,
     sharing,
@@ -40,6 +41,7 @@ GROUPS: Final[Mapping[str, Group]] = {
     ),
     "emulator": Group(emulator.TARGETS, emulator.measure),
     "letters": Group(letters.TARGETS, letters.measure),
+    "pictures": Group(pictures.TARGETS, pictures.measure),
     "plan": Group(plan.TARGETS, plan.measure),
     "peers": Group(peers.TARGETS, peers.measure),
 }
