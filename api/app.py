@@ -8,6 +8,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.application import Application
 from api.authentication import Authenticator, register_authentication
+from api.compression import decompress_bodies
 from api.crops.endpoint import CropEndpoint
 from api.documentation import register_documentation
 from api.pages import register_pages
@@ -88,6 +89,7 @@ def build_routes() -> Flask:
     metrics.measure_requests(app)
     log_answers(app)
     register_authentication(app)
+    decompress_bodies(app)
     register_pages(app)
     register_problems(app)
     for module in _ROUTES:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,19 +26,30 @@ _LIMITS: Final = (
 _MAX_SIDE: Final = 1024
 """Pixels; a larger picture is reduced before the digit is located. Half as many would blur a digit in a corner."""
 _STRIP_ROWS: Final = 16
-_FORMATS: Final = ("PNG", "JPEG")
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+MEDIA_TYPES: Final = tuple(f"image/{format_.lower()}" for format_ in _FORMATS)
+"""Media types of pictures that are read; of several frames the first."""
+_UNREAD: Final = {
+    "HEIC": re.compile(rb"....ftyp(heic|heix|hevc|heim|heis|mif1|msf1)", re.DOTALL),
+    "AVIF": re.compile(rb"....ftypavi", re.DOTALL),
+    "SVG": re.compile(rb"\s*<(\?xml|svg)"),
+    "PDF": re.compile(rb"%PDF"),
+}
+"""The beginnings of files that people send as pictures, but that are not read."""
+_WHITES: Final = (1.0, 255.0, 1023.0, 4095.0, 16383.0)
+"""White in files of 16 bits or more: of floats, and of cameras and scanners with 8, 10, 12 and 14 bits."""
 _INK: Final = 0.35
 """Threshold for ink in the search for the digit's box, as a part of the largest brightness."""
 
 
 def read_image(content: bytes, name: str) -> NDArray[np.uint8]:
-    """Convert a PNG or JPEG to one crop, see `read_images`."""
+    """Convert a picture to one crop, see `read_images`."""
     [crop] = read_images([(content, name)])
     return crop
 
 
 def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.uint8]]:
-    """Convert PNG or JPEG contents to crops, `(28, 28)`, 0..255, bright on dark.
+    """Convert files of `MEDIA_TYPES` to crops, `(28, 28)`, 0..255, bright on dark.
 
     A picture of 28 x 28 that is bright on dark stays as it is. Any other is converted to grey, inverted if it is
     dark on light, cut to the digit, scaled so that the digit fits 20 x 20, and placed with its centre of mass in
@@ -46,12 +58,12 @@ def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.ui
     Each content comes with its name in messages.
 
     Raises:
-        InvalidImagesError: a picture is not PNG or JPEG, is damaged, or is blank.
+        InvalidImagesError: a picture is of another format, is damaged, or is blank.
         TooLargeError: a picture, or all together, have too many pixels; the header tells, nothing is decoded.
     """
     pixels = 0
     for content, name in pictures:
-        with _readable(name):
+        with _readable(content, name):
             picture = Image.open(io.BytesIO(content), formats=_FORMATS)
             width, height = picture.size
             pixels += width * height
@@ -64,14 +76,16 @@ def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.ui
 
 
 @contextmanager
-def _readable(name: str) -> Iterator[None]:
+def _readable(content: bytes, name: str) -> Iterator[None]:
     """Translate Pillow's errors to ours."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except UnidentifiedImageError:
-        raise InvalidImagesError(f"{name} is not a PNG or JPEG picture") from None
+        unread = [format_ for format_, begins in _UNREAD.items() if begins.match(content)]
+        found = f"is {unread[0]}, which is not read" if unread else "is not a picture of a known format"
+        raise InvalidImagesError(f"{name} {found}; send {', '.join(_FORMATS)}") from None
     except Image.DecompressionBombError:
         raise TooLargeError(f"{name} has too many pixels; {_LIMITS}") from None
     except (OSError, ValueError, SyntaxError) as error:
@@ -87,26 +101,36 @@ def _small_grey(picture: Image.Image) -> Image.Image:
     if longest > _MAX_SIDE:
         width, height = (max(1, side * _MAX_SIDE // longest) for side in picture.size)
         picture.draft("L", (width, height))
+    white = _white_of(picture)
     width, height = picture.size
     factor = math.ceil(max(width, height) / _MAX_SIDE)
     if factor == 1:
-        return _grey(picture)
+        return _grey(picture, white)
     small = Image.new("L", (math.ceil(width / factor), math.ceil(height / factor)))
     for top in range(0, height, _STRIP_ROWS * factor):
         strip = picture.crop((0, top, width, min(top + _STRIP_ROWS * factor, height)))
-        small.paste(_grey(strip).reduce(factor), (0, top // factor))
+        small.paste(_grey(strip, white).reduce(factor), (0, top // factor))
     small.info = picture.info
     return small
 
 
-def _grey(picture: Image.Image) -> Image.Image:
+def _white_of(picture: Image.Image) -> float:
+    """Return the value of white in a picture with more than 8 bits; 255 in others."""
+    if not picture.mode.startswith(("I", "F")):
+        return 255.0
+    _, brightest = picture.getextrema()
+    assert isinstance(brightest, int | float)  # one band
+    return next((white for white in _WHITES if brightest <= white), 65535.0)
+
+
+def _grey(picture: Image.Image, white: float) -> Image.Image:
     """Convert a picture to 8-bit grey, transparent parts to white."""
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         paper = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(paper, picture).convert("L")
     if picture.mode.startswith(("I", "F")):
-        deep = Image.fromarray(_from_16_bit(np.asarray(picture, np.float32)))
+        deep = Image.fromarray(_from_16_bit(np.asarray(picture, np.float32), white))
         deep.info = picture.info
         return deep
     return picture.convert("L")
@@ -124,9 +148,9 @@ def _crop_of(grey: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
     return _centre(_cut(ink - float(np.median(ink)), name))
 
 
-def _from_16_bit(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Convert 16-bit grey to 8-bit grey."""
-    scaled: NDArray[np.uint8] = (values * (255.0 / 65535.0)).clip(0, 255).astype(np.uint8)
+def _from_16_bit(values: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
+    """Convert grey of more than 8 bits to 8-bit grey."""
+    scaled: NDArray[np.uint8] = np.rint(values * (255.0 / white)).clip(0, 255).astype(np.uint8)
     return scaled
 
 

@@ -8,18 +8,17 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
 
-from api.images import SIDE, read_image, read_images
+from api.images import MEDIA_TYPES, SIDE, read_image, read_images
 from services.crops.answers import CROP_BYTES
 from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
 
 RAW_CROPS: Final = "application/octet-stream"
-_PICTURES: Final = "image/png, image/jpeg, multipart/form-data of pictures"
-_MOST_TEXT_BYTES: Final = 500_000
-"""Of the fields of a form that are no files."""
+_PICTURES: Final = f"{', '.join(MEDIA_TYPES)}, multipart/form-data of pictures"
 _FORMS: Final = f"{RAW_CROPS}, application/x-npy, {_PICTURES} or application/json"
 
 _NPY_HEADERS: Final = {
@@ -48,7 +47,7 @@ def read_crops(body: bytes, content_type: str, most: int) -> bytes:
         UnsupportedMediaError: it has another type.
     """
     kind, options = parse_options_header(content_type) if content_type != RAW_CROPS else (RAW_CROPS, {})
-    kind = kind.lower()
+    kind = _SAME_AS.get(kind.lower(), kind.lower())
     if kind == RAW_CROPS or (not kind and body):
         crops = check_raw(body)
     else:
@@ -145,10 +144,9 @@ def bytes_of_unit(values: NDArray[Any], name: str) -> bytes:
     Raises:
         InvalidImagesError: some are outside; it calls them by `name`.
     """
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-        raise InvalidImagesError(
-            f"{name} holds values from {values.min():g} to {values.max():g}; expected numbers from 0 to 1"
-        )
+    is_inside = (values >= 0) & (values <= 1)
+    if not is_inside.all():
+        raise InvalidImagesError(f"{name} holds {values[~is_inside][0]!s}; expected numbers from 0 to 1")
     return bytes(np.ceil(values * 255 - 0.5).astype(np.uint8).data)
 
 
@@ -156,38 +154,59 @@ def _picture(body: bytes, _options: Mapping[str, str], _most: int) -> bytes:
     return read_image(body, "the image").tobytes()
 
 
+class _FormDecoder(MultipartDecoder):
+    """Decodes forms, also with names of files that are not UTF-8, as old file systems have them."""
+
+    def _parse_headers(self, data: bytes | bytearray) -> Headers:
+        return super()._parse_headers(data.decode("utf-8", "replace").encode())
+
+
 def _multipart(body: bytes, options: Mapping[str, str], most: int) -> bytes:
-    parser = FormDataParser(
-        lambda *_, **__: io.BytesIO(),  # the body is in memory anyway
-        max_form_memory_size=_MOST_TEXT_BYTES,
-        max_form_parts=most,
-        silent=False,
-    )
+    if not options.get("boundary"):
+        raise InvalidImagesError("the body is not multipart/form-data: its Content-Type has no boundary")
+    decoder = _FormDecoder(options["boundary"].encode(), max_parts=most)
+    files: list[tuple[str, list[bytes]]] = []
     try:
-        _, _, fields = parser.parse(io.BytesIO(body), "multipart/form-data", len(body), dict(options))
+        decoder.receive_data(body)
+        decoder.receive_data(None)
+        is_file = False
+        while not isinstance(event := decoder.next_event(), Epilogue):
+            is_file = isinstance(event, File) or (is_file and not isinstance(event, Field))
+            if isinstance(event, File):
+                files.append((event.filename, []))
+            elif is_file and isinstance(event, Data):
+                files[-1][1].append(event.data)
     except RequestEntityTooLarge:
-        raise TooLargeError(
-            f"the form has more than {most} parts, or more than {_MOST_TEXT_BYTES} bytes of text; "
-            f"send at most {most} pictures"
+        raise TooLargeError(f"the form has more than {most} parts; send at most {most} pictures") from None
+    except KeyError:
+        raise InvalidImagesError(
+            "a part of the form has no Content-Disposition; send each as a file"
         ) from None
-    except (ValueError, UnicodeError) as error:
+    except ValueError as error:
         raise InvalidImagesError(f"the body is not multipart/form-data: {error}") from None
-    files = [file for name in fields for file in fields.getlist(name)]
     if not files:
         raise InvalidImagesError("the form has no files; send each picture as a file part")
-    if len(files) > most:
-        raise too_many(len(files), most)
     pictures = (
-        (file.read(), f"image {number} ({file.filename or 'unnamed'})") for number, file in enumerate(files)
+        (b"".join(content), f"image {number} ({name or 'unnamed'})")
+        for number, (name, content) in enumerate(files)
     )
     return b"".join(crop.tobytes() for crop in read_images(pictures))
 
 
+_SAME_AS: Final = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "image/x-ms-bmp": "image/bmp",
+    "image/x-bmp": "image/bmp",
+    "application/x-numpy": "application/x-npy",
+}
+"""Other names that clients have for media types."""
+
 _READERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str], int], bytes]]] = {
     "application/x-npy": _npy,
     "application/json": _json,
-    "image/png": _picture,
-    "image/jpeg": _picture,
+    **dict.fromkeys(MEDIA_TYPES, _picture),
     "multipart/form-data": _multipart,
 }
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import orjson
 from pydantic import ValidationError
 
-from api.crops.compression import compress, read_body, wanted_encoding
+from api.compression import compress, read_body, wanted_encoding
 from api.crops.payloads import read_crops
 from api.crops.tensors import HEADER_LENGTH, read_question, write_answer
 from api.schemas import ClassifyQuery

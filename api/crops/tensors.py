@@ -177,8 +177,11 @@ def _from_numbers(tensor: InputTensor, most: int) -> bytes:
         )
     if tensor.datatype == "FP32":
         return bytes_of_unit(values.astype(np.float64), repr(tensor.name))
-    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 255:
-        raise InvalidImagesError(f"the data of {tensor.name!r} are not all whole numbers from 0 to 255")
+    is_outside = (values < 0) | (values > 255) | (values != np.trunc(values))
+    if is_outside.any():
+        raise InvalidImagesError(
+            f"{tensor.name!r} holds {values[is_outside][0]!s}; expected whole numbers from 0 to 255"
+        )
     return values.astype(np.uint8).tobytes()
 
 

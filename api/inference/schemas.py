@@ -6,16 +6,24 @@ do are declared here, so that they can be refused.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 Microseconds = Annotated[int, Field(ge=0, le=86_400_000_000, description="Microseconds; 0 for no limit.")]
 Extent = Annotated[int, Field(ge=0, le=2**31)]
 
 
 class Asked(BaseModel):
-    """A part of a request."""
+    """A part of a request; a member that is null means the same as none."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def leave_out_nulls(cls, members: Any) -> Any:
+        """Return the members that have a value."""
+        if isinstance(members, dict) and None in members.values():
+            return {name: value for name, value in members.items() if value is not None}
+        return members
 
 
 class Said(BaseModel):

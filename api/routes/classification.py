@@ -23,8 +23,8 @@ _ANSWERS.add_model(202, JobAnswer)
 def classify(name: str, version: str = LATEST) -> werkzeug.Response:
     """Classify digits with a version or alias, or with the version that `latest` means.
 
-    The body is `application/octet-stream` (n x 784 bytes), `application/x-npy`, `image/png`, `image/jpeg`,
-    `multipart/form-data` of such pictures, or JSON. 200 with one prediction per image; 202 with a job when they are
+    The body is `application/octet-stream` (n x 784 bytes), `application/x-npy`, a picture (`image/png` or `image/jpeg`,
+    for example), `multipart/form-data` of pictures, or JSON. 200 with one prediction per image; 202 with a job when they are
     not there within `wait` seconds.
     """
     del name, version

@@ -103,19 +103,22 @@ def cancel_job(job_id: str) -> Response:
 
 
 @routes.get("/<job_id>/events")
-@SPEC.validate(resp=answers(200, None, 404), tags=["jobs"])
+@SPEC.validate(resp=answers(200, None, 204, 404), tags=["jobs"])
 def stream_events(job_id: str) -> Response:
     """Listen to a job.
 
-    Server-sent events, from the first or after `Last-Event-ID`; the stream ends with the job.
+    Server-sent events, from the first or after `Last-Event-ID`; the stream ends with the job. After the last event of
+    a job that has ended there is no content, so that a browser stops asking.
     """
     app = application()
-    app.inspections.job(job_id, current_user())
+    job = app.inspections.job(job_id, current_user())
     after = request.headers.get("Last-Event-ID", "0")
     if not _EVENT_ID.fullmatch(after):
         raise InvalidCursorError(
             "the Last-Event-ID is not one that this service sent; leave it out to hear all events"
         )
+    if job.state.is_final and after != "0" and not app.subscriptions.history(job_id, after):
+        return Response(status=204)
     return event_stream(_events(app, job_id, after))
 
 

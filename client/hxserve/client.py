@@ -168,7 +168,7 @@ class Client(ModelRequests, ServiceRequests):
         """Read the digits in images.
 
         Args:
-            images: paths or contents of PNG, JPEG or .npy files, or an array of crops; see `pack_images`.
+            images: paths or contents of pictures or .npy files, or an array of crops; see `pack_images`.
             model: its name.
             version: a number or an alias; a call that takes several requests stays with one version.
             repeats: how often each crop is read; the mean of its scores counts. More readings, fewer errors

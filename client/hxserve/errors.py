@@ -75,7 +75,7 @@ class InvalidNameError(ClientError):
 
 
 class InvalidImagesError(ClientError):
-    """The images cannot be sent; give PNG, JPEG or .npy files, or arrays of 28 x 28."""
+    """The images cannot be sent; give pictures or .npy files, or arrays of 28 x 28."""
 
     code = "invalid_images"
 

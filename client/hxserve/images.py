@@ -23,7 +23,15 @@ CROPS_PER_REQUEST: Final = 10_000
 FILES_PER_REQUEST: Final = 256
 FILE_BYTES_PER_REQUEST: Final = 24 * 2**20
 
-_MAGIC: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"\x93NUMPY": "npy"}
+_NPY: Final = "application/x-npy"
+_MAGIC: Final = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
+    b"\x93NUMPY": _NPY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +56,9 @@ def pack_images(images: Images) -> list[Parcel]:
     """Pack images into requests, in order.
 
     Args:
-        images: one or several paths of PNG, JPEG or .npy files or the contents of such files; raw crops as
-            bytes, 784 each; or an array of crops, (28, 28), (n, 28, 28), (n, 1, 28, 28), (784,) or (n, 784),
-            of integers 0..255 or floats 0..1.
+        images: one or several paths of pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) or .npy files, or the contents
+            of such files; raw crops as bytes, 784 each; or an array of crops, (28, 28), (n, 28, 28),
+            (n, 1, 28, 28), (784,) or (n, 784), of integers 0..255 or floats 0..1.
 
     Raises:
         InvalidImagesError: an image cannot be sent; the message names it and the accepted forms.
@@ -75,7 +83,7 @@ def _pieces(images: Any) -> Iterator[_Picture | Parcel]:
         case bytes() | bytearray() | memoryview():
             yield from _pieces_of_content(bytes(images), "")
         case str() | os.PathLike():
-            yield from _pieces_of_content(_read(Path(images)), str(images))
+            yield from _pieces_of_content(_read(Path(images)), _shown(images))
         case [bytes() | str() | os.PathLike(), *_]:
             for image in images:
                 yield from _pieces(image)
@@ -87,20 +95,25 @@ def _pieces(images: Any) -> Iterator[_Picture | Parcel]:
             yield from _crop_parcels(crop_bytes(images, "the array given"), "")
 
 
+def _shown(path: str | os.PathLike[str]) -> str:
+    """Return a path with a replacement character for each byte that is no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise InvalidImagesError(
-            f"{path}: {error.strerror or error}; give the path of an image file"
+            f"{_shown(path)}: {error.strerror or error}; give the path of an image file"
         ) from None
 
 
 def _pieces_of_content(content: bytes, source: str) -> Iterator[_Picture | Parcel]:
     """Yield the pieces of one file's content; without a source it may also be raw crops."""
     name = source or "the bytes given"
-    media_type = next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), None)
-    if media_type == "npy":
+    media_type = _media_type_of(content)
+    if media_type == _NPY:
         from hxserve.arrays import crop_bytes, load_npy  # noqa: PLC0415 - numpy takes its time
 
         yield from _crop_parcels(crop_bytes(load_npy(content, name), name), source)
@@ -109,10 +122,20 @@ def _pieces_of_content(content: bytes, source: str) -> Iterator[_Picture | Parce
     elif source or not content or len(content) % CROP_BYTES:
         expected = "" if source else f", or {CROP_BYTES} bytes per crop"
         raise InvalidImagesError(
-            f"{name}: not a PNG, JPEG or .npy file ({len(content)} bytes); give one of these{expected}"
+            f"{name}: not a PNG, JPEG, WebP, GIF, BMP, TIFF or .npy file ({len(content)} bytes); "
+            f"give one of these{expected}"
         )
     else:
         yield from _crop_parcels(content, source)
+
+
+def _media_type_of(content: bytes) -> str | None:
+    """Return the media type of a file's content; None if it is not known."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    if content[:2] == b"BM" and content[2:6] == len(content).to_bytes(4, "little"):
+        return "image/bmp"
+    return next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), None)
 
 
 def _crop_parcels(content: bytes, source: str) -> Iterator[Parcel]:

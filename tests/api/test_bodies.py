@@ -22,6 +22,7 @@ from tests.services.samples import scores_of
 
 CROPS: NDArray[np.uint8] = np.stack([bright_on_dark(n) for n in range(3)])
 UNIT: NDArray[np.float64] = CROPS / 255
+ONES: NDArray[np.float64] = np.ones((1, 784))
 
 
 def _multipart(*files: tuple[str, bytes]) -> dict[str, Any]:
@@ -111,7 +112,7 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "783 bytes": ({"data": bytes(783), "content_type": RAW}, 422, "invalid_images", "783 bytes; send 784"),
     "785 bytes": ({"data": bytes(785), "content_type": RAW}, 422, "invalid_images", "785 bytes; send 784"),
     "a PDF": ({"data": b"%PDF", "content_type": "application/pdf"}, 415, "unsupported_media_type", "application/pdf"),
-    "a GIF": ({"data": b"GIF89a", "content_type": "image/gif"}, 415, "unsupported_media_type", "image/png"),
+    "an SVG": ({"data": b"<svg/>", "content_type": "image/svg+xml"}, 415, "unsupported_media_type", "image/png"),
     "npy: not one": ({"data": b"nothing", "content_type": NPY}, 422, "invalid_images", "not a .npy array"),
     "npy: empty": ({"data": b"", "content_type": NPY}, 422, "invalid_images", "not a .npy array"),
     "npy: no crops": ({"data": _shaped(0, 784), "content_type": NPY}, 422, "invalid_images", "n at least 1"),
@@ -119,9 +120,9 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "npy: a scalar": ({"data": npy(np.array(3)), "content_type": NPY}, 422, "invalid_images", "shape ()"),
     "npy: integers": ({"data": _shaped(1, 784, dtype=np.int64), "content_type": NPY}, 422, "invalid_images", "int64"),
     "npy: truth values": ({"data": _shaped(1, 784, dtype=bool), "content_type": NPY}, 422, "invalid_images", "bool"),
-    "npy: too bright": ({"data": npy(2 * UNIT), "content_type": NPY}, 422, "invalid_images", "from 0 to 2; "),
+    "npy: too bright": ({"data": npy(2.0 * ONES), "content_type": NPY}, 422, "invalid_images", "holds 2.0; exp"),
     "npy: negative": ({"data": npy(-UNIT), "content_type": NPY}, 422, "invalid_images", "numbers from 0 to 1"),
-    "npy: not a number": ({"data": npy(UNIT * np.nan), "content_type": NPY}, 422, "invalid_images", "from nan"),
+    "npy: not a number": ({"data": npy(UNIT * np.nan), "content_type": NPY}, 422, "invalid_images", "holds nan"),
     "npy: cut": ({"data": npy(CROPS)[:-1], "content_type": NPY}, 422, "invalid_images", "not a .npy array"),
     "npy: too long": ({"data": npy(CROPS) + b"x", "content_type": NPY}, 422, "invalid_images", "not a .npy array"),
     "npy: objects": (
@@ -156,15 +157,22 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "JSON: truth values": ({"json": {"images": [[[True] * 28] * 28]}}, 422, "invalid_images", "28 rows of 28"),
     "JSON: null inside": ({"json": {"images": [[[None] * 28] * 28]}}, 422, "invalid_images", "28 rows of 28"),
     "JSON: an object": ({"json": {"images": [{}]}}, 422, "invalid_images", "28 rows of 28"),
-    "JSON: bytes instead of 0 to 1": ({"json": {"images": CROPS.tolist()}}, 422, "invalid_images", "from 0 to 255"),
-    "JSON: NaN": ({"json": {"images": [[[float("nan")] * 28] * 28]}}, 422, "invalid_images", "image 0 holds values"),
+    "JSON: bytes instead of 0 to 1": ({"json": {"images": [[[9] * 28] * 28]}}, 422, "invalid_images", "holds 9.0;"),
+    "JSON: NaN": ({"json": {"images": [[[float("nan")] * 28] * 28]}}, 422, "invalid_images", "image 0 holds nan"),
     "JSON: huge numbers": ({"json": {"images": [[[10**400] * 28] * 28]}}, 422, "invalid_images", "28 rows of 28"),
     "JSON: deep": ({"data": _NESTED, "content_type": "application/json"}, 422, "invalid_images", "send"),
-    "PNG: not one": ({"data": b"x", "content_type": "image/png"}, 422, "invalid_images", "not a PNG or JPEG"),
-    "PNG: empty": ({"data": b"", "content_type": "image/png"}, 422, "invalid_images", "not a PNG or JPEG"),
-    "PNG: really a BMP": (
-        {"data": picture(Image.fromarray(CROPS[0]), "BMP"), "content_type": "image/png"},
-        422, "invalid_images", "not a PNG or JPEG",
+    "PNG: not one": ({"data": b"x", "content_type": "image/png"}, 422, "invalid_images", "not a picture of a known"),
+    "PNG: empty": ({"data": b"", "content_type": "image/png"}, 422, "invalid_images", "not a picture of a known"),
+    "PNG: really HEIC": (
+        {"data": b"\0\0\0\x18ftypheic" + bytes(99), "content_type": "image/png"},
+        422, "invalid_images", "is HEIC, which is not read; send PNG, JPEG",
+    ),
+    "PNG: really PDF": (
+        {"data": b"%PDF-1.7", "content_type": "image/png"}, 422, "invalid_images", "is PDF, which is not read",
+    ),
+    "npy: just too bright": (
+        {"data": npy((1.0000001 * ONES).astype(np.float32)), "content_type": NPY},
+        422, "invalid_images", "holds 1.0000001; expected",
     ),
     "multipart: no files": (
         {"data": {"a": "b"}, "content_type": "multipart/form-data"}, 422, "invalid_images", "no files",
@@ -172,8 +180,18 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "multipart: one is no picture": (
         _multipart(("a.png", png(CROPS[0])), ("b.png", b"x")), 422, "invalid_images", "image 1 (b.png) is not",
     ),
+    "multipart: a part without a name": (
+        {"data": b"--b\r\nContent-Type: image/png\r\n\r\nx\r\n--b--",
+         "content_type": "multipart/form-data; boundary=b"},
+        422, "invalid_images", "Missing Content-Disposition",
+    ),
+    "multipart: cut": (
+        {"data": b"--b\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\nx",
+         "content_type": "multipart/form-data; boundary=b"},
+        422, "invalid_images", "not multipart/form-data",
+    ),
     "multipart: no boundary": (
-        {"data": b"x", "content_type": "multipart/form-data"}, 422, "invalid_images", "Missing boundary",
+        {"data": b"x", "content_type": "multipart/form-data"}, 422, "invalid_images", "no boundary",
     ),
 }  # fmt: skip
 

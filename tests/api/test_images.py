@@ -242,7 +242,7 @@ def test_a_truncated_picture_is_refused(kind: str, part: float) -> None:
         read_image(content[: int(part * len(content))], "it")
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "WEBP", "PPM"])
+@pytest.mark.parametrize("kind", ["PPM", "TGA", "PCX"])
 def test_pictures_of_other_kinds_are_refused(kind: str) -> None:
-    with pytest.raises(InvalidImagesError, match="not a PNG or JPEG"):
+    with pytest.raises(InvalidImagesError, match="not a picture of a known format; send PNG, JPEG"):
         read_image(picture(_seven(), kind), "it")

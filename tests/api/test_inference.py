@@ -374,11 +374,22 @@ def test_a_body_that_is_too_large_when_decompressed_is_refused(client: FlaskClie
         ("gzip", b"not gzip", 400),
         ("gzip", GZIPPED[:-4], 400),
         ("gzip", GZIPPED + b"more", 400),
+        ("gzip", 2000 * gzip.compress(b""), 400),
+        ("deflate", 2 * zlib.compress(bytes(784)), 400),
         ("deflate", zlib.compress(bytes(784))[:-1], 400),
         ("br", bytes(784), 415),
         ("gzip, gzip", GZIPPED, 415),
     ],
-    ids=["no gzip", "cut gzip", "gzip and more", "cut deflate", "brotli", "twice"],
+    ids=[
+        "no gzip",
+        "cut gzip",
+        "gzip and more",
+        "2000 members",
+        "deflate twice",
+        "cut deflate",
+        "brotli",
+        "twice",
+    ],
 )
 @pytest.mark.usefixtures("models")
 def test_a_body_that_is_not_compressed_as_said_is_refused(

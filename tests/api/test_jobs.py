@@ -362,7 +362,17 @@ def test_a_stream_goes_on_after_the_event_last_heard(
     for number, event in enumerate(everything):
         headers = {"Last-Event-ID": event["id"]}
         rest = client.get(f"/v1/jobs/{job['id']}/events", headers=headers).get_data(as_text=True)
-        assert _events(rest) == everything[number + 1 :]
+        assert (_events(rest) if rest else []) == everything[number + 1 :]
+
+
+def test_a_browser_that_has_all_events_of_a_finished_job_is_told_to_stop(client: FlaskClient) -> None:
+    job = _submit(client)
+    client.post(f"/v1/jobs/{job['id']}/cancel")
+    events = _events(client.get(f"/v1/jobs/{job['id']}/events").get_data(as_text=True))
+
+    again = client.get(f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": events[-1]["id"]})
+
+    assert (again.status_code, again.data) == (204, b"")
 
 
 def test_a_stream_of_very_many_events_is_sent_to_its_end(

@@ -192,7 +192,7 @@ def test_what_is_no_photo_is_refused_in_words(
 
     page.locator("#photo").set_input_files(tmp_path / "note.png")
 
-    expect(page.get_by_role("alert")).to_contain_text("is not a PNG or JPEG picture")
+    expect(page.get_by_role("alert")).to_contain_text("is not a picture of a known format")
 
 
 def test_a_chosen_version_is_drawn_with(open_page: OpenPage, trained: Job, local: Local) -> None:

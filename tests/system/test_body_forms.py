@@ -9,7 +9,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +60,17 @@ def _jpeg(crop: NDArray[np.uint8]) -> bytes:
     return picture(Image.fromarray(crop), "JPEG", quality=100, subsampling=0)
 
 
+def _as(kind: str, **options: Any) -> Form:
+    """The first crop as a picture of another format, which keeps it as it is."""
+    return Form(picture(Image.fromarray(CROPS[0]), kind, **options), f"image/{kind.lower()}", crops=1)
+
+
+def _of_bits(bits: int) -> NDArray[np.uint16]:
+    """The first crop with white at the largest number of so many bits."""
+    grey: NDArray[np.uint16] = np.rint(UNIT[0] * (2**bits - 1)).astype(np.uint16)
+    return grey
+
+
 PICTURES: Final = {"a.png": png(CROPS[0]), "b.jpg": _jpeg(CROPS[1]), "c.png": png(CROPS[2])}
 
 
@@ -74,6 +85,7 @@ def _compressed(form: Form, encoding: str) -> Form:
     return Form(body, form.media_type, form.crops, {**form.headers, "Content-Encoding": encoding})
 
 
+_FORM: Final = _multipart(**PICTURES)
 CLASSIFY_FORMS: Final = {
     "raw": Form(CROPS.tobytes(), RAW),
     "npy of pictures": Form(npy(CROPS), NPY),
@@ -82,9 +94,28 @@ CLASSIFY_FORMS: Final = {
     "JSON": Form(json.dumps({"images": UNIT.tolist()}).encode(), "application/json"),
     "PNG": Form(png(CROPS[0]), "image/png", crops=1),
     "JPEG": Form(_jpeg(CROPS[0]), "image/jpeg", crops=1),
+    "JPEG by another name": Form(_jpeg(CROPS[0]), "image/jpg", crops=1),
+    "WebP": _as("WEBP", lossless=True),
+    "GIF": _as("GIF"),
+    "BMP": _as("BMP"),
+    "TIFF": _as("TIFF"),
+    "TIFF compressed": _as("TIFF", compression="tiff_lzw"),
+    "GIF of several frames": _as(
+        "GIF", save_all=True, append_images=[Image.fromarray(crop) for crop in CROPS[1:]]
+    ),
+    "PNG of 16 bits": Form(png(_of_bits(16)), "image/png", crops=1),
+    "PNG of 12 of 16 bits": Form(png(_of_bits(12)), "image/png", crops=1),
+    "PNG of 10 of 16 bits": Form(png(_of_bits(10)), "image/png", crops=1),
+    "raw in x-gzip": Form(gzip.compress(CROPS.tobytes()), RAW, headers={"Content-Encoding": "x-gzip"}),
+    "raw in gzip of several members": Form(
+        b"".join(gzip.compress(crop.tobytes()) for crop in CROPS), RAW, headers={"Content-Encoding": "gzip"}
+    ),
+    "multipart with a name that is no UTF-8": replace(
+        _FORM, body=_FORM.body.replace(b"b.jpg", b"f\xfcr.jpg")
+    ),
     "raw in gzip": _compressed(Form(CROPS.tobytes(), RAW), "gzip"),
     "JPEG in deflate": _compressed(Form(_jpeg(CROPS[0]), "image/jpeg", crops=1), "deflate"),
-    "multipart": _multipart(**PICTURES),
+    "multipart": _FORM,
     "multipart in gzip": _compressed(_multipart(**PICTURES), "gzip"),
     "multipart of one": _multipart(**{"a.png": PICTURES["a.png"]}),
     "multipart of megabytes": _multipart(
@@ -94,11 +125,18 @@ CLASSIFY_FORMS: Final = {
 
 
 def _infer(
-    data: Any = None, *, kind: str = "UINT8", shape: tuple[int, ...] = (3, 784), tail: bytes = b""
+    data: Any = None,
+    *,
+    kind: str = "UINT8",
+    shape: tuple[int, ...] = (3, 784),
+    tail: bytes = b"",
+    tensor: Mapping[str, Any] | None = None,
+    **members: Any,
 ) -> Form:
-    tensor: dict[str, Any] = {"name": "crops", "datatype": kind, "shape": shape}
-    tensor |= {"parameters": {"binary_data_size": len(tail)}} if tail else {"data": data}
-    head = json.dumps({"inputs": [tensor]}).encode()
+    """An infer request; `members` are further ones of its JSON, and `tensor` of its input."""
+    input_ = {"name": "crops", "datatype": kind, "shape": shape, **(tensor or {})}
+    input_ |= {"parameters": {"binary_data_size": len(tail)}} if tail else {"data": data}
+    head = json.dumps({"inputs": [input_], **members}).encode()
     if not tail:
         return Form(head, "application/json")
     return Form(head + tail, RAW, headers={JSON_LENGTH: str(len(head))})
@@ -115,6 +153,21 @@ INFER_FORMS: Final = {
     "binary without a type": Form(_BINARY.body, None, headers=_BINARY.headers),
     "JSON with curl's usual type": Form(
         _infer(CROPS.ravel().tolist()).body, "application/x-www-form-urlencoded"
+    ),
+    "JSON with nulls": _infer(
+        CROPS.ravel().tolist(), id=None, parameters=None, outputs=None, tensor={"parameters": None}
+    ),
+    "JSON with nulls inside": _infer(
+        CROPS.ravel().tolist(),
+        parameters=dict.fromkeys(("binary_data_output", "priority", "timeout", "repeats", "sequence_id")),
+        outputs=[{"name": "scores", "parameters": {"binary_data": None, "classification": None}}],
+        tensor={"parameters": {"binary_data_size": None, "shared_memory_region": None}},
+    ),
+    "JSON of whole floats": _infer(CROPS.astype(float).ravel().tolist()),
+    "binary in gzip of two members": Form(
+        gzip.compress(_BINARY.body[:1000]) + gzip.compress(_BINARY.body[1000:]),
+        RAW,
+        headers={**_BINARY.headers, "Content-Encoding": "gzip"},
     ),
     "binary without JSON": Form(CROPS.tobytes(), RAW, headers={JSON_LENGTH: "0"}),
     "JSON in gzip": _compressed(_infer(CROPS.tolist(), shape=CROPS.shape), "gzip"),
@@ -193,6 +246,30 @@ def test_crops_are_inferred_in_each_form(server: Server, form: Form, path: str, 
     assert _scores(answer) == form.scores
 
 
+_JOB: Final = json.dumps({"kind": "training", "model": "packed", "params": {"epochs": 1}}).encode()
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_other_routes_decompress_their_bodies(server: Server, encoding: str, is_chunked: bool) -> None:
+    form = _compressed(Form(_JOB, "application/json"), encoding)
+
+    status, answer = _post(server, "/v1/jobs", form, is_chunked=is_chunked)
+
+    assert status == 202, answer
+    assert json.loads(answer)["params"]["epochs"] == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/crops", CLASSIFY, INFER])
+def test_an_encoding_that_is_not_known_is_named(server: Server, path: str) -> None:
+    form = Form(_JOB, "application/json", headers={"Content-Encoding": "br"})
+
+    status, answer = _post(server, path, form, is_chunked=False)
+
+    assert status == 415
+    assert b"'br' is not understood; send gzip or deflate" in answer
+
+
 def test_each_documented_type_of_a_body_is_tried(server: Server) -> None:
     with closing(HTTPConnection(HOST, server.port, timeout=30)) as connection:
         connection.request("GET", "/openapi.json")
@@ -265,6 +342,23 @@ def test_the_command_reads_a_picture(server: Server, pictures: list[Path], name:
 
 def test_the_command_reads_several_pictures(server: Server, pictures: list[Path]) -> None:
     assert _classify_by_command(server, *pictures) == scores_of(CROPS.tobytes()).tolist()
+
+
+def test_the_command_reads_pictures_whose_names_are_no_utf_8(server: Server, tmp_path: Path) -> None:
+    names = [os.fsencode(tmp_path) + b"/" + name for name in (b"a.png", b"f\xfcr.png")]
+    for name in names:
+        Path(os.fsdecode(name)).write_bytes(PICTURES["a.png"])
+    command = os.fsencode(Path(sys.executable).with_name("hxserve"))
+
+    done = subprocess.run(
+        [command, b"classify", *names],
+        env={**os.environ, "HXSERVE_URL": server.url, "HXSERVE_TOKEN": TOKEN, "COLUMNS": "200"},
+        capture_output=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "f\ufffdr.png" in done.stdout.decode()
 
 
 @pytest.mark.parametrize("array", [CROPS, UNIT], ids=["bytes", "floats"])

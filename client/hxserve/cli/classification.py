@@ -51,7 +51,7 @@ def classify(
 ) -> None:
     """Read the digits in image files.
 
-    PNG and JPEG of any size, one digit each; .npy of crops, (n, 28, 28) or (n, 784).
+    Pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) of any size, one digit each; .npy of crops, (n, 28, 28) or (n, 784).
     """
     with crops_progress() as update:
         predictions = options.client().classify(
