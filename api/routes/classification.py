@@ -24,8 +24,8 @@ def classify(name: str, version: str = LATEST) -> werkzeug.Response:
     """Classify digits with a version or alias, or with the version that `latest` means.
 
     The body is `application/octet-stream` (n x 784 bytes), `application/x-npy`, a picture (`image/png` or `image/jpeg`,
-    for example), `multipart/form-data` of pictures, or JSON. 200 with one prediction per image; 202 with a job when they are
-    not there within `wait` seconds.
+    for example), `multipart/form-data` of pictures, or JSON. 200 with one prediction per image; 202 with a job when
+    they are not there within `wait` seconds.
     """
     del name, version
     endpoint: CropEndpoint = current_app.extensions["crops"]
