@@ -91,6 +91,10 @@ def _npy(body: bytes, _options: Mapping[str, str], most: int) -> bytes:
     if len(array) > most:
         raise too_many(len(array), most)
     if array.dtype == np.uint8:
+        if array.max() == 1:
+            raise InvalidImagesError(
+                "the array holds integers 0 and 1, nearly black as grey values 0..255; multiply by 255, or send floats"
+            )
         return np.ascontiguousarray(array).tobytes()
     if array.dtype.kind == "f":
         return bytes_of_unit(array, "the array")

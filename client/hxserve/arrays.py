@@ -58,8 +58,12 @@ def _grey(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     # Written so that not-a-number, which compares false, is refused.
     if values.dtype != np.uint8 and values.size and not (values.min() >= 0 and values.max() <= highest):
         raise InvalidImagesError(
-            f"{name} holds {values.dtype} from {values.min():g} to {values.max():g}; "
+            f"{name} holds {values.dtype} from {values.min()!s} to {values.max()!s}; "
             "grey values are integers 0..255 or floats 0..1, and 0 is the background"
+        )
+    if kind in "ui" and values.size and values.max() == 1:
+        raise InvalidImagesError(
+            f"{name} holds integers 0 and 1, nearly black as grey values 0..255; multiply by 255, or give floats"
         )
     if kind in "ui":
         return values.astype(np.uint8)

@@ -121,6 +121,9 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "npy: integers": ({"data": _shaped(1, 784, dtype=np.int64), "content_type": NPY}, 422, "invalid_images", "int64"),
     "npy: truth values": ({"data": _shaped(1, 784, dtype=bool), "content_type": NPY}, 422, "invalid_images", "bool"),
     "npy: too bright": ({"data": npy(2.0 * ONES), "content_type": NPY}, 422, "invalid_images", "holds 2.0; exp"),
+    "npy: 0 and 1": (
+        {"data": npy(ONES.astype(np.uint8)), "content_type": NPY}, 422, "invalid_images", "multiply by 255",
+    ),
     "npy: negative": ({"data": npy(-UNIT), "content_type": NPY}, 422, "invalid_images", "numbers from 0 to 1"),
     "npy: not a number": ({"data": npy(UNIT * np.nan), "content_type": NPY}, 422, "invalid_images", "holds nan"),
     "npy: cut": ({"data": npy(CROPS)[:-1], "content_type": NPY}, 422, "invalid_images", "not a .npy array"),

@@ -66,6 +66,8 @@ def test_nested_lists_are_arrays() -> None:
         (np.full((28, 28), 255.0), "to 255"),
         (np.full((28, 28), -1), "from -1"),
         (np.full((28, 28), np.nan), "nan"),
+        (np.full((28, 28), 1.0000001, np.float32), "to 1.0000001"),
+        (np.eye(28, dtype=np.uint8), "multiply by 255"),
         (np.full((28, 28), "7"), "holds <U1"),
         ([[[1] * 28] * 28, [[1] * 3]], "common shape"),
         (np.zeros((0, 28, 28), np.uint8), "no images"),
