@@ -11,6 +11,9 @@ NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 OWNER_SEPARATOR: Final = "~"
+SERVICE: Final = "service"
+"""The owner in a name that always means the service's model, `service~digits`; no user has this name."""
+
 _ONE_NAME: Final = NAME_PATTERN.strip("^$")
 MODEL_PATTERN: Final = f"^({_ONE_NAME}{OWNER_SEPARATOR})?{_ONE_NAME}$"
 """A name, behind the owner's when it is a user's model and not one of the service: `ada~digits`."""

@@ -76,9 +76,9 @@ def show_metadata(name: str, version: str | None = None) -> Response:
     registry, user = application().registry, current_user()
     if version is None:
         view = registry.look(user, name)
-        return _metadata(view.name, view.versions)
+        return _metadata(registry.name_for(user, view.name), view.versions)
     found = registry.find(user, name, version)
-    return _metadata(found.model, [found.version])
+    return _metadata(registry.name_for(user, found.model), [found.version])
 
 
 @routes.get("/models/<name>/ready")
@@ -86,9 +86,9 @@ def show_metadata(name: str, version: str | None = None) -> Response:
 @SPEC.validate(resp=_MODEL_READY, tags=["inference"])
 def show_model_ready(name: str, version: str = LATEST) -> Response:
     """Say whether a model, or a version or alias of it, can be asked."""
-    app = application()
-    found = app.registry.find(current_user(), name, version)
-    return _ready({"name": found.model}, app)
+    app, user = application(), current_user()
+    found = app.registry.find(user, name, version)
+    return _ready({"name": app.registry.name_for(user, found.model)}, app)
 
 
 @routes.get("/models/<name>/config")
@@ -96,11 +96,11 @@ def show_model_ready(name: str, version: str = LATEST) -> Response:
 @SPEC.validate(resp=inference_answers(200, ModelConfig, 404), tags=["inference"])
 def show_config(name: str, version: str = LATEST) -> Response:
     """Show a model, or a version or alias of it, in the form of Triton's model configuration."""
-    app = application()
-    found = app.registry.find(current_user(), name, version)
+    app, user = application(), current_user()
+    found = app.registry.find(user, name, version)
     return jsonify(
         {
-            "name": found.model,
+            "name": app.registry.name_for(user, found.model),
             "platform": PLATFORM,
             "backend": "hxserve",
             "max_batch_size": app.settings.max_crops_per_request,

@@ -1,5 +1,6 @@
 """Models: their versions, aliases and weights, and with whom they are shared."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from flask import Blueprint, Response, send_file
@@ -20,6 +21,7 @@ routes = Blueprint("models", __name__, url_prefix="/v1/models")
 class ModelSummary(Schema):
     """A model with those of its versions and aliases that you may use.
 
+    Send `name` to use the model: it is `service~digits` for the service's `digits` if you have a `digits` of your own.
     `shared` says that everyone may use all versions, `shared_versions` are those that everyone may use one by one.
     """
 
@@ -69,7 +71,7 @@ class AliasAnswer(Schema):
 def list_models() -> ModelsAnswer:
     """List the models you may use, with their versions and aliases: yours, those shared, the service's."""
     registry, user = application().registry, current_user()
-    return ModelsAnswer(models=[_summary(registry.look(user, name)) for name in registry.names(user)])
+    return ModelsAnswer(models=[_summary(view) for view in registry.views(user)])
 
 
 @routes.get("/<name>")
@@ -77,8 +79,8 @@ def list_models() -> ModelsAnswer:
 def show_model(name: str) -> ModelAnswer:
     """Show a model with the manifests of its versions.
 
-    `digits` is your own model of this name if you have one, else the service's; another user's that is shared is
-    `<owner>~digits`. A version whose manifest is damaged is listed with its problem.
+    `digits` is your own model of this name if you have one, else the service's, which is always `service~digits`;
+    another user's that is shared is `<owner>~digits`. A version whose manifest is damaged is listed with its problem.
     """
     app = application()
     view = app.registry.look(current_user(), name)
@@ -176,4 +178,5 @@ def unshare(name: str, version: str | None = None) -> ModelSummary:
 
 
 def _summary(view: ModelView) -> ModelSummary:
-    return ModelSummary.model_validate(view)
+    name = application().registry.name_for(current_user(), view.name)
+    return ModelSummary.model_validate(replace(view, name=name))

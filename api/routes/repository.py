@@ -50,8 +50,7 @@ def show_statistics(name: str | None = None, version: str | None = None) -> Resp
 
 def _visible(app: Application) -> list[Reference]:
     """Return all versions that the user may see."""
-    registry, user = app.registry, current_user()
-    views = [registry.look(user, name) for name in registry.names(user)]
+    views = app.registry.views(current_user())
     return [Reference(view.name, version) for view in views for version in view.versions]
 
 
@@ -61,14 +60,15 @@ def _indexed(app: Application, reference: Reference) -> dict[str, str]:
         app.models.manifest(reference.model, reference.version)
     except (CheckpointDamagedError, ModelNotFoundError) as error:
         state, reason = "UNAVAILABLE", error.message
-    return {"name": reference.model, "version": reference.version, "state": state, "reason": reason}
+    name = app.registry.name_for(current_user(), reference.model)
+    return {"name": name, "version": reference.version, "state": state, "reason": reason}
 
 
 def _of_version(app: Application, reference: Reference) -> dict[str, Any]:
     counted = app.statistics.of(reference.model, reference.version)
     nothing = _duration(Duration())
     return {
-        "name": reference.model,
+        "name": app.registry.name_for(current_user(), reference.model),
         "version": reference.version,
         "last_inference": round(counted.last_at * 1000),
         "inference_count": counted.crops,

@@ -117,7 +117,8 @@ class JobRequest(BaseModel):
     kind: LongKind
     """Kind of work."""
     model: ModelName | None = None
-    """The model's name; a training makes it if new. A calibration has none. Another user's is `<owner>~<name>`."""
+    """The model's name; a training makes it if new. A calibration has none. Another user's is `<owner>~<name>`, the
+    service's always `service~<name>`."""
     params: Annotated[
         dict[str, Any],
         Field(description=f"By kind: {', '.join(f'`{model.__name__}`' for model in PARAMS_OF.values())}."),

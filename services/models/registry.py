@@ -1,8 +1,8 @@
 """The models as one user sees them: their own, those shared with everyone, and the service's.
 
 A user's model is `<owner>~<name>`, one of the service, trained by an admin, is `<name>`. A user who says `digits` means
-their own `digits` if they have one, else the service's. A model that a user may not see looks like one that does not
-exist.
+their own `digits` if they have one, else the service's, which is always `service~digits`. A model that a user may not
+see looks like one that does not exist.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from services.errors import ConflictError, ForbiddenError, InvalidInputError
 from services.models.files import LATEST, ModelStore, version_not_found
 from services.models.sharing import Shares
-from services.names import is_model_name, model_of, owner_of
+from services.names import OWNER_SEPARATOR, SERVICE, is_model_name, model_of, owner_of
 from services.users.authentication import User
 
 
@@ -56,11 +56,21 @@ class Registry:
                 break
         versions = self._versions(user, asked) if is_model_name(asked) else []
         aliases = self._aliases(asked, versions) if versions else {}
-        raise version_not_found(asked, version_or_alias, versions, aliases, self.names(user))
+        raise version_not_found(asked, version_or_alias, versions, aliases, self._names_for(user))
 
     def names(self, user: User) -> list[str]:
         """Return models that a user may see, by their full names."""
         return [name for name in self._models.names() if self._versions(user, name)]
+
+    def views(self, user: User) -> list[ModelView]:
+        """Return the part of each model that a user may see."""
+        return [self.look(user, self.name_for(user, name)) for name in self.names(user)]
+
+    def name_for(self, user: User, model: str) -> str:
+        """Return the name by which a user asks for a model: `service~digits` if their own `digits` hides it."""
+        if user.is_admin or owner_of(model) or not self._versions(user, model_of(user.name, model)):
+            return model
+        return model_of(SERVICE, model)
 
     def look(self, user: User, asked: str) -> ModelView:
         """Return the part of a model that a user may see.
@@ -80,7 +90,7 @@ class Registry:
                     shared=owner is None or self._shares.has_all(name),
                     shared_versions=[v for v in self._shares.versions(name) if v in versions],
                 )
-        raise version_not_found(asked, LATEST, [], [], self.names(user))
+        raise version_not_found(asked, LATEST, [], [], self._names_for(user))
 
     def to_train(self, user: User, asked: str) -> str:
         """Return the full name of the model that a training creates or continues.
@@ -88,9 +98,9 @@ class Registry:
         Raises:
             ForbiddenError: it would be another's.
         """
-        if user.is_admin:
-            return asked
         owner = owner_of(asked)
+        if user.is_admin:
+            return asked if owner != SERVICE else _name_in(asked)
         if owner not in {None, user.name}:
             raise ForbiddenError(f"{asked!r} would be a model of {owner!r}; train one of your own")
         return asked if owner else model_of(user.name, asked)
@@ -171,9 +181,15 @@ class Registry:
         """Return the candidates for a name; the first that exists counts."""
         if not is_model_name(asked):
             return []
-        if user.is_admin or owner_of(asked):
+        owner = owner_of(asked)
+        if owner == SERVICE:
+            return [_name_in(asked)]
+        if user.is_admin or owner:
             return [asked]
         return [model_of(user.name, asked), asked]
+
+    def _names_for(self, user: User) -> list[str]:
+        return [self.name_for(user, name) for name in self.names(user)]
 
     def _is_open(self, user: User, name: str, version: str) -> bool:
         owner = owner_of(name)
@@ -186,3 +202,8 @@ class Registry:
         return {
             alias: version for alias, version in self._models.aliases(name).items() if version in versions
         }
+
+
+def _name_in(model: str) -> str:
+    """Return the name of a model without its owner's."""
+    return model.rpartition(OWNER_SEPARATOR)[2]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
 
-from services.names import Name
+from services.names import SERVICE, Name
 from services.users.quotas import QUOTA_NAMES, UNLIMITED, Quotas
 
-RESERVED_NAMES: Final = frozenset({"admin", "system"})
-"""The bearer of the token file, and chip maintenance."""
+RESERVED_NAMES: Final = frozenset({"admin", "system", SERVICE})
+"""The bearer of the token file, chip maintenance, and the owner of models that belong to no user."""
 
 _PREFIX: Final = "hxserve_"
 _ID_CHARACTERS: Final = 12

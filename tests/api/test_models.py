@@ -7,7 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from services.models.files import ModelStore
-from tests.api.requests import refused
+from tests.api.requests import CLASSIFY, RAW, Enter, refused
+from tests.services.samples import an_origin, some_crops
 
 
 def test_an_empty_registry_lists_no_models(client: FlaskClient) -> None:
@@ -179,3 +180,30 @@ def test_what_is_no_model_is_not_found(
 def test_what_is_no_version_is_not_found(client: FlaskClient, version: str) -> None:
     assert client.get(f"/v1/models/digits/versions/{version}").status_code == 404
     assert client.get(f"/v1/models/digits/versions/{version}/weights").status_code == 404
+
+
+@pytest.mark.usefixtures("chip")
+def test_every_listed_name_means_the_model_it_stands_for(enter: Enter, models: ModelStore) -> None:
+    models.publish(an_origin(name="ada~digits", job="hers"), b"hers")
+    ada = enter("ada")
+
+    listed = ada.get("/v1/models").get_json()["models"]
+    indexed = ada.post("/v2/repository/index", json={}).get_json()
+
+    assert [(m["name"], m["owner"]) for m in listed] == [("ada~digits", "ada"), ("service~digits", None)]
+    for m in listed:
+        shown = ada.get(f"/v1/models/{m['name']}").get_json()
+        assert (shown["name"], shown["owner"]) == (m["name"], m["owner"])
+        assert [version["version"] for version in shown["versions"]] == m["versions"]
+    assert [(m["name"], m["version"]) for m in indexed] == [
+        ("ada~digits", "1"),
+        ("service~digits", "1"),
+        ("service~digits", "2"),
+    ]
+    assert ada.get("/v2/models/service~digits").get_json()["name"] == "service~digits"
+    path = CLASSIFY.replace("digits", "service~digits")
+    assert ada.post(path, data=some_crops(1), content_type=RAW).get_json()["model"] == "digits"
+
+
+def test_no_user_is_named_like_the_owner_of_the_services_models(client: FlaskClient) -> None:
+    refused(client.post("/v1/users", json={"name": "service"}), 409, "conflict")

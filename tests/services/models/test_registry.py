@@ -28,6 +28,22 @@ def test_a_name_means_ones_own_model_before_the_services(registry: Registry) -> 
     assert registry.find(ADMIN, "ada~digits") == Reference("ada~digits", "2")
 
 
+def test_the_services_model_has_a_name_of_its_own(registry: Registry) -> None:
+    for user in (ADA, GRACE, ADMIN):
+        assert registry.find(user, "service~digits") == Reference("digits", "1")
+    assert registry.to_train(ADMIN, "service~digits") == "digits"
+    assert [view.name for view in registry.views(ADA)] == ["ada~digits", "ada~letters", "digits"]
+    assert [registry.name_for(user, "digits") for user in (ADA, GRACE, ADMIN)] == [
+        "service~digits",
+        "digits",
+        "digits",
+    ]
+    with pytest.raises(ModelNotFoundError, match="there are: ada~digits, ada~letters, service~digits"):
+        registry.find(ADA, "service~letters")
+    with pytest.raises(ForbiddenError):
+        registry.to_train(ADA, "service~digits")
+
+
 def test_ones_own_model_hides_the_services_also_in_what_it_lacks(
     registry: Registry, models: ModelStore
 ) -> None:
