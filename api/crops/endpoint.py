@@ -22,8 +22,7 @@ from api.server.request import Request
 from api.server.responses import Headers
 from api.server.server import Respond
 from api.server.wsgi import WSGI, environ_of, request_of
-from services.crops.batcher import PendingAnswer
-from services.crops.requests import Answered, CropRequest, JobReference, Route
+from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer, Route
 from services.errors import ExpiredError, RedisUnavailableError
 from services.logs import about
 from services.models.files import LATEST

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from services.chips.affinity import Affinity
 from services.crops.answers import Answer, read
-from services.crops.batcher import Batcher, PendingAnswer
+from services.crops.batcher import Batcher
 from services.crops.lanes import Lane
 from services.crops.listener import Listener
-from services.crops.requests import Answered, CropRequest, JobReference, Route
+from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer, Route
 from services.crops.statistics import Statistics
 from services.crops.store import CropStore
 from services.errors import (

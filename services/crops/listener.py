@@ -16,7 +16,7 @@ import msgpack
 from services.crops.answers import Answer
 from services.errors import HxserveError, RedisUnavailableError
 from services.store import keys
-from services.store.connection import Connection, ExclusiveConnection, translated_errors
+from services.store.connection import Connection, ExclusiveConnection
 
 _CHANGES: Final = keys.CHANGES.encode()
 _BLOCK_MS: Final = 5000
@@ -68,11 +68,9 @@ class Listener:
         self.stop()
         self._closing.set()
         with suppress(RedisUnavailableError):  # while Redis is away the thread does not sleep in it
-            with translated_errors():
-                self._connection.client.xadd(self.reply_to, {"batch": msgpack.packb([])})
+            self._connection.client.xadd(self.reply_to, {"batch": msgpack.packb([])})
             self._thread.join(_BLOCK_MS / 1000)
-            with translated_errors():
-                self._connection.client.delete(self.reply_to)
+            self._connection.client.delete(self.reply_to)
         self._thread.join(_BLOCK_MS / 1000)
 
     @property

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from services.errors import HxserveError
 from services.store import keys
-from services.store.connection import Connection, translated_errors
+from services.store.connection import Connection
 
 EVERY_S: Final = 5.0
 _KEPT: Final = int(2 * 3600 / EVERY_S)
@@ -33,15 +33,14 @@ class QueueMetricsStore:
         self._connection = connection
 
     def note(self, *, every_s: float = EVERY_S) -> bool:
-        """Notes how much waits now; says whether it was time to."""
-        # A little less, so that who asks every few seconds by a clock of its own is not now and then just too early.
+        """Record the present queue lengths; return whether it was time to."""
+        # A little less, so that a caller with a clock of its own is not now and then just too early.
         return bool(self._connection.run("crops/note_depth", int(0.9 * 1000 * every_s), _KEPT))
 
     def lately(self, minutes: int) -> list[Depth]:
         """Return the points of the last minutes, oldest first."""
         since_ms = int(1000 * (time.time() - 60 * minutes))
-        with translated_errors():
-            found: Any = self._connection.client.xrange(keys.DEPTH, min=str(since_ms))
+        found: Any = self._connection.client.xrange(keys.DEPTH, min=str(since_ms))
         return [
             Depth(
                 at=int(entry.partition(b"-")[0]) / 1000,

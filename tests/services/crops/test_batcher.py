@@ -11,10 +11,10 @@ from services.chips.store import ChipStore, Lease
 from services.chips.wakeups import WakeUp
 from services.crops import batcher as batcher_module
 from services.crops.answers import Answer, problem_of
-from services.crops.batcher import Batcher, PendingAnswer
+from services.crops.batcher import Batcher
 from services.crops.lanes import PART_CROPS, Lane, Span
 from services.crops.listener import Listener
-from services.crops.requests import Answered, CropRequest, JobReference, Route
+from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer, Route
 from services.crops.statistics import Statistics
 from services.crops.store import Acceptance, CropStore
 from services.errors import (
