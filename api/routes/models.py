@@ -22,12 +22,14 @@ class ModelSummary(Schema):
     """A model with those of its versions and aliases that you may use.
 
     Send `name` to use the model: it is `service~digits` for the service's `digits` if you have a `digits` of your own.
+    `partial_versions` are what cancelled trainings had learnt; `latest` never moves to one of them.
     `shared` says that everyone may use all versions, `shared_versions` are those that everyone may use one by one.
     """
 
     name: str
     owner: Annotated[str | None, Field(description="Null when it is the service's.")]
     versions: list[str]
+    partial_versions: list[str]
     aliases: dict[str, str]
     shared: bool
     shared_versions: list[str]

@@ -54,7 +54,7 @@ def show_job(job_id: str) -> Any:
         "job",
         job_id=job_id,
         has_curves="epochs_total" in job.metrics,
-        has_outcome="confusion" in (job.result or {}),
+        has_outcome=any(map(any, (job.result or {}).get("confusion", ()))),
     )
 
 

@@ -44,6 +44,7 @@ class ModelStore:
         self._folder = folder
         self._root = str(folder)
         self._meanings: dict[str, tuple[tuple[int, int], str]] = {}
+        self._partial: dict[Path, tuple[tuple[int, int], bool]] = {}
 
     @property
     def folder(self) -> Path:
@@ -141,6 +142,19 @@ class ModelStore:
                 f"the manifest of {name}@{version} is not one of hxserve ({explain(error, Manifest)}); "
                 "restore the version's folder from a backup or train again"
             ) from None
+
+    def is_partial(self, name: str, version: str) -> bool:
+        """Return whether a version is what a cancelled training had learnt; False if its manifest is damaged."""
+        path = self._folder / name / version / _MANIFEST
+        try:
+            facts = path.stat()
+            state = facts.st_ino, facts.st_mtime_ns
+            known = self._partial.get(path)
+            if known is None or known[0] != state:
+                known = self._partial[path] = state, self.manifest(name, version).partial
+        except (OSError, CheckpointDamagedError, ModelNotFoundError):
+            return False
+        return known[1]
 
     def weights_path(self, name: str, version: str) -> Path:
         """Return the path of a version's weights."""

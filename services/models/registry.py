@@ -29,6 +29,7 @@ class ModelView:
     name: str
     owner: str | None
     versions: list[str]
+    partial_versions: list[str]
     aliases: dict[str, str]
     shared: bool
     shared_versions: list[str]
@@ -86,6 +87,7 @@ class Registry:
                     name=name,
                     owner=owner,
                     versions=versions,
+                    partial_versions=[v for v in versions if self._models.is_partial(name, v)],
                     aliases=self._aliases(name, versions),
                     shared=owner is None or self._shares.has_all(name),
                     shared_versions=[v for v in self._shares.versions(name) if v in versions],

@@ -25,12 +25,23 @@ def test_models_are_listed_with_versions_and_aliases(client: FlaskClient) -> Non
                 "name": "digits",
                 "owner": None,
                 "versions": ["1", "2"],
+                "partial_versions": [],
                 "aliases": {"latest": "2"},
                 "shared": True,
                 "shared_versions": [],
             }
         ]
     }
+
+
+def test_partial_versions_are_marked_in_the_list(client: FlaskClient, models: ModelStore) -> None:
+    models.publish(an_origin(job="cancelled", partial=True), b"half")
+
+    for listed in (
+        client.get("/v1/models").get_json()["models"][0],
+        client.get("/v1/models/digits").get_json(),
+    ):
+        assert (listed["partial_versions"], listed["aliases"]) == (["3"], {"latest": "2"})
 
 
 @pytest.mark.usefixtures("models")

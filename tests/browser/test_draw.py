@@ -1,6 +1,7 @@
 """Drawing a digit and watching the chip guess."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page, Request, expect
 
 from deploy.local import Local
+from hxserve import Client
 from hxserve.jobs import Job
 from tests.browser.conftest import OpenPage
 
@@ -193,6 +195,27 @@ def test_what_is_no_photo_is_refused_in_words(
     page.locator("#photo").set_input_files(tmp_path / "note.png")
 
     expect(page.get_by_role("alert")).to_contain_text("is not a picture of a known format")
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_cancelled_trainings_version_is_marked_and_never_the_default(
+    open_page: OpenPage, client: Client
+) -> None:
+    job = client.train("digits", recipe="strong", dataset="digits", epochs=200)
+    ended = open_page(f"/jobs/{job.id}")
+    expect(ended.locator("#part")).to_have_text(re.compile("[1-9]"), timeout=30_000)
+    ended.get_by_role("button", name="Cancel").click()
+    expect(ended.locator("#state")).to_contain_text("cancelled", timeout=30_000)
+    version = (client.job(job.id).result or {})["version"]
+
+    draw = open_page()
+
+    model = draw.locator("#model")
+    expect(model).to_have_value("digits@1")
+    expect(model.locator(f"option[value='digits@{version}']")).to_have_text(f"digits {version} (partial)")
+    expect(ended.locator("#facts")).to_contain_text(f"Kept as partial version{version}")
+    expect(ended.get_by_role("link", name="Draw with it")).to_be_visible()
+    client.delete_version("digits", version)
 
 
 def test_a_chosen_version_is_drawn_with(open_page: OpenPage, trained: Job, local: Local) -> None:

@@ -164,6 +164,7 @@ def a_model(**changes: Any) -> dict[str, Any]:
         "name": "digits",
         "owner": None,
         "versions": ["1"],
+        "partial_versions": [],
         "aliases": {"latest": "1"},
         "shared": True,
         "shared_versions": [],

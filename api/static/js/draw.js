@@ -139,23 +139,31 @@ function forget() {
   showProblem($("#problem"), null);
 }
 
-/** Lists the models, your own and the service's before those of others, and keeps the choice. */
+/**
+ * Lists the models, your own and the service's before those of others, and keeps the choice.
+ *
+ * Without one it is what `latest` means in the first model that has it: a partial version is never the default.
+ */
 async function listModels() {
   const { models } = await call("/v1/models");
   const select = $("#model");
   const chosen = select.value || new URLSearchParams(location.search).get("model");
   const isOthers = ({ owner }) => owner !== null && owner !== user;
   const trained = models.filter(({ name }) => name !== UNTRAINED).sort((a, b) => isOthers(a) - isOthers(b));
-  const options = trained.flatMap(({ name, versions, aliases }) =>
+  const options = trained.flatMap(({ name, versions, partial_versions: partial, aliases }) =>
     [...versions].reverse().map((version) => {
       const known = Object.keys(aliases).filter((alias) => aliases[alias] === version);
+      if (partial.includes(version)) known.unshift(t("draw.partial"));
       return new Option(`${name} ${version}${known.length ? ` (${known.join(", ")})` : ""}`, `${name}@${version}`);
     }));
+  const whole = trained.find(({ aliases }) => aliases.latest);
   const untrained = models.find(({ name }) => name === UNTRAINED);
   if (untrained) options.push(new Option(t("draw.untrained"), `${UNTRAINED}@${untrained.versions.at(-1)}`));
   select.replaceChildren(...options);
   if (options.some(({ value }) => value === chosen)) select.value = chosen;
-  $("#only-untrained").hidden = options.length !== (untrained ? 1 : 0);
+  else if (whole) select.value = `${whole.name}@${whole.aliases.latest}`;
+  else if (untrained) select.value = options.at(-1).value;
+  $("#only-untrained").hidden = Boolean(whole) || !select.value.startsWith(`${UNTRAINED}@`);
   if (!options.length) throw new Problem(t("draw.no_model"));
 }
 

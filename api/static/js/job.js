@@ -37,7 +37,7 @@ function showFacts() {
     epoch: metrics.epochs_total && `${metrics.epoch} / ${metrics.epochs_total}`,
     dataset: result?.dataset ?? metrics.dataset,
     accuracy: typeof result?.accuracy === "number" && percent(result.accuracy, 2),
-    version: result?.version,
+    [result?.partial ? "partial_version" : "version"]: result?.version,
     gain: result?.gain && `${number(result.gain, 5)} LSB`,
     spread: result?.spread_before_lsb &&
       `${number(result.spread_before_lsb, 1)} → ${number(result.spread_after_lsb, 1)} LSB`,
@@ -124,12 +124,13 @@ async function refresh() {
 async function showOutcome() {
   const { result } = job;
   if (!result?.confusion) return;
+  if (job.kind === "training") showActions(result);
+  if (!result.confusion.flat().some(Boolean)) return; // cancelled before the first test
   let { mistakes } = result;
   if (job.kind === "training") {
     const manifest = await call(`/v1/models/${result.model}/versions/${result.version}`);
     mistakes = manifest.metrics.mistakes;
     ownRecipe = manifest.recipe;
-    showActions(result);
     await offerComparison(result);
   }
   $("#outcome").hidden = false;
@@ -147,10 +148,11 @@ function showActions({ model, version }) {
 async function offerComparison({ model, version }) {
   if ($("#other").options.length > 1) return;
   const { models } = await call("/v1/models");
-  for (const { name, versions } of models) {
+  for (const { name, versions, partial_versions: partial } of models) {
     for (const other of [...versions].reverse()) {
       if (name === "untrained" || (name === model && other === version)) continue;
-      $("#other").append(new Option(`${name} ${other}`, `${name}@${other}`));
+      const mark = partial.includes(other) ? ` (${t("job.partial")})` : "";
+      $("#other").append(new Option(`${name} ${other}${mark}`, `${name}@${other}`));
     }
   }
   $("#comparison").hidden = $("#other").options.length < 2;
@@ -167,6 +169,10 @@ async function compare() {
     const { metrics, recipe, user, dataset } = await call(`/v1/models/${model}/versions/${version}`);
     compared = { label: `${model} ${version}`, epochs: metrics.epochs ?? [] };
     const mine = job.result.accuracy, theirs = metrics.accuracy;
+    if (typeof theirs !== "number") {
+      $("#compared-with").append(el("p", { className: "note" }, t("job.untested", { name: compared.label })));
+      return showCurves(job.metrics);
+    }
     const points = (mine - theirs) * 100;
     $("#compared-with").append(
       el("p", {}, t("job.difference", { mine: percent(mine, 2), theirs: percent(theirs, 2), name: compared.label,

@@ -31,7 +31,7 @@ def list_models(options: Options) -> None:
     else:
         show_table(
             ["model", "versions", "aliases", "for"],
-            [[m["name"], len(m["versions"]), _aliases(m["aliases"]), _audience(m)] for m in found],
+            [[m["name"], _count(m), _aliases(m["aliases"]), _audience(m)] for m in found],
             right=["versions"],
         )
 
@@ -128,6 +128,12 @@ def _show_audience(options: Options, model: dict[str, Any]) -> None:
         show_json(model)
     else:
         show_line(f"{model['name']} is for {_audience(model)}.")
+
+
+def _count(model: dict[str, Any]) -> str:
+    """Return the number of versions of a model, and of the partial ones among them."""
+    partial = len(model.get("partial_versions", ()))
+    return f"{len(model['versions'])}" + (f" ({partial} partial)" if partial else "")
 
 
 def _audience(model: dict[str, Any]) -> str:
