@@ -134,7 +134,7 @@ class Client(ModelRequests, ServiceRequests):
             version: a number or an alias.
             repeats: how often each crop is read; the mean of its scores counts. None is once.
             wait: return only when it has succeeded.
-            **params: `execution`, `dataset`, `seed`.
+            **params: `execution` (left out, it is measured where the version serves), `dataset`, `seed`.
 
         Raises:
             JobFailedError: waited for, it ended without a result.

@@ -11,6 +11,8 @@ from services.jobs.record import JobKind, LongKind
 from services.names import ModelName, Name
 
 HiddenSize = Annotated[int, Field(ge=1, le=1024)]
+TrainingExecution = Literal["mock", "chip", "mock-then-chip", "float32"]
+EvaluationExecution = Literal["mock", "quantised", "float32", "chip"]
 NumSends = Annotated[int, Field(ge=1, le=64)]
 
 
@@ -45,7 +47,7 @@ class TrainingParams(Params):
     batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
     learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
-    execution: Literal["mock", "chip", "mock-then-chip", "float32"] | None = None
+    execution: TrainingExecution | None = None
     """Where to learn; when left out `mock-then-chip`, or `mock` where there is no chip. `mock`: in hxtorch's mock
     arithmetic; `chip`: with the chip in the loop; `mock-then-chip`: one after the other; `float32`: in plain layers, as
     a reference."""
@@ -82,8 +84,9 @@ class VersionParams(Params):
 class EvaluationParams(VersionParams):
     """Params of a measurement of one version on the test set."""
 
-    execution: Literal["mock", "quantised", "float32", "chip"] = "mock"
-    """`quantised` is the mock without noise, `chip` the chip itself."""
+    execution: EvaluationExecution | None = None
+    """Where to measure; when left out where the version serves: on the `chip`, or in the `mock` where there is no chip.
+    `quantised` is the mock without noise, `chip` the chip itself."""
     repeats: Annotated[int, Field(ge=1, le=64)] = 1
     """Readings of each crop; their mean counts."""
     dataset: Literal["auto", "mnist", "digits"] = "auto"
@@ -91,8 +94,8 @@ class EvaluationParams(VersionParams):
 
     @property
     def on_chip(self) -> bool:
-        """Whether the chip was requested."""
-        return self.execution == "chip"
+        """Whether it is measured on the chip, where there is one."""
+        return self.execution in {None, "chip"}
 
 
 class CalibrationParams(Params):

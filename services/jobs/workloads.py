@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from services.jobs.params import CalibrationParams, EvaluationParams, Params, TrainingParams, validate_params
+from services.jobs.params import (
+    CalibrationParams,
+    EvaluationExecution,
+    EvaluationParams,
+    Params,
+    TrainingExecution,
+    TrainingParams,
+    validate_params,
+)
 from services.jobs.recipes import RECIPES, RecipeFacts
 from services.jobs.record import Job, JobKind
 from services.settings import CHIPLESS
@@ -96,13 +104,24 @@ def plan_work(kind: JobKind, params: Params, model: str, backend: str, auto_data
             dataset = auto_dataset if params.dataset == "auto" else params.dataset
             steps = math.ceil(TEST_CROPS[dataset] / _READ_BATCH)
             crops = params.repeats * TEST_CROPS[dataset] / steps
-            name = f"{backend}/{kind}/{params.execution}/{dataset}/{params.repeats}/{model}"
-            phase = Phase(name, params.execution, steps, _reading_s(crops, _DEFAULT_HIDDEN), crops)
+            execution = evaluation_execution(params, backend)
+            name = f"{backend}/{kind}/{execution}/{dataset}/{params.repeats}/{model}"
+            phase = Phase(name, execution, steps, _reading_s(crops, _DEFAULT_HIDDEN), crops)
             return Workload((phase,), fixed, 0.02)
         case CalibrationParams():
             return Workload((Phase(f"{backend}/{kind}/chip", "chip", 1, _CALIBRATION_S),), fixed, 0.02)
         case _:
             raise AssertionError(f"work of kind {kind} is not done in slices")
+
+
+def training_execution(params: TrainingParams, backend: str) -> TrainingExecution:
+    """Return where a training learns when a worker with this backend runs it."""
+    return params.execution or ("mock" if backend in CHIPLESS else "mock-then-chip")
+
+
+def evaluation_execution(params: EvaluationParams, backend: str) -> EvaluationExecution:
+    """Return where a version is measured when a worker with this backend does it."""
+    return params.execution or ("mock" if backend in CHIPLESS else "chip")
 
 
 def _training(params: TrainingParams, model: str, backend: str, auto_dataset: str) -> tuple[Phase, ...]:
@@ -140,8 +159,7 @@ def _training(params: TrainingParams, model: str, backend: str, auto_dataset: st
 def _parts(params: TrainingParams, facts: RecipeFacts, backend: str) -> list[tuple[str, int]]:
     """Return where a training learns, and for how many epochs."""
     epochs, chip_epochs = params.epochs or facts.epochs, params.chip_epochs or facts.chip_epochs
-    execution = params.execution or ("mock" if backend in CHIPLESS else "mock-then-chip")
-    match execution:
+    match execution := training_execution(params, backend):
         case "mock-then-chip":
             return [("mock", epochs), ("chip", chip_epochs)]
         case "chip" if params.start_from is not None:

@@ -97,6 +97,24 @@ def test_an_evaluation_shows_the_confusion_matrix(service: Service, run: Run) ->
     assert "true \\ read" in result.stdout
 
 
+def test_an_accuracy_is_shown_with_where_it_was_measured(service: Service, run: Run) -> None:
+    outcome = {"accuracy": 0.98, "crops": 360, "dataset": "digits", "version": "1"}
+    place = {"execution": "chip", "chip": "chip-2", "backend": "emulator"}
+    said = []
+    for kind in ("training", "evaluation"):
+        service.jobs[0] = job_record("succeeded", kind=kind, result=outcome | place)
+        said.append(run("jobs", "show", JOB_ID).stdout)
+
+    assert "accuracy 98.00% on digits (on chip-2, emulator)" in said[0]
+    assert "on 360 crops of digits (on chip-2, emulator)" in said[1]
+
+
+def test_an_evaluation_leaves_to_the_service_where_it_measures(service: Service, run: Run) -> None:
+    run("evaluate", "--no-wait")
+
+    assert "execution" not in service.requests[0].json["params"]
+
+
 def test_a_training_in_the_loop_is_told_its_epochs_and_learning_rate(service: Service, run: Run) -> None:
     run("train", "--chip-epochs", "3", "--chip-learning-rate", "0.002", "--start-from", "production")
 

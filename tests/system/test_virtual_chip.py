@@ -56,6 +56,15 @@ def test_a_chip_reads_digits_with_what_it_learnt(client: Client, trained: Job, t
     assert np.mean(np.array(predictions.digits) == labels) > 0.85
 
 
+def test_an_evaluation_measures_where_the_version_serves(client: Client, trained: Job) -> None:
+    measured = client.evaluate("digits", trained.version or "latest", dataset="digits", wait=True)
+
+    for result in (trained.result, measured.result):
+        assert result is not None
+        assert [result[name] for name in ("execution", "backend", "chip")] == ["chip", "emulator", "chip-1"]
+    assert abs((measured.accuracy or 0) - (trained.accuracy or 0)) < 0.03
+
+
 def test_a_calibration_is_kept_and_loaded(client: Client, trained: Job) -> None:
     before = client.chip()["chips"][0]["calibration"]["sha256"]
 

@@ -73,3 +73,13 @@ def need_chip(session: ChipSession, execution: str) -> None:
             f"execution {execution!r} needs a chip, and {session.chip} is a {session.backend}; start the worker with "
             "`--chip emulator` or `--chip hxtorch`, or choose another execution"
         )
+
+
+def measured_on(session: ChipSession, execution: str) -> dict[str, str]:
+    """Return where a result was measured, by the keys of results."""
+    is_on_chip = execution == "chip"
+    return {
+        "execution": execution,
+        "backend": session.backend if is_on_chip else "mock",
+        "chip": session.chip,
+    }

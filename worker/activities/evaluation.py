@@ -5,8 +5,9 @@ from typing import Any
 
 from services.jobs.params import EvaluationParams, validate_params
 from services.jobs.record import Job, JobKind
+from services.jobs.workloads import evaluation_execution
 from services.models.files import ModelStore
-from worker.activities.activity import Activity, need_chip
+from worker.activities.activity import Activity, measured_on, need_chip
 from worker.checkpoints import read_version, spec_of
 from worker.chip import ChipSession
 from worker.datasets import Datasets
@@ -23,17 +24,18 @@ class EvaluationActivity(Activity):
         self._params = params
         self._session = session
         self._dataset = datasets.get(params.dataset)
-        need_chip(session, params.execution)
+        self._execution = evaluation_execution(params, session.backend)
+        need_chip(session, self._execution)
         version = read_version(models, job.model, params.version)
         identifier = session.identifier
-        self._transferred = params.execution == "chip" and version.manifest.is_transferred_to(identifier)
+        self._transferred = self._execution == "chip" and version.manifest.is_transferred_to(identifier)
         self._evaluator = Evaluator(
             spec_of(version.manifest.network),
             version.weights,
             self._dataset.test_images,
             self._dataset.test_labels,
             session.perceptron,
-            execution=params.execution,
+            execution=self._execution,
             mock_parameter=session.mock_parameter,
             logit_scale=version.manifest.score_scale,
             repeats=params.repeats,
@@ -48,8 +50,8 @@ class EvaluationActivity(Activity):
 
     @property
     def execution(self) -> str:
-        """The execution requested by the params."""
-        return self._params.execution
+        """Where the version is measured."""
+        return self._execution
 
     def step(self) -> None:
         """Read one mini-batch."""
@@ -68,9 +70,9 @@ class EvaluationActivity(Activity):
         """Return accuracy, loss, confusion matrix (rows: true digit, columns: read digit) and the worst mistakes."""
         return {
             **asdict(self._evaluator.report()),
+            **measured_on(self._session, self._execution),
             "mistakes": picture_mistakes(self._evaluator.mistakes, self._dataset.test_images),
             "version": self._params.version,
-            "backend": self._session.backend if self._params.execution == "chip" else "mock",
             "transferred": self._transferred,
             "dataset": self._dataset.name,
         }

@@ -6,10 +6,10 @@ from typing import Any
 from services.errors import HxserveError, InvalidInputError
 from services.jobs.params import TrainingParams, validate_params
 from services.jobs.record import Job, JobKind
+from services.jobs.workloads import training_execution
 from services.models.files import ModelStore
 from services.models.manifest import Origin
-from services.settings import CHIPLESS
-from worker.activities.activity import Activity, need_chip
+from worker.activities.activity import Activity, measured_on, need_chip
 from worker.checkpoints import Saves, pack_weights, read_version, shape_of, software_versions, spec_of
 from worker.chip import ChipSession
 from worker.datasets import Datasets
@@ -34,7 +34,7 @@ class TrainingActivity(Activity):
         self._models = models
         self._saves = saves
         self._dataset = datasets.get(params.dataset)
-        execution = params.execution or ("mock" if session.backend in CHIPLESS else "mock-then-chip")
+        execution = training_execution(params, session.backend)
         need_chip(session, execution)
         spec, start_from = _spec_of(params), None
         if params.start_from is not None:
@@ -153,6 +153,7 @@ class TrainingActivity(Activity):
             "accuracy": accuracy,
             "confusion": confusion,
             "dataset": self._dataset.name,
+            **(measured_on(self._session, epochs[-1]["execution"]) if epochs else {}),
             "weights_sha256": manifest.weights_sha256,
         }
 

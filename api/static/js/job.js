@@ -37,6 +37,7 @@ function showFacts() {
     epoch: metrics.epochs_total && `${metrics.epoch} / ${metrics.epochs_total}`,
     dataset: result?.dataset ?? metrics.dataset,
     accuracy: typeof result?.accuracy === "number" && percent(result.accuracy, 2),
+    measured: result?.execution === "chip" ? `${result.chip} (${result.backend})` : result?.execution,
     [result?.partial ? "partial_version" : "version"]: result?.version,
     gain: result?.gain && `${number(result.gain, 5)} LSB`,
     spread: result?.spread_before_lsb &&

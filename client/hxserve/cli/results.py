@@ -1,5 +1,8 @@
 """A job's record and result as text."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from hxserve.classification import predictions_of
 from hxserve.cli.classification import show_predictions
 from hxserve.cli.console import show_confusion, show_facts, show_json, show_line, show_table
@@ -85,13 +88,21 @@ def _show_result(job: Job) -> None:
         kind = "Partial version" if result.get("partial") else "Version"
         show_line(
             f"{kind} {job.version} of {job.model}: accuracy {percent(job.accuracy) or 'not measured'} "
-            f"on {result.get('dataset', 'its data set')}, {duration(job.chip_time_s)} of chip time."
+            f"on {result.get('dataset', 'its data set')}{_where(result)}, {duration(job.chip_time_s)} of chip time."
         )
     if job.kind == "evaluation" and job.accuracy is not None:
         show_line(
             f"{job.model} version {job.version}: accuracy {percent(job.accuracy)}, "
             f"loss {result.get('loss', float('nan')):.4f} on {result.get('crops', '?')} crops "
-            f"of {result.get('dataset', '?')} ({result.get('execution', '?')})."
+            f"of {result.get('dataset', '?')}{_where(result)}."
         )
     if job.kind == "calibration" and result:
         show_facts({name.replace("_", " "): value for name, value in result.items()})
+
+
+def _where(result: Mapping[str, Any]) -> str:
+    """Describe where an accuracy was measured: on which chip, or in which arithmetic."""
+    execution = result.get("execution")
+    if execution == "chip" and "chip" in result:
+        return f" (on {result['chip']}, {result['backend']})"
+    return f" ({execution})" if execution else ""

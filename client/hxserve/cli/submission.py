@@ -68,7 +68,9 @@ def train(options: Options, /, model: str, no_wait: bool, **given: Any) -> None:
 @click.option("--model", default="digits", show_default=True, help="Model to measure.")
 @click.option("--version", default="latest", show_default=True, help="A number or an alias.")
 @click.option(
-    "--execution", type=click.Choice(["mock", "quantised", "float32", "chip"]), help="Default: mock."
+    "--execution",
+    type=click.Choice(["mock", "quantised", "float32", "chip"]),
+    help="Where to measure; default: where the version serves, on the chip if there is one.",
 )
 @click.option(
     "--repeats", type=click.IntRange(min=1), help="Readings of each crop; their mean counts.  [default: 1]"

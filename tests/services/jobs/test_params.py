@@ -15,6 +15,7 @@ from services.jobs.params import (
     validate_params,
 )
 from services.jobs.record import JobKind
+from services.jobs.workloads import evaluation_execution
 
 
 def test_every_long_kind_has_its_options() -> None:
@@ -105,3 +106,10 @@ def test_an_explanation_has_the_field_the_error_and_the_value() -> None:
         JobRequest.model_validate({"kind": "training", "model": 3})
 
     assert explain(refusal.value, JobRequest) == "model: Input should be a valid string, got 3"
+
+
+@pytest.mark.parametrize(("backend", "where"), [("mock", "mock"), ("emulator", "chip"), ("hxtorch", "chip")])
+def test_an_evaluation_measures_where_the_version_serves(backend: str, where: str) -> None:
+    assert evaluation_execution(EvaluationParams(), backend) == where
+    assert evaluation_execution(EvaluationParams(execution="mock"), backend) == "mock"
+    assert EvaluationParams().on_chip
