@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from hxserve.addresses import DATA_DIR_VARIABLE, DEFAULT_DATA_DIR
 from hxserve.cli.console import show_facts, show_json, show_line, show_table
 from hxserve.cli.options import Options, OptionsCommand
 from hxserve.cli.phrases import duration, percent
@@ -16,11 +18,16 @@ from hxserve_letters.belts import Pace
 from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.centre import Centre, Effort
 from hxserve_letters.decisions import Decision
+from hxserve_letters.digits import find_mnist
 from hxserve_letters.directory import every_number, invent_directory, load_directory
 from hxserve_letters.report import summarise
 from hxserve_letters.run import Run
 from hxserve_letters.status_reporter import StatusReporter
 from hxserve_letters.view import LettersView
+
+_SETS: Final = {"mnist": "MNIST's digits", "digits": "the small digits of scikit-learn"}
+_STRANGE_HAND: Final = "; in a handwriting that the model did not learn"
+"""Part of the title on the page, which translates it."""
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -73,7 +80,9 @@ class Threshold(click.ParamType[float | None]):
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the letters.")
 @click.option(
-    "--mnist", type=click.Path(file_okay=False, path_type=Path), help="Folder of MNIST; else small digits."
+    "--mnist",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of MNIST; default: the service's on this machine if the model learnt MNIST, else small digits.",
 )
 @click.option(
     "--directory",
@@ -93,7 +102,36 @@ def letters(options: Options, /, **given: Any) -> None:
     """
     if given["plot"]:
         require_plots()
-    source = LetterSource(given["seed"], _directory(given["directory"]), given["mnist"])
+    directory = _directory(given["directory"])
+    # The centre itself sees to repetitions, so that it knows how often the service had no room.
+    with Client(options.url, options.token, data_dir=options.data_dir, retries=0) as client:
+        learnt = client.model(given["model"], given["version"]).get("dataset", {}).get("name")
+        mnist = given["mnist"]
+        if mnist is None and learnt == "mnist":
+            mnist = find_mnist(_service_folders(options))
+        source = LetterSource(given["seed"], directory, mnist)
+        handwriting = "digits" if mnist is None else "mnist"
+        doubt = "" if learnt in {handwriting, None} else _STRANGE_HAND
+        if doubt:
+            click.echo(
+                f"hxserve: the letters are written with {_SETS[handwriting]}, and the model learnt "
+                f"{_SETS.get(learnt, learnt)}: expect more errors"
+                + ("; give MNIST with --mnist FOLDER" if learnt == "mnist" else ""),
+                err=True,
+            )
+        run, pace = _sort(client, source, given, doubt)
+    report = summarise(run, pace) | {"directory": source.directory.name, "seed": source.seed}
+    report |= {"mode": "flat out" if given["flat_out"] else "paced"}
+    report |= {"handwriting": handwriting, "learnt": learnt}
+    report |= _draw(source, run, given["plot"], given["picture"])
+    if options.as_json:
+        show_json(report)
+    else:
+        show_report(report)
+
+
+def _sort(client: Client, source: LetterSource, given: dict[str, Any], doubt: str) -> tuple[Run, Pace]:
+    """Choose the threshold and sort; `doubt` is added to the title on the page."""
     effort = Effort(given["cameras"], given["connections"], given["crops_per_request"])
     pace = Pace(
         1 if given["flat_out"] else given["machines"],
@@ -101,12 +139,7 @@ def letters(options: Options, /, **given: Any) -> None:
         None if given["flat_out"] else given["deadline"],
         given["buffer"],
     )
-    # The centre itself sees to repetitions, so that it knows how often the service had no room.
-    with (
-        Client(options.url, options.token, data_dir=options.data_dir, retries=0) as client,
-        LettersView() as view,
-        StatusReporter(client, source) as reporter,
-    ):
+    with LettersView() as view, StatusReporter(client, source) as reporter:
 
         def decided(decision: Decision) -> None:
             view.update(decision)
@@ -119,20 +152,15 @@ def letters(options: Options, /, **given: Any) -> None:
             threshold = centre.find_threshold(
                 source, given["threshold_letters"], given["most_error"], view.update
             )
-        reporter.begin("flat out" if given["flat_out"] else "sorting", given["letters"], pace.machines)
-        view.begin("flat out" if given["flat_out"] else "sorting", given["letters"], pace.machines)
+        title = "flat out" if given["flat_out"] else "sorting"
+        reporter.begin(title + doubt, given["letters"], pace.machines)
+        view.begin(title, given["letters"], pace.machines)
         if given["flat_out"]:
             scans = centre.prepare(source, given["letters"])
             run = centre.sort_flat_out(scans, source.directory, threshold=threshold, on_decision=decided)
         else:
             run = centre.sort(source, given["letters"], pace, threshold=threshold, on_decision=decided)
-    report = summarise(run, pace) | {"directory": source.directory.name, "seed": source.seed}
-    report |= {"mode": "flat out" if given["flat_out"] else "paced"}
-    report |= _draw(source, run, given["plot"], given["picture"])
-    if options.as_json:
-        show_json(report)
-    else:
-        show_report(report)
+    return run, pace
 
 
 def show_report(report: dict[str, Any]) -> None:
@@ -175,6 +203,8 @@ def show_report(report: dict[str, Any]) -> None:
             "back-pressure": f"{report['refused_requests']} requests refused for now, "
             f"belts stood {report['stalled_s']:.1f} s, waited for drawing {report['starved_s']:.1f} s",
             "directory": report["directory"],
+            "handwriting": _SETS[report["handwriting"]]
+            + ("" if report["learnt"] in {report["handwriting"], None} else "; the model learnt another one"),
             "read by": f"{report.get('model')} version {report.get('version')} on {report.get('chip')} "
             f"({report.get('backend')})",
         }
@@ -182,6 +212,13 @@ def show_report(report: dict[str, Any]) -> None:
     for name in ("plot", "picture"):
         if report[name]:
             show_line(f"Drawn in {report[name]}.")
+
+
+def _service_folders(options: Options) -> list[str | Path]:
+    """Return where a service on this machine has its MNIST."""
+    data_dir = options.data_dir or os.environ.get(DATA_DIR_VARIABLE) or DEFAULT_DATA_DIR
+    given = os.environ.get("HXSERVE_MNIST")
+    return [*([given] if given else []), Path(data_dir) / "datasets"]
 
 
 def _directory(name: str) -> Any:

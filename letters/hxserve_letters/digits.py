@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -57,17 +58,30 @@ def load_digits(mnist: Path | None = None) -> Digits:
     return _from_scikit_learn() if mnist is None else _from_mnist(mnist)
 
 
-def _from_mnist(folder: Path) -> Digits:
+def find_mnist(folders: Iterable[str | Path]) -> Path | None:
+    """Return the first of the folders that holds MNIST, or None."""
+    return next((Path(folder) for folder in folders if _files_in(Path(folder)) is not None), None)
+
+
+def _files_in(folder: Path) -> Path | None:
+    """Return the folder of the files themselves, or None if there is no MNIST."""
     for candidate in (folder / "MNIST" / "raw", folder / "raw", folder):
         if (candidate / _IMAGES).is_file() and (candidate / _LABELS).is_file():
-            images = _read_idx(candidate / _IMAGES, _IDX_IMAGES, 16).reshape(-1, 28, 28)
-            labels = _read_idx(candidate / _LABELS, _IDX_LABELS, 8).astype(np.int64)
-            if len(images) != len(labels) or labels.max(initial=0) > 9:
-                raise DigitsMissingError(f"the files in {candidate} do not fit together; fetch MNIST again")
-            return Digits("mnist", images, labels)
-    raise DigitsMissingError(
-        f"{folder} holds no MNIST; expected {_IMAGES} and {_LABELS}, unpacked, in it, in raw/ or MNIST/raw/"
-    )
+            return candidate
+    return None
+
+
+def _from_mnist(folder: Path) -> Digits:
+    files = _files_in(folder)
+    if files is None:
+        raise DigitsMissingError(
+            f"{folder} holds no MNIST; expected {_IMAGES} and {_LABELS}, unpacked, in it, in raw/ or MNIST/raw/"
+        )
+    images = _read_idx(files / _IMAGES, _IDX_IMAGES, 16).reshape(-1, 28, 28)
+    labels = _read_idx(files / _LABELS, _IDX_LABELS, 8).astype(np.int64)
+    if len(images) != len(labels) or labels.max(initial=0) > 9:
+        raise DigitsMissingError(f"the files in {files} do not fit together; fetch MNIST again")
+    return Digits("mnist", images, labels)
 
 
 def _read_idx(path: Path, magic: int, header_bytes: int) -> NDArray[np.uint8]:

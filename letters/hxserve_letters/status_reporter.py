@@ -105,7 +105,9 @@ class StatusReporter:
         return Writer(kept if self._post.for_threshold else reported, self._post.directory, self._post.seed)
 
     def _report(self) -> None:
-        while not self._stopping.wait(_EVERY_S):
+        is_last = False
+        while not is_last:
+            is_last = self._stopping.wait(_EVERY_S)
             if self._letters:
                 try:
                     self._client.tell_letters(self.status())

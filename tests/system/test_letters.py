@@ -34,4 +34,6 @@ def test_letters_are_sorted_by_a_real_service(local: Local, trained: Job) -> Non
     assert report["read_rate"] > 0.3
     assert report["error_rate"] < 0.3
     assert report["model"] == MODEL
+    assert report["handwriting"] == report["learnt"] == "digits"
+    assert "expect more errors" not in result.stderr
     assert abs(report["read_rate"] + report["reject_rate"] - 1) < 1e-3

@@ -6,8 +6,9 @@ import { listen } from "./stream.js";
 const cards = new Map(); // by letter: its card, while it is on a belt
 const shown = new Map(); // by user: the elements of their centre
 
-/** Translates the known phrases of a centre, which are in English. */
+/** Translates the known phrases of a centre, which are in English; several are separated by semicolons. */
 function phrase(words) {
+  if (words.includes("; ")) return words.split("; ").map(phrase).join("; ");
   const name = `letters.said_${words.replaceAll(" ", "_")}`;
   return t(name) === name ? words : t(name);
 }
