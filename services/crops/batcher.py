@@ -148,8 +148,9 @@ class Batcher:
         of equal size so: the chip works for one while the other is answered and sends its next requests.
         """
         while (left_s := self._hold_until - time.monotonic()) > 0 and not self._stopping.is_set():
-            wanted = sum(batch.count for batch in self._in_flight) or self._returning / 2
-            if sum(pending.count for pending in self._queue) >= min(PART_CROPS, wanted):
+            # Copies, since other threads change both.
+            wanted = sum(batch.count for batch in list(self._in_flight)) or self._returning / 2
+            if sum(pending.count for pending in list(self._queue)) >= min(PART_CROPS, wanted):
                 return
             self._something_waits.wait(left_s)
             self._something_waits.clear()
@@ -230,6 +231,7 @@ class Batcher:
             return False
         self._listener.forget(batch.id)
         if len(batch.requests) > 1 and isinstance(outcome, QueueFullError | QuotaExceededError):
+            self._in_flight.pop(batch, None)
             return True
         batch.end_with(outcome)
         return False
