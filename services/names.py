@@ -8,6 +8,9 @@ from pydantic import StringConstraints
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 """Lower-case letters, digits, dot, underscore and hyphen; no separator, so a name never leaves its folder."""
 
+NAME_WORDS: Final = "up to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter or a digit"
+"""The pattern as a person reads it."""
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 OWNER_SEPARATOR: Final = "~"

@@ -4,16 +4,28 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from services.errors import InvalidInputError
 from services.jobs.recipes import RecipeName
 from services.jobs.record import JobKind, LongKind
-from services.names import ModelName, Name
+from services.names import MODEL_PATTERN, NAME_PATTERN, NAME_WORDS, ModelName, Name
 
 HiddenSize = Annotated[int, Field(ge=1, le=1024)]
 TrainingExecution = Literal["mock", "chip", "mock-then-chip", "float32"]
 EvaluationExecution = Literal["mock", "quantised", "float32", "chip"]
 NumSends = Annotated[int, Field(ge=1, le=64)]
+
+
+WORDS_OF: Final[Mapping[str, str]] = {
+    NAME_PATTERN: NAME_WORDS,
+    MODEL_PATTERN: f"{NAME_WORDS}, or this after an owner's name and '~'",
+    r"^[0-9]+$": "the number of a version, such as '1'",
+    r"^[A-Za-z0-9+/=]*$": "base64",
+    r"^(redis|rediss|unix)://": "an address that begins with redis://, rediss:// or unix://",
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$": "up to 100 of A-Z, a-z, 0-9, '_', '.', '-', not beginning with '.' or '-'",
+}
+"""The patterns of all fields in words, for errors."""
 
 
 class Params(BaseModel):
@@ -158,8 +170,16 @@ def explain(error: ValidationError, model: type[BaseModel], under: str = "") -> 
             known = _known_beside(problem["loc"], model)
             parts.append(f"{path}: unknown field" + (f"; known are {known}" if known else ""))
         else:
-            parts.append(f"{path}: {problem['msg']}, got {_shorten(problem['input'])}")
+            parts.append(f"{path}: {_reason(problem)}, got {_shorten(problem['input'])}")
     return "; ".join(parts)
+
+
+def _reason(problem: ErrorDetails) -> str:
+    """Return the error in words; a pattern is described, not shown."""
+    if problem["type"] == "string_pattern_mismatch":
+        pattern = problem["ctx"]["pattern"]
+        return f"Input should be {WORDS_OF[pattern]}" if pattern in WORDS_OF else "Input has another form"
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def _known_beside(place: tuple[int | str, ...], model: type[BaseModel]) -> str:

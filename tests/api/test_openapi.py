@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from api.application import Application
 from services.chips.samples import Samples
-from services.jobs.params import PARAMS_OF
+from services.jobs.params import PARAMS_OF, WORDS_OF
 from services.models.files import ModelStore
 from services.store.connection import Connection
 from tests.api.requests import CLASSIFY, TOKEN
@@ -307,3 +307,19 @@ def test_the_document_asks_for_the_token_where_the_service_does(document: dict[s
             asked = operation.get("security", document.get("security"))
             assert bool([entry for entry in asked or [] if name in entry]) == (path not in PUBLIC)
     assert TOKEN not in str(document)
+
+
+def test_every_pattern_of_a_request_has_words_for_the_error(client: FlaskClient) -> None:
+    patterns = set(_patterns(client.get("/openapi.json").get_json()))
+
+    assert len(patterns) >= 3
+    assert patterns <= WORDS_OF.keys()
+
+
+def _patterns(document: Any) -> Iterator[str]:
+    if isinstance(document, dict):
+        if isinstance(document.get("pattern"), str):
+            yield document["pattern"]
+        document = list(document.values())
+    for part in document if isinstance(document, list) else []:
+        yield from _patterns(part)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -51,6 +52,8 @@ def test_a_training_shows_its_epochs_and_the_version_it_made(service: Service, r
     assert service.requests[0].json["params"] == {"epochs": 2, "network": {"hidden": [128, 64], "shift": 2}}
     assert "Version 1 of digits: accuracy 98.00% on mnist" in result.stdout
     assert "test accuracy" in result.stdout
+    assert "`hxserve classify PICTURE`" in result.stdout
+    assert "`hxserve evaluate`" in result.stdout
     assert "queued, 2 of 3, done in 20 s to 40 s" in result.stderr
 
 
@@ -72,6 +75,8 @@ def test_a_part_that_was_never_tested_shows_no_measurements(service: Service, ru
     result = run("jobs", "show", JOB_ID)
 
     assert "Partial version 2 of digits: accuracy not measured" in result.stdout
+    assert "`hxserve classify --version 2 PICTURE`" in result.stdout
+    assert "`hxserve train --model digits --start-from 2`" in result.stdout
     assert "true" not in result.stdout
 
 
@@ -191,6 +196,25 @@ def test_maintenance_is_announced_where_people_look(service: Service, run: Run, 
     assert result.exit_code == 0
     assert "chip chip-1 is in maintenance since" in result.stderr
     assert "new long work waits: new cables" in result.stderr
+
+
+def test_a_calibrated_chip_fits_80_columns(service: Service, run: Run) -> None:
+    calibration = {
+        "path": "/srv/calibrations/" + "x" * 60,
+        "made_at": time.time() - 300,
+        "sha256": "40bc" * 16,
+    }
+    self_test = {"high_lsb": 52.0, "low_lsb": -54.0, "noise_lsb": 1.789}
+    measured = {"gain": 0.0019729800987, "noise_std": 1.9085580110549927, "backend": "emulator"}
+    record = a_chip() | measured | {"calibration": calibration, "self_test": self_test}
+    service.answers["GET", "/v1/chip"] = Reply(document={"chips": [record]})
+
+    *table, _, details = run("chip").stdout.splitlines()
+
+    assert max(map(len, table)) <= 80
+    assert "+52, -54 LSB" in table[-1]
+    assert "5 min ago" in table[-1]
+    assert details.startswith("chip-1: gain 0.00197, noise 1.91 LSB, calibration /srv/calibrations/xxx")
 
 
 def test_a_chip_is_drained_with_a_message_and_resumed(service: Service, run: Run) -> None:
@@ -374,6 +398,18 @@ def test_a_refusal_is_one_line_with_code_and_advice(service: Service, run: Run) 
     assert result.stderr == "hxserve: model_not_found: there is no model `x`; see `hxserve models`\n"
 
 
+@pytest.mark.parametrize(("model", "command"), [("digits", "train`"), ("x", "train --model x`")])
+def test_a_missing_model_is_answered_with_the_command_that_makes_it(
+    service: Service, run: Run, model: str, command: str
+) -> None:
+    service.faults.append(problem(404, "model_not_found", f"there is no model '{model}'; there are: a"))
+
+    np.save("one.npy", np.zeros((28, 28), np.uint8))
+    result = run("classify", "--model", model, "one.npy")
+
+    assert f"`hxserve {command} makes it" in result.stderr
+
+
 def test_a_wrong_token_exits_with_1_and_says_where_to_put_the_right_one(run: Run) -> None:
     result = run("--token", "wrong", "jobs")
 
@@ -401,6 +437,17 @@ def test_without_an_address_the_command_exits_with_3() -> None:
 
     assert result.exit_code == 3
     assert result.stderr.startswith("hxserve: no_address: ")
+
+
+def test_help_of_up_has_every_option_of_the_launcher() -> None:
+    described = subprocess.run(
+        [sys.executable, "-m", "deploy.local", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    options = set(re.findall(r"--[a-z][a-z-]+", described)) - {"--help"}
+
+    shown = CliRunner().invoke(cli, ["up", "--help"]).stdout
+
+    assert options <= set(re.findall(r"--[a-z][a-z-]+", shown))
 
 
 def test_help_tells_the_exit_codes() -> None:

@@ -1,8 +1,7 @@
 """The command `chip`: how the chips are, and their maintenance."""
 
-import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -30,10 +29,12 @@ def chip(context: click.Context) -> None:
         return
     show_maintenance(found["chips"])
     show_table(
-        ["chip", "backend", "state", "since", "held by", "gain", "noise (LSB)", "calibration", "self-test"],
+        ["chip", "backend", "state", "since", "held by", "self-test", "calibrated"],
         [_row(c) for c in found["chips"]],
-        right=["gain", "noise (LSB)"],
     )
+    show_line()
+    for record in found["chips"]:
+        show_line(f"{record['id']}: {_details(record)}")
 
 
 @chip.command()
@@ -65,25 +66,45 @@ def resume(options: Options, chip_id: str | None) -> None:
 
 
 def _row(record: dict[str, Any]) -> list[object]:
+    """Return the cells of a chip, which fit a terminal of 80 columns."""
     holder = record.get("holder") or {}
-    since = record.get("since")
+    since, calibration = record.get("since"), record.get("calibration")
+    made_at = calibration.get("made_at") if isinstance(calibration, dict) else None
     return [
         record["id"],
         record.get("backend"),
         f"{record['state']}, maintenance" if record.get("maintenance") else record["state"],
         age(datetime.fromisoformat(since)) if since else None,
-        f"{holder['host']}, process {holder['pid']}" if {"host", "pid"} <= holder.keys() else flat(holder),
-        record.get("gain"),
-        record.get("noise_std"),
-        _brief(record.get("calibration")) or "none",
-        _brief(record.get("self_test")),
+        f"{holder['host']}:{holder['pid']}" if {"host", "pid"} <= holder.keys() else flat(holder),
+        _self_test(record.get("self_test")),
+        age(datetime.fromtimestamp(made_at, UTC)) if made_at else "yes" if calibration else "no",
     ]
 
 
-def _brief(value: object) -> str:
-    if isinstance(value, dict):
-        return flat(value)
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+def _self_test(found: object) -> str:
+    """Describe a self-test by the two readings that must be apart."""
+    match found:
+        case {"high_lsb": float(high), "low_lsb": float(low)}:
+            return f"{high:+.0f}, {low:+.0f} LSB"
+        case dict():
+            return flat(found)
+        case None:
+            return ""
+        case _:
+            return str(found)
+
+
+def _details(record: dict[str, Any]) -> str:
+    """Describe a chip's measured properties, and its calibration file."""
+    calibration = record.get("calibration")
+    file = calibration.get("path") if isinstance(calibration, dict) else calibration
+    gain, noise = record.get("gain"), record.get("noise_std")
+    parts = [
+        f"gain {gain:.5f}" if gain is not None else "",
+        f"noise {noise:.2f} LSB" if noise is not None else "",
+        f"calibration {file}" if file else "no calibration",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def show_maintenance(chips: Iterable[Mapping[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from typing import Any, Final
 
@@ -49,11 +50,20 @@ class Failure(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Write the error to stderr: its code, its cause, and the remedy."""
-        hint = _HINTS.get(self.code)
+        hint = _hint_of(self.code, self.message)
         said = one_line(self.message).rstrip(".")
         if hint and "`hxserve" not in said:
             said += f"; {hint}"
         click.echo(f"hxserve: {self.code}: {said}", file=file or sys.stderr)
+
+
+def _hint_of(code: str, message: str) -> str | None:
+    """Return the remedy for an error, if there is one to name."""
+    missing = re.match(r"there is no model '(?P<name>[a-z0-9][a-z0-9._-]*)'", message)
+    if code == "model_not_found" and missing:
+        model = "" if missing["name"] == "digits" else f" --model {missing['name']}"
+        return f"`hxserve train{model}` makes it, `hxserve models` lists what there is"
+    return _HINTS.get(code)
 
 
 class UnreachableFailure(Failure):

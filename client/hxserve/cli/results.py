@@ -90,6 +90,7 @@ def _show_result(job: Job) -> None:
             f"{kind} {job.version} of {job.model}: accuracy {percent(job.accuracy) or 'not measured'} "
             f"on {result.get('dataset', 'its data set')}{_where(result)}, {duration(job.chip_time_s)} of chip time."
         )
+        _show_next_steps(job, is_partial=bool(result.get("partial")))
     if job.kind == "evaluation" and job.accuracy is not None:
         show_line(
             f"{job.model} version {job.version}: accuracy {percent(job.accuracy)}, "
@@ -98,6 +99,21 @@ def _show_result(job: Job) -> None:
         )
     if job.kind == "calibration" and result:
         show_facts({name.replace("_", " "): value for name, value in result.items()})
+
+
+def _show_next_steps(job: Job, *, is_partial: bool) -> None:
+    """Say what a new version is good for; a partial one must be named, as `latest` does not mean it."""
+    name = (job.model or "").rpartition("~")[2]
+    options = ("" if name == "digits" else f" --model {name}") + (
+        f" --version {job.version}" if is_partial else ""
+    )
+    show_line(f"Read a picture with it: `hxserve classify{options} PICTURE`")
+    if is_partial:
+        show_line(f"Learn on from it: `hxserve train --model {name} --start-from {job.version}`")
+    else:
+        show_line(
+            f"Measure it again: `hxserve evaluate{options}`; all versions: `hxserve models show {name}`"
+        )
 
 
 def _where(result: Mapping[str, Any]) -> str:

@@ -16,10 +16,16 @@ _SERVER_LIBRARIES: Final = ("flask", "celery", "torch")
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @data_dir_option("Folder of models, records and token.  [default: data]")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port of the API; 0 for any free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port of the API; 0 for any free one.  [default: 8080]"
+)
+@click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--redis-url", metavar="URL", help="Use this Redis server instead of starting one.")
-@click.option("--chip", metavar="NAME", help="Backend: mock, emulator, hxtorch or auto.")
+@click.option("--chip", metavar="NAME", help="Backend: mock, emulator, hxtorch or auto.  [default: mock]")
+@click.option("--chip-id", metavar="ID", help="Name of the chip in the service.  [default: chip-1]")
+@click.option("--chips", type=click.IntRange(1, 16), help="Number of chips, mock or emulator.  [default: 1]")
 @click.option("--calibration", metavar="PATH", help="Calibration file to load.")
+@click.option("--standby", is_flag=True, help="Start a second worker, which takes over when the first ends.")
 @click.option("--mnist", metavar="DIR", help="Folder with MNIST.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj

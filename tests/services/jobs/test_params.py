@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from services.errors import InvalidInputError
 from services.jobs.params import (
     PARAMS_OF,
+    WORDS_OF,
     EvaluationParams,
     JobRequest,
     TrainingParams,
@@ -16,6 +17,7 @@ from services.jobs.params import (
 )
 from services.jobs.record import JobKind
 from services.jobs.workloads import evaluation_execution
+from services.settings import Settings
 
 
 def test_every_long_kind_has_its_options() -> None:
@@ -106,6 +108,22 @@ def test_an_explanation_has_the_field_the_error_and_the_value() -> None:
         JobRequest.model_validate({"kind": "training", "model": 3})
 
     assert explain(refusal.value, JobRequest) == "model: Input should be a valid string, got 3"
+
+
+def test_a_name_of_another_form_is_refused_in_words() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        JobRequest.model_validate({"kind": "training", "model": "My Digits"})
+
+    said = explain(refusal.value, JobRequest)
+    assert "beginning with a letter or a digit" in said
+    assert "got 'My Digits'" in said
+    assert "^" not in said
+
+
+def test_every_pattern_of_a_setting_has_words() -> None:
+    fields = Settings.model_json_schema()["properties"].values()
+
+    assert {field["pattern"] for field in fields if "pattern" in field} <= WORDS_OF.keys()
 
 
 @pytest.mark.parametrize(("backend", "where"), [("mock", "mock"), ("emulator", "chip"), ("hxtorch", "chip")])
