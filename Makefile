@@ -28,7 +28,7 @@ $(READY): constraints.txt pyproject.toml $(wildcard */pyproject.toml)
 		--constraint constraints.txt $(foreach each,$(DISTRIBUTIONS),--editable "$(each)")
 	touch $@
 
-demo: $(READY) ## train, classify and sum up, on the emulated chip (MNIST=folder)
+demo: $(READY) ## train, classify and sum up, in the mock of a chip (MNIST=folder)
 	@$(BIN)/python -m deploy.demo $(if $(MNIST),--mnist $(MNIST))
 
 serve: $(READY) ## the service on this machine, until Ctrl-C (MNIST=folder)

@@ -64,7 +64,7 @@ def _demonstrate(settings: Settings) -> dict[str, Any]:
     _say("Looking for MNIST ...")
     dataset = Datasets(settings.mnist, settings.data_dir / "datasets").get("auto")
     _say(dataset.note)
-    _say("Starting Redis, a worker and the API ...")
+    _say(f"Starting Redis, a worker and the API, on the backend `{settings.chip}` ...")
     started = time.monotonic()
     with running(settings) as local, Client(local.url, local.token) as client:
         _say(f"Ready after {time.monotonic() - started:.1f} s: {local.url}?token={local.token}")
@@ -164,10 +164,12 @@ def _say(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("make demo", description="Train on the emulated chip, then read digits.")
+    parser = argparse.ArgumentParser("make demo", description="Train, then read digits and sort letters.")
     parser.add_argument("--mnist", type=Path, help="folder that holds MNIST in torchvision's layout")
     parser.add_argument("--data-dir", type=Path, help="keep the data here instead of in a temporary folder")
-    parser.add_argument("--chip", choices=CHIP_CHOICES, help="what executes")
+    parser.add_argument(
+        "--chip", choices=CHIP_CHOICES, help="backend [mock: hxtorch's mock arithmetic, no chip]"
+    )
     return parser
 
 

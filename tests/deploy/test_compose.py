@@ -19,8 +19,8 @@ from worker.chip.environment import VARIABLES
 
 Services = dict[str, dict[str, Any]]
 
-ONCE: Final = {"users"}
-"""Runs to its end before the others start."""
+ONCE: Final = {"users", "maintenance"}
+"""Run to their ends: one before the others start, one by hand."""
 LONGEST_STEP_S: Final = 10.0
 """A slice and a turn may be set to as much, see services/settings.py."""
 _DEFAULT: Final = re.compile(r"\$\{\w+:?-([^}]*)\}")
@@ -59,6 +59,20 @@ def test_containers_are_given_longer_to_stop_than_their_last_step_takes(services
     for name, service in _running(services).items():
         least = LONGEST_STEP_S if name == "flower" else 2 * LONGEST_STEP_S
         assert _seconds(service["stop_grace_period"]) >= least, name
+
+
+def test_maintenance_is_by_hand_as_the_administrator_of_redis_beside_the_data(services: Services) -> None:
+    maintenance, api = services["maintenance"], services["api"]
+
+    assert maintenance["profiles"] == ["maintenance"]
+    assert maintenance["command"][:3] == ["python", "-m", "deploy.backup"]
+    assert maintenance["command"][3].startswith("/data/")
+    assert maintenance["environment"]["HXSERVE_REDIS_URL"] == "redis://hxserve-admin@redis:6379/0"
+    assert maintenance["volumes"] == api["volumes"]
+    assert (
+        maintenance["environment"]["HXSERVE_ADMIN_TOKEN_FILE"]
+        == api["environment"]["HXSERVE_ADMIN_TOKEN_FILE"]
+    )
 
 
 def test_redis_is_reached_by_nobody_outside(compose: dict[str, Any], services: Services) -> None:
@@ -217,6 +231,7 @@ def test_no_secret_reaches_the_engine_with_the_source() -> None:
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed here")
 def test_docker_compose_accepts_the_file() -> None:
     command = ["docker-compose", "--profile", "monitoring", "--profile", "flower", "--profile", "second-chip"]
+    command += ["--profile", "maintenance"]
 
     done = subprocess.run(
         [*command, "config", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=False
