@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from api.pictures.finding import find_digit
+from api.pictures.ink import Plane
+from api.pictures.normalisation import is_normalised, normalise
 from services.errors import InvalidImagesError, TooLargeError
 
-SIDE: Final = 28
-_DIGIT_SIDE: Final = 20
 _MAX_PIXELS: Final = 16_000_000
 """Limit for one picture; a photo of a phone has about 12 million."""
 _MAX_PIXELS_PER_REQUEST: Final = 64_000_000
@@ -38,8 +39,10 @@ _UNREAD: Final = {
 """The beginnings of files that people send as pictures, but that are not read."""
 _WHITES: Final = (1.0, 255.0, 1023.0, 4095.0, 16383.0)
 """White in files of 16 bits or more: of floats, and of cameras and scanners with 8, 10, 12 and 14 bits."""
-_INK: Final = 0.35
-"""Threshold for ink in the search for the digit's box, as a part of the largest brightness."""
+_STEP: Final = 3
+"""Every third pixel in both directions tells what tones a picture has."""
+_CONTRAST: Final = 64
+"""Tones: opaque parts of a picture that differ by more show ink and paper; others are ink alone."""
 
 
 def read_image(content: bytes, name: str) -> NDArray[np.uint8]:
@@ -51,9 +54,8 @@ def read_image(content: bytes, name: str) -> NDArray[np.uint8]:
 def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.uint8]]:
     """Convert files of `MEDIA_TYPES` to crops, `(28, 28)`, 0..255, bright on dark.
 
-    A picture of 28 x 28 that is bright on dark stays as it is. Any other is converted to grey, inverted if it is
-    dark on light, cut to the digit, scaled so that the digit fits 20 x 20, and placed with its centre of mass in
-    the middle. Source: how MNIST was made, LeCun et al., "The MNIST database of handwritten digits".
+    A picture of 28 x 28 that is a crop already stays as it is: bright on dark, of the usual size, in the middle. In
+    any other the digit is found, and normalised as MNIST's are; see `find_digit` and `normalise`.
 
     Each content comes with its name in messages.
 
@@ -71,8 +73,8 @@ def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.ui
                 raise TooLargeError(f"{name} has {width} x {height} pixels; {_LIMITS}")
             if pixels > _MAX_PIXELS_PER_REQUEST:
                 raise TooLargeError(f"with {name} the request has {pixels} pixels; {_LIMITS}")
-            grey = np.asarray(ImageOps.exif_transpose(_small_grey(picture)))
-        yield _crop_of(grey, name)
+            tones = _tones_of(ImageOps.exif_transpose(_small_grey(picture)))
+        yield _crop_of(tones, name)
 
 
 @contextmanager
@@ -101,15 +103,18 @@ def _small_grey(picture: Image.Image) -> Image.Image:
     if longest > _MAX_SIDE:
         width, height = (max(1, side * _MAX_SIDE // longest) for side in picture.size)
         picture.draft("L", (width, height))
+    picture.load()
     white = _white_of(picture)
     width, height = picture.size
     factor = math.ceil(max(width, height) / _MAX_SIDE)
     if factor == 1:
-        return _grey(picture, white)
-    small = Image.new("L", (math.ceil(width / factor), math.ceil(height / factor)))
-    for top in range(0, height, _STRIP_ROWS * factor):
-        strip = picture.crop((0, top, width, min(top + _STRIP_ROWS * factor, height)))
-        small.paste(_grey(strip, white).reduce(factor), (0, top // factor))
+        small = _grey(picture, white)
+    else:
+        mode = "La" if picture.has_transparency_data else "L"
+        small = Image.new(mode, (math.ceil(width / factor), math.ceil(height / factor)))
+        for top in range(0, height, _STRIP_ROWS * factor):
+            strip = picture.crop((0, top, width, min(top + _STRIP_ROWS * factor, height)))
+            small.paste(_grey(strip, white).reduce(factor), (0, top // factor))
     small.info = picture.info
     return small
 
@@ -124,65 +129,41 @@ def _white_of(picture: Image.Image) -> float:
 
 
 def _grey(picture: Image.Image, white: float) -> Image.Image:
-    """Convert a picture to 8-bit grey, transparent parts to white."""
+    """Convert a picture to 8-bit grey; with transparency, to grey times opacity, and opacity."""
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(paper, picture).convert("L")
+        return picture.convert("RGBA").convert("LA").convert("La")
     if picture.mode.startswith(("I", "F")):
-        deep = Image.fromarray(_from_16_bit(np.asarray(picture, np.float32), white))
-        deep.info = picture.info
-        return deep
+        return Image.fromarray(_from_16_bit(np.asarray(picture, np.float32), white))
     return picture.convert("L")
 
 
-def _crop_of(grey: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+def _tones_of(grey: Image.Image) -> Plane:
+    """Return the tones of a grey picture, what is transparent of it on paper that shows its ink."""
+    tones: Plane = np.asarray(grey)
+    if grey.mode == "L":
+        return tones
+    some = tones[::_STEP, ::_STEP].reshape(-1, 2).astype(np.float32)
+    opaque = some[some[:, 1] > 200]
+    solid = np.sort(opaque[:, 0] * 255 / opaque[:, 1])
+    if len(solid) and solid[len(solid) * 95 // 100] - solid[len(solid) // 20] > _CONTRAST:
+        paper = float(solid[len(solid) // 2])
+    else:
+        paper = 0.0 if 2 * some[:, 0].sum() > some[:, 1].sum() else 255.0
+    composed: Plane = tones[..., 0] + ((255 - tones[..., 1]) * np.float32(paper / 255)).astype(np.uint8)
+    return composed
+
+
+def _crop_of(tones: Plane, name: str) -> Plane:
     """Convert a grey picture to a crop."""
-    ink = grey.astype(np.float32)
-    border = np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])
-    dark_on_light = float(np.median(border)) > (float(ink.min()) + float(ink.max())) / 2
-    if grey.shape == (SIDE, SIDE) and not dark_on_light:
-        return grey
-    if dark_on_light:
-        ink = 255.0 - ink
-    return _centre(_cut(ink - float(np.median(ink)), name))
+    if is_normalised(tones):
+        return tones
+    digit = find_digit(tones)
+    if digit is None:
+        raise InvalidImagesError(f"{name} shows no digit: all of it has nearly the same tone")
+    return normalise(digit)
 
 
 def _from_16_bit(values: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
     """Convert grey of more than 8 bits to 8-bit grey."""
     scaled: NDArray[np.uint8] = np.rint(values * (255.0 / white)).clip(0, 255).astype(np.uint8)
     return scaled
-
-
-def _cut(ink: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Cut out the smallest box around the ink and scale the brightest ink to 255."""
-    ink = ink.clip(min=0.0)
-    brightest = float(ink.max())
-    if brightest < 16:
-        raise InvalidImagesError(f"{name} shows no digit: all of it has nearly the same tone")
-    strong = ink > _INK * brightest
-    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
-    box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    cut: NDArray[np.float32] = box * (255.0 / brightest)
-    return cut
-
-
-def _centre(digit: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Scale a digit to fit 20 x 20 and place its centre of mass in the middle of 28 x 28."""
-    height, width = digit.shape
-    scale = _DIGIT_SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = np.asarray(
-        Image.fromarray(digit.clip(0, 255).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS),
-        np.float32,
-    )
-    small *= 255.0 / max(1.0, float(small.max()))
-    mass = float(small.sum())
-    rows, columns = np.indices(small.shape, np.float32)
-    top = round(SIDE / 2 - 0.5 - float((rows * small).sum()) / mass)
-    left = round(SIDE / 2 - 0.5 - float((columns * small).sum()) / mass)
-    top = min(max(top, 0), SIDE - small.shape[0])
-    left = min(max(left, 0), SIDE - small.shape[1])
-    crop = np.zeros((SIDE, SIDE), np.uint8)
-    crop[top : top + small.shape[0], left : left + small.shape[1]] = small.clip(0, 255).astype(np.uint8)
-    return crop

@@ -13,7 +13,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
 
-from api.images import MEDIA_TYPES, SIDE, read_image, read_images
+from api.images import MEDIA_TYPES, read_image, read_images
+from api.pictures.normalisation import SIDE
 from services.crops.answers import CROP_BYTES
 from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from api.crops.payloads import bytes_of_unit, too_many
-from api.images import SIDE
 from api.inference.schemas import InferBody, InputTensor, RequestedOutput
+from api.pictures.normalisation import SIDE
 from services.crops.answers import CROP_BYTES, Answer, read_origin
 from services.errors import InvalidImagesError, InvalidInputError
 from services.jobs.params import explain

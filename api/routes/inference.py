@@ -11,7 +11,6 @@ from api.authentication import current_user
 from api.crops.endpoint import CropEndpoint
 from api.crops.tensors import INPUT, OUTPUTS
 from api.documentation import SPEC, inference_answers
-from api.images import SIDE
 from api.inference.schemas import (
     InferAnswer,
     InferBody,
@@ -22,6 +21,7 @@ from api.inference.schemas import (
     ServerMetadata,
     ServerReadyAnswer,
 )
+from api.pictures.normalisation import SIDE
 from api.routes.health import readiness
 from services.models.files import LATEST
 

@@ -1,0 +1,216 @@
+"""The digit in a picture: ink's connected parts, those of a digit among them, and dark or light ink."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from api.pictures.ink import (
+    SMALL,
+    Plane,
+    area,
+    ground_of,
+    ink_on,
+    without_frame,
+    without_lines,
+    without_noise,
+)
+from api.pictures.parts import Parts, digit_of, find_parts
+
+_SIDE: Final = 160
+"""Pixels in the longer direction in which the digit is looked for."""
+_LEAST_INK: Final = 16.0
+_SMALL_DIGIT: Final = 48
+"""Pixels; the surroundings of a smaller digit are looked at again, enlarged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """A digit as it was found.
+
+    Attributes:
+        ink: the whole picture's, 0..255.
+        mask: 1 where the digit has ink, in its box.
+        box: left, top, right, bottom.
+        is_dark: the ink is darker than the ground.
+        full: ink of a full stroke.
+        threshold: ink from which on a pixel belonged to a stroke.
+        parts: all parts of the picture's ink.
+        merit: how likely this is a digit and not the ground between strokes; for a comparison of both.
+        is_certain: it has an outline and level ground about it.
+    """
+
+    ink: Plane
+    mask: Plane
+    box: tuple[int, int, int, int]
+    is_dark: bool
+    full: float
+    threshold: float
+    parts: Parts
+    merit: float
+    is_certain: bool
+    is_blob: bool
+
+    @property
+    def size(self) -> int:
+        """The longer side of the box."""
+        left, top, right, bottom = self.box
+        return max(right - left, bottom - top)
+
+
+def find_digit(tones: Plane) -> Digit | None:
+    """Find the digit in a picture; None when there is no ink."""
+    tones = without_frame(tones)
+    small, factor = _reduced(tones)
+    digit = _better(small)
+    if digit is None or factor == 1.0 or digit.size >= _SMALL_DIGIT:
+        return digit
+    left, top, right, bottom = (round(edge * factor) for edge in digit.box)
+    margin = round(0.6 * digit.size * factor)
+    near = tones[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
+    closer, _ = _reduced(np.ascontiguousarray(near))
+    return _digit_in(*without_noise(closer), is_dark=digit.is_dark) or digit
+
+
+def _reduced(tones: Plane) -> tuple[Plane, float]:
+    factor = max(tones.shape) / _SIDE
+    if factor <= 1.0:
+        return tones, 1.0
+    size = max(1, round(tones.shape[1] / factor)), max(1, round(tones.shape[0] / factor))
+    return cv2.resize(tones, size, interpolation=cv2.INTER_AREA), factor
+
+
+def _better(tones: Plane) -> Digit | None:
+    """Find the digit in dark or in light ink, whichever has more merit."""
+    tones, noise = without_noise(tones)
+    darkest, lightest, _, _ = cv2.minMaxLoc(tones)
+    border = np.concatenate([tones[0], tones[-1], tones[:, 0], tones[:, -1]])
+    border.sort()
+    is_dark = float(border[len(border) // 2]) > (darkest + lightest) / 2
+    first = _digit_in(tones, noise, is_dark=is_dark)
+    is_level = int(border[len(border) * 19 // 20]) - int(border[len(border) // 20]) < 40
+    if first is not None and (min(tones.shape) < SMALL or (first.is_certain and is_level)):
+        return first
+    second = _digit_in(tones, noise, is_dark=not is_dark)
+    if first is None or second is None:
+        return first or second
+    merits = [1.7 * first.merit, second.merit]
+    for place, (one, other) in enumerate(((first, second), (second, first))):
+        if not other.is_blob and _is_within(one.box, other.box):
+            merits[place] *= 0.3
+    return first if merits[0] >= merits[1] else second
+
+
+def _is_within(inner: tuple[int, int, int, int], outer: tuple[int, int, int, int]) -> bool:
+    """Return whether a box lies in another one, and is smaller."""
+    width, height = outer[2] - outer[0], outer[3] - outer[1]
+    return (
+        inner[0] >= outer[0] - 0.04 * width
+        and inner[1] >= outer[1] - 0.04 * height
+        and inner[2] <= outer[2] + 0.04 * width
+        and inner[3] <= outer[3] + 0.04 * height
+        and (inner[2] - inner[0]) * (inner[3] - inner[1]) < 0.92 * width * height
+    )
+
+
+def _digit_in(tones: Plane, noise: float, *, is_dark: bool) -> Digit | None:
+    """Find the digit in ink of one polarity."""
+    if not is_dark:
+        tones = cv2.bitwise_not(tones)
+    ground = ground_of(tones)
+    ink = ink_on(tones, ground, is_dark=is_dark)
+    least = max(_LEAST_INK, 3.0 * noise)
+    ink = without_lines(ink, least)
+    side = max(1, round(0.008 * min(ink.shape)))
+    core = cv2.erode(ink, area(side, side)) if side > 1 else ink
+    threshold = max(least, 0.4 * float(cv2.minMaxLoc(core)[1]))
+    for _ in range(3):
+        parts = find_parts(ink, threshold)
+        found = digit_of(parts)
+        if found is None:
+            return None
+        mask, box = found
+        strokes = ink[box[1] : box[3], box[0] : box[2]][mask > 0]
+        full = float(np.partition(strokes, len(strokes) * 3 // 4)[len(strokes) * 3 // 4])
+        if 0.45 * full <= 1.15 * threshold:
+            break
+        threshold = 0.45 * full
+    return _judged(tones, ground, ink, mask, box, is_dark, full, threshold, parts)
+
+
+def _judged(
+    tones: Plane,
+    ground: Plane,
+    ink: Plane,
+    mask: Plane,
+    box: tuple[int, int, int, int],
+    is_dark: bool,
+    full: float,
+    threshold: float,
+    parts: Parts,
+) -> Digit:
+    left, top, right, bottom = box
+    inked = int(cv2.countNonZero(mask))
+    even = _evenness(tones, ground, mask, box)
+    sharp = _sharpness(ink, mask, box, full)
+    is_sheet = _is_sheet(mask, inked, tones.size)
+    at_edge = left == 0 or top == 0 or right == tones.shape[1] or bottom == tones.shape[0]
+    merit = full * math.sqrt(inked) * even**2 * min(1.0, max(0.2, (sharp - 0.1) / 0.15))
+    merit *= (0.05 if is_sheet else 1.0) * (0.5 if at_edge else 1.0)
+    is_blob = is_sheet or even < 0.8
+    is_certain = not is_blob and even > 0.97 and sharp > 0.2 and not at_edge
+    return Digit(ink, mask, box, is_dark, full, threshold, parts, merit, is_certain, is_blob)
+
+
+def _evenness(tones: Plane, ground: Plane, mask: Plane, box: tuple[int, int, int, int]) -> float:
+    """Return the share of the pixels about the ink that are nearer to the ground's tone than to the ink's."""
+    left, top, right, bottom = box
+    size = max(right - left, bottom - top)
+    margin, inner = max(1, size // 4), size // 25
+    region = np.s_[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
+    up, over = min(margin, top), min(margin, left)
+    about = tones[region]
+    is_about = np.ones(about.shape, np.uint8)
+    is_about[up : up + bottom - top, over : over + right - left] = 1 - cv2.dilate(mask, area(3, 3))
+    is_about[up + inner : up + bottom - top - inner, over + inner : over + right - left - inner] = 0
+    here = np.s_[top:bottom, left:right]
+    pen, paper = cv2.mean(tones[here], mask)[0], cv2.mean(ground[here], mask)[0]
+    count = cv2.countNonZero(is_about)
+    if not count:
+        return 0.5
+    _, light = cv2.threshold(about, pen + 0.35 * (paper - pen), 1, cv2.THRESH_BINARY)
+    return float(cv2.countNonZero(light & is_about)) / count
+
+
+def _sharpness(ink: Plane, mask: Plane, box: tuple[int, int, int, int], full: float) -> float:
+    """Return the fall of the ink across its outline, as a part of a full stroke's."""
+    left, top, right, bottom = box
+    width = max(1, round(0.01 * min(ink.shape)))
+    near = area(2 * width + 1, 2 * width + 1)
+    inside = cv2.subtract(mask, cv2.erode(mask, near, borderType=cv2.BORDER_CONSTANT, borderValue=0))
+    outside = cv2.subtract(cv2.dilate(mask, near), mask)
+    here = ink[top:bottom, left:right]
+    if not cv2.countNonZero(outside):
+        return 1.0
+    return float(cv2.mean(here, inside)[0] - cv2.mean(here, outside)[0]) / max(full, 1.0)
+
+
+def _is_sheet(mask: Plane, inked: int, whole: int) -> bool:
+    """Return whether this is a sheet of paper rather than ink: large, solid, with four straight edges."""
+    height, width = mask.shape
+    if (
+        height * width <= 0.12 * whole
+        or inked <= 0.4 * height * width
+        or min(mask.shape) < 2
+        or whole < SMALL**2
+    ):
+        return False
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    outline = max(outlines, key=cv2.contourArea)
+    filled = float(cv2.contourArea(outline))
+    one, other = cv2.minAreaRect(outline)[1]
+    return bool(
+        filled > 0.82 * one * other and inked > 0.6 * filled and min(one, other) > 0.3 * max(one, other)
+    )
