@@ -109,6 +109,8 @@ def test_black_ink_erases_and_clear_forgets(open_page: OpenPage) -> None:
     assert erased == 0
     expect(page.locator("#digit")).to_have_text("?")
     expect(page.locator("#sure")).to_have_text("Draw something")
+    draw_by_mouse(page, ONE)
+    assert shown_pixels(page) > 20
 
 
 @pytest.mark.usefixtures("trained")

@@ -330,6 +330,24 @@ def test_only_the_jobs_asked_for_are_listed(
     }
 
 
+def test_the_beginning_of_an_id_is_enough(service: Service, run: Run) -> None:
+    shown = run("jobs", "show", JOB_ID[:6])
+
+    assert shown.exit_code == 0, shown.stderr
+    assert len(service.asked("GET", f"/v1/jobs/{JOB_ID}")) == 1
+
+
+def test_a_beginning_of_several_ids_is_refused_with_them(service: Service, run: Run) -> None:
+    others = [job_record("queued") | {"id": JOB_ID[:8] + letter * 15} for letter in "ab"]
+    service.answers["GET", "/v1/jobs"] = Reply(document={"jobs": others, "next_cursor": None})
+
+    refused = run("jobs", "cancel", JOB_ID[:8])
+
+    assert refused.exit_code == 2
+    assert all(other["id"] in refused.stderr for other in others)
+    assert not service.asked("POST", f"/v1/jobs/{JOB_ID}/cancel")
+
+
 def test_words_of_others_are_shown_as_they_are_but_harmless(service: Service, run: Run) -> None:
     nasty = job_record("failed", error={"code": "x", "message": "[red]no\x1b[31m\nlink"})
     service.answers["GET", "/v1/jobs"] = Reply(document={"jobs": [nasty], "next_cursor": None})

@@ -202,6 +202,8 @@ $("#width").addEventListener("input", ({ target }) => {
 $("#clear").addEventListener("click", () => {
   $("#compared").hidden = true;
   $("#sample").textContent = "";
+  drawing.ink = $("#ink [value=white]").value;
+  $("#ink [value=white]").checked = true;
   drawing.clear();
   if (!isLive) forget();
 });

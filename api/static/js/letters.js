@@ -74,7 +74,9 @@ function show({ centres, letters }) {
   for (const [id, letter] of Object.entries(letters)) cards.set(id, card(letter));
   const onBelts = new Set(centres.flatMap(({ belt }) => belt));
   for (const id of [...cards.keys()].filter((known) => !onBelts.has(known))) cards.delete(id);
-  for (const [user, { section }] of [...shown].filter(([known]) => !centres.some(({ user: one }) => one === known))) {
+  const isGone = ([known]) => !centres.some(({ user: one }) => one === known);
+  for (const [user, { section, bar }] of [...shown].filter(isGone)) {
+    if (bar.value === bar.max) continue; // finished: its result stays to be read
     section.remove();
     shown.delete(user);
   }
@@ -85,7 +87,7 @@ function show({ centres, letters }) {
     }
     showCentre(shown.get(centre.user), centre);
   }
-  $("#none").hidden = centres.length > 0;
+  $("#none").hidden = shown.size > 0;
 }
 
 listen("/v1/letters/events", { letters: show, unavailable: (problem) => showProblem($("#problem"), problem) });

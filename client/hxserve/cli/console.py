@@ -28,17 +28,28 @@ def show_line(text: str = "") -> None:
 
 
 def show_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = (), title: str = ""
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Iterable[str] = (),
+    whole: Iterable[str] = (),
+    title: str = "",
 ) -> None:
     """Write a table as wide as its content, at most as the terminal.
 
-    `right` names the columns of numbers, `title` is a line above; values that are None are left blank.
+    `right` names the columns of numbers, `whole` those that are never folded, `title` is a line above; values that are
+    None are left blank.
     """
     table = Table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, title=title or None, title_justify="left"
     )
     for column in columns:
-        table.add_column(column, justify="right" if column in set(right) else "left", overflow="fold")
+        table.add_column(
+            column,
+            justify="right" if column in set(right) else "left",
+            overflow="fold",
+            no_wrap=column in set(whole),
+        )
     for row in rows:
         table.add_row(*(Text("" if value is None else one_line(value)) for value in row))
     _show(table)

@@ -15,6 +15,10 @@ from hxserve.jobs import Job
 
 _STATES: Final = ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
 _LISTED: Final = 20
+_SEARCHED: Final = 1000
+"""Newest jobs among which the beginning of an ID is looked up."""
+_SURELY_WHOLE: Final = 20
+"""Characters; a shorter text may be the beginning of an ID."""
 _KINDS: Final = ["training", "evaluation", "classification", "calibration"]
 
 
@@ -70,14 +74,16 @@ def list_jobs(
             for job in found
         ],
         right=["done", "submitted"],
+        whole=["id"],
     )
 
 
 @jobs.command("show")
 @click.argument("job_id", metavar="ID")
 def show_job(options: Options, job_id: str) -> None:
-    """Show a job as it is now."""
-    job = options.client().job(job_id)
+    """Show a job as it is now; the beginning of its ID is enough."""
+    client = options.client()
+    job = client.job(_whole_id(client, job_id))
     if options.as_json:
         show_json(job.record)
     else:
@@ -87,8 +93,9 @@ def show_job(options: Options, job_id: str) -> None:
 @jobs.command("watch")
 @click.argument("job_id", metavar="ID")
 def watch(options: Options, job_id: str) -> None:
-    """Watch a job until it ends; Ctrl-C stops the watching, not the job."""
-    show_outcome(watch_job(options.client(), job_id), as_json=options.as_json)
+    """Watch a job until it ends; Ctrl-C stops the watching, not the job. The beginning of its ID is enough."""
+    client = options.client()
+    show_outcome(watch_job(client, _whole_id(client, job_id)), as_json=options.as_json)
 
 
 @jobs.command("cancel")
@@ -96,13 +103,27 @@ def watch(options: Options, job_id: str) -> None:
 def cancel(options: Options, job_ids: tuple[str, ...]) -> None:
     """Cancel jobs; of a training, what it learnt so far is kept as a partial version."""
     client = options.client()
-    found = [client.cancel(job_id) for job_id in job_ids]
+    found = [client.cancel(whole) for whole in [_whole_id(client, job_id) for job_id in job_ids]]
     if options.as_json:
         show_json({"jobs": [job.record for job in found]})
         return
     for job in found:
         pending = " (cancellation asked for)" if job.cancel_requested and not job.is_final else ""
         show_line(f"{job.id}: {job.state}{pending}")
+
+
+def _whole_id(client: Client, beginning: str) -> str:
+    """Return the ID that begins so among the newest jobs, or the text itself if there is none.
+
+    Raises:
+        UsageError: several begin so.
+    """
+    if len(beginning) >= _SURELY_WHOLE:
+        return beginning
+    found = [job.id for job in client.jobs(limit=_SEARCHED) if job.id.startswith(beginning)]
+    if len(found) > 1 and beginning not in found:
+        raise click.UsageError(f"{len(found)} jobs begin with {beginning!r}: {', '.join(found[:5])}")
+    return found[0] if len(found) == 1 else beginning
 
 
 def watch_job(client: Client, job_id: str) -> Job:

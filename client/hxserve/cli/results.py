@@ -63,10 +63,11 @@ def _show_result(job: Job) -> None:
     epochs = job.metrics.get("epochs")
     if epochs:
         show_table(
-            ["epoch", "learning rate", "train loss", "train accuracy", "test loss", "test accuracy"],
+            ["epoch", "on", "learning rate", "train loss", "train accuracy", "test loss", "test accuracy"],
             [
                 [
                     row["epoch"],
+                    row.get("execution"),
                     f"{row['learning_rate']:.3g}",
                     f"{row['train_loss']:.4f}",
                     percent(row["train_accuracy"]),
