@@ -10,6 +10,7 @@ from api.pages import language, render_page
 from api.problems import status_of
 from api.routes.login import open_session
 from api.texts import Texts
+from services.chips.store import ChipRecord
 from services.errors import HxserveError
 from services.jobs.recipes import RECIPES
 from services.jobs.record import JobKind
@@ -36,13 +37,13 @@ def show_problem(error: HxserveError) -> Any:
 @routes.get("/train")
 def train() -> str:
     """Show the form for a training."""
-    return render_page("train.html", "train", recipes=RECIPES)
+    return render_page("train.html", "train", recipes=RECIPES, maintained=_maintained())
 
 
 @routes.get("/jobs")
 def list_jobs() -> str:
     """Show the list of jobs: your own, or everybody's for admins."""
-    return render_page("jobs.html", "job", "jobs", kinds=list(JobKind))
+    return render_page("jobs.html", "job", "jobs", kinds=list(JobKind), maintained=_maintained())
 
 
 @routes.get("/jobs/<job_id>")
@@ -53,6 +54,7 @@ def show_job(job_id: str) -> Any:
         "job.html",
         "job",
         job_id=job_id,
+        maintained=[] if job.state.is_final else _maintained(),
         has_curves="epochs_total" in job.metrics,
         has_outcome=any(map(any, (job.result or {}).get("confusion", ()))),
     )
@@ -69,3 +71,8 @@ def watch_chip() -> str:
 def watch_letters() -> str:
     """Show the running letter centres."""
     return render_page("letters.html", "letters")
+
+
+def _maintained() -> list[ChipRecord]:
+    """Return the chips in maintenance, for which long work waits."""
+    return [record for record in application().chips.records() if record.drain]

@@ -215,3 +215,20 @@ def test_the_form_for_a_training_shows_each_recipes_numbers(client: FlaskClient)
         option = page.partition(f'<option value="{name}"')[2].partition(">")[0]
         assert f'data-epochs="{facts.epochs}"' in option
         assert f'data-learning_rate="{facts.learning_rate}"' in option
+
+
+@pytest.mark.usefixtures("idle_chip")
+def test_maintenance_is_announced_where_long_work_is_begun_and_followed(
+    visitor: FlaskClient, client: FlaskClient
+) -> None:
+    job = client.post("/v1/jobs", json={"kind": "training", "model": "digits"}).get_json()["id"]
+    pages = ("/train", "/jobs", f"/jobs/{job}")
+
+    before = [visitor.get(path).get_data(as_text=True) for path in pages]
+    client.post("/v1/chip/drain", json={"message": "new <b>cables</b>"})
+    during = [visitor.get(path).get_data(as_text=True) for path in pages]
+
+    assert not any("is in maintenance" in page for page in before)
+    for page in during:
+        assert "chip-1 is in maintenance" in page
+        assert "new &lt;b&gt;cables&lt;/b&gt;" in page
