@@ -14,6 +14,7 @@ from services.chips.store import ChipRecord
 from services.errors import HxserveError
 from services.jobs.recipes import RECIPES
 from services.jobs.record import JobKind
+from services.settings import CHIPLESS
 
 routes = Blueprint("page", __name__)
 
@@ -37,7 +38,9 @@ def show_problem(error: HxserveError) -> Any:
 @routes.get("/train")
 def train() -> str:
     """Show the form for a training."""
-    return render_page("train.html", "train", recipes=RECIPES, maintained=_maintained())
+    records = application().chips.records()
+    has_chip = any(record.status.get("backend", "mock") not in CHIPLESS for record in records)
+    return render_page("train.html", "train", recipes=RECIPES, has_chip=has_chip, maintained=_maintained())
 
 
 @routes.get("/jobs")

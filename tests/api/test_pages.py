@@ -6,11 +6,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from api.application import Application
 from api.texts import LANGUAGES, catalogue
 from services.errors import HxserveError
 from services.jobs.recipes import RECIPES
 from services.jobs.record import JobKind
 from tests.api.requests import TOKEN, refused
+from tests.services.chip import Chip
 
 HERE = {"Origin": "http://localhost"}
 
@@ -232,3 +234,15 @@ def test_maintenance_is_announced_where_long_work_is_begun_and_followed(
     for page in during:
         assert "chip-1 is in maintenance" in page
         assert "new &lt;b&gt;cables&lt;/b&gt;" in page
+
+
+@pytest.mark.parametrize(("backend", "shown"), [("mock", False), ("emulator", True)])
+def test_epochs_in_the_loop_are_asked_for_where_there_is_a_chip(
+    visitor: FlaskClient, idle_chip: Chip, application: Application, backend: str, shown: bool
+) -> None:
+    application.chips.renew(idle_chip.lease, {"ready": True, "backend": backend})
+
+    page = visitor.get("/train").get_data(as_text=True)
+
+    assert ('name="chip_epochs"' in page) == shown
+    assert (f'data-chip_epochs="{RECIPES["strong"].chip_epochs}"' in page) == shown

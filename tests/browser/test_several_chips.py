@@ -72,3 +72,20 @@ def test_what_scripts_bring_moves_nothing_on_a_telephone(open_page: OpenPage) ->
     page.wait_for_timeout(2500)
 
     assert layout_shift(page) < GOOD_SHIFT
+
+
+def test_a_training_with_a_chip_in_its_loop_names_its_two_parts(open_page: OpenPage) -> None:
+    page = open_page("/train")
+    page.locator("#model").fill("looped")
+    page.locator("#dataset").select_option("digits")
+    page.get_by_label("Epochs", exact=True).fill("2")
+    page.get_by_label("Epochs in the chip's loop").fill("1")
+    page.get_by_role("button", name="Start the training").click()
+    page.wait_for_url("**/jobs/*")
+
+    expect(page.locator("#state")).to_contain_text("succeeded", timeout=60_000)
+    expect(page.locator("#facts")).to_contain_text("3 / 3")
+    expect(page.locator("#facts")).to_contain_text("(emulator)")
+    expect(page.locator("#two-parts")).to_contain_text(
+        "Up to epoch 2 the network learns in a model of the chip"
+    )

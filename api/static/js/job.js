@@ -62,6 +62,9 @@ function showCurves(metrics) {
     batches.set((metrics.step / metrics.steps_total) * metrics.epochs_total, metrics);
   }
   epochs = metrics.epochs ?? epochs;
+  const last = epochs.findIndex(({ execution }) => execution === "chip");
+  $("#two-parts").hidden = last < 1;
+  if (last >= 1) $("#two-parts").textContent = t("job.two_parts", { last: number(epochs[last - 1].epoch) });
   drawCurves();
 }
 

@@ -17,8 +17,8 @@ function showRecipe() {
 function params() {
   const { recipe, seed, dataset, execution, hidden } = form.elements;
   const given = { recipe: recipe.value, dataset: dataset.value, seed: Number(seed.value || 0) };
-  for (const name of ["epochs", "learning_rate", "batch_size"]) {
-    if (form.elements[name].value) given[name] = Number(form.elements[name].value);
+  for (const name of ["epochs", "chip_epochs", "learning_rate", "batch_size"]) {
+    if (form.elements[name]?.value) given[name] = Number(form.elements[name].value);
   }
   if (execution.value) given.execution = execution.value;
   if (hidden.value.trim()) given.network = { hidden: hidden.value.split(",").map(Number) };
@@ -34,8 +34,8 @@ function estimateSoon() {
 /** Shows the forecast for the training in the form, if there is one. */
 async function estimate() {
   if (!form.checkValidity()) return;
-  const { recipe, epochs, batch_size: size, dataset, execution } = params();
-  const query = new URLSearchParams(Object.entries({ kind: "training", recipe, epochs, batch_size: size, dataset, execution })
+  const { recipe, epochs, chip_epochs, batch_size, dataset, execution } = params();
+  const query = new URLSearchParams(Object.entries({ kind: "training", recipe, epochs, chip_epochs, batch_size, dataset, execution })
     .filter(([, value]) => value !== undefined));
   try {
     const { chip_time_s: cost, eta } = (await call(`/v1/queue?${query}`)).kinds.training;
