@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from api.pictures.finding import find_digit
+from api.pictures.finding import NotOneDigitError, find_digit
 from api.pictures.ink import Plane
 from api.pictures.normalisation import is_normalised, normalise
 from services.errors import InvalidImagesError, TooLargeError
@@ -60,7 +60,7 @@ def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.ui
     Each content comes with its name in messages.
 
     Raises:
-        InvalidImagesError: a picture is of another format, is damaged, or is blank.
+        InvalidImagesError: a picture is of another format, is damaged, or does not show one digit.
         TooLargeError: a picture, or all together, have too many pixels; the header tells, nothing is decoded.
     """
     pixels = 0
@@ -157,10 +157,10 @@ def _crop_of(tones: Plane, name: str) -> Plane:
     """Convert a grey picture to a crop."""
     if is_normalised(tones):
         return tones
-    digit = find_digit(tones)
-    if digit is None:
-        raise InvalidImagesError(f"{name} shows no digit: all of it has nearly the same tone")
-    return normalise(digit)
+    try:
+        return normalise(find_digit(tones))
+    except NotOneDigitError as error:
+        raise InvalidImagesError(f"{name} {error}") from None
 
 
 def _from_16_bit(values: NDArray[np.float32], white: float) -> NDArray[np.uint8]:

@@ -13,17 +13,32 @@ from api.pictures.ink import (
     area,
     ground_of,
     ink_on,
+    is_rough,
     without_frame,
     without_lines,
     without_noise,
 )
-from api.pictures.parts import Parts, digit_of, find_parts
+from api.pictures.parts import Group, digit_of, find_parts
 
 _SIDE: Final = 160
 """Pixels in the longer direction in which the digit is looked for."""
 _LEAST_INK: Final = 16.0
 _SMALL_DIGIT: Final = 48
 """Pixels; the surroundings of a smaller digit are looked at again, enlarged."""
+
+_LEAST_SHARE: Final = 0.5
+_LEAST_EVENNESS: Final = 0.75
+_LEAST_AT_EDGE: Final = 0.15
+_SHARP: Final = 0.4
+"""What touches the edge is a change of light if it is less sharp and takes a smaller part of the picture."""
+_MANY: Final = 9
+_MOST_PIECES: Final = 5
+_COUNTABLE: Final = 14
+"""Pixels: the marks beside a smaller digit may be dirt as well as digits."""
+
+
+class NotOneDigitError(Exception):
+    """A picture does not show one digit; the message says what was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,11 @@ class Digit:
         is_dark: the ink is darker than the ground.
         full: ink of a full stroke.
         threshold: ink from which on a pixel belonged to a stroke.
-        parts: all parts of the picture's ink.
+        pieces: parts that it is made of.
+        others: further parts of a digit's size in the picture, side by side or on other lines.
+        share: the part of the digit and these in the picture's ink, without what lies at the edges and around.
+        evenness: share of the pixels about the ink that are ground.
+        sharpness: fall of the ink across its outline, as a part of a full stroke's.
         merit: how likely this is a digit and not the ground between strokes; for a comparison of both.
         is_certain: it has an outline and level ground about it.
     """
@@ -48,10 +67,21 @@ class Digit:
     is_dark: bool
     full: float
     threshold: float
-    parts: Parts
+    pieces: int
+    others: int
+    share: float
+    evenness: float
+    sharpness: float
     merit: float
     is_certain: bool
     is_blob: bool
+
+    @property
+    def at_edge(self) -> bool:
+        """True if the digit touches the picture's edge."""
+        left, top, right, bottom = self.box
+        height, width = self.ink.shape
+        return left == 0 or top == 0 or right == width or bottom == height
 
     @property
     def size(self) -> int:
@@ -60,18 +90,47 @@ class Digit:
         return max(right - left, bottom - top)
 
 
-def find_digit(tones: Plane) -> Digit | None:
-    """Find the digit in a picture; None when there is no ink."""
+def find_digit(tones: Plane) -> Digit:
+    """Find the digit in a picture.
+
+    Raises:
+        NotOneDigitError: there is none, or there are several.
+    """
     tones = without_frame(tones)
+    if is_rough(tones):
+        raise NotOneDigitError("shows no digit: its ink is scattered like noise")
     small, factor = _reduced(tones)
     digit = _better(small)
-    if digit is None or factor == 1.0 or digit.size >= _SMALL_DIGIT:
+    if digit is None:
+        raise NotOneDigitError("shows no digit: all of it has nearly the same tone")
+    _check(digit)
+    if factor == 1.0 or digit.size >= _SMALL_DIGIT:
         return digit
     left, top, right, bottom = (round(edge * factor) for edge in digit.box)
     margin = round(0.6 * digit.size * factor)
     near = tones[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
     closer, _ = _reduced(np.ascontiguousarray(near))
     return _digit_in(*without_noise(closer), is_dark=digit.is_dark) or digit
+
+
+def _check(digit: Digit) -> None:
+    """Refuse what is no digit, or more than one.
+
+    Raises:
+        NotOneDigitError: the message says what was seen.
+    """
+    if digit.evenness < _LEAST_EVENNESS:
+        raise NotOneDigitError("shows no digit: its ink is scattered like noise")
+    if digit.others >= _MANY or digit.pieces > _MOST_PIECES:
+        raise NotOneDigitError(
+            "shows no single digit but text or many marks; cut out each digit and send it alone"
+        )
+    if digit.share < _LEAST_SHARE:
+        raise NotOneDigitError("shows no digit: its ink is scattered like noise")
+    if digit.at_edge and digit.sharpness < _SHARP and digit.mask.size < _LEAST_AT_EDGE * digit.ink.size:
+        raise NotOneDigitError("shows no digit: there is something at its edge alone")
+    if digit.others and digit.size >= _COUNTABLE:
+        raise NotOneDigitError(f"shows {digit.others + 1} digits; send one picture of each")
 
 
 def _reduced(tones: Plane) -> tuple[Plane, float]:
@@ -128,29 +187,29 @@ def _digit_in(tones: Plane, noise: float, *, is_dark: bool) -> Digit | None:
     threshold = max(least, 0.4 * float(cv2.minMaxLoc(core)[1]))
     for _ in range(3):
         parts = find_parts(ink, threshold)
-        found = digit_of(parts)
-        if found is None:
+        group = digit_of(parts)
+        if group is None:
             return None
-        mask, box = found
+        mask, box = group.mask, group.box
         strokes = ink[box[1] : box[3], box[0] : box[2]][mask > 0]
         full = float(np.partition(strokes, len(strokes) * 3 // 4)[len(strokes) * 3 // 4])
         if 0.45 * full <= 1.15 * threshold:
             break
         threshold = 0.45 * full
-    return _judged(tones, ground, ink, mask, box, is_dark, full, threshold, parts)
+    assert group is not None  # the loop has returned otherwise
+    return _judged(tones, ground, ink, group, is_dark, full, threshold)
 
 
 def _judged(
     tones: Plane,
     ground: Plane,
     ink: Plane,
-    mask: Plane,
-    box: tuple[int, int, int, int],
+    group: Group,
     is_dark: bool,
     full: float,
     threshold: float,
-    parts: Parts,
 ) -> Digit:
+    mask, box = group.mask, group.box
     left, top, right, bottom = box
     inked = int(cv2.countNonZero(mask))
     even = _evenness(tones, ground, mask, box)
@@ -161,7 +220,22 @@ def _judged(
     merit *= (0.05 if is_sheet else 1.0) * (0.5 if at_edge else 1.0)
     is_blob = is_sheet or even < 0.8
     is_certain = not is_blob and even > 0.97 and sharp > 0.2 and not at_edge
-    return Digit(ink, mask, box, is_dark, full, threshold, parts, merit, is_certain, is_blob)
+    return Digit(
+        ink,
+        mask,
+        box,
+        is_dark,
+        full,
+        threshold,
+        group.pieces,
+        group.others,
+        group.share,
+        even,
+        sharp,
+        merit,
+        is_certain,
+        is_blob,
+    )
 
 
 def _evenness(tones: Plane, ground: Plane, mask: Plane, box: tuple[int, int, int, int]) -> float:
@@ -179,7 +253,7 @@ def _evenness(tones: Plane, ground: Plane, mask: Plane, box: tuple[int, int, int
     pen, paper = cv2.mean(tones[here], mask)[0], cv2.mean(ground[here], mask)[0]
     count = cv2.countNonZero(is_about)
     if not count:
-        return 0.5
+        return 1.0
     _, light = cv2.threshold(about, pen + 0.35 * (paper - pen), 1, cv2.THRESH_BINARY)
     return float(cv2.countNonZero(light & is_about)) / count
 

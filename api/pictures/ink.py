@@ -20,6 +20,8 @@ _FRAME_CONTRAST: Final = 24
 _LONG_LINE: Final = 0.45
 _THICK_LINE: Final = 0.014
 """Of the picture's shorter side."""
+_ROUGH: Final = 0.12
+"""Mean distance of a pixel from the median about it, as a part of the contrast."""
 _DARKEST_GROUND: Final = 40
 
 
@@ -54,6 +56,14 @@ def _frame_width(tones: Plane, deepest: int) -> int:
         if np.count_nonzero(cv2.absdiff(tones[row], float(tone)) > _FRAME_CONTRAST) > 0.5 * len(first):
             return row
     return 0
+
+
+def is_rough(tones: Plane) -> bool:
+    """Return whether a small picture, which is not smoothed, is noise."""
+    if min(tones.shape) >= SMALL or min(tones.shape) < 3:
+        return False
+    darkest, lightest, _, _ = cv2.minMaxLoc(tones)
+    return bool(cv2.mean(cv2.absdiff(tones, cv2.medianBlur(tones, 3)))[0] > _ROUGH * (lightest - darkest))
 
 
 def without_noise(tones: Plane) -> tuple[Plane, float]:

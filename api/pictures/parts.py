@@ -13,6 +13,8 @@ from api.pictures.ink import SMALL, Plane
 _LEAST_SIDE: Final = 0.03
 _LEAST_AREA: Final = 0.0002
 _MOST_PARTS: Final = 400
+_MOST_GROWTH: Final = 2.0
+"""Of a broken digit over its largest part: letters of a line are no such digit."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in px."""
@@ -37,8 +39,7 @@ class Part:
     @property
     def size(self) -> int:
         """The longer side of the box."""
-        left, top, right, bottom = self.box
-        return max(right - left, bottom - top)
+        return _side(self.box)
 
     @property
     def weight(self) -> float:
@@ -53,10 +54,31 @@ class Parts:
     Attributes:
         labels: `(height, width)`, 0 where there is no ink.
         found: those that are no specks, the weightiest first.
+        area: of all ink in px, specks included.
     """
 
     labels: NDArray[np.uint16]
     found: tuple[Part, ...]
+    area: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The parts that make up a digit.
+
+    Attributes:
+        mask: 1 where they are, in their box.
+        box: the smallest about all of them.
+        pieces: how many they are.
+        others: further groups of a digit's size.
+        share: the part of all these in the picture's ink, without what lies at the edges and around them.
+    """
+
+    mask: Plane
+    box: Box
+    pieces: int
+    others: int
+    share: float
 
 
 def find_parts(ink: Plane, threshold: float) -> Parts:
@@ -78,11 +100,11 @@ def find_parts(ink: Plane, threshold: float) -> Parts:
         left, top, wide, high, area = stats[label].tolist()
         at_edge = left == 0 or top == 0 or left + wide == width or top + high == height
         found.append(Part(int(label), (left, top, left + wide, top + high), area, at_edge))
-    return Parts(labels, tuple(sorted(found, key=lambda part: -part.weight)))
+    return Parts(labels, tuple(sorted(found, key=lambda part: -part.weight)), int(stats[1:, 4].sum()))
 
 
-def digit_of(parts: Parts) -> tuple[Plane, Box] | None:
-    """Choose the parts of the digit; their mask and box, or None if there are no parts."""
+def digit_of(parts: Parts) -> Group | None:
+    """Choose the parts of the digit; None if there are no parts."""
     inked = [part for part in parts.found if not _is_frame(part, parts.found)] or list(parts.found)
     if not inked:
         return None
@@ -91,15 +113,43 @@ def digit_of(parts: Parts) -> tuple[Plane, Box] | None:
     box = main.box
     for _ in range(2):
         for part in inked:
-            if part not in members and _belongs(part, main, box):
+            wider = _union(box, part.box)
+            if part not in members and _belongs(part, main, box) and _side(wider) <= _MOST_GROWTH * main.size:
                 members.append(part)
-                box = _union(box, part.box)
+                box = wider
     left, top, right, bottom = box
     labels = parts.labels[top:bottom, left:right]
     mask = labels == main.label
     for part in members[1:]:
         mask |= labels == part.label
-    return mask.astype(np.uint8), box
+    area = sum(part.area for part in members)
+    beside = sum(
+        part.area for part in parts.found if part not in members and (part.at_edge or part not in inked)
+    )
+    rest = [part for part in inked if part not in members and (main.at_edge or not part.at_edge)]
+    large = [part for part in rest if _is_digit(part, box, area)]
+    area += sum(part.area for part in large)
+    others = sum(not any(_is_roof(part, other) for other in large[:i]) for i, part in enumerate(large))
+    return Group(mask.astype(np.uint8), box, len(members), others, area / max(1, parts.area - beside))
+
+
+def _is_digit(part: Part, box: Box, area: int) -> bool:
+    """Return whether a part away from a digit, whose box and area are given, is as large as it."""
+    height = box[3] - box[1]
+    own_height = part.box[3] - part.box[1]
+    is_as_large = 0.25 * area < part.area < 4 * area and 0.5 * height < own_height < 1.8 * height
+    wide = min(part.box[2], box[2]) - max(part.box[0], box[0])
+    high = min(part.box[3], box[3]) - max(part.box[1], box[1])
+    return is_as_large and (wide < -0.05 * height or high < -0.2 * height)
+
+
+def _is_roof(part: Part, other: Part) -> bool:
+    """Return whether two parts lie one above the other, close together."""
+    wide = min(part.box[2], other.box[2]) - max(part.box[0], other.box[0])
+    high = min(part.box[3], other.box[3]) - max(part.box[1], other.box[1])
+    return (
+        wide > 0.6 * min(part.box[2] - part.box[0], other.box[2] - other.box[0]) and high > -0.25 * part.size
+    )
 
 
 def _is_frame(part: Part, others: tuple[Part, ...]) -> bool:
@@ -130,7 +180,7 @@ def _main_part(parts: list[Part], side: int) -> Part:
 
 def _belongs(part: Part, main: Part, box: Box) -> bool:
     """Return whether a part is another stroke of the digit in a box: a broken stroke, the roof of a five."""
-    size = max(box[2] - box[0], box[3] - box[1])
+    size = _side(box)
     if part.area < 0.02 * main.area or part.size > 1.1 * size:
         return False
     wide = min(part.box[2], box[2]) - max(part.box[0], box[0])
@@ -143,6 +193,10 @@ def _belongs(part: Part, main: Part, box: Box) -> bool:
     is_broken_off = gap <= 0.12 * size and (overlap > 0.3 or part.size < 0.45 * size)
     is_roof = gap <= 0.25 * size and overlap > 0.6 and part.size < 0.8 * size and part.area > 0.05 * main.area
     return is_broken_off or is_roof
+
+
+def _side(box: Box) -> int:
+    return max(box[2] - box[0], box[3] - box[1])
 
 
 def _union(one: Box, other: Box) -> Box:

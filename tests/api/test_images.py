@@ -246,3 +246,49 @@ def test_a_truncated_picture_is_refused(kind: str, part: float) -> None:
 def test_pictures_of_other_kinds_are_refused(kind: str) -> None:
     with pytest.raises(InvalidImagesError, match="not a picture of a known format; send PNG, JPEG"):
         read_image(picture(_seven(), kind), "it")
+
+
+def _row_of_sevens(count: int) -> Image.Image:
+    row = Image.new("L", (200 * count, 200), 255)
+    for place in range(count):
+        row.paste(_seven(), (200 * place, 0))
+    return row
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_several_digits_are_counted_and_refused(count: int) -> None:
+    with pytest.raises(InvalidImagesError, match=f"image 1 shows {count} digits; send one picture of each"):
+        read_image(picture(_row_of_sevens(count)), "image 1")
+
+
+@pytest.mark.parametrize("size", [(28, 28), (280, 280), (300, 400), (1200, 900)])
+@pytest.mark.parametrize("sigma", [8, 40, 200])
+def test_noise_shows_no_digit(size: tuple[int, int], sigma: int) -> None:
+    noise = np.random.default_rng(sigma).normal(128, sigma, size).clip(0, 255).astype(np.uint8)
+
+    with pytest.raises(InvalidImagesError, match="it shows no"):
+        read_image(png(noise), "it")
+
+
+def test_a_page_of_text_shows_no_single_digit() -> None:
+    page = Image.new("L", (560, 700), 245)
+    pen = ImageDraw.Draw(page)
+    for line in range(12):
+        pen.text((20, 30 + 52 * line), "the quick brown fox jumps over", fill=20, font_size=32)
+
+    with pytest.raises(InvalidImagesError, match="text or many marks"):
+        read_image(picture(page), "it")
+
+
+@pytest.mark.parametrize("end", [100, 240])
+def test_a_change_of_light_on_an_empty_page_is_no_digit(end: int) -> None:
+    light = np.tile(np.linspace(end, 240, 400), (300, 1)) + np.random.default_rng(0).normal(0, 3, (300, 400))
+
+    with pytest.raises(InvalidImagesError, match="it shows no digit"):
+        read_image(png(light.clip(0, 255).astype(np.uint8)), "it")
+
+
+@pytest.mark.parametrize("tone", [0, 255])
+def test_an_empty_crop_shows_no_digit(tone: int) -> None:
+    with pytest.raises(InvalidImagesError, match="it shows no digit"):
+        read_image(png(np.full((28, 28), tone, np.uint8)), "it")
