@@ -110,7 +110,7 @@ class JobAnswer(Schema):
 
 
 class ClassifyQuery(Schema):
-    """Options of a classification: waiting time, deadline, repeated reading, choice of chip."""
+    """Options of a classification: waiting time, deadline, repeated reading, choice of chip, centring."""
 
     wait: Annotated[float, Field(ge=0, le=60, description="Seconds.")] = 10.0
     deadline: Annotated[float | None, Field(gt=0, le=86_400, description="Seconds from now.")] = None
@@ -119,6 +119,12 @@ class ClassifyQuery(Schema):
     ] = 1
     allow_transfer: Annotated[
         bool, Field(description="Allow another chip than the one in whose loop the model learnt.")
+    ] = False
+    centre: Annotated[
+        bool,
+        Field(
+            description="Scale and centre raw crops and arrays as MNIST's digits are; pictures always are."
+        ),
     ] = False
 
 

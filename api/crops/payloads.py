@@ -14,7 +14,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
 
 from api.images import MEDIA_TYPES, read_image, read_images
-from api.pictures.normalisation import SIDE
+from api.pictures.normalisation import SIDE, centred
 from services.crops.answers import CROP_BYTES
 from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
 
@@ -34,13 +34,14 @@ _NOT_NPY: Final = (
 """Exceptions that numpy raises for an invalid header."""
 
 
-def read_crops(body: bytes, content_type: str, most: int) -> bytes:
+def read_crops(body: bytes, content_type: str, most: int, *, centre: bool = False) -> bytes:
     """Return the crops in a body, (n, 784) bytes, n at least 1.
 
     Args:
         body: the whole body, not compressed.
         content_type: its media type with parameters; empty for raw crops.
         most: crops that a request may have.
+        centre: scale and centre each crop as MNIST's are; pictures always are.
 
     Raises:
         InvalidImagesError: the body does not hold what its type says.
@@ -60,6 +61,9 @@ def read_crops(body: bytes, content_type: str, most: int) -> bytes:
         crops = reader(body, options, most)
     if len(crops) > most * CROP_BYTES:
         raise too_many(len(crops) // CROP_BYTES, most)
+    if centre:
+        planes = np.frombuffer(crops, np.uint8).reshape(-1, SIDE, SIDE)
+        return b"".join(centred(plane).tobytes() for plane in planes)
     return crops
 
 

@@ -68,7 +68,10 @@ class Classify:
         """Return the crops to classify, and the function that renders the answer."""
         query = _read_query(request.query)
         crops = read_crops(
-            read_body(request, most_bytes), request.headers.get("content-type", ""), most_crops
+            read_body(request, most_bytes),
+            request.headers.get("content-type", ""),
+            most_crops,
+            centre=query.centre,
         )
         asked = CropRequest(
             user=user,

@@ -48,6 +48,20 @@ def normalise(digit: Digit) -> Plane:
     ink = cv2.multiply(digit.ink[top:bottom, left:right], mask)
     least = _NO_INK * digit.threshold
     ink = cv2.convertScaleAbs(cv2.subtract(ink, least), alpha=255.0 / max(digit.full - least, 1.0))
+    return _placed(ink)
+
+
+def centred(crop: Plane) -> Plane:
+    """Scale and centre what is bright in a crop as MNIST's digits are; one that is so already, or empty, stays."""
+    brightest = int(crop.max())
+    if not brightest or is_normalised(crop):
+        return crop
+    left, top, width, height = cv2.boundingRect((crop > _STROKE * brightest).astype(np.uint8))
+    return _placed(np.ascontiguousarray(crop[top : top + height, left : left + width]))
+
+
+def _placed(ink: Plane) -> Plane:
+    """Scale ink to 20 px in the longer direction, and place its centre of mass in the middle of a crop."""
     height, width = ink.shape
     factor = _DIGIT_SIDE / max(height, width)
     size = max(1, round(width * factor)), max(1, round(height * factor))

@@ -15,6 +15,7 @@ from PIL import Image
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
+from api.pictures.normalisation import centred
 from services.store.connection import Connection
 from tests.api.requests import CLASSIFY, NPY, RAW, bright_on_dark, npy, picture, png, refused
 from tests.services.chip import Chip
@@ -43,6 +44,33 @@ SAME_CROPS: dict[str, dict[str, Any]] = {
     "JSON": {"json": {"images": UNIT.tolist()}},
     "multipart PNG": _multipart(*((f"{n}.png", png(crop)) for n, crop in enumerate(CROPS))),
 }
+
+
+@pytest.mark.usefixtures("chip")
+def test_raw_crops_are_read_as_they_are_unless_they_are_to_be_centred(client: FlaskClient) -> None:
+    in_corner = np.zeros((28, 28), np.uint8)
+    in_corner[1:13, 2:8] = 200
+
+    as_it_is = client.post(CLASSIFY, data=in_corner.tobytes(), content_type=RAW).get_json()
+    centred_ = client.post(f"{CLASSIFY}?centre=true", data=in_corner.tobytes(), content_type=RAW).get_json()
+
+    assert as_it_is["predictions"][0]["scores"] == scores_of(in_corner.tobytes()).tolist()[0]
+    assert centred_["predictions"][0]["scores"] == scores_of(centred(in_corner).tobytes()).tolist()[0]
+
+
+@pytest.mark.parametrize("crop", [bright_on_dark(), np.zeros((28, 28), np.uint8)])
+def test_a_centred_crop_and_an_empty_one_stay_as_they_are(crop: NDArray[np.uint8]) -> None:
+    assert (centred(crop) == crop).all()
+
+
+def test_a_crop_is_centred_wherever_the_digit_is_and_however_large() -> None:
+    ink = np.zeros((28, 28), np.uint8)
+    ink[1:13, 2:8] = 200
+
+    crop = centred(ink)
+
+    assert (np.argwhere(crop > 127).max(0) - np.argwhere(crop > 127).min(0) + 1).tolist() == [20, 10]
+    assert (centred(np.roll(ink, (10, 15), (0, 1))) == crop).all()
 
 
 @pytest.mark.parametrize("form", SAME_CROPS)
