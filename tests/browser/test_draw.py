@@ -86,11 +86,21 @@ def test_the_buttons_show_digits_that_the_model_reads(open_page: OpenPage) -> No
     right = 0
 
     for digit in range(10):
-        with page.expect_response("**/classify") as answered:
+        with page.expect_response("**/classify?*") as answered:
             page.locator(f"[data-digit='{digit}']").click()
         right += answered.value.json()["predictions"][0]["digit"] == digit
 
     assert right >= 8
+
+
+@pytest.mark.usefixtures("trained")
+def test_drawings_are_centred_for_reading_unless_the_switch_is_off(open_page: OpenPage) -> None:
+    page = open_page()
+
+    with page.expect_request("**/classify?centre=true"):
+        draw_by_mouse(page, ONE)
+    with page.expect_request("**/classify?centre=false"):
+        page.get_by_label("Centre for reading").uncheck()
 
 
 @pytest.mark.usefixtures("trained")
@@ -153,7 +163,7 @@ def test_one_request_is_under_way_at_a_time_and_the_newest_picture_wins(open_pag
     for _ in range(3):
         draw_by_mouse(page, ZERO)
         draw_by_mouse(page, ONE)
-    with page.expect_request("**/classify") as last:
+    with page.expect_request("**/classify?*") as last:
         page.locator("[data-digit='0']").click()
 
     assert most[0] == 1

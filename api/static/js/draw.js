@@ -53,7 +53,7 @@ async function recogniseOnce() {
     if (!$("#model").value) await listModels();
     const [model, version] = $("#model").value.split("@");
     const started = performance.now();
-    const path = `/v1/models/${model}/versions/${version}/classify`;
+    const path = `/v1/models/${model}/versions/${version}/classify?centre=${$("#centre").checked}`;
     const answer = await call(path, { method: "POST", body: drawing.bytes(), type: RAW });
     if (!answer.predictions) throw await tooLate(answer);
     show(answer, performance.now() - started);
@@ -199,6 +199,7 @@ $("#width").addEventListener("input", ({ target }) => {
   drawing.width = Number(target.value);
   $("#width-shown").textContent = number(drawing.width, 1);
 });
+$("#centre").addEventListener("change", changed);
 $("#clear").addEventListener("click", () => {
   $("#compared").hidden = true;
   $("#sample").textContent = "";
