@@ -60,7 +60,7 @@ class Bench:
 @pytest.fixture
 def virtual_session(tmp_path: Path) -> Iterator[ChipSession]:
     """The virtual chip, calibrated."""
-    former = emulated.get_mock_parameter()
+    former, former_chip = emulated.get_mock_parameter(), emulated_connection.chosen_chip()
     torch.manual_seed(3)
     folder = tmp_path / "calibrations"
     with open_chip(
@@ -68,6 +68,7 @@ def virtual_session(tmp_path: Path) -> Iterator[ChipSession]:
     ) as session:
         yield session
     emulated.set_mock_parameter(former)
+    emulated_connection.choose_chip(former_chip)
 
 
 @pytest.fixture
