@@ -187,10 +187,6 @@ def _multipart(body: bytes, options: Mapping[str, str], most: int) -> bytes:
                 files[-1][1].append(event.data)
     except RequestEntityTooLarge:
         raise TooLargeError(f"the form has more than {most} parts; send at most {most} pictures") from None
-    except KeyError:
-        raise InvalidImagesError(
-            "a part of the form has no Content-Disposition; send each as a file"
-        ) from None
     except ValueError as error:
         raise InvalidImagesError(f"the body is not multipart/form-data: {error}") from None
     if not files:

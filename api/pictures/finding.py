@@ -60,6 +60,7 @@ class Digit:
         sharpness: fall of the ink across its outline, as a part of a full stroke's.
         merit: how likely this is a digit and not the ground between strokes; for a comparison of both.
         is_certain: it has an outline and level ground about it.
+        is_blob: it is a solid patch, or has uneven ground about it, as paper and shadows have.
     """
 
     ink: Plane

@@ -171,12 +171,13 @@ class Server:
         while True:
             self._something_ready.wait()
             self._something_ready.clear()
-            # Of a burst, the first half is sent on while the second is read.
-            at_once = min(_AT_ONCE, (len(self._ready) + 1) // 2)
             while self._ready:
-                for _ in range(min(at_once, len(self._ready))):
-                    self._receive(self._ready.popleft())
-                gevent.sleep(0)
+                # Of a burst, the first half is sent on while the second is read.
+                burst = min(2 * _AT_ONCE, len(self._ready))
+                for half in filter(None, ((burst + 1) // 2, burst // 2)):
+                    for _ in range(half):
+                        self._receive(self._ready.popleft())
+                    gevent.sleep(0)
 
     @staticmethod
     def _receive(connection: Connection) -> None:
