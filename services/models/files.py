@@ -205,7 +205,8 @@ class ModelStore:
         """Move `latest` forward to a whole version, also if the previous attempt was interrupted."""
         present = self.aliases(manifest.name).get(LATEST, "0")
         if not manifest.partial and int(manifest.version) > int(present):
-            self.set_alias(manifest.name, LATEST, manifest.version)
+            with suppress(ModelNotFoundError):  # a user deleted the version the moment it appeared
+                self.set_alias(manifest.name, LATEST, manifest.version)
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Set an alias to a version.

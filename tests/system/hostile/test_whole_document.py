@@ -97,8 +97,9 @@ def caretaker(server: Server) -> Iterator[None]:
             for job in jobs.unfinished():
                 with suppress(HxserveError):
                     jobs.cancel(job.id)
-            if not models.versions("digits"):
-                models.publish(an_origin(), b"weights")
+            with suppress(HxserveError):  # another request may delete the model while it is being published
+                if not models.versions("digits"):
+                    models.publish(an_origin(), b"weights")
 
     thread = threading.Thread(target=take_care, name="caretaker")
     thread.start()
