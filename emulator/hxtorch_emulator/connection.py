@@ -2,13 +2,44 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from hxtorch_emulator.chip.calibration import CalibrationFile, read_calibration
-from hxtorch_emulator.chip.calibrator import calibrate
+import torch
+
+from hxtorch_emulator.chip.calibration import CalibrationFile
 from hxtorch_emulator.chip.virtual_chip import VirtualChip
 
 DEFAULT_CHIP_ID = "hxvirtual0fpga0chip0_1"
 """The chip of a program that chooses none."""
+
+
+class Chip(Protocol):
+    """A chip that ``init_hardware`` can open: a ``VirtualChip``, or one that computes elsewhere."""
+
+    @property
+    def chip_id(self) -> str:
+        """Unique identifier of the hardware, e.g. "hxcube7fpga0chip67_1"."""
+
+    def open(self, calibration: Path | None) -> CalibrationFile | None:
+        """Open the chip with the calibration at that path, or with the best one that it has.
+
+        Returns:
+            The file, if the chip read one itself.
+
+        Raises:
+            RuntimeError: there is no calibration there, it is damaged, or the chip cannot be opened.
+        """
+
+    def open_uncalibrated(self) -> None:
+        """Open the chip without a calibration."""
+
+    def close(self) -> None:
+        """Close the chip; harmless when it is closed."""
+
+    def multiply(
+        self, inputs: torch.Tensor, weights: torch.Tensor, *, num_sends: int, wait_between_events: int
+    ) -> torch.Tensor:
+        """Multiply inputs, (batch, rows), 0..31, by weights, (rows, columns), -63..63; return (batch, columns)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +66,7 @@ class HWDBPath:
 class _Process:
     """hxtorch's state of a process."""
 
-    chosen: VirtualChip | None = None
+    chosen: Chip | None = None
     is_open: bool = False
     calibration_file: CalibrationFile | None = None
 
@@ -43,7 +74,7 @@ class _Process:
 _process = _Process()
 
 
-def choose_chip(chip: VirtualChip) -> None:
+def choose_chip(chip: Chip) -> None:
     """Make ``chip`` the one that ``init_hardware`` opens.
 
     Raises:
@@ -54,7 +85,7 @@ def choose_chip(chip: VirtualChip) -> None:
     _process.chosen = chip
 
 
-def chosen_chip() -> VirtualChip:
+def chosen_chip() -> Chip:
     """Return the chip that ``init_hardware`` opens."""
     if _process.chosen is None:
         _process.chosen = VirtualChip(DEFAULT_CHIP_ID)
@@ -70,29 +101,28 @@ def init_hardware(hwdb_path: HWDBPath | CalibrationPath | None = None, ann: bool
         RuntimeError: there is no calibration there, or it is damaged.
     """
     chip = chosen_chip()
-    file: CalibrationFile | None = None
+    calibration: Path | None = None
     match hwdb_path:
         case CalibrationPath(value):
-            file = read_calibration(Path(value))
+            calibration = Path(value)
         case HWDBPath(str(path), version):
-            file = read_calibration(Path(path) / chip.chip_id / version)
+            calibration = Path(path) / chip.chip_id / version
         case _:
             pass
-    if file is not None:
-        chip.apply(file.calibration)
-    elif chip.calibration is None or chip.calibration.temperature_c != chip.temperature_c:
-        calibrate(chip)
-    _process.is_open, _process.calibration_file = True, file
+    _process.calibration_file = chip.open(calibration)
+    _process.is_open = True
 
 
 def init_hardware_minimal() -> None:
     """Open the chip without a calibration: every trim in the middle of its range."""
-    chosen_chip().apply(None)
+    chosen_chip().open_uncalibrated()
     _process.is_open, _process.calibration_file = True, None
 
 
 def release_hardware() -> None:
     """Close the chip; harmless when it is closed."""
+    if _process.is_open:
+        chosen_chip().close()
     _process.is_open, _process.calibration_file = False, None
 
 
@@ -110,7 +140,7 @@ def calibration_file() -> CalibrationFile | None:
     return _process.calibration_file
 
 
-def open_chip() -> VirtualChip:
+def open_chip() -> Chip:
     """Return the chip in use.
 
     Raises:

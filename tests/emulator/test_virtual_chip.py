@@ -216,3 +216,45 @@ def test_the_chip_cannot_add_a_tensor_of_more_dimensions() -> None:
 
     with pytest.raises(RuntimeError, match="more than the 1 of input"):
         perceptron.add(torch.zeros(3), torch.zeros(2, 3))
+
+
+class _ElsewhereChip:
+    """A chip that is no virtual one: it answers every multiplication with the number of sends."""
+
+    chip_id = "elsewhere"
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def open(self, calibration: Path | None) -> None:
+        self.seen.append(calibration)
+
+    def open_uncalibrated(self) -> None:
+        self.seen.append("uncalibrated")
+
+    def close(self) -> None:
+        self.seen.append("closed")
+
+    def multiply(
+        self, inputs: torch.Tensor, weights: torch.Tensor, *, num_sends: int, wait_between_events: int
+    ) -> torch.Tensor:
+        self.seen.append(wait_between_events)
+        return torch.full((inputs.shape[0], weights.shape[1]), float(num_sends))
+
+
+def test_a_chip_that_computes_elsewhere_is_opened_used_and_closed() -> None:
+    chip, former = _ElsewhereChip(), connection.chosen_chip()
+    connection.choose_chip(chip)
+    try:
+        emulator.init_hardware(emulator.CalibrationPath("night.pbin"))
+        assert emulator.get_unique_identifier() == ["elsewhere"]
+        readouts = perceptron.matmul(torch.zeros(2, 3), torch.zeros(3, 4), num_sends=7, wait_between_events=9)
+        emulator.release_hardware()
+        emulator.release_hardware()
+        emulator.init_hardware_minimal()
+    finally:
+        emulator.release_hardware()
+        connection.choose_chip(former)
+
+    assert torch.equal(readouts, torch.full((2, 4), 7.0))
+    assert chip.seen == [Path("night.pbin"), 9, "closed", "uncalibrated", "closed"]

@@ -9,6 +9,7 @@ import torch
 
 from hxtorch_emulator import connection as emulated_connection
 from hxtorch_emulator import perceptron as emulated
+from hxtorch_emulator.chip import VirtualChip
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore, Lease
 from services.crops.answers import Answer
@@ -134,7 +135,9 @@ def test_a_calibration_of_another_chip_is_left_to_it(bench: Bench) -> None:
 
 def test_a_chip_that_has_drifted_is_calibrated_and_well_again(bench: Bench) -> None:
     bench.run()
-    emulated_connection.chosen_chip().temperature_c += 30
+    chip = emulated_connection.chosen_chip()
+    assert isinstance(chip, VirtualChip)
+    chip.temperature_c += 30
     bench.maintenance.after_calibration()
 
     bench.run()

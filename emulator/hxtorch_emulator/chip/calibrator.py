@@ -1,11 +1,17 @@
 """Making a calibration: measure every neuron, trim it, measure again."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from hxtorch_emulator.chip.calibration import Calibration
 from hxtorch_emulator.chip.fixed_pattern import NEURONS, ROWS
-from hxtorch_emulator.chip.virtual_chip import VirtualChip
 from hxtorch_emulator.perceptron.constants import defaults
+
+if TYPE_CHECKING:
+    from hxtorch_emulator.chip.virtual_chip import VirtualChip
 
 _ROUNDS = 3
 _REPEATS = 200

@@ -3,10 +3,12 @@
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
-from hxtorch_emulator.chip.calibration import Calibration
+from hxtorch_emulator.chip.calibration import Calibration, CalibrationFile, read_calibration
+from hxtorch_emulator.chip.calibrator import calibrate
 from hxtorch_emulator.chip.fixed_pattern import NEURONS, ROWS, FixedPattern
 from hxtorch_emulator.chip.parameters import ChipParameters
 from hxtorch_emulator.chip.placed_matrix import PlacedMatrix
@@ -54,6 +56,27 @@ class VirtualChip:
     def temperature_c(self, value: float) -> None:
         self._temperature_c = value
         self._placed.clear()
+
+    def open(self, calibration: Path | None) -> CalibrationFile | None:
+        """Load the calibration at ``calibration``; without one, calibrate on the spot unless that is done.
+
+        Raises:
+            RuntimeError: there is no calibration there, or it is damaged.
+        """
+        if calibration is not None:
+            file = read_calibration(calibration)
+            self.apply(file.calibration)
+            return file
+        if self.calibration is None or self.calibration.temperature_c != self.temperature_c:
+            calibrate(self)
+        return None
+
+    def open_uncalibrated(self) -> None:
+        """Set every trim to the middle of its range."""
+        self.apply(None)
+
+    def close(self) -> None:
+        """Do nothing: the chip stays as it is."""
 
     def apply(self, calibration: Calibration | None) -> None:
         """Set every trim as ``calibration`` says; to the middle of its range without one.
