@@ -109,7 +109,18 @@ class JobAnswer(Schema):
         return cls.model_validate(shown)
 
 
-class ClassifyQuery(Schema):
+class CropsQuery(Schema):
+    """How crops are made of a body."""
+
+    centre: Annotated[
+        bool,
+        Field(
+            description="Scale and centre raw crops and arrays as MNIST's digits are; pictures always are."
+        ),
+    ] = False
+
+
+class ClassifyQuery(CropsQuery):
     """Options of a classification: waiting time, deadline, repeated reading, choice of chip, centring."""
 
     wait: Annotated[float, Field(ge=0, le=60, description="Seconds.")] = 10.0
@@ -119,12 +130,6 @@ class ClassifyQuery(Schema):
     ] = 1
     allow_transfer: Annotated[
         bool, Field(description="Allow another chip than the one in whose loop the model learnt.")
-    ] = False
-    centre: Annotated[
-        bool,
-        Field(
-            description="Scale and centre raw crops and arrays as MNIST's digits are; pictures always are."
-        ),
     ] = False
 
 

@@ -111,15 +111,19 @@ Neurons = Annotated[list[float], Field(min_length=512, max_length=512, descripti
 
 
 class PatternAnswer(Schema):
-    """The mean offset of each neuron of a chip, before its calibration and after it."""
+    """The mean offset of each neuron of a chip, without any calibration and with the last one."""
 
     chip: str
     calibrated_at: Moment | None
     before_lsb: Neurons | None
     after_lsb: Neurons | None
+    was_flat: Annotated[
+        bool | None,
+        Field(description="True if the chip was as flat before the last calibration as after it."),
+    ]
 
 
-_NO_PATTERN: Final = {"calibrated_at": None, "before_lsb": None, "after_lsb": None}
+_NO_PATTERN: Final = dict.fromkeys(("calibrated_at", "before_lsb", "after_lsb", "was_flat"))
 
 
 @routes.get("")
@@ -164,14 +168,14 @@ def show_series(chip: str, series: SeriesName, query: SeriesQuery) -> SeriesAnsw
 @routes.get("/<chip>/pattern")
 @SPEC.validate(resp=answers(200, PatternAnswer, 404), tags=["chip"])
 def show_pattern(chip: str) -> PatternAnswer:
-    """Show the offsets of a chip's 512 neurons, before its calibration and after it.
+    """Show the offsets of a chip's 512 neurons, without any calibration and with the last one.
 
     All is null until a calibration made by this service has measured them.
     """
     if not _is_known(chip):
         raise NotFoundError(f"there is no chip {chip!r}")
     pattern = application().series.pattern(chip) or _NO_PATTERN
-    return PatternAnswer.model_validate({"chip": chip, **pattern})
+    return PatternAnswer.model_validate({"chip": chip, **_NO_PATTERN, **pattern})
 
 
 def _is_known(chip: str) -> bool:

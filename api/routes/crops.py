@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify, request
 from api.application import application
 from api.crops.payloads import read_crops
 from api.documentation import SPEC, answers
-from api.schemas import CropsAnswer, SampleAnswer
+from api.schemas import CropsAnswer, CropsQuery, SampleAnswer
 from services.crops.answers import CROP_BYTES
 
 routes = Blueprint("crops", __name__, url_prefix="/v1")
@@ -23,16 +23,17 @@ def show_sample(digit: str) -> Response:
 
 
 @routes.post("/crops")
-@SPEC.validate(resp=answers(200, CropsAnswer, 413, 415), skip_validation=True, tags=["classification"])
-def normalise() -> Response:
-    """Show pictures as the crops that a classification would make of them.
+@SPEC.validate(query=CropsQuery, resp=answers(200, CropsAnswer, 413, 415), tags=["classification"])
+def normalise(query: CropsQuery) -> Response:
+    """Show a body as the crops that a classification would make of it.
 
-    The body has the same forms as a classification's.
+    The body has the same forms as a classification's. A pixel of 128 or more sends events to the chip, others do not.
     """
     crops = read_crops(
         request.get_data(cache=False),
         request.headers.get("Content-Type", ""),
         application().settings.max_crops_per_request,
+        centre=query.centre,
     )
     return jsonify(
         {"crops": [{"pixels": list(crops[i : i + CROP_BYTES])} for i in range(0, len(crops), CROP_BYTES)]}

@@ -36,3 +36,17 @@ def test_what_is_no_picture_is_refused(client: FlaskClient) -> None:
     answer = client.post("/v1/crops", data=b"nothing", content_type="image/png")
 
     refused(answer, 422, "invalid_images")
+
+
+def test_raw_crops_are_shown_centred_on_request(client: FlaskClient) -> None:
+    crop = np.zeros((28, 28), np.uint8)
+    crop[2:6, 3:5] = 255
+
+    as_it_is, centred = (
+        client.post(f"/v1/crops?centre={centre}", data=crop.tobytes()).get_json()["crops"][0]["pixels"]
+        for centre in ("false", "true")
+    )
+
+    assert as_it_is == crop.ravel().tolist()
+    assert np.ptp(np.nonzero(np.reshape(centred, (28, 28)) > 127)[0]) >= 18
+    refused(client.post("/v1/crops?centre=perhaps", data=crop.tobytes()), 422, "invalid_input")

@@ -91,12 +91,12 @@ def test_the_fixed_pattern_is_shown_as_the_worker_kept_it(
     client: FlaskClient, idle_chip: Chip, connection: Connection
 ) -> None:
     before = client.get(f"/v1/chip/{CHIP}/pattern").get_json()
-    pattern = {"calibrated_at": 1e9, "before_lsb": [3.5] * 512, "after_lsb": [-0.5] * 512}
+    pattern = {"calibrated_at": 1e9, "before_lsb": [3.5] * 512, "after_lsb": [-0.5] * 512, "was_flat": True}
 
     SeriesStore(connection).keep_pattern(idle_chip.lease, pattern)
     after = client.get(f"/v1/chip/{CHIP}/pattern").get_json()
 
-    assert before == {"chip": CHIP, "calibrated_at": None, "before_lsb": None, "after_lsb": None}
+    assert before == {"chip": CHIP, **dict.fromkeys(pattern)}
     assert after == {"chip": CHIP, **pattern, "calibrated_at": "2001-09-09T01:46:40.000Z"}
     refused(client.get("/v1/chip/chip-9/pattern"), 404, "not_found")
 

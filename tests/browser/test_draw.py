@@ -2,12 +2,15 @@
 
 import math
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, Request, expect
 
+from api.texts import LANGUAGES
 from deploy.local import Local
 from hxserve import Client
 from hxserve.jobs import Job
@@ -57,6 +60,27 @@ def shown_pixels(page: Page) -> int:
         ".filter((value, i) => i % 4 === 0 && value > 127).length"
     )
     return count
+
+
+def pixels_of(page: Page, canvas: str) -> list[int]:
+    """The 784 grey values of a canvas."""
+    grey: list[int] = page.evaluate(
+        """(canvas) => {
+          const copy = new OffscreenCanvas(28, 28).getContext("2d");
+          copy.drawImage(document.querySelector(canvas), 0, 0);
+          return [...copy.getImageData(0, 0, 28, 28).data].filter((value, i) => i % 4 === 0);
+        }""",
+        canvas,
+    )
+    return grey
+
+
+def await_pixels(page: Page, canvas: str, are_right: Callable[[list[int]], bool]) -> None:
+    """Wait until a canvas shows what it should."""
+    end = time.monotonic() + 10
+    while not are_right(pixels_of(page, canvas)):
+        assert time.monotonic() < end, f"{canvas} still shows {pixels_of(page, canvas)}"
+        page.wait_for_timeout(50)
 
 
 @pytest.mark.usefixtures("trained")
@@ -121,6 +145,79 @@ def test_black_ink_erases_and_clear_forgets(open_page: OpenPage) -> None:
     expect(page.locator("#sure")).to_have_text("Draw something")
     draw_by_mouse(page, ONE)
     assert shown_pixels(page) > 20
+
+
+@pytest.mark.usefixtures("trained")
+def test_delete_clears_too_and_leaves_the_pen(open_page: OpenPage) -> None:
+    page = open_page()
+    draw_by_mouse(page, ONE)
+
+    page.get_by_text("Black (eraser)").click()
+    page.locator("#canvas").focus()
+    page.keyboard.press("Delete")
+    cleared = shown_pixels(page)
+
+    assert cleared == 0
+    expect(page.get_by_label("White")).to_be_checked()
+    draw_by_mouse(page, ONE)
+    assert shown_pixels(page) > 20
+
+
+@pytest.mark.usefixtures("trained")
+def test_strokes_and_clearing_are_undone_one_by_one(open_page: OpenPage) -> None:
+    page = open_page()
+    undo = page.get_by_role("button", name="Undo")
+    expect(undo).to_be_disabled()
+    draw_by_mouse(page, ONE)
+    one = pixels_of(page, "#canvas")
+    draw_by_mouse(page, ZERO)
+    both = pixels_of(page, "#canvas")
+    page.get_by_role("button", name="Clear").click()
+
+    undo.click()
+    assert pixels_of(page, "#canvas") == both
+    page.keyboard.press("Control+z")
+    assert pixels_of(page, "#canvas") == one
+    expect(page.locator("#digit")).to_have_text("1")
+    page.keyboard.press("Control+z")
+
+    assert not any(pixels_of(page, "#canvas"))
+    expect(undo).to_be_disabled()
+    expect(page.locator("#digit")).to_have_text("?")
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_binary_input_of_the_chip_is_shown(open_page: OpenPage) -> None:
+    page = open_page()
+
+    draw_by_mouse(page, [(x / 2, y / 2) for x, y in ONE])
+    drawn = pixels_of(page, "#canvas")
+
+    await_pixels(page, "#binary", lambda shown: set(shown) == {0, 255} and _height_of(shown) >= 19)
+    page.get_by_label("Centre for reading").uncheck()
+    await_pixels(page, "#binary", lambda shown: shown == [255 * (value > 127) for value in drawn])
+    assert _height_of(drawn) < 14
+
+
+def _height_of(pixels: list[int]) -> int:
+    rows = [i // 28 for i, value in enumerate(pixels) if value > 127]
+    return max(rows) - min(rows) + 1
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_verdict_is_above_the_drawing_on_a_telephone(open_page: OpenPage, language: str) -> None:
+    page = open_page(has_touch=True, viewport={"width": 360, "height": 740}, locale=language)
+
+    draw_by_touch(page, ONE)
+    expect(page.locator("#digit")).to_have_text("1")
+
+    verdict, canvas = (page.locator(place).bounding_box() for place in (".verdict", "#canvas"))
+    assert verdict is not None
+    assert canvas is not None
+    assert 0 <= verdict["y"] < verdict["y"] + verdict["height"] <= canvas["y"]
+    assert canvas["y"] + canvas["height"] <= 740
+    assert page.locator("#undo").bounding_box()["y"] < 740  # type: ignore[index]  # it is shown
 
 
 @pytest.mark.usefixtures("trained")

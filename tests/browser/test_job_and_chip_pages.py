@@ -6,7 +6,7 @@ import signal
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from deploy.local import Local
 from hxserve import Client
@@ -57,6 +57,28 @@ def test_the_list_shows_a_new_job_by_itself_and_filters(
     expect(page.get_by_role("heading", level=1)).to_have_text("Evaluation digits")
     expect(page.locator("#log")).to_contain_text("succeeded")
     expect(page.locator("#mistakes img").first).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_the_numbers_of_the_confusion_matrix_fit_into_their_cells_on_a_telephone(
+    open_page: OpenPage, trained: Job, width: int
+) -> None:
+    page = open_page("/jobs", viewport={"width": width, "height": 740})
+
+    def with_numbers_of_mnist(route: Route) -> None:
+        answer = route.fetch()
+        job = answer.json()
+        job["result"]["confusion"] = [[1135] * 10] * 10
+        route.fulfill(response=answer, json=job)
+
+    page.route(f"**/v1/jobs/{trained.id}", with_numbers_of_mnist)
+    page.goto(f"/jobs/{trained.id}")
+    expect(page.locator(".confusion td")).to_have_count(100)
+
+    too_wide = page.locator(".confusion").evaluate(
+        "(table) => [...table.querySelectorAll('td, th')].filter((cell) => cell.scrollWidth > cell.clientWidth).length"
+    )
+    assert too_wide == 0
 
 
 @pytest.mark.usefixtures("trained")

@@ -1,9 +1,10 @@
 """Watching a service of several chips."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from deploy.local import Local, running
 from hxserve import Client
@@ -65,6 +66,33 @@ def test_the_charts_show_the_chip_that_is_chosen_also_after_a_reload(open_page: 
 
     expect(page.get_by_label("Charts of")).to_have_value("chip-2")
     expect(page.locator("#pattern .patterns")).to_have_count(1)
+
+
+def test_a_second_calibration_keeps_the_raw_pattern_and_says_that_nothing_changed(
+    open_page: OpenPage,
+) -> None:
+    page = open_page("/chip#chip-2")
+    before = page.locator("#pattern figcaption").filter(has_text="Before any calibration")
+    expect(before).to_be_visible()
+    spread = _spread_of(before)
+
+    for _ in range(2):
+        page.goto("/chip#chip-2")
+        page.get_by_role("button", name="Calibrate now: chip-2").click()
+        page.wait_for_url("**/jobs/*")
+        expect(page.locator("#state")).to_contain_text("succeeded", timeout=60_000)
+        expect(page.locator("#facts")).to_contain_text("already flat")
+
+    page.goto("/chip#chip-2")
+    expect(page.locator("#pattern")).to_contain_text("already flat")
+    expect(page.locator("#pattern .scale")).to_contain_text("+30 LSB")
+    assert spread > 20
+    assert _spread_of(before) == pytest.approx(spread, abs=1)
+
+
+def _spread_of(caption: Locator) -> float:
+    [spread] = re.findall(r"([\d.]+) LSB", caption.inner_text())
+    return float(spread)
 
 
 def test_what_scripts_bring_moves_nothing_on_a_telephone(open_page: OpenPage) -> None:

@@ -46,7 +46,9 @@ class ScriptedSession(ChipSession):
     def calibrate(self) -> CalibrationOutcome:
         """Another calibration, with which the chip is well."""
         self.sha256, self.age_s, self.score_lsb = f"after {self.sha256}", 0.0, 0.0
-        return CalibrationOutcome("nowhere", self.sha256, 0.002, 2.0, 9.0, 3.0, self.canary_reference_lsb)
+        return CalibrationOutcome(
+            "nowhere", self.sha256, 0.002, 2.0, 9.0, 3.0, False, self.canary_reference_lsb
+        )
 
 
 def _loaded(session: ChipSession) -> Loaded:

@@ -14,7 +14,7 @@ from services.users.authentication import SYSTEM
 from tests.services.samples import CHIP, a_holder
 from tests.worker.scripted import ScriptedSession
 from worker.chip import ChipSession
-from worker.chip.session import Pattern
+from worker.chip.calibrations import Pattern
 from worker.chip_maintenance import ChipMaintenance, MaintenanceSchedule
 
 LONG_S, AT_ONCE_S = 3600.0, 0.0
@@ -253,7 +253,7 @@ def test_the_pattern_of_a_chip_is_shown_after_its_calibration(
     maintenance = new_maintenance()
     maintenance.show_pattern()
     unknown = series.pattern(CHIP)
-    pattern = Pattern((1.0,) * 512, (0.5,) * 512)
+    pattern = Pattern((1.0,) * 512, (0.5,) * 512, was_flat=True)
     monkeypatch.setattr(ScriptedSession, "pattern", pattern)
 
     maintenance.after_calibration()
@@ -262,4 +262,5 @@ def test_the_pattern_of_a_chip_is_shown_after_its_calibration(
     assert unknown is None
     assert shown is not None
     assert (shown["before_lsb"], shown["after_lsb"]) == ([1.0] * 512, [0.5] * 512)
+    assert shown["was_flat"]
     assert shown["calibrated_at"] == (chip.calibration or {}).get("made_at")

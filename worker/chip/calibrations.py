@@ -6,9 +6,8 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -28,6 +27,21 @@ _EXPECTED: Final = (
     "give a file, a folder with one file hagen_cocolist.*, or one laid out like "
     "<chip>/stable/<date>/hagen_cocolist.* with a link `latest`"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """The fixed pattern of a chip.
+
+    Attributes:
+        before_lsb: Mean deviation of each neuron without any calibration, (512,) LSB.
+        after_lsb: The same with the calibration.
+        was_flat: True if the chip was as flat before this calibration as after it.
+    """
+
+    before_lsb: tuple[float, ...]
+    after_lsb: tuple[float, ...]
+    was_flat: bool
 
 
 class WritableCalibration(Protocol):
@@ -138,17 +152,17 @@ def read_reference(path: Path) -> CanaryReference | None:
         )
 
 
-def keep_pattern(path: Path, before_lsb: Sequence[float], after_lsb: Sequence[float]) -> None:
-    """Store the fixed pattern before and after a calibration beside its file; a failure is ignored."""
+def keep_pattern(path: Path, pattern: Pattern) -> None:
+    """Store the fixed pattern beside a calibration's file; a failure is ignored."""
     with suppress(OSError):
-        write_durably(path.parent / _PATTERN_NAME, json.dumps([before_lsb, after_lsb]).encode())
+        write_durably(path.parent / _PATTERN_NAME, json.dumps(astuple(pattern)).encode())
 
 
-def read_pattern(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+def read_pattern(path: Path) -> Pattern | None:
     """Return the fixed pattern stored beside this calibration, if there is one."""
     try:
-        before_lsb, after_lsb = json.loads((path.parent / _PATTERN_NAME).read_bytes())
-        return tuple(map(float, before_lsb)), tuple(map(float, after_lsb))
+        before_lsb, after_lsb, *was_flat = json.loads((path.parent / _PATTERN_NAME).read_bytes())
+        return Pattern(tuple(map(float, before_lsb)), tuple(map(float, after_lsb)), was_flat == [True])
     except (OSError, ValueError, TypeError):
         return None
 

@@ -8,18 +8,10 @@ from typing import Any, ClassVar
 
 from services.errors import ChipError
 from services.settings import Backend
-from worker.chip.calibrations import CalibrationRecord
+from worker.chip.calibrations import CalibrationRecord, Pattern
 from worker.chip.canary import CanaryReference, measure_deviations, score_of
 from worker.chip.self_test import check_chip
 from worker.learning.arithmetic import Execution, MockParameter, Perceptron
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """The mean deviation of each neuron, in LSB, (512,) each: before a calibration and after it."""
-
-    before_lsb: tuple[float, ...]
-    after_lsb: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +35,8 @@ class CalibrationOutcome:
     """A calibration that was made and is loaded.
 
     `gain` is in LSB per unit of input times weight, everything `_lsb` in LSB. The spreads of the fixed pattern
-    are those between the 10th and the 90th percentile of the neurons, as the chip was and as it is now.
+    are those between the 10th and the 90th percentile of the neurons, as the chip was and as it is now; `was_flat`
+    is true if they hardly differ.
     `canary_lsb` is the score that later ones are judged against.
     """
 
@@ -53,6 +46,7 @@ class CalibrationOutcome:
     noise_std_lsb: float
     spread_before_lsb: float
     spread_after_lsb: float
+    was_flat: bool
     canary_lsb: float
 
 
@@ -100,7 +94,7 @@ class ChipSession(ABC):
 
     @property
     def pattern(self) -> Pattern | None:
-        """The fixed pattern before and after the calibration; None if it was not measured."""
+        """The fixed pattern without and with the calibration; None if it was not measured."""
         return self._loaded.pattern
 
     @property

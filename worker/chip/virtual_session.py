@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from services.errors import ChipUnavailableError, HxserveError
 from worker.chip.calibrations import (
     LATEST,
     CalibrationRecord,
+    Pattern,
     find_calibration,
     keep_pattern,
     publish_calibration,
@@ -23,10 +24,13 @@ from worker.chip.calibrations import (
     read_reference,
 )
 from worker.chip.canary import measure_deviations, spread_of
-from worker.chip.session import CalibrationOutcome, ChipSession, Loaded, Pattern, measure_chip
+from worker.chip.session import CalibrationOutcome, ChipSession, Loaded, measure_chip
 
 _log = logging.getLogger(__name__)
 _perceptron: Any = emulator.perceptron
+
+_FLAT: Final = 1.1
+"""A chip whose spread was less than this times that after a calibration needed none."""
 
 
 class VirtualSession(ChipSession):
@@ -54,7 +58,7 @@ class VirtualSession(ChipSession):
         return self._virtual_chip.temperature_c
 
     def calibrate(self) -> CalibrationOutcome:
-        """Measure and trim every neuron, store the trims and load them; takes less than a second."""
+        """Measure and trim every neuron, store the trims and load them; takes about a second."""
         self._loaded, outcome = _calibrate(
             self._virtual_chip, self._calibrations, self._loaded.mock_parameter.gain
         )
@@ -99,8 +103,7 @@ def _load(virtual_chip: VirtualChip, given: Path) -> Loaded:
     found = find_calibration(given, virtual_chip.chip_id)
     record = _open_with(virtual_chip, found)
     loaded = measure_chip(_perceptron, virtual_chip.chip_id, record, read_reference(record.path))
-    kept = read_pattern(record.path)
-    return replace(loaded, pattern=Pattern(*kept)) if kept else loaded
+    return replace(loaded, pattern=read_pattern(record.path))
 
 
 def _open_with(virtual_chip: VirtualChip, found: CalibrationRecord) -> CalibrationRecord:
@@ -124,8 +127,11 @@ def _calibrate(
 ) -> tuple[Loaded, CalibrationOutcome]:
     before: Calibration | None = virtual_chip.calibration
     parameter_before = _perceptron.get_mock_parameter()
-    deviations_before = measure_deviations(_perceptron, gain_before, mock=False)
+    deviations_before = raw = measure_deviations(_perceptron, gain_before, mock=False)
     try:
+        if before is not None:
+            virtual_chip.apply(None)
+            raw = measure_deviations(_perceptron, _perceptron.measure_mock_parameter().gain, mock=False)
         calibration = calibrate(virtual_chip)
         measured = measure_chip(_perceptron, virtual_chip.chip_id, None, None)
         latest = publish_calibration(calibrations, virtual_chip.chip_id, calibration, measured.reference)
@@ -136,16 +142,19 @@ def _calibrate(
         raise
     parameter = measured.mock_parameter
     deviations_after = measure_deviations(_perceptron, parameter.gain, mock=False)
-    pattern = Pattern(_offsets(deviations_before), _offsets(deviations_after))
-    keep_pattern(record.path, pattern.before_lsb, pattern.after_lsb)
+    spread_before_lsb, spread_after_lsb = spread_of(deviations_before), spread_of(deviations_after)
+    was_flat = spread_before_lsb < _FLAT * spread_after_lsb
+    pattern = Pattern(_offsets(raw), _offsets(deviations_after), was_flat)
+    keep_pattern(record.path, pattern)
     loaded = replace(measured, calibration=record, pattern=pattern)
     return loaded, CalibrationOutcome(
         path=str(record.path),
         sha256=record.sha256,
         gain=parameter.gain,
         noise_std_lsb=parameter.noise_std,
-        spread_before_lsb=spread_of(deviations_before),
-        spread_after_lsb=spread_of(deviations_after),
+        spread_before_lsb=spread_before_lsb,
+        spread_after_lsb=spread_after_lsb,
+        was_flat=was_flat,
         canary_lsb=loaded.reference.score_lsb,
     )
 

@@ -1,6 +1,7 @@
 // A drawing of 28 x 28 points, made by mouse, touch, pen or keyboard.
 
 export const SIDE = 28;
+const MOST_UNDONE = 100;
 
 /** The drawing on a canvas; calls `changed` after every change. */
 export class Drawing {
@@ -13,6 +14,7 @@ export class Drawing {
   #pen = null;
   #cursor = { x: SIDE / 2, y: SIDE / 2 };
   #penDown = false;
+  #before = [];
 
   constructor(canvas, changed) {
     this.#canvas = canvas;
@@ -36,15 +38,34 @@ export class Drawing {
     return this.bytes().every((value) => value === 0);
   }
 
+  get canUndo() {
+    return this.#before.length > 0;
+  }
+
+  /** Takes back the last stroke, picture or clearing. */
+  undo() {
+    if (!this.canUndo) return;
+    this.#last = this.#pen = null;
+    this.#context.putImageData(this.#before.pop(), 0, 0);
+    this.#changed();
+  }
+
   clear() {
+    this.#remember();
     this.#wipe();
     this.#changed();
   }
 
   /** Replaces the drawing with a picture of 784 grey values. */
   show(pixels) {
+    this.#remember();
     paint(this.#context, pixels);
     this.#changed();
+  }
+
+  #remember() {
+    this.#before.push(this.#context.getImageData(0, 0, SIDE, SIDE));
+    if (this.#before.length > MOST_UNDONE) this.#before.shift();
   }
 
   #wipe() {
@@ -65,6 +86,7 @@ export class Drawing {
     this.#pen = event.pointerId;
     this.#canvas.setPointerCapture(event.pointerId);
     this.#last = this.#place(event);
+    this.#remember();
     this.#line(this.#last, this.#last, event);
   }
 
@@ -103,9 +125,10 @@ export class Drawing {
       if (this.#penDown) this.#line(from, this.#cursor);
     } else if (event.key === " ") {
       this.#penDown = !this.#penDown;
-      if (this.#penDown) this.#line(this.#cursor, this.#cursor);
-    } else if (event.key === "Delete") {
-      this.clear();
+      if (this.#penDown) {
+        this.#remember();
+        this.#line(this.#cursor, this.#cursor);
+      }
     } else {
       return;
     }

@@ -9,6 +9,7 @@ const LEADING = 5;
 const AGAIN = new Set([0, 429, 503]);
 const REST_MS = 25; // requests per second are limited, and more would not be visible
 const RAW = "application/octet-stream";
+const EVENT = 128; // from this grey value on, a pixel sends events to the chip
 
 let isLive = true;
 let isDirty = false;
@@ -28,7 +29,8 @@ function row(digit) {
 
 function changed() {
   isDirty = true;
-  if (isLive) recognise();
+  $("#undo").disabled = !drawing.canUndo;
+  if (isLive || drawing.isEmpty) recognise();
 }
 
 /** Sends the newest picture until there is none newer, at most one request at a time. */
@@ -53,8 +55,11 @@ async function recogniseOnce() {
     if (!$("#model").value) await listModels();
     const [model, version] = $("#model").value.split("@");
     const started = performance.now();
-    const path = `/v1/models/${model}/versions/${version}/classify?centre=${$("#centre").checked}`;
-    const answer = await call(path, { method: "POST", body: drawing.bytes(), type: RAW });
+    const crop = { method: "POST", body: drawing.bytes(), type: RAW }, centre = `centre=${$("#centre").checked}`;
+    const [answer] = await Promise.all([
+      call(`/v1/models/${model}/versions/${version}/classify?${centre}`, crop),
+      call(`/v1/crops?${centre}`, crop).then(({ crops: [{ pixels }] }) => showInput(pixels)),
+    ]);
     if (!answer.predictions) throw await tooLate(answer);
     show(answer, performance.now() - started);
     showProblem($("#problem"), null);
@@ -112,6 +117,11 @@ function show(answer, roundTrip) {
   $("#by").textContent = `${answer.chip} (${answer.backend})`;
 }
 
+/** Shows the binary picture that the chip computes with. */
+function showInput(pixels) {
+  paint($("#binary").getContext("2d"), pixels.map((value) => (value < EVENT ? 0 : 255)));
+}
+
 let speech = null;
 
 /** Announces the reading to screen readers once it is stable: a live drawing has many readings per second. */
@@ -134,6 +144,7 @@ function forget() {
   $("#digit").textContent = "?";
   $("#sure").textContent = t("draw.empty");
   $("#detail").textContent = "";
+  showInput(drawing.bytes());
   for (const { item } of rows) item.hidden = true;
   for (const name of ["round-trip", "waiting", "chip-time"]) $(`#${name}`).textContent = "–";
   showProblem($("#problem"), null);
@@ -169,7 +180,7 @@ async function listModels() {
 
 async function takeSample(digit) {
   const { pixels, dataset } = await call(`/v1/samples/${digit}`);
-  $("#compared").hidden = true;
+  forgetSource();
   $("#sample").textContent = t("draw.shown", { digit, dataset });
   drawing.show(pixels);
   recognise();
@@ -200,13 +211,33 @@ $("#width").addEventListener("input", ({ target }) => {
   $("#width-shown").textContent = number(drawing.width, 1);
 });
 $("#centre").addEventListener("change", changed);
-$("#clear").addEventListener("click", () => {
+
+function forgetSource() {
   $("#compared").hidden = true;
   $("#sample").textContent = "";
-  drawing.ink = $("#ink [value=white]").value;
+}
+
+function undo() {
+  forgetSource();
+  drawing.undo();
+}
+
+/** Starts anew, with the pen. */
+function clear() {
+  forgetSource();
+  drawing.ink = "white";
   $("#ink [value=white]").checked = true;
   drawing.clear();
-  if (!isLive) forget();
+}
+
+$("#undo").addEventListener("click", undo);
+$("#clear").addEventListener("click", clear);
+document.addEventListener("keydown", (event) => {
+  const isUndo = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z";
+  const isClear = event.key === "Delete" && event.target === $("#canvas");
+  if (!isUndo && !isClear) return;
+  event.preventDefault();
+  (isUndo ? undo : clear)();
 });
 $("#samples").addEventListener("click", ({ target }) => {
   if (target.dataset.digit) attempt(() => takeSample(target.dataset.digit));

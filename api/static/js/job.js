@@ -40,8 +40,8 @@ function showFacts() {
     measured: result?.execution === "chip" ? `${result.chip} (${result.backend})` : result?.execution,
     [result?.partial ? "partial_version" : "version"]: result?.version,
     gain: result?.gain && `${number(result.gain, 5)} LSB`,
-    spread: result?.spread_before_lsb &&
-      `${number(result.spread_before_lsb, 1)} → ${number(result.spread_after_lsb, 1)} LSB`,
+    spread: result?.spread_before_lsb && [`${number(result.spread_before_lsb, 1)} → ${number(result.spread_after_lsb, 1)} LSB`,
+      result.was_flat ? t("job.was_flat") : ""].filter(Boolean).join(", "),
   };
   $("#facts").replaceChildren(...Object.entries(facts).filter(([, value]) => value).map(([name, value]) =>
     el("div", {}, el("dt", {}, t(`job.${name}`)), el("dd", {}, value))));

@@ -11,7 +11,7 @@ export function confusionTable(confusion, name = "") {
     return el("tr", {}, el("th", { scope: "row" }, String(digit)), ...counts.map((count, answer) => {
       const cell = el("td", { className: answer === digit ? "right" : count ? "wrong" : "",
         title: t("job.cell", { count: number(count), digit, answer, percent: percent(count / total, 1) }) },
-      count ? number(count) : "·");
+      count ? String(count) : "·"); // without separators, for narrow screens
       cell.style.setProperty("--part", answer === digit ? count / total : Math.min(1, (8 * count) / total));
       return cell;
     }));
