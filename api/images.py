@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from api.pictures.finding import NotOneDigitError, find_digit
-from api.pictures.ink import Plane
-from api.pictures.normalisation import is_normalised, normalise
+from hxserve_pictures.crops import is_normalised, normalise
+from hxserve_pictures.finding import NotOneDigitError, find_digit
+from hxserve_pictures.ink import Plane
 from services.errors import InvalidImagesError, TooLargeError
 
 _MAX_PIXELS: Final = 16_000_000

@@ -8,16 +8,18 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /source
 RUN python3 -m venv /opt/hxserve
 COPY pyproject.toml README.md constraints.txt ./
+COPY pictures/pyproject.toml pictures/README.md pictures/
 # Empty packages stand in for the source, so that a change of the source leaves this layer cached.
-RUN mkdir api deploy services worker \
-    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt '.[api]'
+RUN mkdir api deploy services worker pictures/hxserve_pictures \
+    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt ./pictures '.[api]'
 
 FROM dependencies AS build
 COPY api api
 COPY deploy deploy
+COPY pictures pictures
 COPY services services
 COPY worker worker
-RUN /opt/hxserve/bin/pip install --quiet --no-deps --force-reinstall .
+RUN /opt/hxserve/bin/pip install --quiet --no-deps --force-reinstall ./pictures .
 
 FROM build AS flower-build
 RUN /opt/hxserve/bin/pip install --quiet --constraint constraints.txt '.[flower]'

@@ -14,7 +14,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
 
 from api.images import MEDIA_TYPES, read_image, read_images
-from api.pictures.normalisation import SIDE, centred
+from hxserve_pictures.crops import SIDE, centred
 from services.crops.answers import CROP_BYTES
 from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
 

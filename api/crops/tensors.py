@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from api.crops.payloads import bytes_of_unit, too_many
 from api.inference.schemas import InferBody, InputTensor, RequestedOutput
-from api.pictures.normalisation import SIDE
+from hxserve_pictures.crops import SIDE
 from services.crops.answers import CROP_BYTES, Answer, read_origin
 from services.errors import InvalidImagesError, InvalidInputError
 from services.jobs.params import explain

@@ -21,8 +21,8 @@ from api.inference.schemas import (
     ServerMetadata,
     ServerReadyAnswer,
 )
-from api.pictures.normalisation import SIDE
 from api.routes.health import readiness
+from hxserve_pictures.crops import SIDE
 from services.models.files import LATEST
 
 routes = Blueprint("inference", __name__, url_prefix="/v2")

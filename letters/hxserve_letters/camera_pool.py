@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Literal, Self
 from hxserve.errors import ClientError
 from hxserve_letters.digits import load_digits
 from hxserve_letters.directory import Directory
+from hxserve_letters.postcodes import DIGITS
 
 if TYPE_CHECKING:
     from hxserve_letters.envelopes import Letter
-    from hxserve_letters.segmentation import Cuts
+    from hxserve_pictures.segmentation import Cuts
 
 
 class CameraFailedError(ClientError):
@@ -175,7 +176,7 @@ def _run_camera(end: Connection, source: LetterSource) -> None:
 
 def _scan(letter: Letter) -> Scan:
     from hxserve_letters.finding import find_postcode  # noqa: PLC0415 imports OpenCV
-    from hxserve_letters.segmentation import cut  # noqa: PLC0415 the same
+    from hxserve_pictures.segmentation import cut  # noqa: PLC0415 the same
 
     field = find_postcode(letter.picture)
-    return Scan(letter.number, letter.postcode, None if field is None else cut(field))
+    return Scan(letter.number, letter.postcode, None if field is None else cut(field, DIGITS))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hxserve_letters.handwriting import PX_PER_MM, Matrix, Plane
-from hxserve_letters.percentiles import percentile_of_few, percentiles_of_plane
+from hxserve_letters.handwriting import PX_PER_MM, Plane
+from hxserve_pictures.percentiles import percentile_of_few, percentiles_of_plane
+from hxserve_pictures.segmentation import Line, Matrix
 
 _ZONE_LEFT: Final = int(70 * PX_PER_MM)
 _ZONE_TOP: Final = int(38 * PX_PER_MM)
@@ -32,25 +32,8 @@ Parts = NDArray[np.int32]
 """Connected parts, a row each: left, top, width, height, area in px."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """The postcode as it was found, on level lines.
-
-    Attributes:
-        ink: (h, w) uint8, how much darker than the paper, 0..255.
-        mask: (h, w) uint8, 255 where there is ink of the postcode.
-        height: of its digits in px.
-        to_picture: (2, 3), from the field's coordinates to the picture's.
-    """
-
-    ink: Plane
-    mask: Plane
-    height: float
-    to_picture: Matrix
-
-
-def find_postcode(picture: Plane) -> Field | None:
-    """Find the first word of the address's last line; None when there is no address in the reading zone."""
+def find_postcode(picture: Plane) -> Line | None:
+    """Find the first word of the address's last line, made level; None when there is no address in the reading zone."""
     zone = picture[_ZONE_TOP:, _ZONE_LEFT:]
     ink = _ink_of(zone)
     least = _threshold(ink)
@@ -71,7 +54,7 @@ def find_postcode(picture: Plane) -> Field | None:
     is_chosen[word] = 255
     back = cv2.invertAffineTransform(level)
     back[:, 2] += back[:, :2] @ (left, top) + (_ZONE_LEFT, _ZONE_TOP)
-    return Field(
+    return Line(
         np.ascontiguousarray(ink[top:bottom, left:right]),
         is_chosen[labels[top:bottom, left:right]],
         height,

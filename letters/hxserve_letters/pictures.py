@@ -16,7 +16,8 @@ from hxserve_letters.decisions import Decision, Reason
 from hxserve_letters.digits import load_digits
 from hxserve_letters.envelopes import Letter, Writer
 from hxserve_letters.finding import find_postcode
-from hxserve_letters.segmentation import Cuts, cut
+from hxserve_letters.postcodes import DIGITS
+from hxserve_pictures.segmentation import Cuts, cut
 
 _COLUMNS: Final = 3
 _ROWS: Final = 4
@@ -77,7 +78,7 @@ def _tile(letter: Letter, decision: Decision) -> Picture:
     scale = _ENVELOPE[0] / letter.picture.shape[1]
     envelope = cv2.cvtColor(letter.picture, cv2.COLOR_GRAY2BGR)
     field = find_postcode(letter.picture)
-    cuts = None if field is None else cut(field)
+    cuts = None if field is None else cut(field, DIGITS)
     colour = _colour(decision)
     if field is not None:
         height, width = field.mask.shape

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+DIGITS: Final = 5
+"""Of a postcode."""
+
 _TOWNS: Final = """
 01 Dresden 02 Görlitz 03 Cottbus 04 Leipzig 06 Halle 07 Gera 08 Zwickau 09 Chemnitz
 10 Berlin 12 Berlin 13 Berlin 14 Potsdam 15 Frankfurt_(Oder) 16 Oranienburg 17 Neubrandenburg 18 Rostock 19 Schwerin

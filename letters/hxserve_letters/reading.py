@@ -10,7 +10,8 @@ import numpy as np
 
 from hxserve_letters.directory import Directory
 from hxserve_letters.likelihoods import Numbers
-from hxserve_letters.segmentation import DIGITS, Cuts
+from hxserve_letters.postcodes import DIGITS
+from hxserve_pictures.segmentation import Cuts
 
 _SKIPPED: Final = math.log(0.02)
 _LARGEST_SKIPPED: Final = 0.06

@@ -13,6 +13,7 @@ from hxserve.errors import ClientError
 from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.decisions import Decision
 from hxserve_letters.digits import load_digits
+from hxserve_letters.postcodes import DIGITS
 
 if TYPE_CHECKING:
     from hxserve.client import Client
@@ -120,11 +121,11 @@ def _card(writer: Writer, decision: Decision) -> dict[str, Any]:
     import cv2  # noqa: PLC0415 an extra
 
     from hxserve_letters.finding import find_postcode  # noqa: PLC0415 imports OpenCV
-    from hxserve_letters.segmentation import cut  # noqa: PLC0415 the same
+    from hxserve_pictures.segmentation import cut  # noqa: PLC0415 the same
 
     picture = writer.draw(decision.number).picture
     field = find_postcode(picture)
-    cuts = None if field is None else cut(field)
+    cuts = None if field is None else cut(field, DIGITS)
     reading = decision.reading
     spans = reading.spans if reading is not None else ()
     outcome = "rejected" if decision.route is None else "wrong" if decision.is_wrong else "routed"

@@ -15,7 +15,7 @@ from PIL import Image
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
-from api.pictures.normalisation import centred
+from hxserve_pictures.crops import centred
 from services.store.connection import Connection
 from tests.api.requests import CLASSIFY, NPY, RAW, bright_on_dark, npy, picture, png, refused
 from tests.services.chip import Chip

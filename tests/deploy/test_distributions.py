@@ -17,6 +17,7 @@ PACKAGES: Final = {
     "client": {"hxserve"},
     "emulator": {"hxtorch_emulator"},
     "letters": {"hxserve_letters"},
+    "pictures": {"hxserve_pictures"},
     "planner": {"hxserve_planner"},
 }
 """What each distribution occupies in site-packages, by its folder."""

@@ -3,15 +3,13 @@
 The limits are what was measured on these letters less a margin; what is lost here is rejected later.
 """
 
-from pathlib import Path
-
 import numpy as np
 
-from hxserve_letters.digits import load_digits
 from hxserve_letters.envelopes import Letter
 from hxserve_letters.finding import find_postcode
-from hxserve_letters.normalisation import normalise, other_looks
-from hxserve_letters.segmentation import DIGITS, cut
+from hxserve_letters.letter_state import other_looks
+from hxserve_letters.postcodes import DIGITS
+from hxserve_pictures.segmentation import cut
 from tests.letters.conftest import points_in_picture
 
 
@@ -31,7 +29,7 @@ def test_most_postcodes_can_be_cut_at_the_edges_of_their_digits(letters: list[Le
     right = 0
     for letter in letters:
         field = find_postcode(letter.picture)
-        cuts = None if field is None else cut(field)
+        cuts = None if field is None else cut(field, DIGITS)
         if cuts is not None:
             boxes = cuts.boxes.astype(float)
             middles = (boxes[:, :2] + boxes[:, 2:]) / 2 @ cuts.to_picture[:, :2].T + cuts.to_picture[:, 2]
@@ -51,31 +49,19 @@ def test_noise_alone_has_no_postcode_of_five_digits() -> None:
 
     field = find_postcode(noise)
 
-    assert field is None or cut(field) is None
+    assert field is None or cut(field, DIGITS) is None
 
 
 def test_spans_lie_between_their_neighbours(letters: list[Letter]) -> None:
     for letter in letters[:20]:
         field = find_postcode(letter.picture)
-        cuts = None if field is None else cut(field)
+        cuts = None if field is None else cut(field, DIGITS)
         if cuts is None:
             continue
         assert cuts.pieces >= DIGITS
         assert len(cuts.crops) == len(cuts.spans) == len(cuts.boxes)
         assert abs(sum(cuts.weights) - 1) < 1e-6
         assert all(0 <= span.first <= span.last < cuts.pieces and span.cost >= 0 for span in cuts.spans)
-
-
-def test_a_digit_of_mnist_stays_what_it_is(mnist: Path) -> None:
-    images = load_digits(mnist).images[:50]
-
-    for image in images:
-        crop = normalise(image, (image > 40).astype(np.uint8))
-        y, x = np.nonzero(crop > 127)
-        weights = crop.astype(float)
-        assert max(np.ptp(x), np.ptp(y)) + 1 <= 22
-        assert abs((weights.sum(0) * np.arange(28)).sum() / weights.sum() - 13.5) < 1
-        assert abs((weights.sum(1) * np.arange(28)).sum() / weights.sum() - 13.5) < 1
 
 
 def test_other_looks_lean_to_both_sides() -> None:

@@ -17,7 +17,7 @@ from hxserve_letters.directory import (
 from hxserve_letters.likelihoods import find_scale, log_likelihoods
 from hxserve_letters.postcodes import TOWN_BY_REGION, route_of
 from hxserve_letters.reading import likely_paths, read_postcode
-from hxserve_letters.segmentation import Cuts, Span
+from hxserve_pictures.segmentation import Cuts, Span
 
 
 def some_cuts(spans: list[Span], pieces: int, weights: list[float] | None = None) -> Cuts:

@@ -1,6 +1,4 @@
-"""Cutting a postcode into digits: connected parts, cut where two may touch, joined as the reading likes best."""
-
-from __future__ import annotations
+"""Cutting a line of digits: connected parts, cut where two may touch, and all the ways to join them to digits."""
 
 import math
 from dataclasses import dataclass
@@ -11,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hxserve_letters.finding import Field
-from hxserve_letters.handwriting import Matrix, Plane
-from hxserve_letters.normalisation import normalise
-from hxserve_letters.percentiles import percentiles_of_plane
+from hxserve_pictures.crops import make_crop
+from hxserve_pictures.ink import Plane
+from hxserve_pictures.percentiles import percentiles_of_plane
 
-DIGITS: Final = 5
+_USUAL_SLANT: Final = 0.14
+"""Tangent of the slant that digits of MNIST have on average: upright ones are read less well."""
 _MOST_SHEAR: Final = 0.4
 _DIGIT_WIDTH: Final = 0.62
 """Of a digit on average, over its height."""
@@ -35,6 +33,26 @@ _SHORT_COST: Final = 6.0
 _WIDE_COST: Final = 6.0
 """In logarithms: per stroke cut through, joint, gap, lacking height and excess width, lengths over the height."""
 
+Matrix = NDArray[np.float64]
+"""A map of the plane, (2, 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Digits side by side, as they were found in a picture.
+
+    Attributes:
+        ink: (h, w) uint8, how much darker than the ground, 0..255.
+        mask: (h, w) uint8, 255 where there is ink of the digits.
+        height: of a digit in px.
+        to_picture: (2, 3), from the line's coordinates to the picture's.
+    """
+
+    ink: Plane
+    mask: Plane
+    height: float
+    to_picture: Matrix
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -47,14 +65,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """Possible cuts of a postcode.
+    """Possible cuts of a line of digits.
 
     Attributes:
         pieces: how many there are, from left to right.
         weights: (pieces,) their share of the ink.
         spans: which neighbouring pieces may be a digit.
         crops: (spans, 28, 28) uint8, as the service reads them.
-        boxes: (spans, 4) left, top, right, bottom in px of the upright field.
+        boxes: (spans, 4) left, top, right, bottom in px of the upright line.
         to_picture: (2, 3), from these to the picture's.
     """
 
@@ -80,27 +98,27 @@ class _Pieces:
     cut_ink: NDArray[np.float64]
 
 
-def cut(field: Field) -> Cuts | None:
-    """Find the ways to cut a postcode; None when there are fewer than five pieces, or far more."""
-    ink, mask, upright = _stand_upright(field)
-    pieces = _pieces(mask, field.height)
+def cut(line: Line, digits: int) -> Cuts | None:
+    """Find the ways to cut a line into so many digits; None when there are fewer pieces, or far more."""
+    ink, mask, upright = _stand_upright(line)
+    pieces = _pieces(mask, line.height, digits)
     if pieces is None:
         return None
     count = len(pieces.boxes)
-    spans = _spans(pieces, field.height, _stroke(mask))
+    spans = _spans(pieces, line.height, _stroke(mask))
     crops, boxes = [], []
     for span in spans:
         box = _union(pieces.boxes[span.first : span.last + 1])
-        crops.append(normalise(ink, _soft(pieces.labels, span, box)))
+        crops.append(_crop(ink, pieces.labels, span, box))
         boxes.append(box)
     areas = np.bincount(pieces.labels.ravel(), minlength=count + 1)[1:]
     weights = tuple((areas / areas.sum()).tolist())
     return Cuts(count, weights, tuple(spans), np.stack(crops), np.stack(boxes), upright)
 
 
-def _stand_upright(field: Field) -> tuple[Plane, Plane, Matrix]:
+def _stand_upright(line: Line) -> tuple[Plane, Plane, Matrix]:
     """Return ink and mask without the common slant, and the map from there to the picture."""
-    y, x = np.nonzero(field.mask)
+    y, x = np.nonzero(line.mask)
     best, shear = -1.0, 0.0
     for candidate in np.linspace(-_MOST_SHEAR, _MOST_SHEAR, 21):
         columns = np.rint(x + candidate * y).astype(np.int64)
@@ -109,28 +127,31 @@ def _stand_upright(field: Field) -> tuple[Plane, Plane, Matrix]:
         sharpness *= 1.0 - _UPRIGHTNESS * candidate**2
         if sharpness > best:
             best, shear = sharpness, float(candidate)
-    height, width = field.mask.shape
+    height, width = line.mask.shape
     matrix = np.array([[1.0, shear, max(-shear * height, 0.0)], [0.0, 1.0, 0.0]])
     size = (width + math.ceil(abs(shear) * height) + 1, height)
-    ink = cv2.warpAffine(field.ink, matrix, size, flags=cv2.INTER_LINEAR)
-    mask = cv2.warpAffine(field.mask, matrix, size, flags=cv2.INTER_LINEAR)
+    ink = cv2.warpAffine(line.ink, matrix, size, flags=cv2.INTER_LINEAR)
+    mask = cv2.warpAffine(line.mask, matrix, size, flags=cv2.INTER_LINEAR)
     back = cv2.invertAffineTransform(matrix)
-    to_picture = field.to_picture @ np.vstack([back, [0.0, 0.0, 1.0]])
+    to_picture = line.to_picture @ np.vstack([back, [0.0, 0.0, 1.0]])
     # Firmer than where the word was looked for: neighbours come apart.
-    [full] = percentiles_of_plane(field.ink, 90, mask=field.mask)
+    [full] = percentiles_of_plane(line.ink, 90, mask=line.mask)
     firm = _FULL_INK * full
     return ink, ((mask > 127) & (ink >= firm)).astype(np.uint8), to_picture
 
 
-def _soft(labels: NDArray[np.int32], span: Span, box: NDArray[np.int64]) -> Plane:
-    """Return the mask of a span with the soft edges of its strokes, as far as they belong to no other span."""
+def _crop(ink: Plane, labels: NDArray[np.int32], span: Span, box: NDArray[np.int64]) -> Plane:
+    """Make the crop of a span, with the soft edges of its strokes as far as they belong to no other span."""
     area = np.s_[max(box[1] - 1, 0) : box[3] + 1, max(box[0] - 1, 0) : box[2] + 1]
     part = labels[area]
     own = (part > span.first) & (part <= span.last + 1)
     grown = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8))
-    soft = np.zeros(labels.shape, np.uint8)
-    soft[area] = own | ((grown > 0) & (part == 0))
-    return soft
+    soft = (own | ((grown > 0) & (part == 0))).astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(soft)
+    inner = np.s_[top : top + height, left : left + width]
+    dark, inside = np.ascontiguousarray(ink[area][inner]), np.ascontiguousarray(soft[inner])
+    [full] = percentiles_of_plane(dark, 75, mask=inside)
+    return make_crop(dark, inside, full, lean=_USUAL_SLANT)
 
 
 def _stroke(mask: Plane) -> float:
@@ -140,14 +161,14 @@ def _stroke(mask: Plane) -> float:
     return max(2.0 * area / max(outline, 1), 1.0)
 
 
-def _pieces(mask: Plane, height: float) -> _Pieces | None:
-    """Return connected parts, the wide ones cut unless there are five digits already."""
+def _pieces(mask: Plane, height: float, digits: int) -> _Pieces | None:
+    """Return connected parts, the wide ones cut unless there are all digits already."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
     kept = [label for label in range(1, len(stats)) if stats[label, 4] >= _LEAST_AREA * height**2]
     groups = _join_overlapping(kept, stats)
     boxes = [_union(np.stack([_box(stats[label]) for label in group])) for group in groups]
     are_digits = [_looks_like_a_digit(box, height) for box in boxes]
-    is_done = sum(are_digits) == DIGITS and all(
+    is_done = sum(are_digits) == digits and all(
         is_digit or _is_small(box, height) for is_digit, box in zip(are_digits, boxes, strict=True)
     )
     found = np.zeros(mask.shape, np.int32)
@@ -169,7 +190,7 @@ def _pieces(mask: Plane, height: float) -> _Pieces | None:
             found[box[1] : box[3], box[0] + start : box[0] + end][piece] = len(all_boxes)
             parts.append(number)
             cut_ink.append(float(whole[:, end].sum()) if end < whole.shape[1] else 0.0)
-    if not DIGITS <= len(all_boxes) <= _MOST_PIECES:
+    if not digits <= len(all_boxes) <= _MOST_PIECES:
         return None
     return _Pieces(found, np.stack(all_boxes), np.array(parts), np.array(cut_ink))
 

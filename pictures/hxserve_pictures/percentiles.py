@@ -1,14 +1,12 @@
 """Percentiles, faster than numpy's where values are few, or whole numbers up to 255."""
 
-from __future__ import annotations
-
 import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hxserve_letters.handwriting import Plane
+from hxserve_pictures.ink import Plane
 
 
 def percentile_of_few(values: NDArray[np.integer] | NDArray[np.floating], percent: float) -> float:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from api.pictures.ink import SMALL, Plane
+from hxserve_pictures.ink import SMALL, Plane
 
 _LEAST_SIDE: Final = 0.03
 _LEAST_AREA: Final = 0.0002

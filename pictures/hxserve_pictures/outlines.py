@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from api.pictures.ink import SMALL, Plane, area
+from hxserve_pictures.ink import SMALL, Plane, area
 
 
 def evenness(tones: Plane, ground: Plane, mask: Plane, box: tuple[int, int, int, int]) -> float:

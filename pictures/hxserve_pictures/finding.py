@@ -7,7 +7,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from api.pictures.ink import (
+from hxserve_pictures.ink import (
     SMALL,
     Plane,
     area,
@@ -18,8 +18,8 @@ from api.pictures.ink import (
     without_lines,
     without_noise,
 )
-from api.pictures.outlines import evenness, is_sheet, sharpness
-from api.pictures.parts import Group, digit_of, find_parts
+from hxserve_pictures.outlines import evenness, is_sheet, sharpness
+from hxserve_pictures.parts import Group, digit_of, find_parts
 
 _SIDE: Final = 160
 """Pixels in the longer direction in which the digit is looked for."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hxserve_letters.percentiles import percentile_of_few, percentiles_of_plane
+from hxserve_pictures.percentiles import percentile_of_few, percentiles_of_plane
 
 _properties = settings(deadline=None, max_examples=100)
 _percents = st.floats(0, 100)
