@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hxserve_pictures.crops import is_normalised, normalise
-from hxserve_pictures.finding import NotOneDigitError, find_digit
+from hxserve_pictures.digit import Digit, NotOneDigitError
+from hxserve_pictures.finding import find_digit
 from hxserve_pictures.ink import Plane
+from hxserve_pictures.lines import WrittenDigit, find_digits
+from hxserve_pictures.parts import Box
 from services.errors import InvalidImagesError, TooLargeError
 
 _MAX_PIXELS: Final = 16_000_000
@@ -63,6 +67,68 @@ def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.ui
         InvalidImagesError: a picture is of another format, is damaged, or does not show one digit.
         TooLargeError: a picture, or all together, have too many pixels; the header tells, nothing is decoded.
     """
+    for tones in read_tones(pictures):
+        digit = tones.find_digit()
+        yield tones.plane if digit is None else normalise(digit)
+
+
+def segment_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[list[WrittenDigit]]:
+    """Convert files of `MEDIA_TYPES` to the digits that stand side by side in each, from left to right.
+
+    Their boxes are in px of the upright picture.
+
+    Raises:
+        InvalidImagesError: see `read_images`; several digits are no reason.
+        TooLargeError: see `read_images`.
+    """
+    for tones in read_tones(pictures):
+        with _showing_digits(tones.name):
+            digits = find_digits(tones.plane)
+        yield [replace(digit, box=box_in_picture(digit.box, tones)) for digit in digits]
+
+
+@dataclass(frozen=True, slots=True)
+class Tones:
+    """A picture in grey, upright.
+
+    Attributes:
+        plane: its tones.
+        factor: px of the picture for one of `plane`.
+        name: in messages.
+    """
+
+    plane: Plane
+    factor: float
+    name: str
+
+    def find_digit(self) -> Digit | None:
+        """Find the digit; None if the picture is a crop already.
+
+        Raises:
+            InvalidImagesError: it does not show one digit.
+        """
+        if is_normalised(self.plane):
+            return None
+        with _showing_digits(self.name):
+            return find_digit(self.plane)
+
+
+def box_in_picture(box: tuple[float, float, float, float], tones: Tones) -> Box:
+    """Return a box of the tones as it is in the picture; it does not reach beyond it."""
+    left, top, right, bottom = box
+    height, width = tones.plane.shape
+    edges = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    left, top, right, bottom = (round(edge * tones.factor) for edge in edges)
+    return left, top, right, bottom
+
+
+def read_tones(pictures: Iterable[tuple[bytes, str]]) -> Iterator[Tones]:
+    """Decode files of `MEDIA_TYPES`; each content comes with its name in messages.
+
+    Raises:
+        InvalidImagesError: a picture is of another format or is damaged.
+        TooLargeError: a picture, or all together, have too many pixels; the header tells, nothing is decoded.
+    """
     pixels = 0
     for content, name in pictures:
         with _readable(content, name):
@@ -73,8 +139,8 @@ def read_images(pictures: Iterable[tuple[bytes, str]]) -> Iterator[NDArray[np.ui
                 raise TooLargeError(f"{name} has {width} x {height} pixels; {_LIMITS}")
             if pixels > _MAX_PIXELS_PER_REQUEST:
                 raise TooLargeError(f"with {name} the request has {pixels} pixels; {_LIMITS}")
-            tones = _tones_of(ImageOps.exif_transpose(_small_grey(picture)))
-        yield _crop_of(tones, name)
+            plane = _tones_of(ImageOps.exif_transpose(_small_grey(picture)))
+        yield Tones(plane, max(width, height) / max(plane.shape), name)
 
 
 @contextmanager
@@ -153,12 +219,11 @@ def _tones_of(grey: Image.Image) -> Plane:
     return composed
 
 
-def _crop_of(tones: Plane, name: str) -> Plane:
-    """Convert a grey picture to a crop."""
-    if is_normalised(tones):
-        return tones
+@contextmanager
+def _showing_digits(name: str) -> Iterator[None]:
+    """Translate the refusal of what shows no digit, or several."""
     try:
-        return normalise(find_digit(tones))
+        yield
     except NotOneDigitError as error:
         raise InvalidImagesError(f"{name} {error}") from None
 

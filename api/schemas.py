@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from services.crops.remarks import Box
 from services.jobs.inspection import JobView
 from services.jobs.record import JobKind, JobState
 from services.settings import Backend
@@ -118,10 +119,14 @@ class CropsQuery(Schema):
             description="Scale and centre raw crops and arrays as MNIST's digits are; pictures always are."
         ),
     ] = False
+    segment: Annotated[
+        bool,
+        Field(description="Read several digits of each picture, from left to right, with their boxes."),
+    ] = False
 
 
 class ClassifyQuery(CropsQuery):
-    """Options of a classification: waiting time, deadline, repeated reading, choice of chip, centring."""
+    """Options of a classification: waiting time, deadline, repeated reading, choice of chip, centring, segmentation."""
 
     wait: Annotated[float, Field(ge=0, le=60, description="Seconds.")] = 10.0
     deadline: Annotated[float | None, Field(gt=0, le=86_400, description="Seconds from now.")] = None
@@ -151,6 +156,11 @@ class PredictionAnswer(Schema):
     confidence: Annotated[float, Field(ge=0, le=1)]
     batch_size: int
     slot: int
+    picture: Annotated[int | None, Field(description="With `segment`: number of the picture, from 0.")] = None
+    box: Annotated[
+        Box | None,
+        Field(description="With `segment`: left, top, right, bottom in px of the upright picture."),
+    ] = None
 
 
 class Timing(Schema):
@@ -172,6 +182,7 @@ class ClassifyAnswer(Schema):
     transferred: bool
     timing: Timing
     predictions: list[PredictionAnswer]
+    warnings: Annotated[list[str], Field(description="About crops that look wrong, such as inverted ones.")]
 
 
 Pixels = Annotated[
@@ -186,15 +197,3 @@ class SampleAnswer(Schema):
     digit: Annotated[int, Field(ge=0, le=9)]
     dataset: str
     pixels: Pixels
-
-
-class CropAnswer(Schema):
-    """One crop."""
-
-    pixels: Pixels
-
-
-class CropsAnswer(Schema):
-    """Crops, in the order of the pictures they were made of."""
-
-    crops: list[CropAnswer]

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from tokenize import TokenError
 from typing import Any, Final
 
@@ -13,13 +13,16 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
 
-from api.images import MEDIA_TYPES, read_image, read_images
+from api.crops.doubts import quick_warnings, warnings_of
+from api.images import MEDIA_TYPES, read_images, segment_images
 from hxserve_pictures.crops import SIDE, centred
 from services.crops.answers import CROP_BYTES
+from services.crops.remarks import NO_REMARKS, Remarks
 from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
 
 RAW_CROPS: Final = "application/octet-stream"
-_PICTURES: Final = f"{', '.join(MEDIA_TYPES)}, multipart/form-data of pictures"
+_FORM: Final = "multipart/form-data"
+_PICTURES: Final = f"{', '.join(MEDIA_TYPES)}, {_FORM} of pictures"
 _FORMS: Final = f"{RAW_CROPS}, application/x-npy, {_PICTURES} or application/json"
 
 _NPY_HEADERS: Final = {
@@ -34,37 +37,78 @@ _NOT_NPY: Final = (
 """Exceptions that numpy raises for an invalid header."""
 
 
-def read_crops(body: bytes, content_type: str, most: int, *, centre: bool = False) -> bytes:
-    """Return the crops in a body, (n, 784) bytes, n at least 1.
+def read_crops(
+    body: bytes, content_type: str, most: int, *, centre: bool = False, segment: bool = False
+) -> tuple[bytes, Remarks]:
+    """Return the crops in a body, (n, 784) bytes, n at least 1, and what there is to say about them.
 
     Args:
         body: the whole body, not compressed.
         content_type: its media type with parameters; empty for raw crops.
         most: crops that a request may have.
         centre: scale and centre each crop as MNIST's are; pictures always are.
+        segment: take each picture for several digits, from left to right.
 
     Raises:
-        InvalidImagesError: the body does not hold what its type says.
+        InvalidImagesError: the body does not hold what its type says, or raw crops are to be segmented.
         TooLargeError: there are more than `most` crops.
         UnsupportedMediaError: it has another type.
     """
-    kind, options = parse_options_header(content_type) if content_type != RAW_CROPS else (RAW_CROPS, {})
-    kind = _SAME_AS.get(kind.lower(), kind.lower())
-    if kind == RAW_CROPS or (not kind and body):
-        crops = check_raw(body)
+    kind, pictures = RAW_CROPS, None
+    if content_type != RAW_CROPS and (content_type or not body):
+        kind, pictures = pictures_in(body, content_type, most)
+    if pictures is not None:
+        crops, remarks = _crops_of(pictures, most, segment=segment)
     else:
-        reader = _READERS.get(kind)
+        crops, remarks = _given(kind, body, most, centre=centre)
+    if len(crops) > most * CROP_BYTES:
+        raise too_many(len(crops) // CROP_BYTES, most)
+    if pictures is None and segment:
+        raise InvalidImagesError(
+            "raw crops and arrays hold one digit each; send pictures, or leave out segment"
+        )
+    if pictures is None and centre:
+        planes = np.frombuffer(crops, np.uint8).reshape(-1, SIDE, SIDE)
+        crops = b"".join(centred(plane).tobytes() for plane in planes)
+    return crops, remarks
+
+
+def pictures_in(body: bytes, content_type: str, most: int) -> tuple[str, Iterable[tuple[bytes, str]] | None]:
+    """Return the media type of a body by its usual name, and its pictures with their names; None for crops."""
+    kind, options = parse_options_header(content_type)
+    kind = _SAME_AS.get(kind.lower(), kind.lower())
+    if kind == _FORM:
+        return kind, _pictures_of_form(body, options, most)
+    return kind, [(body, "the image")] if kind in MEDIA_TYPES else None
+
+
+def _given(kind: str, body: bytes, most: int, *, centre: bool) -> tuple[bytes, Remarks]:
+    """Return crops that are sent as such, and warnings about them."""
+    if kind == RAW_CROPS:
+        crops = check_raw(body)
+        warnings = quick_warnings(crops)
+    else:
+        reader = _ARRAYS.get(kind)
         if reader is None:
             raise UnsupportedMediaError(
                 f"a body of type {kind or 'nothing'!r} is not understood; send {_FORMS}"
             )
-        crops = reader(body, options, most)
-    if len(crops) > most * CROP_BYTES:
-        raise too_many(len(crops) // CROP_BYTES, most)
-    if centre:
-        planes = np.frombuffer(crops, np.uint8).reshape(-1, SIDE, SIDE)
-        return b"".join(centred(plane).tobytes() for plane in planes)
-    return crops
+        crops = reader(body, most)
+        warnings = quick_warnings(crops) if centre else warnings_of(crops)
+    return crops, Remarks(warnings) if warnings else NO_REMARKS
+
+
+def _crops_of(pictures: Iterable[tuple[bytes, str]], most: int, *, segment: bool) -> tuple[bytes, Remarks]:
+    """Return the crops of pictures, and of segmented ones where each was."""
+    if not segment:
+        return b"".join(crop.tobytes() for crop in read_images(pictures)), NO_REMARKS
+    digits = []
+    for number, found in enumerate(segment_images(pictures)):
+        digits += [(number, digit) for digit in found]
+        if len(digits) > most:
+            raise TooLargeError(f"the pictures show more than {most} digits; send fewer per request")
+    places = tuple((number, digit.box) for number, digit in digits)
+    return b"".join(digit.crop.tobytes() for _, digit in digits), Remarks(places=places)
 
 
 def too_many(count: int, most: int) -> TooLargeError:
@@ -85,7 +129,7 @@ def check_raw(body: bytes) -> bytes:
     return body
 
 
-def _npy(body: bytes, _options: Mapping[str, str], most: int) -> bytes:
+def _npy(body: bytes, most: int) -> bytes:
     array = _read_npy(body)
     if array.shape == (SIDE, SIDE):
         array = array[np.newaxis]
@@ -119,7 +163,7 @@ def _read_npy(body: bytes) -> NDArray[Any]:
         raise InvalidImagesError(f"the body is not a .npy array of numbers: {error}") from None
 
 
-def _json(body: bytes, _options: Mapping[str, str], most: int) -> bytes:
+def _json(body: bytes, most: int) -> bytes:
     try:
         value: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -159,10 +203,6 @@ def bytes_of_unit(values: NDArray[Any], name: str) -> bytes:
     return bytes(np.ceil(values * 255 - 0.5).astype(np.uint8).data)
 
 
-def _picture(body: bytes, _options: Mapping[str, str], _most: int) -> bytes:
-    return read_image(body, "the image").tobytes()
-
-
 class _FormDecoder(MultipartDecoder):
     """Decodes forms, also with names of files that are not UTF-8, as old file systems have them."""
 
@@ -170,7 +210,8 @@ class _FormDecoder(MultipartDecoder):
         return super()._parse_headers(data.decode("utf-8", "replace").encode())
 
 
-def _multipart(body: bytes, options: Mapping[str, str], most: int) -> bytes:
+def _pictures_of_form(body: bytes, options: Mapping[str, str], most: int) -> Iterator[tuple[bytes, str]]:
+    """Return the files of a form, and their names in messages."""
     if not options.get("boundary"):
         raise InvalidImagesError("the body is not multipart/form-data: its Content-Type has no boundary")
     decoder = _FormDecoder(options["boundary"].encode(), max_parts=most)
@@ -191,11 +232,10 @@ def _multipart(body: bytes, options: Mapping[str, str], most: int) -> bytes:
         raise InvalidImagesError(f"the body is not multipart/form-data: {error}") from None
     if not files:
         raise InvalidImagesError("the form has no files; send each picture as a file part")
-    pictures = (
+    return (
         (b"".join(content), f"image {number} ({name or 'unnamed'})")
         for number, (name, content) in enumerate(files)
     )
-    return b"".join(crop.tobytes() for crop in read_images(pictures))
 
 
 _SAME_AS: Final = {
@@ -208,12 +248,10 @@ _SAME_AS: Final = {
 }
 """Other names that clients have for media types."""
 
-_READERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str], int], bytes]]] = {
+_ARRAYS: Final[Mapping[str, Callable[[bytes, int], bytes]]] = {
     "application/x-npy": _npy,
     "application/json": _json,
-    **dict.fromkeys(MEDIA_TYPES, _picture),
-    "multipart/form-data": _multipart,
 }
 
-BINARY_FORMS: Final = (RAW_CROPS, *(kind for kind in _READERS if kind != "application/json"))
+BINARY_FORMS: Final = (RAW_CROPS, "application/x-npy", *MEDIA_TYPES, _FORM)
 """The media types of bodies other than JSON."""

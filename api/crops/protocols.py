@@ -67,11 +67,12 @@ class Classify:
     ) -> tuple[CropRequest, Render]:
         """Return the crops to classify, and the function that renders the answer."""
         query = _read_query(request.query)
-        crops = read_crops(
+        crops, remarks = read_crops(
             read_body(request, most_bytes),
             request.headers.get("content-type", ""),
             most_crops,
             centre=query.centre,
+            segment=query.segment,
         )
         asked = CropRequest(
             user=user,
@@ -82,15 +83,16 @@ class Classify:
             deadline_s=query.deadline,
             repeats=query.repeats,
             allow_transfer=query.allow_transfer,
+            remarks=remarks,
             idempotency=_key_of(
                 request, user, name, version, crops, query.repeats, allow_transfer=query.allow_transfer
             ),
         )
-        return asked, _as_json
 
+        def render(answered: Answered) -> tuple[Headers, bytes]:
+            return _JSON, orjson.dumps(read(answered.answers, answered.total_s, remarks))
 
-def _as_json(answered: Answered) -> tuple[Headers, bytes]:
-    return _JSON, orjson.dumps(read(answered.answers, answered.total_s))
+        return asked, render
 
 
 @lru_cache(256)
@@ -127,7 +129,9 @@ class Infer:
         )
 
         def render(answered: Answered) -> tuple[Headers, bytes]:
-            body, header_length = write_answer(question.body, answered.answers, answered.total_s)
+            body, header_length = write_answer(
+                question.body, answered.answers, answered.total_s, question.warnings
+            )
             headers: Headers = _JSON
             if header_length is not None:
                 headers = (*_BYTES, (HEADER_LENGTH, str(header_length)))

@@ -10,6 +10,7 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from api.crops.doubts import quick_warnings, warnings_of
 from api.crops.payloads import bytes_of_unit, too_many
 from api.inference.schemas import InferBody, InputTensor, RequestedOutput
 from hxserve_pictures.crops import SIDE
@@ -51,10 +52,11 @@ _ALL_OUTPUTS: Final = tuple(RequestedOutput(name=output.name) for output in OUTP
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An infer request: its JSON, and its crops, (n, 784) bytes."""
+    """An infer request: its JSON, its crops, (n, 784) bytes, and warnings about them."""
 
     body: InferBody
     crops: bytes
+    warnings: tuple[str, ...] = ()
 
 
 def read_question(body: bytes, header_length: int | None, most: int) -> Question:
@@ -73,7 +75,7 @@ def read_question(body: bytes, header_length: int | None, most: int) -> Question
     if header_length == 0:
         count, rest = divmod(len(body), CROP_BYTES)
         tensor = InputTensor(name=INPUT, datatype="UINT8", shape=[count + bool(rest), CROP_BYTES])
-        return Question(InferBody(inputs=[tensor]), _from_bytes(tensor, body, most))
+        return _question(InferBody(inputs=[tensor]), _from_bytes(tensor, body, most))
     if header_length is not None and header_length > len(body):
         raise InvalidInputError(
             f"{HEADER_LENGTH} says {header_length} bytes, but the whole body has {len(body)}; "
@@ -90,8 +92,13 @@ def read_question(body: bytes, header_length: int | None, most: int) -> Question
             raise InvalidInputError(
                 f"{len(body) - header_length} bytes follow the JSON, which no tensor claims with binary_data_size"
             )
-        return Question(asked, _from_numbers(tensor, most))
-    return Question(asked, _from_bytes(tensor, body[header_length:] if header_length else b"", most))
+        crops = _from_numbers(tensor, most)
+        return Question(asked, crops, warnings_of(crops))
+    return _question(asked, _from_bytes(tensor, body[header_length:] if header_length else b"", most))
+
+
+def _question(body: InferBody, crops: bytes) -> Question:
+    return Question(body, crops, quick_warnings(crops))
 
 
 def _parse(text: bytes) -> InferBody:
@@ -193,13 +200,16 @@ def _numbers(data: list[Any]) -> NDArray[Any] | None:
     return values if values.dtype.kind in "iuf" and values.size else None
 
 
-def write_answer(asked: InferBody, answers: list[Answer], total_s: float | None) -> tuple[bytes, int | None]:
+def write_answer(
+    asked: InferBody, answers: list[Answer], total_s: float | None, warnings: tuple[str, ...] = ()
+) -> tuple[bytes, int | None]:
     """Return the body of the answer, and the length of its JSON if tensors follow.
 
     Args:
         asked: the request.
         answers: of its parts in order, none of them a problem.
         total_s: the time it took, if known.
+        warnings: about its crops.
     """
     origin = read_origin(answers, total_s)
     count = sum(answer.count for answer in answers)
@@ -218,7 +228,7 @@ def write_answer(asked: InferBody, answers: list[Answer], total_s: float | None)
         "model_name": origin["model"],
         "model_version": origin["version"],
         **({"id": asked.id} if asked.id else {}),
-        "parameters": _flat(origin),
+        "parameters": _flat(origin) | ({"warnings": "; ".join(warnings)} if warnings else {}),
         "outputs": outputs,
     }
     written = orjson.dumps(head)

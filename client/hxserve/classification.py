@@ -23,6 +23,8 @@ class Manner:
     idempotent: bool
     repeats: int = 1
     allow_transfer: bool = False
+    centre: bool = False
+    segment: bool = False
 
 
 def classify_parcels(
@@ -48,7 +50,7 @@ def classify_parcels(
             answer = predictions_of(wait_for(answer), parcel.sources)
         parts.append(answer)
         version = answer.version
-        done += len(answer)
+        done += len(parcel.sources)
         if on_progress:
             on_progress(done, crops)
     return Predictions.joined(parts)
@@ -87,6 +89,8 @@ def _send(
             "deadline": None if manner.deadline_s is None else f"{manner.deadline_s:g}",
             "repeats": None if manner.repeats == 1 else str(manner.repeats),
             "allow_transfer": "true" if manner.allow_transfer else None,
+            "centre": "true" if manner.centre else None,
+            "segment": "true" if manner.segment else None,
         },
         body=parcel.body,
         headers={"Content-Type": parcel.media_type, **key},

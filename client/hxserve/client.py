@@ -159,6 +159,8 @@ class Client(ModelRequests, ServiceRequests):
         *,
         repeats: int = 1,
         allow_transfer: bool = False,
+        centre: bool = False,
+        segment: bool = False,
         wait_s: float = 10.0,
         deadline_s: float | None = None,
         timeout_s: float | None = None,
@@ -175,6 +177,8 @@ class Client(ModelRequests, ServiceRequests):
                 by the chip's noise, and as much more chip time.
             allow_transfer: let any chip read them, also when the model learnt in the loop of another one;
                 the predictions are then marked `transferred`.
+            centre: scale and centre raw crops and arrays as MNIST's digits are; pictures always are.
+            segment: read several digits of each picture, from left to right; each has its `box`.
             wait_s: how long a request stays open for its answer; then its job is polled. 0 makes a durable
                 job at once.
             deadline_s: crops that the chip has not begun by then are dropped.
@@ -192,7 +196,7 @@ class Client(ModelRequests, ServiceRequests):
             pack_images(images),
             model,
             str(version),
-            Manner(wait_s, deadline_s, idempotent, repeats, allow_transfer),
+            Manner(wait_s, deadline_s, idempotent, repeats, allow_transfer, centre, segment),
             lambda job: self.wait(job, timeout_s=timeout_s),
             on_progress,
         )

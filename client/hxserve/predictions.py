@@ -15,7 +15,8 @@ class Prediction:
     """The digit seen in one crop.
 
     `scores` are what the chip's ADC gave per digit, in LSB; `confidence` is 0..1. The crop went through the
-    chip in slot `slot` of a batch of `batch_size` crops. `source` is the file it came from, if any.
+    chip in slot `slot` of a batch of `batch_size` crops. `source` is the file it came from, if any; `box` is where it
+    is in a segmented picture: left, top, right, bottom in px.
     """
 
     digit: int
@@ -24,6 +25,7 @@ class Prediction:
     batch_size: int
     slot: int
     source: str = ""
+    box: tuple[int, int, int, int] | None = None
 
     @property
     def runner_up(self) -> int:
@@ -36,7 +38,7 @@ class Predictions(Sequence[Prediction]):
     """One prediction per crop in the order sent, and how they came about.
 
     `backend` is hxtorch, emulator or mock. `transferred` says that the model learnt in the loop of another
-    chip. `timing` holds `waiting_ms`, `chip_ms` and, if known, `total_ms`.
+    chip. `timing` holds `waiting_ms`, `chip_ms` and, if known, `total_ms`. `warnings` are about crops that look wrong.
     """
 
     items: tuple[Prediction, ...]
@@ -47,6 +49,7 @@ class Predictions(Sequence[Prediction]):
     calibration: Mapping[str, Any] | None
     transferred: bool
     timing: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], sources: Sequence[str] | None = None) -> Self:
@@ -57,10 +60,18 @@ class Predictions(Sequence[Prediction]):
         """
         try:
             found = document["predictions"]
+            if sources and any("picture" in p for p in found):
+                sources = [sources[p["picture"]] for p in found]
             return cls(
                 tuple(
                     Prediction(
-                        p["digit"], p["confidence"], tuple(p["scores"]), p["batch_size"], p["slot"], source
+                        p["digit"],
+                        p["confidence"],
+                        tuple(p["scores"]),
+                        p["batch_size"],
+                        p["slot"],
+                        source,
+                        tuple(p["box"]) if "box" in p else None,
                     )
                     for p, source in zip(found, sources or [""] * len(found), strict=True)
                 ),
@@ -71,8 +82,9 @@ class Predictions(Sequence[Prediction]):
                 calibration=document.get("calibration"),
                 transferred=document["transferred"],
                 timing=document["timing"],
+                warnings=tuple(document.get("warnings", ())),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (IndexError, KeyError, TypeError, ValueError) as error:
             raise AnswerNotUnderstoodError(
                 f"the service sent predictions that cannot be read ({error!r})"
             ) from None
@@ -94,6 +106,7 @@ class Predictions(Sequence[Prediction]):
             first.calibration,
             any(part.transferred for part in everything),
             timing,
+            tuple(warning for part in everything for warning in part.warnings),
         )
 
     @property

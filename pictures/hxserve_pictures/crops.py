@@ -5,7 +5,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from hxserve_pictures.finding import Digit
+from hxserve_pictures.digit import Digit
 from hxserve_pictures.ink import Plane, area
 
 SIDE: Final = 28

@@ -1,12 +1,13 @@
 """The digit in a picture: ink's connected parts, those of a digit among them, and dark or light ink."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 import cv2
 import numpy as np
 
+from hxserve_pictures.digit import Digit, NotOneDigitError
 from hxserve_pictures.ink import (
     SMALL,
     Plane,
@@ -38,105 +39,78 @@ _COUNTABLE: Final = 14
 """Pixels: the marks beside a smaller digit may be dirt as well as digits."""
 
 
-class NotOneDigitError(Exception):
-    """A picture does not show one digit; the message says what was seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Digit:
-    """A digit as it was found.
-
-    Attributes:
-        ink: the whole picture's, 0..255.
-        mask: 1 where the digit has ink, in its box.
-        box: left, top, right, bottom.
-        is_dark: the ink is darker than the ground.
-        full: ink of a full stroke.
-        threshold: ink from which on a pixel belonged to a stroke.
-        pieces: parts that it is made of.
-        others: further parts of a digit's size in the picture, side by side or on other lines.
-        share: the part of the digit and these in the picture's ink, without what lies at the edges and around.
-        evenness: share of the pixels about the ink that are ground.
-        sharpness: fall of the ink across its outline, as a part of a full stroke's.
-        merit: how likely this is a digit and not the ground between strokes; for a comparison of both.
-        is_certain: it has an outline and level ground about it.
-        is_blob: it is a solid patch, or has uneven ground about it, as paper and shadows have.
-    """
-
-    ink: Plane
-    mask: Plane
-    box: tuple[int, int, int, int]
-    is_dark: bool
-    full: float
-    threshold: float
-    pieces: int
-    others: int
-    share: float
-    evenness: float
-    sharpness: float
-    merit: float
-    is_certain: bool
-    is_blob: bool
-
-    @property
-    def at_edge(self) -> bool:
-        """True if the digit touches the picture's edge."""
-        left, top, right, bottom = self.box
-        height, width = self.ink.shape
-        return left == 0 or top == 0 or right == width or bottom == height
-
-    @property
-    def size(self) -> int:
-        """The longer side of the box."""
-        left, top, right, bottom = self.box
-        return max(right - left, bottom - top)
-
-
 def find_digit(tones: Plane) -> Digit:
     """Find the digit in a picture.
 
     Raises:
         NotOneDigitError: there is none, or there are several.
     """
-    tones = without_frame(tones)
+    tones, origin = without_frame(tones)
+    digit = digit_about(tones)
+    check(digit)
+    if digit.others and digit.size >= _COUNTABLE:
+        raise NotOneDigitError(
+            f"shows {digit.others + 1} digits; send one picture of each, or ask for segment=true"
+        )
+    if digit.scale > 1.0 and digit.size < _SMALL_DIGIT:
+        left, top, near = surroundings(tones, digit.box, digit.scale, digit.size)
+        closer, factor = reduced(near)
+        found = digit_in(*without_noise(closer), is_dark=digit.is_dark)
+        if found is not None:
+            digit = replace(found, origin=(left, top), scale=factor)
+    return replace(digit, origin=(digit.origin[0] + origin[0], digit.origin[1] + origin[1]))
+
+
+def digit_about(tones: Plane) -> Digit:
+    """Find the most likely digit, whatever it may be, in a picture that is reduced for it.
+
+    Raises:
+        NotOneDigitError: there is no ink, or noise alone.
+    """
     if is_rough(tones):
         raise NotOneDigitError("shows no digit: its ink is scattered like noise")
-    small, factor = _reduced(tones)
+    small, factor = reduced(tones)
     digit = _better(small)
     if digit is None:
         raise NotOneDigitError("shows no digit: all of it has nearly the same tone")
-    _check(digit)
-    if factor == 1.0 or digit.size >= _SMALL_DIGIT:
-        return digit
-    left, top, right, bottom = (round(edge * factor) for edge in digit.box)
-    margin = round(0.6 * digit.size * factor)
-    near = tones[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
-    closer, _ = _reduced(np.ascontiguousarray(near))
-    return _digit_in(*without_noise(closer), is_dark=digit.is_dark) or digit
+    return digit if factor == 1.0 else replace(digit, scale=factor)
 
 
-def _check(digit: Digit) -> None:
-    """Refuse what is no digit, or more than one.
+def surroundings(
+    tones: Plane, box: tuple[int, int, int, int], factor: float, size: int
+) -> tuple[int, int, Plane]:
+    """Cut a box, given in a plane reduced by `factor`, with some ground about it out of the picture.
+
+    Returns:
+        Left and top in the picture, and what is there.
+    """
+    margin = round(0.6 * size * factor)
+    left, top, right, bottom = (round(edge * factor) for edge in box)
+    left, top = max(0, left - margin), max(0, top - margin)
+    return left, top, np.ascontiguousarray(tones[top : bottom + margin, left : right + margin])
+
+
+def check(digit: Digit, most: int = _MANY, least_share: float = _LEAST_SHARE) -> None:
+    """Refuse what is no digit, has more than `most` marks of its size in all, or too small a share of the ink.
 
     Raises:
         NotOneDigitError: the message says what was seen.
     """
     if digit.evenness < _LEAST_EVENNESS:
         raise NotOneDigitError("shows no digit: its ink is scattered like noise")
-    if digit.others >= _MANY or digit.pieces > _MOST_PIECES:
+    if digit.others >= most or digit.pieces > _MOST_PIECES:
         raise NotOneDigitError(
             "shows no single digit but text or many marks; cut out each digit and send it alone"
         )
-    if digit.share < _LEAST_SHARE:
+    if digit.share < least_share:
         raise NotOneDigitError("shows no digit: its ink is scattered like noise")
     if digit.at_edge and digit.sharpness < _SHARP and digit.mask.size < _LEAST_AT_EDGE * digit.ink.size:
         raise NotOneDigitError("shows no digit: there is something at its edge alone")
-    if digit.others and digit.size >= _COUNTABLE:
-        raise NotOneDigitError(f"shows {digit.others + 1} digits; send one picture of each")
 
 
-def _reduced(tones: Plane) -> tuple[Plane, float]:
-    factor = max(tones.shape) / _SIDE
+def reduced(tones: Plane, side: int = _SIDE) -> tuple[Plane, float]:
+    """Reduce a picture to `side` px in its longer direction; returns it and the factor, at least 1."""
+    factor = max(tones.shape) / side
     if factor <= 1.0:
         return tones, 1.0
     size = max(1, round(tones.shape[1] / factor)), max(1, round(tones.shape[0] / factor))
@@ -150,11 +124,11 @@ def _better(tones: Plane) -> Digit | None:
     border = np.concatenate([tones[0], tones[-1], tones[:, 0], tones[:, -1]])
     border.sort()
     is_dark = float(border[len(border) // 2]) > (darkest + lightest) / 2
-    first = _digit_in(tones, noise, is_dark=is_dark)
+    first = digit_in(tones, noise, is_dark=is_dark)
     is_level = int(border[len(border) * 19 // 20]) - int(border[len(border) // 20]) < 40
     if first is not None and (min(tones.shape) < SMALL or (first.is_certain and is_level)):
         return first
-    second = _digit_in(tones, noise, is_dark=not is_dark)
+    second = digit_in(tones, noise, is_dark=not is_dark)
     if first is None or second is None:
         return first or second
     merits = [1.7 * first.merit, second.merit]
@@ -176,7 +150,7 @@ def _is_within(inner: tuple[int, int, int, int], outer: tuple[int, int, int, int
     )
 
 
-def _digit_in(tones: Plane, noise: float, *, is_dark: bool) -> Digit | None:
+def digit_in(tones: Plane, noise: float, *, is_dark: bool) -> Digit | None:
     """Find the digit in ink of one polarity."""
     if not is_dark:
         tones = cv2.bitwise_not(tones)

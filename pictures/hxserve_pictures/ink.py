@@ -31,17 +31,21 @@ def area(width: int, height: int) -> Plane:
     return np.ones((height, width), np.uint8)
 
 
-def without_frame(tones: Plane) -> Plane:
-    """Cut off a frame at the picture's edge: lines of one tone, along a whole side, up to 2 % of the picture."""
+def without_frame(tones: Plane) -> tuple[Plane, tuple[int, int]]:
+    """Cut off a frame at the picture's edge: lines of one tone, along a whole side, up to 2 % of the picture.
+
+    Returns:
+        What is inside, and how far its left upper corner is from the picture's, px.
+    """
     height, width = tones.shape
     if min(height, width) < 24:
-        return tones
+        return tones, (0, 0)
     deepest = max(1, round(_FRAME * min(height, width)))
     top, bottom = _frame_width(tones, deepest), _frame_width(tones[::-1], deepest)
     left, right = _frame_width(tones.T, deepest), _frame_width(tones.T[::-1], deepest)
     if not (top or bottom or left or right):
-        return tones
-    return np.ascontiguousarray(tones[top : height - bottom, left : width - right])
+        return tones, (0, 0)
+    return np.ascontiguousarray(tones[top : height - bottom, left : width - right]), (left, top)
 
 
 def _frame_width(tones: Plane, deepest: int) -> int:

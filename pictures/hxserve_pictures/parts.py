@@ -105,7 +105,7 @@ def find_parts(ink: Plane, threshold: float) -> Parts:
 
 def digit_of(parts: Parts) -> Group | None:
     """Choose the parts of the digit; None if there are no parts."""
-    inked = [part for part in parts.found if not _is_frame(part, parts.found)] or list(parts.found)
+    inked = [part for part in parts.found if not is_frame(part, parts.found)] or list(parts.found)
     if not inked:
         return None
     main = _main_part(inked, max(parts.labels.shape))
@@ -113,7 +113,7 @@ def digit_of(parts: Parts) -> Group | None:
     box = main.box
     for _ in range(2):
         for part in inked:
-            wider = _union(box, part.box)
+            wider = union(box, part.box)
             if part not in members and _belongs(part, main, box) and _side(wider) <= _MOST_GROWTH * main.size:
                 members.append(part)
                 box = wider
@@ -152,7 +152,7 @@ def _is_roof(part: Part, other: Part) -> bool:
     )
 
 
-def _is_frame(part: Part, others: tuple[Part, ...]) -> bool:
+def is_frame(part: Part, others: tuple[Part, ...]) -> bool:
     """Return whether a part goes around another one of a digit's size, which no digit does."""
     left, top, right, bottom = part.box
     return any(
@@ -199,7 +199,8 @@ def _side(box: Box) -> int:
     return max(box[2] - box[0], box[3] - box[1])
 
 
-def _union(one: Box, other: Box) -> Box:
+def union(one: Box, other: Box) -> Box:
+    """Return the smallest box about two."""
     return (
         min(one[0], other[0]),
         min(one[1], other[1]),

@@ -24,6 +24,7 @@ _FULL_INK: Final = 0.45
 _UPRIGHTNESS: Final = 0.8
 _LEAST_AREA: Final = 0.02
 _MOST_PIECES: Final = 16
+_MOST_PIECES_OF_ANY: Final = 64
 _MOST_JOINED: Final = 4
 
 _CUT_COST: Final = 1.2
@@ -68,6 +69,7 @@ class Cuts:
     """Possible cuts of a line of digits.
 
     Attributes:
+        height: of a digit in px.
         pieces: how many there are, from left to right.
         weights: (pieces,) their share of the ink.
         spans: which neighbouring pieces may be a digit.
@@ -76,6 +78,7 @@ class Cuts:
         to_picture: (2, 3), from these to the picture's.
     """
 
+    height: float
     pieces: int
     weights: tuple[float, ...]
     spans: tuple[Span, ...]
@@ -98,8 +101,8 @@ class _Pieces:
     cut_ink: NDArray[np.float64]
 
 
-def cut(line: Line, digits: int) -> Cuts | None:
-    """Find the ways to cut a line into so many digits; None when there are fewer pieces, or far more."""
+def cut(line: Line, digits: int | None = None) -> Cuts | None:
+    """Find the ways to cut a line into so many digits, or any number; None when there are fewer pieces, or far more."""
     ink, mask, upright = _stand_upright(line)
     pieces = _pieces(mask, line.height, digits)
     if pieces is None:
@@ -113,7 +116,7 @@ def cut(line: Line, digits: int) -> Cuts | None:
         boxes.append(box)
     areas = np.bincount(pieces.labels.ravel(), minlength=count + 1)[1:]
     weights = tuple((areas / areas.sum()).tolist())
-    return Cuts(count, weights, tuple(spans), np.stack(crops), np.stack(boxes), upright)
+    return Cuts(line.height, count, weights, tuple(spans), np.stack(crops), np.stack(boxes), upright)
 
 
 def _stand_upright(line: Line) -> tuple[Plane, Plane, Matrix]:
@@ -161,7 +164,7 @@ def _stroke(mask: Plane) -> float:
     return max(2.0 * area / max(outline, 1), 1.0)
 
 
-def _pieces(mask: Plane, height: float, digits: int) -> _Pieces | None:
+def _pieces(mask: Plane, height: float, digits: int | None) -> _Pieces | None:
     """Return connected parts, the wide ones cut unless there are all digits already."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
     kept = [label for label in range(1, len(stats)) if stats[label, 4] >= _LEAST_AREA * height**2]
@@ -190,7 +193,8 @@ def _pieces(mask: Plane, height: float, digits: int) -> _Pieces | None:
             found[box[1] : box[3], box[0] + start : box[0] + end][piece] = len(all_boxes)
             parts.append(number)
             cut_ink.append(float(whole[:, end].sum()) if end < whole.shape[1] else 0.0)
-    if not digits <= len(all_boxes) <= _MOST_PIECES:
+    most = _MOST_PIECES if digits else _MOST_PIECES_OF_ANY
+    if not (digits or 1) <= len(all_boxes) <= most:
         return None
     return _Pieces(found, np.stack(all_boxes), np.array(parts), np.array(cut_ink))
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 import msgpack
 
 from services.crops.lanes import Span
+from services.crops.remarks import NO_REMARKS, Remarks
 from services.errors import HxserveError
 
 CROP_BYTES: Final = 784
@@ -116,16 +117,19 @@ def problem_of(error: HxserveError) -> dict[str, str]:
     return {"code": error.code, "message": error.message}
 
 
-def read(answers: Iterable[Answer], total_s: float | None) -> dict[str, Any]:
+def read(answers: Iterable[Answer], total_s: float | None, remarks: Remarks = NO_REMARKS) -> dict[str, Any]:
     """Return the JSON result of a whole request.
 
     Args:
         answers: at least one, none of them a problem.
         total_s: time from acceptance to now, if known.
+        remarks: about its crops.
     """
     parts = list(answers)
     result = read_origin(parts, total_s)
     result["predictions"] = [prediction for part in parts for prediction in part.predictions()]
+    remarks.mark(result["predictions"])
+    result["warnings"] = list(remarks.warnings)
     return result
 
 

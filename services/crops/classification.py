@@ -10,6 +10,7 @@ from services.crops.answers import Answer, read
 from services.crops.batcher import Batcher
 from services.crops.lanes import Lane
 from services.crops.listener import Listener
+from services.crops.remarks import Remarks
 from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer, Route
 from services.crops.statistics import Statistics
 from services.crops.store import CropStore
@@ -168,7 +169,7 @@ class Classifications:
     def result_of(self, job: Job) -> dict[str, Any] | None:
         """Return the predictions of a finished classification, or None when it has none (any more)."""
         stored = self._stored(job)
-        return read(stored.answers, stored.total_s) if stored else None
+        return read(stored.answers, stored.total_s, Remarks.of_params(job.params)) if stored else None
 
     def _stored(self, job: Job) -> Answered | None:
         if job.state is not JobState.SUCCEEDED or job.finished_at is None:
@@ -205,4 +206,5 @@ def _route(request: CropRequest, found: Reference, home: str) -> Route:
 
 def _job_of(request: CropRequest, route: Route) -> Job:
     params = {"version": route.found.version, "crops": request.count, "repeats": request.repeats}
+    params |= request.remarks.as_params()
     return replace(new_job(JobKind.CLASSIFICATION, request.user, route.found.model, params))

@@ -11,6 +11,7 @@ from typing import Final
 
 from services.crops.answers import CROP_BYTES, Answer
 from services.crops.lanes import PART_CROPS, Lane, Span
+from services.crops.remarks import NO_REMARKS, Remarks
 from services.errors import HxserveError, error_of
 from services.jobs.record import Job
 from services.jobs.store import NO_KEY, Idempotency
@@ -34,6 +35,7 @@ class CropRequest:
     repeats: int = 1
     idempotency: Idempotency = NO_KEY
     allow_transfer: bool = False
+    remarks: Remarks = NO_REMARKS
 
     @property
     def count(self) -> int:

@@ -23,6 +23,7 @@ from hxserve_pictures.segmentation import Cuts, Span
 def some_cuts(spans: list[Span], pieces: int, weights: list[float] | None = None) -> Cuts:
     """Cuts of these spans, with crops that are not read."""
     return Cuts(
+        30.0,
         pieces,
         tuple(weights or [1 / pieces] * pieces),
         tuple(spans),

@@ -33,6 +33,8 @@ _LEAST_SURE: Final = 5
 @click.option(
     "--allow-transfer", is_flag=True, help="Also on another chip than the one in whose loop it learnt."
 )
+@click.option("--centre", is_flag=True, help="Scale and centre the crops of .npy files.")
+@click.option("--segment", is_flag=True, help="Read several digits of each picture, from left to right.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -47,11 +49,14 @@ def classify(
     version: str,
     repeats: int,
     allow_transfer: bool,
+    centre: bool,
+    segment: bool,
     wait: float | None,
 ) -> None:
     """Read the digits in image files.
 
-    Pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) of any size, one digit each; .npy of crops, (n, 28, 28) or (n, 784).
+    Pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) of any size, one digit each, or several with --segment; .npy of crops,
+    (n, 28, 28) or (n, 784).
     """
     with crops_progress() as update:
         predictions = options.client().classify(
@@ -60,6 +65,8 @@ def classify(
             version,
             repeats=repeats,
             allow_transfer=allow_transfer,
+            centre=centre,
+            segment=segment,
             wait_s=10.0 if wait is None else wait,
             timeout_s=wait,
             on_progress=update,
@@ -85,6 +92,8 @@ def show_predictions(predictions: Predictions) -> None:
     if rows:
         columns = ["file", "digit", "confidence", "runner-up", "lead (LSB)"]
         show_table(columns, rows, right=columns[1:])
+    for warning in predictions.warnings:
+        show_line(f"Warning: {warning}.")
     total_ms = predictions.timing.get("total_ms")
     took = f" in {duration(total_ms / 1000)}" if total_ms else ""
     show_line(f"{_count(len(predictions))} read by {predictions.origin}{took}.")
