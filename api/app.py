@@ -27,6 +27,7 @@ from api.routes import (
     metrics,
     models,
     page,
+    programs,
     pulse,
     queue,
     repository,
@@ -36,7 +37,7 @@ from api.routes import (
 from services.users.authentication import Tokens
 
 _ROUTES: Final = (
-    *(page, login, jobs, classification, crops, models, chip, pulse, queue, usage, users),
+    *(page, login, jobs, classification, crops, models, chip, programs, pulse, queue, usage, users),
     *(letters, health, inference, repository, metrics),
 )
 

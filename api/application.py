@@ -16,10 +16,11 @@ from services.chips.wakeups import WakeUp
 from services.crops.batcher import Batcher
 from services.crops.classification import Classifications
 from services.crops.listener import Listener
-from services.crops.queue_metrics import QueueMetricsRecorder, QueueMetricsStore
+from services.crops.queue_metrics import QueueMetricsStore
 from services.crops.statistics import Statistics
 from services.crops.store import CropStore
 from services.disk import Disk
+from services.housekeeping import Housekeeping
 from services.jobs.inspection import Inspections
 from services.jobs.store import JobStore
 from services.jobs.submission import Submissions
@@ -27,6 +28,8 @@ from services.jobs.subscriptions import Subscriptions
 from services.letters import LettersStore
 from services.models.files import ModelStore
 from services.models.registry import Registry
+from services.programs.sessions import Programs
+from services.programs.store import ProgramStore
 from services.scheduling.costs import CostStore
 from services.scheduling.policy import Policy
 from services.scheduling.waiting import Waiting
@@ -88,21 +91,23 @@ class Application:
             self.jobs, self.classifications, self.listener, self.waiting, self.subscriptions
         )
         self.draining = Draining(self.chips, wake_up)
+        programs = ProgramStore(connection, keep_jobs_s=settings.keep_jobs_s)
+        self.programs = Programs(programs, self.jobs, self.chips, self.listener, wake_up)
 
 
 @contextmanager
 def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Application]:
     """Open the services of one API process; they listen to Redis until the context ends."""
     app = Application(settings, wake_up)
-    recorder = QueueMetricsRecorder(app.queue_metrics)
+    housekeeping = Housekeeping(app.queue_metrics.note, app.programs.end_silent)
     app.listener.start()
     app.subscriptions.start()
     app.batcher.start()
-    recorder.start()
+    housekeeping.start()
     try:
         yield app
     finally:
-        recorder.stop()
+        housekeeping.stop()
         app.batcher.stop()
         app.listener.close()
         app.subscriptions.stop()

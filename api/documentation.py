@@ -20,9 +20,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from api.crops.payloads import BINARY_FORMS
 from api.inference.schemas import InferenceError
+from api.operations import MEDIA_TYPE as TENSORS
 from api.schemas import ImagesBody, Problem
 from services.errors import InvalidInputError, UnsupportedMediaError
 from services.jobs.params import PARAMS_OF, explain
+from services.jobs.submission import LONGEST_KEY
 
 _FILE: Final = {"type": "string", "format": "binary"}
 _FILES: Final = {"type": "object", "additionalProperties": _FILE, "minProperties": 1}
@@ -160,9 +162,11 @@ def _complete(spec: Mapping[str, Any]) -> dict[str, Any]:
         [(model, "validation") for model in PARAMS_OF.values()], ref_template="#/components/schemas/{model}"
     )
     schemas |= params["$defs"]
+    _describe_operations(document["paths"]["/v1/chip/sessions/{session}/operations"]["post"])
     for operation in (operation for item in document["paths"].values() for operation in item.values()):
         responses = operation["responses"]
-        if body := operation.get("requestBody"):
+        body = operation.get("requestBody")
+        if body and "application/json" in body["content"]:
             name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
             body["required"] = bool(schemas[name].get("required"))
             if name == ImagesBody.__name__:
@@ -170,12 +174,32 @@ def _complete(spec: Mapping[str, Any]) -> dict[str, Any]:
                     kind: {"schema": _FILES if kind.startswith("multipart/") else _FILE}
                     for kind in BINARY_FORMS
                 }
-            refusal = responses.get("422") or responses["400"]
-            for status in _BODY_ERRORS:
-                described = {**refusal, "description": status.phrase, "content": {**refusal["content"]}}
-                responses.setdefault(str(int(status)), described)
+            _add_body_errors(responses)
         for status, answer in responses.items():
             content = answer.get("content", {})
             if status[0] in "45" and f"/{Problem.__name__}'" in str(content.get("application/json")):
                 content["application/problem+json"] = content.pop("application/json")
     return document
+
+
+def _describe_operations(operation: dict[str, Any]) -> None:
+    """Describe the route whose body and answer are tensors."""
+    content = {TENSORS: {"schema": _FILE}}
+    operation["requestBody"] = {"required": True, "content": content}
+    operation["responses"]["200"]["content"] = content
+    operation.setdefault("parameters", []).append(
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+        }
+    )
+    _add_body_errors(operation["responses"])
+
+
+def _add_body_errors(responses: dict[str, Any]) -> None:
+    refusal = responses.get("422") or responses["400"]
+    for status in _BODY_ERRORS:
+        described = {**refusal, "description": status.phrase, "content": {**refusal["content"]}}
+        responses.setdefault(str(int(status)), described)

@@ -123,6 +123,25 @@ class ChipElsewhereError(ConflictError):
     code = "chip_elsewhere"
 
 
+class SessionEndedError(ConflictError):
+    """The session of this program has ended, by its release, a cancellation or a long silence; open another one."""
+
+    code = "session_ended"
+
+
+class CalibrationChangedError(ConflictError):
+    """The chip was calibrated since the calibration asked for was saved; save the present one and go on with it."""
+
+    code = "calibration_changed"
+
+
+class WeightsUnknownError(HxserveError):
+    """The session does not keep these weights (any more); send the operation again with them."""
+
+    code = "weights_unknown"
+    retryable = True
+
+
 class IdempotencyConflictError(ConflictError):
     """This Idempotency-Key was used for another request; use a new key for a new request."""
 
@@ -150,6 +169,12 @@ class UnavailableError(HxserveError):
     retryable = True
 
 
+class ChipInMaintenanceError(UnavailableError):
+    """The chip is in maintenance; try again when it has ended."""
+
+    code = "chip_in_maintenance"
+
+
 class RedisUnavailableError(UnavailableError):
     """The record store (Redis) does not answer; what was accepted is kept, try again a little later."""
 
@@ -160,6 +185,13 @@ class ExpiredError(HxserveError):
     """The deadline passed before the chip was free; nothing was run."""
 
     code = "expired"
+    retryable = True
+
+
+class StillWaitingError(HxserveError):
+    """The operation still waits for the chip; send it again under the same Idempotency-Key to go on waiting."""
+
+    code = "still_waiting"
     retryable = True
 
 

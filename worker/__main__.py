@@ -21,6 +21,7 @@ from services.jobs.record import Job, JobKind
 from services.jobs.store import JobStore
 from services.logs import configure_logging
 from services.models.files import ModelStore
+from services.programs.store import ProgramStore
 from services.scheduling.costs import CostStore
 from services.scheduling.policy import Policy
 from services.settings import Settings, load_settings
@@ -38,6 +39,7 @@ from worker.datasets import Datasets, pick_samples
 from worker.heartbeat import Heartbeat
 from worker.leasing import stand_by, take_lease
 from worker.long_work import LongWork
+from worker.operations import Operations
 from worker.recovery import marker_of, recover_jobs, take_over_jobs
 from worker.scheduler_loop import SchedulerLoop
 from worker.serving import LoadedVersions
@@ -175,8 +177,8 @@ def _serve(
                 return EvaluationActivity(job, session, datasets, models)
             case JobKind.CALIBRATION:
                 return CalibrationActivity(session, maintenance.after_calibration)
-            case JobKind.CLASSIFICATION:
-                raise InvalidInputError("a classification is not worked on in slices")
+            case JobKind.CLASSIFICATION | JobKind.PROGRAM:
+                raise InvalidInputError(f"a {job.kind} is not worked on in slices")
 
     account = TimeAccount()
     meter = CostMeter(CostStore(connection), session.backend, lambda: datasets.get("auto").name)
@@ -211,6 +213,7 @@ def _serve(
         ChipStore(of_turns, lease_s=settings.lease_s),
         jobs,
         batches,
+        Operations(lease, session, ProgramStore(of_turns, keep_jobs_s=settings.keep_jobs_s), account),
         long_work,
         maintenance,
         policy,

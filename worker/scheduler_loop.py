@@ -18,6 +18,7 @@ from services.scheduling.policy import (
     LongJob,
     MeasureCanary,
     Policy,
+    RunOperation,
     RunSlice,
     ShareMeter,
     Situation,
@@ -29,6 +30,7 @@ from services.scheduling.policy import (
 from worker.batches import Batches
 from worker.chip_maintenance import ChipMaintenance
 from worker.long_work import LongWork
+from worker.operations import Operations
 from worker.time_accounting import TimeAccount
 
 _SHORTEST_WAIT_S: Final = 0.01
@@ -48,6 +50,7 @@ class SchedulerLoop:
         chips: ChipStore,
         jobs: JobStore,
         batches: Batches,
+        operations: Operations,
         long_work: LongWork,
         maintenance: ChipMaintenance,
         policy: Policy,
@@ -60,12 +63,14 @@ class SchedulerLoop:
         self._chips = chips
         self._jobs = jobs
         self._batches = batches
+        self._operations = operations
         self._long_work = long_work
         self._maintenance = maintenance
         self._policy = policy
         self._turn_s = turn_s
         self._take_over = take_over
         self._account = account or TimeAccount()
+        self._crops_went_last = False
         self._meter = ShareMeter()
         self._busy = BusyMeter()
         self._noted_at = time.monotonic()
@@ -113,7 +118,7 @@ class SchedulerLoop:
                 look, self._seen = self._seen or self._batches.look(self._prefetch), None
                 unit = look.claimed or self._choose(look)
                 if unit:
-                    self._run_unit(unit, look.now)
+                    self._run_unit(unit, look)
                     continue
                 self._rests = True
                 if left_s < _SHORTEST_WAIT_S or not self._wait_for_bell(left_s):
@@ -182,6 +187,8 @@ class SchedulerLoop:
         return Situation(
             now=look.now,
             waiting=waiting,
+            operations=self._operations.waiting(look.operations),
+            crops_went_last=self._crops_went_last,
             jobs=[LongJob(job.id, job.user, job.created_at, job.kind.is_maintenance) for job in jobs],
             charged=charged,
             on_chip=self._batches.on_chip,
@@ -189,8 +196,8 @@ class SchedulerLoop:
             canary_is_due=self._maintenance.canary_is_due,
         )
 
-    def _run_unit(self, unit: Unit | Sequence[Entry], now: float) -> None:
-        started = time.monotonic()
+    def _run_unit(self, unit: Unit | Sequence[Entry], look: Backlog) -> None:
+        started, now = time.monotonic(), look.now
         if self._rests:
             self._busy.note(started - self._noted_at, 0.0)
             self._rests, self._noted_at = False, started
@@ -199,6 +206,11 @@ class SchedulerLoop:
             case ClassifyBatch():
                 claimed = self._batches.claim(unit.reference, unit.grants)
                 self._seen = self._batches.run(claimed, now, self._prefetch)
+                self._crops_went_last = True
+            case RunOperation():
+                _, user, accepted_at = look.operations[unit.operation_id]
+                self._seen = self._operations.run(unit.operation_id, user, accepted_at, now)
+                self._crops_went_last = False
             case RunSlice():
                 job = self._unfinished[unit.job_id]
                 worked_s = self._long_work.run_slice(
@@ -210,6 +222,7 @@ class SchedulerLoop:
                 worked_s = time.monotonic() - started
             case Sequence():
                 self._seen = self._batches.run(unit, now, self._prefetch)
+                self._crops_went_last = True
             case _:
                 assert_never(unit)
         ended = time.monotonic()

@@ -29,9 +29,9 @@ class Eta:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Job:
-    """One piece of work of any kind (training, evaluation, calibration, classification), as it stood when asked for.
+    """One piece of work (training, evaluation, calibration, classification, program), as it stood when asked for.
 
-    `model` is empty for a calibration. `state` is queued, running, succeeded, failed, cancelled or expired;
+    `model` is empty for calibrations and programs. `state` is queued, running, succeeded, failed, cancelled or expired;
     `progress` runs from 0 to 1. `record` is all that the service said, and `etag` names this state of it.
     """
 

@@ -19,6 +19,7 @@ from services.scheduling.policy import (
     ClassifyBatch,
     MeasureCanary,
     Policy,
+    RunOperation,
     RunSlice,
     Situation,
     Unit,
@@ -151,6 +152,8 @@ class ChipPool:
                     yield self._env.timeout(self._costs.canary_s)
                     worked_s = self._costs.canary_s
                     self._spend(chip, "care", worked_s)
+                case RunOperation():
+                    raise AssertionError("a plan has no programs")
                 case _:
                     assert_never(unit)
             elapsed_s = self._env.now - looked_at

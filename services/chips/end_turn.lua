@@ -2,7 +2,8 @@
 local chip, fence = ARGV[1], ARGV[2]
 if lost_lease(chip, fence) then return LOST end
 redis.call('DEL', chip_key(chip, 'idle'))
-if redis.call('LLEN', chip_key(chip, 'bell')) + redis.call('HLEN', WAITING) + redis.call('SCARD', LONG) > 0 then
+local work = redis.call('LLEN', chip_key(chip, 'bell')) + redis.call('HLEN', WAITING) + redis.call('SCARD', LONG)
+if work + redis.call('HLEN', operations_key(chip)) > 0 then
   redis.call('SET', chip_key(chip, 'wakeup'), '1', 'PX', WAKEUP_MS)
   return 1
 end

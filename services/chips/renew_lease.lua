@@ -8,6 +8,6 @@ redis.call('PEXPIRE', key, lease_ms)
 local identifier = cjson.decode(status).identifier
 if identifier then redis.call('HSET', IDENTIFIERS, chip, identifier) end
 -- A lane without waiting crops has claimed ones, perhaps of a chip whose worker died.
-local work = redis.call('SCARD', LANES) > 0 or redis.call('SCARD', LONG) > 0
+local work = redis.call('SCARD', LANES) + redis.call('SCARD', LONG) + redis.call('HLEN', operations_key(chip)) > 0
 if had_lapsed and work then ring_bell(chip) end -- work recorded meanwhile did not
 return work and 1 or 0

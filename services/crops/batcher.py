@@ -52,14 +52,14 @@ class _Batch:
             pending.span.first = self.count
             self.count += pending.count
 
-    def put(self, part: int, answer: Answer) -> bool:
+    def put(self, part: int, answer: bytes) -> bool:
         """Give each request its answers; return whether these were the last."""
-        first = self.requests[0]
+        first, unpacked = self.requests[0], Answer.unpack(answer)
         if len(self.requests) > 1:
-            self._note([answer])
+            self._note([unpacked])
             for pending in self.requests:
-                pending.put(part, answer.cut(pending.span))
-        elif first.put(part, answer):
+                pending.put(part, unpacked.cut(pending.span))
+        elif first.put(part, unpacked):
             self._note(first.answers)
         else:
             return False

@@ -1,7 +1,7 @@
 """Claimed entries, their answers, and the backlog that a worker reads with each claim."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgpack
@@ -73,6 +73,8 @@ class Backlog:
     now: float
     drain: Drain | None = None
     claimed: Sequence[Entry] = ()
+    operations: Mapping[str, tuple[str, str, float]] = field(default_factory=dict)
+    """Of programs, by id: session, user, and the time each came."""
 
 
 def backlog_of_bell(rung: bytes) -> Backlog | None:
@@ -82,7 +84,7 @@ def backlog_of_bell(rung: bytes) -> Backlog | None:
 
 def read_backlog(seen: Sequence[Any]) -> Backlog:
     """Return a backlog as the scripts give it."""
-    waiting, revision, charged, now, drain, claimed = seen
+    waiting, revision, charged, now, drain, claimed, operations = seen
     return Backlog(
         waiting={lane.decode(): read_waiting(text) for lane, text in pairs(waiting).items()},
         long_revision=int(revision),
@@ -90,7 +92,14 @@ def read_backlog(seen: Sequence[Any]) -> Backlog:
         now=float(now),
         drain=read_drain(drain),
         claimed=read_entries(claimed),
+        operations={name.decode(): read_waiting_operation(text) for name, text in pairs(operations).items()},
     )
+
+
+def read_waiting_operation(text: bytes) -> tuple[str, str, float]:
+    """Return session, user and arrival time, in Unix seconds, of an operation that waits."""
+    session, user, accepted_ms = text.decode().split(" ")
+    return session, user, int(accepted_ms) / 1000
 
 
 def read_entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:

@@ -13,7 +13,6 @@ from typing import Final, Protocol
 
 import msgpack
 
-from services.crops.answers import Answer
 from services.errors import HxserveError, RedisUnavailableError
 from services.store import keys
 from services.store.connection import Connection, ExclusiveConnection
@@ -27,8 +26,8 @@ _log = logging.getLogger(__name__)
 class Receiver(Protocol):
     """Takes the answers to a request."""
 
-    def put(self, part: int, answer: Answer) -> bool:
-        """Take the answer to one part, without waiting; return whether it was the last."""
+    def put(self, part: int, answer: bytes) -> bool:
+        """Take the packed answer to one part, without waiting; return whether it was the last."""
 
 
 class Subscriber(Protocol):
@@ -139,7 +138,7 @@ class Listener:
     def _heard_answers(self, batch: bytes) -> None:
         for sent_id, part, answer in msgpack.unpackb(batch):
             receiver = self._receivers.get(sent_id)
-            if receiver is not None and receiver.put(part, Answer.unpack(answer)):
+            if receiver is not None and receiver.put(part, answer):
                 self.forget(sent_id)
 
     def _look_again(self) -> None:

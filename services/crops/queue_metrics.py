@@ -1,19 +1,14 @@
 """Time series of queue lengths: waiting crops and long jobs, every few seconds for two hours."""
 
-import logging
-import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.errors import HxserveError
+from services.housekeeping import EVERY_S
 from services.store import keys
 from services.store.connection import Connection
 
-EVERY_S: Final = 5.0
 _KEPT: Final = int(2 * 3600 / EVERY_S)
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +45,3 @@ class QueueMetricsStore:
             )
             for entry, point in found
         ]
-
-
-class QueueMetricsRecorder:
-    """Notes every few seconds how much waits; `start` it, and `stop` it."""
-
-    def __init__(self, store: QueueMetricsStore) -> None:
-        self._store = store
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._note_on, name="queue-metrics", daemon=True)
-
-    def start(self) -> None:
-        """Start recording."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop recording."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _note_on(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._store.note()
-            except HxserveError as error:  # a gap in the series says so too
-                _log.debug("how much waits is not noted: %s", error.message)
-            self._stopping.wait(EVERY_S)

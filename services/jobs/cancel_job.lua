@@ -6,6 +6,11 @@ local found = redis.call('HMGET', key, 'state', 'kind', 'cancel_requested', 'rep
 local state = found[1]
 if not state then return {'missing', {}} end
 if is_final(state) then return {'left', {}} end
+if found[2] == '"program"' then
+  change(id, {'state', '"cancelled"', 'cancel_requested', 'true'}, '{"type":"state","state":"cancelled"}', keep_s)
+  end_session(id)
+  return {'ended', {}}
+end
 -- A job that was begun and requeued, because its worker died, keeps its partial result: a worker ends it.
 if (state == '"queued"' and not found[5]) or found[2] == '"classification"' then
   change(id, {'state', '"cancelled"', 'cancel_requested', 'true'}, '{"type":"state","state":"cancelled"}', keep_s)

@@ -85,6 +85,8 @@ class Inspections:
         result = job.result
         if job.kind is JobKind.CLASSIFICATION:
             result = self._classifications.result_of(job)
+        if job.kind is JobKind.PROGRAM:
+            result = {"operations": job.operations}
         return JobView(job, result, self._waiting.outlook(job))
 
     def position(self, job: Job) -> int | None:

@@ -17,11 +17,12 @@ class JobKind(StrEnum):
     EVALUATION = "evaluation"
     CALIBRATION = "calibration"
     CLASSIFICATION = "classification"
+    PROGRAM = "program"
 
     @property
     def is_long(self) -> bool:
         """Whether the work is done in slices."""
-        return self is not JobKind.CLASSIFICATION
+        return self not in {JobKind.CLASSIFICATION, JobKind.PROGRAM}
 
     @property
     def is_maintenance(self) -> bool:
@@ -72,7 +73,7 @@ class Job:
     ETag. `progress` runs from 0 to 1. `attempts` counts how often a worker took the job up, `deaths`
     the worker processes that died in it one after the other without getting past `died_at_step`. `chip_time_s` is
     the charge to the job's user. `home` is the hardware identifier of the only chip that may run the job, empty if
-    any may.
+    any may. `operations` counts those of a program.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Job:
     chip_time_s: float = 0.0
     cancel_requested: bool = False
     home: str = ""
+    operations: int = 0
 
     @classmethod
     def from_hash(cls, stored: Mapping[bytes, bytes]) -> Self:

@@ -19,7 +19,7 @@ from services.logs import about, log_end
 from services.models.registry import Registry
 from services.users.authentication import User
 
-_LONGEST_KEY: Final = 200
+LONGEST_KEY: Final = 200
 _log = logging.getLogger(__name__)
 
 
@@ -50,8 +50,8 @@ def bind_key(user: User, key: str | None, request: bytes) -> Idempotency:
     """
     if not key:
         return Idempotency()
-    if len(key) > _LONGEST_KEY:
-        raise InvalidInputError(f"the Idempotency-Key has {len(key)} characters; use at most {_LONGEST_KEY}")
+    if len(key) > LONGEST_KEY:
+        raise InvalidInputError(f"the Idempotency-Key has {len(key)} characters; use at most {LONGEST_KEY}")
     return Idempotency(f"{user.name}:{key}", hashlib.sha256(request).hexdigest())
 
 

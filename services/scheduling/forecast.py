@@ -12,7 +12,7 @@ from typing import Final
 from services.scheduling.costs import Cost
 from services.scheduling.policy import Charge, LongJob, Policy
 
-_ROUNDS: Final = 20
+ROUNDS: Final = 20
 """The time is cut so that every user has at least about this many slices, or slices of their real length."""
 _MOST_SLICES: Final = 20_000
 _MOST_HALF_LIVES: Final = 500.0
@@ -97,7 +97,7 @@ def run_ahead(
     left_s = {job.id: seconds for job, seconds in work}
     while heap:
         charge_s, created_at, job_id, user = heap[0]
-        slice_s = max(longest_s, clock / (_ROUNDS * len(heap))) * speed
+        slice_s = max(longest_s, clock / (ROUNDS * len(heap))) * speed
         seconds = min(slice_s, left_s[job_id])
         began, _ = times.get(job_id, (clock, 0.0))
         growth = 2.0 ** min(clock / policy.half_life_s, _MOST_HALF_LIVES)

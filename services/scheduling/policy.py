@@ -2,11 +2,13 @@
 
 1. Crops first. The version whose oldest crop has waited longest goes next, but the one on the chip goes on
    until another has waited longer than a switch is worth. Users share a batch evenly.
-2. Chip maintenance: a canary measurement that is due, a calibration.
-3. Long work in slices: the next is the first job of the user charged the least chip time lately. A slice
-   gives way to crops at the next mini-batch.
-4. Under a flood of crops long work keeps a guaranteed share: while it is below, it gets a short slice that
-   does not give way. Maintenance counts as long work here.
+2. Operations of programs, one between two batches of crops, of the users in turns. They go before long work unless
+   their user was lately charged more than the user of the next long job.
+3. Chip maintenance: a canary measurement that is due, a calibration.
+4. Long work in slices: the next is the first job of the user charged the least chip time lately. A slice
+   gives way to crops and operations at the next mini-batch.
+5. Under a flood of crops and operations long work keeps a guaranteed share: while it is below, it gets a short
+   slice that does not give way. Maintenance counts as long work here.
 
 All times are seconds; instants are Unix seconds of one clock.
 """
@@ -33,6 +35,7 @@ class Policy:
     guaranteed_slice_s: float = 0.005
     switch_worth_s: float = 0.005
     half_life_s: float = HALF_LIFE_S
+    slice_between_operations_s: float = 0.02
 
     @property
     def long_share_aimed_at(self) -> float:
@@ -51,6 +54,16 @@ class WaitingCrops:
     user: str
     crops: int
     oldest_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingOperation:
+    """An operation of a program; `served_at` is when the last operation of its user ran, 0 if none did lately."""
+
+    id: str
+    user: str
+    accepted_at: float
+    served_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +90,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The input of a decision. `long_share` is the recent share of the chip's time for long work."""
+    """The input of a decision. `long_share` is the recent share of the chip's time for long work.
+
+    `crops_went_last` says that crops went last of the crops and operations.
+    """
 
     now: float
     waiting: Sequence[WaitingCrops] = ()
@@ -86,6 +102,8 @@ class Situation:
     on_chip: str | None = None
     long_share: float = 0.0
     canary_is_due: bool = False
+    operations: Sequence[WaitingOperation] = ()
+    crops_went_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +115,15 @@ class ClassifyBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class RunOperation:
+    """Run one operation of a program."""
+
+    operation_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunSlice:
-    """Work on a long job for at most `quantum_s`, giving way to crops after `yields_after_s`."""
+    """Work on a long job for at most `quantum_s`, giving way to crops and operations after `yields_after_s`."""
 
     job_id: str
     quantum_s: float
@@ -110,22 +135,48 @@ class MeasureCanary:
     """Measure the canary."""
 
 
-Unit = ClassifyBatch | RunSlice | MeasureCanary
+Unit = ClassifyBatch | RunOperation | RunSlice | MeasureCanary
 """One unit of work on the chip."""
 
 
 def next_unit(situation: Situation, policy: Policy) -> Unit | None:
     """Return the next unit, or None if nothing waits."""
     job = next_job(situation, policy)
-    if situation.waiting and situation.long_share >= policy.long_share_aimed_at:
-        return _next_batch(situation, policy)
+    urgent = _next_urgent(situation, policy, job)
+    if urgent and situation.long_share >= policy.long_share_aimed_at:
+        return urgent
     if situation.canary_is_due:
         return MeasureCanary()
     if job is None:
-        return _next_batch(situation, policy) if situation.waiting else None
+        return urgent
     if situation.waiting:
         return RunSlice(job.id, policy.guaranteed_slice_s, policy.guaranteed_slice_s)
+    if situation.operations:
+        return RunSlice(job.id, policy.slice_between_operations_s, policy.slice_between_operations_s)
     return RunSlice(job.id, policy.quantum_s, 0.0)
+
+
+def _next_urgent(
+    situation: Situation, policy: Policy, job: LongJob | None
+) -> ClassifyBatch | RunOperation | None:
+    """Return the next crops, or the next operation: one of these between two batches."""
+    operation = next_operation(_due_operations(situation, policy, job))
+    if situation.waiting and not (operation and situation.crops_went_last):
+        return _next_batch(situation, policy)
+    return RunOperation(operation.id) if operation else None
+
+
+def _due_operations(situation: Situation, policy: Policy, job: LongJob | None) -> Sequence[WaitingOperation]:
+    """Return the operations of users that are not ahead, in chip time, of the next long job's."""
+    if job is None or job.is_maintenance:
+        return situation.operations
+    most_s = _charged_s(job.user, situation, policy) + CREDIT_S
+    return [each for each in situation.operations if _charged_s(each.user, situation, policy) <= most_s]
+
+
+def next_operation(operations: Iterable[WaitingOperation]) -> WaitingOperation | None:
+    """Return the next operation: the oldest of the user whose last one is the longest ago."""
+    return min(operations, key=lambda each: (each.served_at, each.accepted_at, each.id), default=None)
 
 
 def goes_on(*, canary_is_due: bool) -> bool:
@@ -138,18 +189,17 @@ def goes_on(*, canary_is_due: bool) -> bool:
 
 def next_job(situation: Situation, policy: Policy) -> LongJob | None:
     """Return the next long job: the oldest for maintenance, else the oldest of the user charged least."""
-    charged = situation.charged or {}
 
     def rank(job: LongJob) -> tuple[bool, float, float, str]:
-        charge = None if job.is_maintenance else charged.get(job.user)
-        return (
-            not job.is_maintenance,
-            charge.now(situation.now, policy.half_life_s) if charge else 0.0,
-            job.created_at,
-            job.id,
-        )
+        charged_s = 0.0 if job.is_maintenance else _charged_s(job.user, situation, policy)
+        return not job.is_maintenance, charged_s, job.created_at, job.id
 
     return min(situation.jobs, key=rank, default=None)
+
+
+def _charged_s(user: str, situation: Situation, policy: Policy) -> float:
+    charge = (situation.charged or {}).get(user)
+    return charge.now(situation.now, policy.half_life_s) if charge else 0.0
 
 
 def _next_batch(situation: Situation, policy: Policy) -> ClassifyBatch:

@@ -57,6 +57,16 @@ late_key: Final = Key("hx:late:{}:{}")
 replies_key: Final = Key("hx:replies:{}")
 """Stream: answers for one API process."""
 
+# Programs
+PROGRAMS: Final = "hx:programs"
+"""Sorted set: job id of each open session, by the time of its last operation."""
+operations_key: Final = Key("hx:operations:{}")
+"""Hash: operation -> 'session user accepted_ms', of those that wait for a chip."""
+operation_key: Final = Key("hx:operation:{}")
+"""Hash, expires: an operation, by '<session>:<Idempotency-Key>': digest, request, reply_to, claims, and its answer."""
+weights_key: Final = Key("hx:program:{}:weights")
+"""Hash: digest -> weights that a session keeps."""
+
 # Chips
 CHIPS: Final = "hx:chips"
 """Set: chips that have or had a worker."""

@@ -5,6 +5,8 @@ local GROUP = 'chips'  -- consumer group of every lane
 local WAKEUP_MS = 5000
 local IDLE_MS = 20000  -- longer than any turn
 local PART_CROPS = 64  -- no entry of a lane has more: services/crops/lanes.py
+local MOST_KEPT_WEIGHTS = 16  -- of one session; when another comes, all are dropped
+local KEEP_WEIGHTS_S = 120
 
 local function clock()
   local t = redis.call('TIME')
@@ -207,9 +209,10 @@ local function backlog(chip, reference, most)
   end
   local waiting = redis.call('HGETALL', WAITING)
   local claimed = rung and rung ~= '1' and cmsgpack.unpack(rung)[6] or {}
+  local operations = redis.call('HGETALL', operations_key(chip))
   local seen = {waiting, redis.call('GET', LONG_REVISION) or '0', redis.call('HGETALL', CHARGED), NOW_JSON,
-                redis.call('GET', chip_key(chip, 'drain')) or '', claimed}
-  if reference ~= '' and redis.call('SCARD', LONG) == 0 then
+                redis.call('GET', chip_key(chip, 'drain')) or '', claimed, operations}
+  if reference ~= '' and #operations == 0 and redis.call('SCARD', LONG) == 0 then
     if #waiting == 2 and string.match(waiting[1], '^(.*):') == reference then
       claim_lane(chip, waiting[1], tonumber(most), claimed)
     elseif #waiting == 0 and #claimed == 0 then
@@ -228,12 +231,12 @@ local function ring_bell(chip)
   redis.call('LPUSH', bell, seen and #seen[6] > 0 and cmsgpack.pack(seen) or '1')
 end
 
--- Rings the bell of every chip that has a worker; returns the chips that need a wake-up message because none is
+-- Rings the bells of those of the chips that have a worker; returns the chips that need a wake-up message because none is
 -- outstanding. A chip without one is not called: the worker that takes it wakes itself, and a worker with a lapsed
 -- lease learns of the work when it renews it.
-local function ring()
+local function ring_chips(chips)
   local asleep = {}
-  for _, chip in ipairs(redis.call('SMEMBERS', CHIPS)) do
+  for _, chip in ipairs(chips) do
     if redis.call('EXISTS', chip_key(chip, 'lease')) == 1 then
       local needs_wakeup = redis.call('SET', chip_key(chip, 'wakeup'), '1', 'NX', 'PX', WAKEUP_MS)
       ring_bell(chip)
@@ -241,6 +244,26 @@ local function ring()
     end
   end
   return asleep
+end
+
+local function ring() return ring_chips(redis.call('SMEMBERS', CHIPS)) end
+
+-- Forgets an open session: the operations that wait and the weights it kept. Those that wait for answers look at the
+-- session's record.
+local function end_session(id)
+  local params = redis.call('HGET', job_key(id), 'params')
+  local chip = params and cjson.decode(params).chip
+  if chip then
+    local waiting = redis.call('HGETALL', operations_key(chip))
+    for i = 1, #waiting, 2 do
+      if string.match(waiting[i + 1], '^%S+') == id then
+        redis.call('HDEL', operations_key(chip), waiting[i])
+        redis.call('DEL', operation_key(waiting[i]))
+      end
+    end
+  end
+  redis.call('DEL', weights_key(id))
+  redis.call('ZREM', PROGRAMS, id)
 end
 
 local function charged_now(user, half_life_s)

@@ -13,7 +13,9 @@ from services.store import keys
 from services.store.connection import Connection
 from services.store.schema import RESTORING, SCHEMA, schema_of
 
-_PASSING: Final = re.compile(rb"hx:(chip:[^:]+:(lease|bell|idle|wakeup)|replies:.*|session:.*|schema)")
+_PASSING: Final = re.compile(
+    rb"hx:(chip:[^:]+:(lease|bell|idle|wakeup)|replies:.*|session:.*|operations?:.*|program:.*|schema)"
+)
 _FENCE: Final = re.compile(rb"hx:chip:[^:]+:fence")
 _FENCES_SKIPPED: Final = 1_000_000
 """Fencing numbers between those of the backup and the next one: more than any worker took since."""

@@ -15,4 +15,4 @@ def test_importing_the_interface_loads_no_torch_and_no_worker(module: str) -> No
 
     loaded = {name.split(".")[0] for name in json.loads(said)}
     assert {"flask", "services"} <= loaded
-    assert loaded.isdisjoint({"torch", "torchvision", "hxtorch", "worker", "sklearn", "safetensors"})
+    assert loaded.isdisjoint({"torch", "torchvision", "hxtorch", "worker", "sklearn"})

@@ -230,7 +230,7 @@ def test_maintenance_is_announced_where_long_work_is_begun_and_followed(
     client.post("/v1/chip/drain", json={"message": "new <b>cables</b>"})
     during = [visitor.get(path).get_data(as_text=True) for path in pages]
 
-    assert not any("is in maintenance" in page for page in before)
+    assert not any("chip-1 is in maintenance" in page for page in before)
     for page in during:
         assert "chip-1 is in maintenance" in page
         assert "new &lt;b&gt;cables&lt;/b&gt;" in page

@@ -1,4 +1,4 @@
-"""A chip for tests: a thread that claims crops and answers with known scores, without torch."""
+"""A chip for tests: a thread that answers crops with known scores and operations with zeros, without torch."""
 
 import threading
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from services.chips.store import ChipStore, Lease
 from services.crops.store import CropStore
 from services.errors import HxserveError
+from services.programs.operations import Readouts
+from services.programs.store import ProgramStore
 from services.store.connection import Connection
 from tests.services.samples import CHIP, PLENTY, a_holder, finish
 
@@ -17,6 +19,7 @@ class Chip:
     def __init__(self, connection: Connection) -> None:
         self._chips = ChipStore(connection, lease_s=60)
         self._crops = CropStore(connection, max_waiting=PLENTY, keep_results_s=3600)
+        self._programs = ProgramStore(connection, keep_jobs_s=3600)
         self._stopping = threading.Event()
         self._working = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="chip")
@@ -31,6 +34,12 @@ class Chip:
         ).claimed
         if entries:
             finish(self._crops, self.lease, entries)
+        for operation_id, (session, user, _) in self._programs.waiting(CHIP).items():
+            claimed = self._programs.claim(self.lease, operation_id)
+            if claimed:
+                zeros = bytes(claimed.operation.batch * claimed.operation.columns)
+                answer = Readouts(zeros, claimed.operation.columns, CHIP, "mock")
+                self._programs.finish(self.lease, operation_id, user, session, answer, 0.0)
         return len(entries)
 
     def start(self) -> None:

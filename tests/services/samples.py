@@ -1,5 +1,6 @@
 """Jobs, checkpoints, crops and answers for tests: complete, small, and told apart by what a test names."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from services.jobs.record import Job, JobKind
 from services.jobs.store import NO_KEY, Idempotency, JobStore
 from services.jobs.submission import new_job
 from services.models.manifest import NetworkShape, Origin
+from services.programs.operations import Operation
 from services.users.authentication import User
 from services.users.quotas import UNLIMITED, Quotas
 
@@ -70,6 +72,14 @@ def a_holder(name: str = "first") -> dict[str, Any]:
 def some_crops(count: int, seed: int = 0) -> bytes:
     """Crops that differ from each other and from those of another seed."""
     return np.random.default_rng(seed).bytes(count * CROP_BYTES)
+
+
+def an_operation(session: str, batch: int = 2, seed: int = 0) -> Operation:
+    """An operation of a matrix of (3, 4), with weights of its own."""
+    random = np.random.default_rng(seed)
+    inputs = random.integers(0, 32, (batch, 3), np.uint8).tobytes()
+    weights = random.integers(-63, 64, (3, 4), np.int8).tobytes()
+    return Operation(session, 3, 4, inputs, weights, hashlib.sha256(weights).hexdigest(), 1, 5)
 
 
 def scores_of(crops: bytes) -> NDArray[np.int8]:

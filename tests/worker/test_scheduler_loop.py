@@ -14,6 +14,7 @@ from services.errors import LeaseLostError, RedisUnavailableError, StorageError
 from services.jobs.record import Job, JobState
 from services.jobs.store import Idempotency, JobStore
 from services.models.files import ModelStore
+from services.programs.store import ProgramStore
 from services.scheduling.policy import Policy
 from services.store.connection import Connection
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, events_of, some_crops
@@ -24,6 +25,7 @@ from worker.chip import ChipSession
 from worker.chip_maintenance import ChipMaintenance, MaintenanceSchedule
 from worker.crash_marker import CrashMarker
 from worker.long_work import LongWork
+from worker.operations import Operations
 from worker.scheduler_loop import SchedulerLoop
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
@@ -57,9 +59,10 @@ def loop(
     maintenance = ChipMaintenance(
         lease, session, series, jobs, MaintenanceSchedule(60.0, None, recalibrate_on_drift=True)
     )
+    operations = Operations(lease, session, ProgramStore(connection, keep_jobs_s=60))
     long_work = LongWork(lease, session, jobs, saves, take_up, marker, save_every_s=60)
     policy = Policy(batch_crops=8, quantum_s=0.01)
-    return SchedulerLoop(lease, chips, jobs, batches, long_work, maintenance, policy, turn_s=0.1)
+    return SchedulerLoop(lease, chips, jobs, batches, operations, long_work, maintenance, policy, turn_s=0.1)
 
 
 def _submit(jobs: JobStore, activities: dict[str, Counting], activity: Counting, user: str = "ada") -> Job:

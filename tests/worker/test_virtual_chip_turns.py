@@ -18,6 +18,7 @@ from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import Idempotency, JobStore
 from services.jobs.submission import new_job
 from services.models.files import ModelStore
+from services.programs.store import ProgramStore
 from services.scheduling.policy import Policy
 from services.store.connection import Connection
 from services.users.authentication import SYSTEM, User
@@ -31,6 +32,7 @@ from worker.chip_maintenance import ChipMaintenance, MaintenanceSchedule
 from worker.crash_marker import CrashMarker
 from worker.learning.network import build_network, weights_of
 from worker.long_work import LongWork
+from worker.operations import Operations
 from worker.scheduler_loop import SchedulerLoop
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
@@ -94,9 +96,10 @@ def bench(
 
     shadow = Shadow(lease, series, share=1.0)
     batches = Batches(lease, session, crops, LoadedVersions(session, models), shadow, batch_crops=64)
+    operations = Operations(lease, session, ProgramStore(connection, keep_jobs_s=60))
     long_work = LongWork(lease, session, jobs, saves, take_up, marker, save_every_s=60)
     loop = SchedulerLoop(
-        lease, chips, jobs, batches, long_work, maintenance, Policy(batch_crops=64), turn_s=0.1
+        lease, chips, jobs, batches, operations, long_work, maintenance, Policy(batch_crops=64), turn_s=0.1
     )
     return Bench(session, loop, maintenance, jobs, series)
 

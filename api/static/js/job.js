@@ -11,7 +11,7 @@ const batches = new Map();
 let job = null, accuracyChart = null, lossChart = null, epochs = [], compared = null, ownRecipe = {}, stop = null;
 
 function showJob() {
-  const name = [t(`job.${job.kind}`), job.model].filter(Boolean).join(" ");
+  const name = [t(`job.${job.kind}`), job.model || job.params.program].filter(Boolean).join(" ");
   $("#heading").textContent = name;
   $("#state").replaceChildren(stateBadge(job.state));
   $("#bar").replaceChildren(progressBar(job.progress, name));
@@ -34,6 +34,7 @@ function showFacts() {
     created: date(job.created_at),
     took: job.started_at ? duration((new Date(job.finished_at ?? Date.now()) - new Date(job.started_at)) / 1000) : "–",
     chip_time: duration(job.chip_time_s),
+    operations: typeof result?.operations === "number" && number(result.operations),
     epoch: metrics.epochs_total && `${metrics.epoch} / ${metrics.epochs_total}`,
     dataset: result?.dataset ?? metrics.dataset,
     accuracy: typeof result?.accuracy === "number" && percent(result.accuracy, 2),

@@ -4,7 +4,8 @@ import { StackedColumns } from "./chart.js";
 import { $, call, percent, t } from "./common.js";
 import { MINUTE, minuteAxis } from "./times.js";
 
-export const KINDS = { classification: "blue", training: "orange", evaluation: "green", calibration: "purple" };
+export const KINDS = { classification: "blue", training: "orange", evaluation: "green", calibration: "purple",
+  program: "yellow" };
 const COLORS = ["blue", "orange", "green", "purple", "yellow"];
 
 const chart = new StackedColumns($("#utilisation"), { title: t("chip.utilisation_title"), height: 240,

@@ -98,6 +98,10 @@ def _show_result(job: Job) -> None:
             f"loss {result.get('loss', float('nan')):.4f} on {result.get('crops', '?')} crops "
             f"of {result.get('dataset', '?')}{_where(result)}."
         )
+    if job.kind == "program" and result:
+        show_line(
+            f"{result['operations']} operations on {job.params['chip']}, {duration(job.chip_time_s)} of chip time."
+        )
     if job.kind == "calibration" and result:
         show_facts({name.replace("_", " "): value for name, value in result.items()})
 

@@ -1,7 +1,7 @@
 """Leases: one worker per chip, and a replaced one that can write nothing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,13 @@ from services.chips.store import ChipStore, Lease
 from services.crops.claims import Entry
 from services.crops.store import CropStore
 from services.errors import LeaseHeldError, LeaseLostError
-from services.jobs.record import JobState
+from services.jobs.record import JobKind, JobState
 from services.jobs.store import Idempotency, JobStore
+from services.programs.operations import Readouts
+from services.programs.store import ProgramStore
 from services.store.connection import Connection, lua_source, scripts
-from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, finish, some_crops
+from services.users.quotas import UNLIMITED
+from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, an_operation, finish, some_crops
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class _Worker:
     chips: ChipStore
     jobs: JobStore
     crops: CropStore
+    programs: ProgramStore
     series: SeriesStore
     claimed: Sequence[Entry]
 
@@ -42,14 +46,18 @@ class _Worker:
 
 
 _WRITES: dict[str, Callable[[_Worker], object]] = {
-    "claim": lambda worker: worker.crops.claim(worker.lease, {"digits@1:ada": 9}),
-    "finish": lambda worker: finish(worker.crops, worker.lease, worker.claimed),
-    "recover": lambda worker: worker.crops.recover(worker.lease, after_death=True),
-    "change": _Worker.change,
+    "claim_crops": lambda worker: worker.crops.claim(worker.lease, {"digits@1:ada": 9}),
+    "finish_crops": lambda worker: finish(worker.crops, worker.lease, worker.claimed),
+    "claim_operation": lambda worker: worker.programs.claim(worker.lease, "s:1"),
+    "finish_operation": lambda worker: worker.programs.finish(
+        worker.lease, "s:1", "ada", "s", Readouts(b"1", 1), 1.0
+    ),
+    "recover_crops": lambda worker: worker.crops.recover(worker.lease, after_death=True),
+    "change_job": _Worker.change,
     "end_turn": lambda worker: worker.chips.end_turn(worker.lease),
-    "renew": lambda worker: worker.chips.renew(worker.lease, {"ready": True}),
+    "renew_lease": lambda worker: worker.chips.renew(worker.lease, {"ready": True}),
     "add_point": lambda worker: worker.series.add(worker.lease, "canary", {"at": 1.0, "score_lsb": 2.0}),
-    "release": lambda worker: worker.chips.release(worker.lease),
+    "release_lease": lambda worker: worker.chips.release(worker.lease),
 }
 
 
@@ -57,12 +65,16 @@ _WRITES: dict[str, Callable[[_Worker], object]] = {
 def worker(
     lease: Lease, chips: ChipStore, jobs: JobStore, crops: CropStore, connection: Connection
 ) -> _Worker:
-    """A worker in the middle of everything: crops claimed and waiting, a job queued."""
+    """A worker in the middle of everything: crops claimed and waiting, a job queued, an operation waiting."""
     accept(crops, [some_crops(1)], reply_to="hx:replies:here")
     claimed = crops.claim(lease, {"digits@1:ada": 1}).claimed
     accept(crops, [some_crops(2)])
     jobs.submit(a_job(), Idempotency(), most=PLENTY)
-    return _Worker(lease, chips, jobs, crops, SeriesStore(connection), claimed)
+    programs = ProgramStore(connection, keep_jobs_s=60)
+    session = replace(a_job(JobKind.PROGRAM), id="s", state=JobState.RUNNING, params={"chip": CHIP})
+    programs.open(session, UNLIMITED)
+    programs.accept("s:1", "digest", an_operation("s"), "hx:replies:here", UNLIMITED, keep=False)
+    return _Worker(lease, chips, jobs, crops, programs, SeriesStore(connection), claimed)
 
 
 def _everything(connection: Connection) -> dict[bytes, bytes]:
@@ -97,7 +109,7 @@ def test_a_worker_whose_lease_ran_out_goes_on_unless_another_took_the_chip(
 
 def test_every_worker_script_is_among_those_tested() -> None:
     fenced = {
-        Path(script).stem.removesuffix("_crops").removesuffix("_job").removesuffix("_lease")
+        Path(script).stem
         for script in scripts()
         if "lost_lease(chip, fence)" in lua_source(script) and script != "store/prelude.lua"
     }

@@ -41,9 +41,9 @@ class Answers:
         self._left = parts
         self._heard: Queue[tuple[int, Answer]] = Queue()
 
-    def put(self, part: int, answer: Answer) -> bool:
+    def put(self, part: int, answer: bytes) -> bool:
         """Keep an answer; return whether it is the last."""
-        self._heard.put((part, answer))
+        self._heard.put((part, Answer.unpack(answer)))
         self._left -= 1
         return self._left == 0
 

@@ -2,7 +2,7 @@
 
 import time
 
-from services.crops.queue_metrics import QueueMetricsRecorder, QueueMetricsStore
+from services.crops.queue_metrics import QueueMetricsStore
 from services.store.connection import Connection
 
 
@@ -26,15 +26,3 @@ def test_points_come_in_the_order_of_time(connection: Connection) -> None:
     times = [point.at for point in store.lately(1)]
     assert len(times) == 4
     assert times == sorted(times)
-
-
-def test_a_keeper_notes_at_once_and_ends_when_it_is_told_to(connection: Connection) -> None:
-    recorder = QueueMetricsRecorder(QueueMetricsStore(connection))
-
-    recorder.start()
-    until = time.monotonic() + 10
-    while not QueueMetricsStore(connection).lately(1) and time.monotonic() < until:
-        time.sleep(0.01)
-    recorder.stop()
-
-    assert len(QueueMetricsStore(connection).lately(1)) == 1

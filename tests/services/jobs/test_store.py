@@ -83,8 +83,8 @@ def test_states_before_are_those_whose_line_names_the_state(state: JobState) -> 
     assert all((state in after) == (other in before) for other, after in TRANSITIONS.items())
 
 
-def test_only_classifications_are_not_worked_on_in_slices() -> None:
-    assert [kind for kind in JobKind if not kind.is_long] == [JobKind.CLASSIFICATION]
+def test_only_classifications_and_programs_are_not_worked_on_in_slices() -> None:
+    assert [kind for kind in JobKind if not kind.is_long] == [JobKind.CLASSIFICATION, JobKind.PROGRAM]
 
 
 def test_a_submitted_job_is_read_back_with_the_time_of_redis(jobs: JobStore) -> None:

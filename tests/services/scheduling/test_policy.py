@@ -17,11 +17,13 @@ from services.scheduling.policy import (
     LongJob,
     MeasureCanary,
     Policy,
+    RunOperation,
     RunSlice,
     ShareMeter,
     Situation,
     Unit,
     WaitingCrops,
+    WaitingOperation,
     divide_evenly,
     goes_on,
     newcomer_charge_s,
@@ -44,6 +46,12 @@ def _waiting(
 
 def _job(name: str = "job", user: str = "ada", created_at: float = 1.0) -> LongJob:
     return LongJob(name, user, created_at)
+
+
+def _operation(
+    name: str = "operation", user: str = "eve", age_s: float = 0.001, served_at: float = 0.0
+) -> WaitingOperation:
+    return WaitingOperation(name, user, NOW - age_s, served_at)
 
 
 def test_when_nothing_waits_the_chip_rests() -> None:
@@ -74,6 +82,48 @@ def test_long_work_at_its_share_lets_crops_go() -> None:
     situation = Situation(NOW, [_waiting()], [_job()], long_share=POLICY.long_share_aimed_at)
 
     assert isinstance(next_unit(situation, POLICY), ClassifyBatch)
+
+
+def test_an_operation_goes_before_long_work() -> None:
+    situation = Situation(NOW, [], [_job()], long_share=SATISFIED, operations=[_operation()])
+
+    assert next_unit(situation, POLICY) == RunOperation("operation")
+
+
+def test_one_operation_goes_between_two_batches_of_crops() -> None:
+    situation = Situation(NOW, [_waiting()], operations=[_operation()])
+
+    assert isinstance(next_unit(situation, POLICY), ClassifyBatch)
+    assert isinstance(next_unit(replace(situation, crops_went_last=True), POLICY), RunOperation)
+
+
+def test_programs_of_several_users_take_turns_whoever_sends_more() -> None:
+    operations = [
+        _operation("a1", "ada", 0.3, served_at=NOW - 0.01),
+        _operation("a2", "ada", 0.4, served_at=NOW - 0.01),
+        _operation("b1", "bo", 0.1, served_at=NOW - 0.02),
+    ]
+
+    assert next_unit(Situation(NOW, operations=operations), POLICY) == RunOperation("b1")
+    assert next_unit(Situation(NOW, operations=operations[:2]), POLICY) == RunOperation("a2")
+
+
+def test_long_work_below_its_share_gets_a_slice_between_operations() -> None:
+    situation = Situation(NOW, [], [_job()], long_share=0.1, operations=[_operation()])
+
+    slice_s = POLICY.slice_between_operations_s
+    assert next_unit(situation, POLICY) == RunSlice("job", slice_s, slice_s)
+
+
+def test_a_program_charged_more_than_the_user_of_long_work_lets_it_go() -> None:
+    charged = {"eve": Charge(10 + CREDIT_S, NOW), "ada": Charge(9.9, NOW)}
+    situation = Situation(
+        NOW, [], [_job(user="ada")], charged, long_share=SATISFIED, operations=[_operation()]
+    )
+
+    assert isinstance(next_unit(situation, POLICY), RunSlice)
+    charged["ada"] = Charge(10.0, NOW)
+    assert isinstance(next_unit(situation, POLICY), RunOperation)
 
 
 def test_a_share_of_nothing_never_holds_up_crops() -> None:
@@ -241,6 +291,12 @@ _situations = st.builds(
     _charges,
     st.none() | st.sampled_from(["a@1", "b@1", "c@1"]),
     st.floats(0, 1),
+    st.just(value=False),
+    st.lists(
+        st.builds(WaitingOperation, st.uuids().map(str), _names, st.floats(0, NOW), st.floats(0, NOW)),
+        max_size=5,
+    ),
+    st.booleans(),
 )
 
 
@@ -249,7 +305,8 @@ _situations = st.builds(
 def test_the_chip_never_rests_while_something_waits(situation: Situation) -> None:
     unit = next_unit(situation, POLICY)
 
-    assert (unit is None) == (not situation.waiting and not situation.jobs)
+    waits = situation.waiting or situation.jobs or situation.operations
+    assert (unit is None) == (not waits)
 
 
 @given(_situations)
@@ -266,11 +323,12 @@ def test_a_batch_holds_only_waiting_crops_that_fit(situation: Situation) -> None
 @given(_situations, st.randoms(use_true_random=False))
 @_properties
 def test_the_decision_depends_on_nothing_but_the_situation(situation: Situation, random: Random) -> None:
-    waiting, jobs = list(situation.waiting), list(situation.jobs)
+    waiting, jobs, operations = list(situation.waiting), list(situation.jobs), list(situation.operations)
     random.shuffle(waiting)
     random.shuffle(jobs)
+    random.shuffle(operations)
 
-    shuffled = replace(situation, waiting=waiting, jobs=jobs)
+    shuffled = replace(situation, waiting=waiting, jobs=jobs, operations=operations)
 
     assert next_unit(shuffled, POLICY) == next_unit(situation, POLICY)
 

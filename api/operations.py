@@ -1,0 +1,116 @@
+"""Operations of programs on the wire: safetensors, the format of both request and answer."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save
+
+from services.errors import InvalidInputError, TooLargeError
+from services.programs.operations import MOST_BYTES, MOST_MACS, Operation, Readouts
+
+MEDIA_TYPE: Final = "application/x-safetensors"
+_NAMED: Final = re.compile(r"([0-9a-f]{64}):([1-9][0-9]{0,6})x([1-9][0-9]{0,6})")
+_NUMBER: Final = re.compile(r"[0-9]{1,4}")
+_DTYPES: Final = {"inputs": ("U8", np.uint8, 0, 31), "weights": ("I8", np.int8, -63, 63)}
+
+
+def read_operation(session: str, body: bytes) -> tuple[Operation, bool]:
+    """Return the operation in a body, and whether the session is to keep its weights.
+
+    Raises:
+        InvalidInputError: it is no operation.
+        TooLargeError: it is too large for one.
+    """
+    if len(body) > MOST_BYTES + 65536:
+        raise TooLargeError(
+            f"the operation has {len(body)} bytes; split the batch into operations of {MOST_BYTES}"
+        )
+    metadata, tensors = _parse(body)
+    inputs = _tensor(tensors, "inputs")
+    batch, rows = inputs.shape
+    if "weights" in tensors:
+        weights = _tensor(tensors, "weights")
+        found, columns = weights.shape
+        content = weights.tobytes()
+        digest = hashlib.sha256(content).hexdigest()
+    else:
+        named = _NAMED.fullmatch(metadata.get("weights", ""))
+        if not named:
+            raise InvalidInputError(
+                "the operation has no weights; send a tensor `weights`, or name kept ones in the metadata: "
+                "`weights` = '<sha256>:<rows>x<columns>'"
+            )
+        digest, found, columns, content = named[1], int(named[2]), int(named[3]), b""
+    if found != rows:
+        raise InvalidInputError(f"the inputs have {rows} rows, but the weights have {found}")
+    if batch * rows * columns > MOST_MACS:
+        raise TooLargeError(
+            f"the operation has {batch * rows * columns} multiply-accumulates; split the batch into operations of "
+            f"at most {MOST_MACS}"
+        )
+    operation = Operation(
+        session,
+        rows,
+        columns,
+        inputs.tobytes(),
+        content,
+        digest,
+        _number(metadata, "num_sends", 1, 1, 1000),
+        _number(metadata, "wait_between_events", 5, 1, 1000),
+    )
+    return operation, bool(content) and metadata.get("keep") == "true"
+
+
+def _parse(body: bytes) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, Any]]]:
+    try:
+        tensors = dict(deserialize(body))  # type: ignore[no-untyped-call] # untyped in safetensors
+    except SafetensorError as error:
+        raise InvalidInputError(f"the body is not safetensors ({error})") from None
+    header_bytes = int.from_bytes(body[:8], "little")
+    metadata: Mapping[str, str] = json.loads(body[8 : 8 + header_bytes]).get("__metadata__", {})
+    return metadata, tensors
+
+
+def _tensor(tensors: Mapping[str, Mapping[str, Any]], name: str) -> np.ndarray[Any, Any]:
+    wanted, dtype, least, most = _DTYPES[name]
+    if name not in tensors:
+        raise InvalidInputError(
+            f"the operation has no tensor `{name}`; there are: {', '.join(tensors) or 'none'}"
+        )
+    tensor = tensors[name]
+    if tensor["dtype"] != wanted or len(tensor["shape"]) != 2 or 0 in tensor["shape"]:
+        raise InvalidInputError(
+            f"`{name}` is {tensor['dtype']} of shape {tuple(tensor['shape'])}; expected {wanted} with two axes, none "
+            "of them empty"
+        )
+    values = np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
+    found = int(values.min()), int(values.max())
+    if found[0] < least or found[1] > most:
+        raise InvalidInputError(f"`{name}` are {found[0]}..{found[1]}; expected {least}..{most}")
+    return values
+
+
+def _number(metadata: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = metadata.get(name, str(default))
+    value = int(text) if _NUMBER.fullmatch(text) else -1
+    if not least <= value <= most:
+        raise InvalidInputError(f"`{name}` is {text!r}; expected a whole number from {least} to {most}")
+    return value
+
+
+def write_readouts(answer: Readouts) -> bytes:
+    """Return the answer to an operation as a body."""
+    readouts = np.frombuffer(answer.readouts, np.int8).reshape(-1, answer.columns)
+    metadata = {
+        "chip": answer.chip,
+        "backend": answer.backend,
+        "calibration": answer.calibration,
+        "waiting_ms": f"{1000 * answer.waiting_s:.3f}",
+        "chip_ms": f"{1000 * answer.chip_s:.3f}",
+    }
+    return save({"readouts": readouts}, metadata)
