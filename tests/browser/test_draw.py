@@ -294,6 +294,31 @@ def test_a_photo_is_shown_beside_what_the_chip_sees_of_it(open_page: OpenPage, t
 
 
 @pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("path", ["/v1/models/digits/classify", "/v1/crops"])
+def test_several_files_of_a_browsers_form_are_read(open_page: OpenPage, path: str) -> None:
+    page = open_page()
+    draw_by_mouse(page, ONE)
+
+    answer = page.evaluate(
+        """async (path) => {
+          const picture = await new Promise((done) => document.querySelector("#canvas").toBlob(done));
+          const form = new FormData();
+          for (const name of ["eins.png", "zwei ü.png", "drei.png"]) form.append("images", new File([picture], name));
+          form.append("note", "no file");
+          const response = await fetch(path, { method: "POST", body: form });
+          return { status: response.status, ...await response.json() };
+        }""",
+        path,
+    )
+
+    assert answer["status"] == 200
+    found = answer.get("predictions") or answer["crops"]
+    assert len(found) == 3
+    if "predictions" in answer:
+        assert [prediction["digit"] for prediction in found] == [1, 1, 1]
+
+
+@pytest.mark.usefixtures("trained")
 def test_what_is_no_photo_is_refused_in_words(
     open_page: OpenPage, tmp_path: Path, tolerated: list[str]
 ) -> None:

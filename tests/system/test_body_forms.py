@@ -163,6 +163,22 @@ INFER_FORMS: Final = {
         outputs=[{"name": "scores", "parameters": {"binary_data": None, "classification": None}}],
         tensor={"parameters": {"binary_data_size": None, "shared_memory_region": None}},
     ),
+    "JSON of KServe's SDK": _infer(CROPS.ravel().tolist(), id="859083b7", model_name="digits"),
+    "binary of KServe's SDK": _infer(
+        shape=CROPS.shape,
+        tail=CROPS.tobytes(),
+        id="859083b7",
+        model_name="digits",
+        outputs=[{"name": "scores"}],
+        parameters={"priority": 1},
+    ),
+    "JSON of MLServer's codec": _infer(
+        CROPS.ravel().tolist(),
+        shape=CROPS.shape,
+        tensor={"parameters": {"content_type": "np"}},
+        outputs=[{"name": "scores", "parameters": {"content_type": "np"}}],
+        parameters={"content_type": "np", "headers": {"x": "y"}, "priority": 2},
+    ),
     "JSON of whole floats": _infer(CROPS.astype(float).ravel().tolist()),
     "binary in gzip of two members": Form(
         gzip.compress(_BINARY.body[:1000]) + gzip.compress(_BINARY.body[1000:]),
@@ -199,7 +215,7 @@ def pictures(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def _scores(answer: bytes) -> list[list[int]]:
+def scores(answer: bytes) -> list[list[int]]:
     """The scores of an answer of either interface, (n, 10) LSB."""
     read = json.loads(answer)
     if "predictions" in read:
@@ -214,7 +230,7 @@ def _headers_of(form: Form) -> dict[str, str]:
     return {"Authorization": f"Bearer {TOKEN}", **kind, **form.headers}
 
 
-def _post(server: Server, path: str, form: Form, *, is_chunked: bool) -> tuple[int, bytes]:
+def post(server: Server, path: str, form: Form, *, is_chunked: bool) -> tuple[int, bytes]:
     pieces = (form.body[at : at + 1000] for at in range(0, len(form.body), 1000))
     with closing(HTTPConnection(HOST, server.port, timeout=30)) as connection:
         connection.request(
@@ -230,20 +246,20 @@ def _post(server: Server, path: str, form: Form, *, is_chunked: bool) -> tuple[i
 )
 @pytest.mark.parametrize("form", CLASSIFY_FORMS.values(), ids=CLASSIFY_FORMS)
 def test_crops_are_classified_in_each_form(server: Server, form: Form, path: str, is_chunked: bool) -> None:
-    status, answer = _post(server, path, form, is_chunked=is_chunked)
+    status, answer = post(server, path, form, is_chunked=is_chunked)
 
     assert status == 200, answer
-    assert _scores(answer) == form.scores
+    assert scores(answer) == form.scores
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
 @pytest.mark.parametrize("path", [INFER, "/v2/models/digits/versions/1/infer"], ids=["latest", "version"])
 @pytest.mark.parametrize("form", INFER_FORMS.values(), ids=INFER_FORMS)
 def test_crops_are_inferred_in_each_form(server: Server, form: Form, path: str, is_chunked: bool) -> None:
-    status, answer = _post(server, path, form, is_chunked=is_chunked)
+    status, answer = post(server, path, form, is_chunked=is_chunked)
 
     assert status == 200, answer
-    assert _scores(answer) == form.scores
+    assert scores(answer) == form.scores
 
 
 _JOB: Final = json.dumps({"kind": "training", "model": "packed", "params": {"epochs": 1}}).encode()
@@ -254,7 +270,7 @@ _JOB: Final = json.dumps({"kind": "training", "model": "packed", "params": {"epo
 def test_other_routes_decompress_their_bodies(server: Server, encoding: str, is_chunked: bool) -> None:
     form = _compressed(Form(_JOB, "application/json"), encoding)
 
-    status, answer = _post(server, "/v1/jobs", form, is_chunked=is_chunked)
+    status, answer = post(server, "/v1/jobs", form, is_chunked=is_chunked)
 
     assert status == 202, answer
     assert json.loads(answer)["params"]["epochs"] == 1
@@ -264,7 +280,7 @@ def test_other_routes_decompress_their_bodies(server: Server, encoding: str, is_
 def test_an_encoding_that_is_not_known_is_named(server: Server, path: str) -> None:
     form = Form(_JOB, "application/json", headers={"Content-Encoding": "br"})
 
-    status, answer = _post(server, path, form, is_chunked=False)
+    status, answer = post(server, path, form, is_chunked=False)
 
     assert status == 415
     assert b"'br' is not understood; send gzip or deflate" in answer
@@ -309,7 +325,7 @@ def test_curl_sends_each_form_from_a_file(
     given = [argument for name, value in headers.items() for argument in ("-H", f"{name}: {value}")]
     answer = _curl(curl, server, path, *given, "--data-binary", f"@{tmp_path / 'body'}")
 
-    assert _scores(answer) == form.scores
+    assert scores(answer) == form.scores
 
 
 def test_curl_sends_pictures_as_a_form(curl: str, server: Server, pictures: list[Path]) -> None:
@@ -317,10 +333,10 @@ def test_curl_sends_pictures_as_a_form(curl: str, server: Server, pictures: list
         curl, server, CLASSIFY, *(argument for path in pictures for argument in ("-F", f"images=@{path}"))
     )
 
-    assert _scores(answer) == scores_of(CROPS.tobytes()).tolist()
+    assert scores(answer) == scores_of(CROPS.tobytes()).tolist()
 
 
-def _classify_by_command(server: Server, *files: Path) -> list[list[int]]:
+def classify_by_command(server: Server, *files: Path) -> list[list[int]]:
     """The scores that `hxserve classify` shows of files, (n, 10) LSB."""
     command = Path(sys.executable).with_name("hxserve")
     done = subprocess.run(
@@ -330,18 +346,18 @@ def _classify_by_command(server: Server, *files: Path) -> list[list[int]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return _scores(done.stdout)
+    return scores(done.stdout)
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_command_reads_a_picture(server: Server, pictures: list[Path], name: str) -> None:
     [(number, path)] = [(number, path) for number, path in enumerate(pictures) if path.name == name]
 
-    assert _classify_by_command(server, path) == scores_of(CROPS[number].tobytes()).tolist()
+    assert classify_by_command(server, path) == scores_of(CROPS[number].tobytes()).tolist()
 
 
 def test_the_command_reads_several_pictures(server: Server, pictures: list[Path]) -> None:
-    assert _classify_by_command(server, *pictures) == scores_of(CROPS.tobytes()).tolist()
+    assert classify_by_command(server, *pictures) == scores_of(CROPS.tobytes()).tolist()
 
 
 def test_the_command_reads_pictures_whose_names_are_no_utf_8(server: Server, tmp_path: Path) -> None:
@@ -365,4 +381,4 @@ def test_the_command_reads_pictures_whose_names_are_no_utf_8(server: Server, tmp
 def test_the_command_reads_an_array(server: Server, tmp_path: Path, array: NDArray[Any]) -> None:
     (tmp_path / "crops.npy").write_bytes(npy(array))
 
-    assert _classify_by_command(server, tmp_path / "crops.npy") == scores_of(CROPS.tobytes()).tolist()
+    assert classify_by_command(server, tmp_path / "crops.npy") == scores_of(CROPS.tobytes()).tolist()
