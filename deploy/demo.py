@@ -152,9 +152,9 @@ def _folder_of(dataset: Dataset, settings: Settings) -> Path | None:
     return settings.mnist or settings.data_dir / "datasets"
 
 
-def _find_mnist(given: Path | None) -> Path | None:
+def _find_mnist(given: str | None) -> str | Path | None:
     """Return the given folder, or one beside the project; None leaves the choice to the environment and the worker."""
-    if given is not None or "HXSERVE_MNIST" in os.environ:
+    if given or os.environ.get("HXSERVE_MNIST"):
         return given
     return _NEARBY_MNIST if _NEARBY_MNIST.is_dir() else None
 
@@ -165,8 +165,8 @@ def _say(line: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("make demo", description="Train, then read digits and sort letters.")
-    parser.add_argument("--mnist", type=Path, help="folder that holds MNIST in torchvision's layout")
-    parser.add_argument("--data-dir", type=Path, help="keep the data here instead of in a temporary folder")
+    parser.add_argument("--mnist", help="folder that holds MNIST in torchvision's layout")
+    parser.add_argument("--data-dir", help="keep the data here instead of in a temporary folder")
     parser.add_argument(
         "--chip", choices=CHIP_CHOICES, help="backend [mock: hxtorch's mock arithmetic, no chip]"
     )

@@ -104,7 +104,9 @@ def running(
             stack.callback(processes[name].stop)
         url = f"http://{settings.host}:{port}"
         _wait_until_ready(url, processes)
+        # For commands of the client on this machine.
         write_durably(data / "url", url.encode())
+        write_durably(data / "mnist", str(settings.mnist.resolve() if settings.mnist else "").encode())
         yield Local(url, token, processes)
 
 
@@ -199,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
         "hxserve up", description="Run Redis, a worker and the API on this machine."
     )
     add = parser.add_argument
-    add("--data-dir", type=Path, help="folder of models, saves, logs and the embedded Redis [data]")
+    add("--data-dir", help="folder of models, saves, logs and the embedded Redis [data]")
     add("--host", help="address to listen on [127.0.0.1]")
     add("--port", type=int, help="port of the API, 0 for any free one [8080]")
     add("--redis-url", help="use this Redis instead of starting one")
@@ -213,9 +215,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NUMBER",
         help=f"number of chips, mock or emulator, up to {_MOST_CHIPS} [1]",
     )
-    add("--calibration", type=Path, help="calibration file of the chip")
+    add("--calibration", help="calibration file of the chip")
     add("--standby", action="store_true", help="start a second worker, which takes over when the first ends")
-    add("--mnist", type=Path, help="folder with MNIST in the layout of torchvision")
+    add("--mnist", help="folder with MNIST in the layout of torchvision")
     return parser
 
 

@@ -84,7 +84,7 @@ def parser_of(command: str, description: str) -> argparse.ArgumentParser:
     """Return a parser of the flags that both commands have."""
     parser = argparse.ArgumentParser(f"hxserve {command}", description=description)
     parser.add_argument("file", type=Path, metavar="FILE", help="the backup")
-    parser.add_argument("--data-dir", type=Path, help="folder of models, saves and token [data]")
+    parser.add_argument("--data-dir", help="folder of models, saves and token [data]")
     parser.add_argument("--redis-url", help="the Redis of the service, unless it is the embedded one")
     parser.add_argument("--json", dest="as_json", action="store_true", help="one JSON document on stdout")
     return parser

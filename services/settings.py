@@ -48,6 +48,7 @@ class Settings(BaseSettings):
         frozen=True,
         allow_inf_nan=False,
         env_parse_none_str="none",
+        env_ignore_empty=True,
         use_attribute_docstrings=True,
     )
 
@@ -192,7 +193,8 @@ class Settings(BaseSettings):
 def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
     """Return the settings of this process.
 
-    Unknown `HXSERVE_*` variables are looked for in `environment`; `overrides` come from a command line.
+    Unknown `HXSERVE_*` variables are looked for in `environment`; `overrides` come from a command line. What is
+    empty, there or here, is not set.
 
     Raises:
         SettingsError: it names each variable that is unknown or has an impossible value.
@@ -202,7 +204,7 @@ def load_settings(environment: Mapping[str, str] = os.environ, **overrides: Any)
     if unknown:
         raise SettingsError("; ".join(_unknown(name, sorted(known)) for name in unknown))
     try:
-        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
+        settings = Settings(**{name: value for name, value in overrides.items() if value not in (None, "")})
     except ValidationError as error:
         if any(problem["loc"] == ("redis_url",) for problem in error.errors()):
             raise SettingsError(  # without the given values, which may contain a password

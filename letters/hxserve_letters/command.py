@@ -81,7 +81,7 @@ class Threshold(click.ParamType[float | None]):
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the letters.")
 @click.option(
     "--mnist",
-    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIRECTORY",
     help="Folder of MNIST; default: the service's on this machine if the model learnt MNIST, else small digits.",
 )
 @click.option(
@@ -106,7 +106,7 @@ def letters(options: Options, /, **given: Any) -> None:
     # The centre itself sees to repetitions, so that it knows how often the service had no room.
     with Client(options.url, options.token, data_dir=options.data_dir, retries=0) as client:
         learnt = client.model(given["model"], given["version"]).get("dataset", {}).get("name")
-        mnist = given["mnist"]
+        mnist = Path(given["mnist"]) if given["mnist"] else None
         if mnist is None and learnt == "mnist":
             mnist = find_mnist(_service_folders(options))
         source = LetterSource(given["seed"], directory, mnist)
@@ -215,10 +215,11 @@ def show_report(report: dict[str, Any]) -> None:
 
 
 def _service_folders(options: Options) -> list[str | Path]:
-    """Return where a service on this machine has its MNIST."""
-    data_dir = options.data_dir or os.environ.get(DATA_DIR_VARIABLE) or DEFAULT_DATA_DIR
-    given = os.environ.get("HXSERVE_MNIST")
-    return [*([given] if given else []), Path(data_dir) / "datasets"]
+    """Return where a service on this machine has its MNIST: as it was started, as variables say, as it downloads it."""
+    data_dir = Path(options.data_dir or os.environ.get(DATA_DIR_VARIABLE) or DEFAULT_DATA_DIR)
+    started_with = data_dir / "mnist"
+    given = [started_with.read_text("utf-8")] if started_with.is_file() else []
+    return [folder for folder in (*given, os.environ.get("HXSERVE_MNIST"), data_dir / "datasets") if folder]
 
 
 def _directory(name: str) -> Any:

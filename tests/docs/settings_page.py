@@ -37,7 +37,7 @@ Written by `python -m tests.docs.settings_page` from `services/settings.py`; cha
 A setting is an environment variable of each process of a service: API, worker, `hxserve up`. A process with a
 misspelt `{PREFIX}*` variable or an impossible value does not start, and names the variable. All processes of a
 service need the same values, except those of [the chip](#the-chip), which are set for each worker. `none` stands for
-no value.
+no value; a variable that is empty is not set.
 The client reads {" and ".join(f"`{name}`" for name in sorted(CLIENT_VARIABLES))} instead (`hxserve --help`).
 """
 _TABLE: Final = "\n## {}\n\n| variable | value | default | meaning |\n| --- | --- | --- | --- |\n"

@@ -41,10 +41,16 @@ def test_another_handwriting_than_the_model_learnt_is_said_on_every_way(told: Se
     assert status["done"] == 2
 
 
-def test_the_mnist_of_a_service_on_this_machine_is_taken(told: Service, mnist: Path, tmp_path: Path) -> None:
-    (tmp_path / "datasets").symlink_to(mnist)
+@pytest.mark.parametrize("by", ["download", "flag of the service"])
+def test_the_mnist_of_a_service_on_this_machine_is_taken(
+    told: Service, mnist: Path, tmp_path: Path, by: str
+) -> None:
+    if by == "download":
+        (tmp_path / "datasets").symlink_to(mnist)
+    else:
+        (tmp_path / "mnist").write_text(str(mnist))
 
-    result = sort(told, "--url", told.url, "--token", TOKEN, "--data-dir", str(tmp_path))
+    result = sort(told, "--url", told.url, "--token", TOKEN, "--data-dir", str(tmp_path), "--mnist", "")
 
     assert handwriting_of(result) == ("mnist", "mnist")
     assert "handwriting" not in result.stderr

@@ -36,6 +36,15 @@ def test_a_flag_goes_before_a_variable_and_a_flag_not_given_does_not(monkeypatch
     assert load_settings(port=None).port == 9
 
 
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_what_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(PREFIX + name.upper(), "")
+
+    assert load_settings(**{name: ""}) == Settings()
+    assert load_settings() == Settings()
+    assert load_settings().embeds_redis
+
+
 def test_a_misspelt_variable_is_refused_with_the_right_name() -> None:
     with pytest.raises(
         SettingsError, match="unknown setting HXSERVE_REDIS_URI: did you mean HXSERVE_REDIS_URL"
