@@ -40,7 +40,7 @@ def test_a_flag_goes_before_a_variable_and_a_flag_not_given_does_not(monkeypatch
 def test_what_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(PREFIX + name.upper(), "")
 
-    assert load_settings(**{name: ""}) == Settings()
+    assert load_settings({}, **{name: ""}) == Settings()
     assert load_settings() == Settings()
     assert load_settings().embeds_redis
 
