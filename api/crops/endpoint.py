@@ -22,7 +22,8 @@ from api.server.request import Request
 from api.server.responses import Headers
 from api.server.server import Respond
 from api.server.wsgi import WSGI, environ_of, request_of
-from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer, Route
+from services.crops.lanes import Lane
+from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer
 from services.errors import ExpiredError, RedisUnavailableError
 from services.logs import about
 from services.models.files import LATEST
@@ -156,9 +157,9 @@ class CropExchange:
             else:
                 endpoint.authenticator.admit(user)
             asked, self._render = self.read(request, user)
-            route = endpoint.services.classifications.known_route(asked)
-            if self._user is not None and route is not None:
-                self._submit(asked, route)
+            lane = endpoint.services.classifications.known_lane(asked)
+            if self._user is not None and lane is not None:
+                self._submit(asked, lane)
             else:
                 gevent.spawn(self._submit_after_look_ups, asked)
         except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
@@ -210,9 +211,9 @@ class CropExchange:
                 "Redis did not say in time whose the request is; nothing was accepted"
             )
 
-    def _submit(self, asked: CropRequest, route: Route | None = None) -> None:
+    def _submit(self, asked: CropRequest, lane: Lane | None = None) -> None:
         """Submit the crops, and wait for their answer without a greenlet."""
-        pending = self._endpoint.services.classifications.submit(asked, self._done, route)
+        pending = self._endpoint.services.classifications.submit(asked, self._done, lane)
         if asked.wait_s > 0:
             self._timer = gevent.get_hub().loop.timer(self._began + asked.wait_s - time.monotonic())
             self._timer.start(gevent.spawn, self._stop_waiting, pending)

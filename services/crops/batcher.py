@@ -69,23 +69,19 @@ class _Batch:
     def end_with(self, outcome: HxserveError | JobReference) -> None:
         """End the wait of each request with a refusal, or with the job that will have the answer."""
         if isinstance(outcome, HxserveError):
-            self._note_failure()
+            self._note([])
         for pending in self.requests:
             pending.end_with(outcome)
         self._on_end(self)
 
     def _note(self, answers: list[Answer]) -> None:
-        if any(answer.problem for answer in answers):
-            self._note_failure()
-            return
-        first = self.requests[0]
-        found, total_s = first.route.found, time.monotonic() - first.started
-        self._statistics.note_answers(found.model, found.version, answers, total_s, len(self.requests))
-
-    def _note_failure(self) -> None:
-        first = self.requests[0]
-        found, total_s = first.route.found, time.monotonic() - first.started
-        self._statistics.note_failure(found.model, found.version, total_s, len(self.requests))
+        """Record the requests as answered, or as failed if there is no answer or one is a problem."""
+        first, statistics = self.requests[0], self._statistics
+        lane, total_s = first.lane, time.monotonic() - first.started
+        if not answers or any(answer.problem for answer in answers):
+            statistics.note_failure(lane.model, lane.version, total_s, len(self.requests))
+        else:
+            statistics.note_answers(lane.model, lane.version, answers, total_s, len(self.requests))
 
     def acceptance(self) -> Acceptance:
         """Return the batch in the form that the store accepts."""
@@ -95,7 +91,7 @@ class _Batch:
         else:
             crops = b"".join(pending.request.crops for pending in self.requests)
             parts = [(self.count, crops)]
-        return Acceptance(self.id, first.route.lane, parts, first.request, first.job)
+        return Acceptance(self.id, first.lane, parts, first.request, first.job)
 
 
 class Batcher:
@@ -180,7 +176,7 @@ class Batcher:
             if pending.job is not None or request.deadline_s:
                 batches.append([pending])
                 continue
-            key = (pending.route.lane, request.repeats, request.user.quotas)
+            key = (pending.lane, request.repeats, request.user.quotas)
             batch, crops = open_batches.get(key, (None, 0))
             if batch is None or crops + pending.count > PART_CROPS:
                 batch, crops = [], 0

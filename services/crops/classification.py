@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from services.chips.affinity import Affinity
@@ -11,7 +10,7 @@ from services.crops.batcher import Batcher
 from services.crops.lanes import Lane
 from services.crops.listener import Listener
 from services.crops.remarks import Remarks
-from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer, Route
+from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer
 from services.crops.statistics import Statistics
 from services.crops.store import CropStore
 from services.errors import (
@@ -56,30 +55,30 @@ class Classifications:
         self._affinity = affinity
         self._statistics = statistics
         self._max_crops = max_crops
-        self._routes: dict[tuple[str, str, str, bool], Route | None] = {}
-        self._routes_at = 0.0
+        self._lanes: dict[tuple[str, str, str, bool], Lane | None] = {}
+        self._lanes_at = 0.0
 
     def submit(
         self,
         request: CropRequest,
         on_done: Callable[[PendingAnswer], None] | None = None,
-        route: Route | None = None,
+        lane: Lane | None = None,
     ) -> PendingAnswer:
         """Send a request on its way; `conclude` gives what becomes of it.
 
         Args:
             request: what is asked.
             on_done: is called once that is known, by any thread; must not wait.
-            route: of the request, where it is known.
+            lane: of its crops, where it is known.
 
         Raises:
             TooLargeError: too many crops for one request.
             ModelNotFoundError: there is no such model or version.
             ChipElsewhereError: the version learnt in the loop of a chip that is not here.
         """
-        route = route or self._route_of(request)
-        job = _job_of(request, route) if request.is_recorded else None
-        pending = PendingAnswer(request, route, job, on_done)
+        lane = lane or self._lane_of(request)
+        job = _job_of(request, lane) if request.is_recorded else None
+        pending = PendingAnswer(request, lane, job, on_done)
         self._batcher.submit(pending)
         return pending
 
@@ -112,22 +111,22 @@ class Classifications:
         """
         return self.conclude(self.submit(request), request.wait_s)
 
-    def known_route(self, request: CropRequest) -> Route | None:
-        """Return the route of a request; None where Redis must be asked where its version may run.
+    def known_lane(self, request: CropRequest) -> Lane | None:
+        """Return the lane of a request's crops; None where Redis must be asked where its version may run.
 
         Raises:
             TooLargeError: too many crops for one request.
             ModelNotFoundError: there is no such model or version.
         """
         now = time.monotonic()
-        if now - self._routes_at > _TOGETHER_S:
-            self._routes, self._routes_at = {}, now
+        if now - self._lanes_at > _TOGETHER_S:
+            self._lanes, self._lanes_at = {}, now
         key = (request.user.name, request.model, request.version, request.allow_transfer)
-        if key not in self._routes or request.count > self._max_crops:
+        if key not in self._lanes or request.count > self._max_crops:
             found = self._find(request)
             home = self._affinity.known(found.model, found.version, allow_transfer=request.allow_transfer)
-            self._routes[key] = None if home is None else _route(request, found, home)
-        return self._routes[key]
+            self._lanes[key] = None if home is None else _lane(request, found, home)
+        return self._lanes[key]
 
     def _find(self, request: CropRequest) -> Reference:
         if request.count > self._max_crops:
@@ -136,14 +135,14 @@ class Classifications:
             )
         return self._registry.find(request.user, request.model, request.version)
 
-    def _route_of(self, request: CropRequest) -> Route:
+    def _lane_of(self, request: CropRequest) -> Lane:
         found = self._find(request)
         try:
             home = self._affinity.of(found.model, found.version, allow_transfer=request.allow_transfer)
         except HxserveError:
             self._statistics.note_failure(found.model, found.version, 0.0)
             raise
-        return _route(request, found, home)
+        return _lane(request, found, home)
 
     def _keep_as_job(self, pending: PendingAnswer) -> Answered | JobReference:
         """Return the job of a request whose client stopped waiting; one that has none is recorded now.
@@ -158,8 +157,8 @@ class Classifications:
         if outcome is None and pending.entry is not None:
             if pending.job is not None:
                 return JobReference(pending.job.id)
-            job = _job_of(pending.request, pending.route)
-            if self._crops.promote(pending.route.lane, pending.entry, job, pending.span):
+            job = _job_of(pending.request, pending.lane)
+            if self._crops.promote(pending.lane, pending.entry, job, pending.span):
                 return JobReference(job.id)
             outcome = pending.wait(_LISTENING_DELAY_S)  # the answer is on its way to this process already
         if outcome is None:
@@ -200,11 +199,11 @@ class Classifications:
         return stored
 
 
-def _route(request: CropRequest, found: Reference, home: str) -> Route:
-    return Route(found, Lane(found.model, found.version, request.user.name, home))
+def _lane(request: CropRequest, found: Reference, home: str) -> Lane:
+    return Lane(found.model, found.version, request.user.name, home)
 
 
-def _job_of(request: CropRequest, route: Route) -> Job:
-    params = {"version": route.found.version, "crops": request.count, "repeats": request.repeats}
+def _job_of(request: CropRequest, lane: Lane) -> Job:
+    params = {"version": lane.version, "crops": request.count, "repeats": request.repeats}
     params |= request.remarks.as_params()
-    return replace(new_job(JobKind.CLASSIFICATION, request.user, route.found.model, params))
+    return new_job(JobKind.CLASSIFICATION, request.user, lane.model, params)

@@ -57,10 +57,7 @@ class Listener:
     def stop(self) -> None:
         """End all waits for changes; answers are received until `close`."""
         self._stopping.set()
-        with self._lock:
-            for subscribers in self._subscribers.values():
-                for changed in subscribers:
-                    changed.set()
+        self._wake_all()
 
     def close(self) -> None:
         """Stop listening; the thread has ended when this returns, so that its connection may be closed."""
@@ -123,7 +120,7 @@ class Listener:
         if _CHANGES not in places:
             newest = connection.execute("XREVRANGE", _CHANGES, "+", "-", "COUNT", 1)
             places[_CHANGES] = newest[0][0] if newest else b"0"
-            self._look_again()
+            self._wake_all()  # a change may have been missed before the stream was read
         found = connection.execute(
             "XREAD", "COUNT", 200, "BLOCK", _BLOCK_MS, "STREAMS", *places, *places.values()
         )
@@ -141,8 +138,7 @@ class Listener:
             if receiver is not None and receiver.put(part, answer):
                 self.forget(sent_id)
 
-    def _look_again(self) -> None:
-        """Notify all subscribers: a change may have been missed before the stream was read."""
+    def _wake_all(self) -> None:
         with self._lock:
             for subscribers in self._subscribers.values():
                 for changed in subscribers:

@@ -15,7 +15,6 @@ from services.crops.remarks import NO_REMARKS, Remarks
 from services.errors import HxserveError, error_of
 from services.jobs.record import Job
 from services.jobs.store import NO_KEY, Idempotency
-from services.models.registry import Reference
 from services.users.authentication import User
 
 
@@ -55,14 +54,6 @@ class CropRequest:
             yield len(part) // CROP_BYTES, part
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The version that a request resolves to, and the lane in which its crops wait for a chip."""
-
-    found: Reference
-    lane: Lane
-
-
 @dataclass(slots=True)
 class Answered:
     """The answers to the parts of a request, in order and without problems; `total_s` is the time it took, if known."""
@@ -94,8 +85,8 @@ class PendingAnswer:
         "count",
         "entry",
         "job",
+        "lane",
         "request",
-        "route",
         "span",
         "started",
     )
@@ -103,12 +94,12 @@ class PendingAnswer:
     def __init__(
         self,
         request: CropRequest,
-        route: Route,
+        lane: Lane,
         job: Job | None,
         on_done: Callable[["PendingAnswer"], None] | None,
     ) -> None:
         self.request: Final = request
-        self.route: Final = route
+        self.lane: Final = lane
         self.count: Final = request.count
         self.job: Final = job
         """The record stored with the request; None if a record is made only when the client stops waiting."""

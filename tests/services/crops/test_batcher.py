@@ -14,7 +14,7 @@ from services.crops.answers import Answer, problem_of
 from services.crops.batcher import Batcher
 from services.crops.lanes import PART_CROPS, Lane, Span
 from services.crops.listener import Listener
-from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer, Route
+from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer
 from services.crops.statistics import Statistics
 from services.crops.store import Acceptance, CropStore
 from services.errors import (
@@ -27,7 +27,6 @@ from services.errors import (
 )
 from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import Idempotency, JobStore
-from services.models.registry import Reference
 from services.store.connection import Connection
 from services.users.authentication import User
 from services.users.quotas import UNLIMITED, Quotas
@@ -71,7 +70,7 @@ def _pending(
     """A request of `count` crops, told apart from others by its number."""
     user = User(lane.user, quotas=quotas)
     request = CropRequest(user, lane.model, lane.version, some_crops(count, number), wait_s=wait_s, **changes)
-    return PendingAnswer(request, Route(Reference(lane.model, lane.version), lane), job, None)
+    return PendingAnswer(request, lane, job, None)
 
 
 def _recorded(number: int, count: int = 1, **changes: Any) -> PendingAnswer:
@@ -338,7 +337,7 @@ def test_a_repeated_key_gives_the_job_before_and_another_request_with_it_is_refu
 def test_a_part_that_cannot_be_run_is_the_answer_at_once_and_nothing_after_it() -> None:
     told: list[PendingAnswer] = []
     large = _recorded(0, 9 * PART_CROPS)
-    pending = PendingAnswer(large.request, large.route, large.job, told.append)
+    pending = PendingAnswer(large.request, large.lane, large.job, told.append)
 
     is_last = [
         pending.put(4, Answer(problem=problem_of(JobCancelledError()))),
