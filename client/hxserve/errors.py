@@ -87,6 +87,18 @@ class DownloadDamagedError(ClientError):
     retryable = True
 
 
+class SharedChipError(ClientError, RuntimeError):
+    """The shared chip cannot be used by this program; `code` says why.
+
+    It is a RuntimeError, as hxtorch raises for a chip that it cannot reach.
+    """
+
+    def __init__(self, detail: str, code: str, *, retryable: bool = False) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.retryable = retryable
+
+
 class JobError(ClientError):
     """The job did not end as hoped; `job` is its record."""
 

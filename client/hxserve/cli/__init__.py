@@ -8,6 +8,7 @@ from hxserve.cli.jobs import jobs
 from hxserve.cli.models import models
 from hxserve.cli.outcome import EXIT_CODES
 from hxserve.cli.plugins import ExtensibleGroup
+from hxserve.cli.programs import kernel, run
 from hxserve.cli.server import backup, restore, up
 from hxserve.cli.staircase import staircase
 from hxserve.cli.status import queue, usage
@@ -27,6 +28,7 @@ def cli() -> None:
 
 for _command in (
     *(up, train, evaluate, classify, calibrate, staircase, jobs, models),
+    *(run, kernel),
     *(chip, queue, usage, me, users),
     *(backup, restore),
 ):

@@ -55,6 +55,27 @@ def crops_progress() -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def cells_progress(notebook: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that shows how many cells of a notebook have run; in a file, a line for each."""
+    with progress_bar(MofNCompleteColumn()) as bar:
+        task = bar.add_task(notebook)
+        bar.start()
+
+        def update(done: int, cells: int) -> None:
+            bar.update(task, completed=done, total=cells)
+            if bar.disable and done:
+                bar.console.print(
+                    f"{notebook}: cell {done}/{cells}",
+                    markup=False,
+                    emoji=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
+
+        yield update
+
+
+@contextmanager
 def job_progress() -> Iterator[Callable[[Job], None]]:
     """Give a function for `Client.wait` that shows a job's states one after the other."""
     with progress_bar(TextColumn("{task.fields[measures]}", markup=False), transient=False) as bar:

@@ -1,0 +1,1 @@
+"""Programs written for hxtorch, on the chip of a service: everything here needs `pip install 'hxserve[hxtorch]'`."""
