@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -93,19 +93,6 @@ class ModelStore:
                 return None
         there = os.path.isfile(f"{self._root}/{name}/{version}/{_MANIFEST}")  # noqa: PTH113 see above
         return version if there else None
-
-    def resolve(self, name: str, version_or_alias: str) -> str:
-        """Resolve a number or an alias to a version number.
-
-        Raises:
-            ModelNotFoundError: there is no such model, version or alias.
-        """
-        version = self.find(name, version_or_alias)
-        if version is None:
-            raise version_not_found(
-                name, version_or_alias, self.versions(name), self.aliases(name), self.names()
-            )
-        return version
 
     def _meaning_of(self, alias: str) -> str:
         """Return the version that an alias's file names; it is read again only after the file was replaced.
@@ -282,23 +269,6 @@ class ModelStore:
         for version in reversed(self.versions(name)):
             with suppress(CheckpointDamagedError, ModelNotFoundError):
                 yield self.manifest(name, version)
-
-
-def version_not_found(
-    name: str,
-    version_or_alias: str,
-    versions: Collection[str],
-    aliases: Collection[str],
-    names: Collection[str],
-) -> ModelNotFoundError:
-    """Return the error for a missing version; the user may see `versions`, `aliases` and `names`."""
-    if not is_model_name(name) or not is_name(version_or_alias):
-        return ModelNotFoundError(f"{name!r} with {version_or_alias!r} cannot be a model and its version")
-    if not versions:
-        known = ", ".join(names) or "none yet; submit a training first"
-        return ModelNotFoundError(f"there is no model {name!r}; there are: {known}")
-    known = ", ".join([*versions, *aliases])
-    return ModelNotFoundError(f"model {name!r} has no version or alias {version_or_alias!r}; it has: {known}")
 
 
 def _publish_as(number: int, folder: Path, origin: Origin, weights: bytes) -> Manifest | None:

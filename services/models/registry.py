@@ -5,12 +5,13 @@ their own `digits` if they have one, else the service's, which is always `servic
 see looks like one that does not exist.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.errors import ConflictError, ForbiddenError, InvalidInputError
-from services.models.files import LATEST, ModelStore, version_not_found
+from services.errors import ConflictError, ForbiddenError, InvalidInputError, ModelNotFoundError
+from services.models.files import LATEST, ModelStore
 from services.models.sharing import Shares
-from services.names import OWNER_SEPARATOR, SERVICE, is_model_name, model_of, owner_of
+from services.names import OWNER_SEPARATOR, SERVICE, is_model_name, is_name, model_of, owner_of
 from services.users.authentication import User
 
 
@@ -57,7 +58,7 @@ class Registry:
                 break
         versions = self._versions(user, asked) if is_model_name(asked) else []
         aliases = self._aliases(asked, versions) if versions else {}
-        raise version_not_found(asked, version_or_alias, versions, aliases, self._names_for(user))
+        raise _not_found(asked, version_or_alias, versions, aliases, self._names_for(user))
 
     def names(self, user: User) -> list[str]:
         """Return models that a user may see, by their full names."""
@@ -92,7 +93,7 @@ class Registry:
                     shared=owner is None or self._shares.has_all(name),
                     shared_versions=[v for v in self._shares.versions(name) if v in versions],
                 )
-        raise version_not_found(asked, LATEST, [], [], self._names_for(user))
+        raise _not_found(asked, LATEST, [], [], self._names_for(user))
 
     def to_train(self, user: User, asked: str) -> str:
         """Return the full name of the model that a training creates or continues.
@@ -209,3 +210,16 @@ class Registry:
 def _name_in(model: str) -> str:
     """Return the name of a model without its owner's."""
     return model.rpartition(OWNER_SEPARATOR)[2]
+
+
+def _not_found(
+    name: str, version_or_alias: str, versions: list[str], aliases: Iterable[str], names: list[str]
+) -> ModelNotFoundError:
+    """Return the error for a missing version; the user may see `versions`, `aliases` and `names`."""
+    if not is_model_name(name) or not is_name(version_or_alias):
+        return ModelNotFoundError(f"{name!r} with {version_or_alias!r} cannot be a model and its version")
+    if not versions:
+        known = ", ".join(names) or "none yet; submit a training first"
+        return ModelNotFoundError(f"there is no model {name!r}; there are: {known}")
+    known = ", ".join([*versions, *aliases])
+    return ModelNotFoundError(f"model {name!r} has no version or alias {version_or_alias!r}; it has: {known}")

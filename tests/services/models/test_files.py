@@ -17,6 +17,8 @@ from services.errors import (
     StorageError,
 )
 from services.models.files import LATEST, ModelStore
+from services.models.registry import Registry
+from services.users.authentication import ADMIN
 from tests.services.samples import an_origin
 
 ESCAPES = ["..", "../digits", "a/b", "/etc", "", ".hidden", "A", "a" * 65, "a\n", "a b", "-a"]
@@ -51,14 +53,14 @@ def test_versions_are_counted_and_latest_moves(models: ModelStore) -> None:
     _publish(models, "a", "b", "c")
 
     assert models.versions("digits") == ["1", "2", "3"]
-    assert models.resolve("digits", LATEST) == "3"
+    assert models.find("digits", LATEST) == "3"
 
 
 def test_the_tenth_version_comes_after_the_ninth(models: ModelStore) -> None:
     _publish(models, *"abcdefghij")
 
     assert models.versions("digits")[-2:] == ["9", "10"]
-    assert models.resolve("digits", LATEST) == "10"
+    assert models.find("digits", LATEST) == "10"
 
 
 def test_a_job_publishes_once_however_often_it_tries(models: ModelStore) -> None:
@@ -69,7 +71,7 @@ def test_a_job_publishes_once_however_often_it_tries(models: ModelStore) -> None
 
     assert again == first
     assert models.versions("digits") == ["1", "2"]
-    assert models.resolve("digits", LATEST) == "2"
+    assert models.find("digits", LATEST) == "2"
 
 
 def test_a_partial_version_is_kept_but_latest_stays(models: ModelStore) -> None:
@@ -78,7 +80,7 @@ def test_a_partial_version_is_kept_but_latest_stays(models: ModelStore) -> None:
     models.publish(an_origin(job="b", partial=True), b"half")
 
     assert models.versions("digits") == ["1", "2"]
-    assert models.resolve("digits", LATEST) == "1"
+    assert models.find("digits", LATEST) == "1"
 
 
 def test_a_model_with_nothing_but_a_partial_version_has_no_latest(models: ModelStore) -> None:
@@ -86,7 +88,7 @@ def test_a_model_with_nothing_but_a_partial_version_has_no_latest(models: ModelS
 
     assert models.aliases("digits") == {}
     with pytest.raises(ModelNotFoundError, match="it has: 1"):
-        models.resolve("digits", LATEST)
+        Registry(models).find(ADMIN, "digits", LATEST)
 
 
 def test_models_are_listed_by_name(models: ModelStore) -> None:
@@ -116,11 +118,11 @@ def test_what_does_not_belong_into_the_folder_is_no_model(models: ModelStore, fo
 def test_an_alias_means_a_version_until_it_is_moved(models: ModelStore) -> None:
     _publish(models, "a", "b")
     models.set_alias("digits", "production", "1")
-    before = models.resolve("digits", "production")
+    before = models.find("digits", "production")
 
     models.set_alias("digits", "production", "2")
 
-    assert (before, models.resolve("digits", "production")) == ("1", "2")
+    assert (before, models.find("digits", "production")) == ("1", "2")
     assert models.aliases("digits") == {"latest": "2", "production": "2"}
 
 
@@ -141,7 +143,7 @@ def test_a_removed_alias_means_nothing_and_its_version_stays(models: ModelStore)
 
     assert models.versions("digits") == ["1"]
     with pytest.raises(ModelNotFoundError, match="production"):
-        models.resolve("digits", "production")
+        Registry(models).find(ADMIN, "digits", "production")
 
 
 def test_an_alias_that_is_not_there_cannot_be_removed(models: ModelStore) -> None:
@@ -155,9 +157,9 @@ def test_a_missing_version_is_refused_with_the_existing_ones(models: ModelStore)
     _publish(models, "a")
 
     with pytest.raises(ModelNotFoundError, match="no model 'letters'; there are: digits"):
-        models.resolve("letters", LATEST)
+        Registry(models).find(ADMIN, "letters", LATEST)
     with pytest.raises(ModelNotFoundError, match="'9'; it has: 1, latest"):
-        models.resolve("digits", "9")
+        Registry(models).find(ADMIN, "digits", "9")
 
 
 def test_a_deleted_version_is_gone_and_its_number_never_given_again(models: ModelStore) -> None:
@@ -176,7 +178,7 @@ def test_latest_moves_back_when_its_version_is_deleted(models: ModelStore) -> No
 
     models.delete_version("digits", "2")
 
-    assert models.resolve("digits", LATEST) == "1"
+    assert models.find("digits", LATEST) == "1"
 
 
 def test_latest_does_not_move_to_a_partial_version_when_its_own_is_deleted(models: ModelStore) -> None:
@@ -185,7 +187,7 @@ def test_latest_does_not_move_to_a_partial_version_when_its_own_is_deleted(model
 
     models.delete_version("digits", "2")
 
-    assert models.resolve("digits", LATEST) == "1"
+    assert models.find("digits", LATEST) == "1"
 
 
 def test_a_version_that_an_alias_means_is_not_deleted(models: ModelStore) -> None:
@@ -227,9 +229,9 @@ def test_a_name_never_leaves_the_folder(models: ModelStore, tmp_path: Path, name
     assert models.versions(name) == []
     assert models.aliases(name) == {}
     with pytest.raises(ModelNotFoundError):
-        models.resolve(name, LATEST)
+        Registry(models).find(ADMIN, name, LATEST)
     with pytest.raises(ModelNotFoundError):
-        models.resolve("digits", name)
+        Registry(models).find(ADMIN, "digits", name)
     with pytest.raises(ModelNotFoundError):
         models.delete_model(name)
     with pytest.raises(ModelNotFoundError):
@@ -305,7 +307,9 @@ def test_a_damaged_version_does_not_keep_others_from_being_published(
 
     _publish(models, "b")
 
-    assert models.weights("digits", models.resolve("digits", LATEST)) == b"weights of b"
+    latest = models.find("digits", LATEST)
+    assert latest is not None
+    assert models.weights("digits", latest) == b"weights of b"
 
 
 def test_a_damaged_version_can_be_deleted(models: ModelStore, folder: Path) -> None:
@@ -362,7 +366,7 @@ def test_a_full_disk_leaves_nothing_half_made(models: ModelStore, folder: Path) 
 
     assert _files(folder) == before
     assert models.versions("digits") == ["1"]
-    assert models.resolve("digits", LATEST) == "1"
+    assert models.find("digits", LATEST) == "1"
 
 
 def test_a_folder_that_is_a_file_is_a_storage_error(models: ModelStore, folder: Path) -> None:
