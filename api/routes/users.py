@@ -214,12 +214,7 @@ def revoke_tokens(name: str, token_id: str | None = None) -> RevokedAnswer:
 def show_me() -> MeAnswer:
     """Show your name, your quotas, and what is left of them."""
     user = current_user()
-    taken = application().users.taken(user.name)
-    used = {
-        "max_queued_jobs": taken.queued_jobs,
-        "max_waiting_crops": taken.waiting_crops,
-        "chip_seconds_per_day": taken.chip_s,
-    }
+    used = application().users.used(user.name)
     quotas = {
         name: {
             "limit": limit,

@@ -30,15 +30,6 @@ class IssuedToken:
     token: Token
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """The load of a user: unfinished long jobs, waiting crops, and chip seconds since midnight UTC."""
-
-    queued_jobs: int
-    waiting_crops: int
-    chip_s: float
-
-
 class UserStore:
     """Reads and writes users; every change is one atomic step."""
 
@@ -160,10 +151,14 @@ class UserStore:
         left_s = None if expires_at is None else expires_at - float(now)
         return Found(Account.from_hash(name.decode(), pairs(stored)), left_s)
 
-    def taken(self, name: str) -> Taken:
-        """Return the load of a user."""
+    def used(self, name: str) -> dict[str, float]:
+        """Return the used part of each quota that Redis knows of: chip seconds are those since midnight UTC."""
         queued, waiting, chip_s = self._connection.run("users/user_load", name)
-        return Taken(int(queued), int(waiting), float(chip_s))
+        return {
+            "max_queued_jobs": int(queued),
+            "max_waiting_crops": int(waiting),
+            "chip_seconds_per_day": float(chip_s),
+        }
 
 
 def _token(digest: str, text: bytes) -> Token:

@@ -140,7 +140,7 @@ def test_who_has_used_the_chip_long_enough_today_is_refused_until_midnight(
     _, outcomes = crops.accept("hx:replies:here", requests)
 
     assert [isinstance(outcome, str) for outcome in outcomes] == [False, True]
-    assert UserStore(connection).taken("ada").chip_s == 60.0
+    assert UserStore(connection).used("ada")["chip_seconds_per_day"] == 60.0
 
 
 def test_chip_time_of_yesterday_does_not_count(connection: Connection, jobs: JobStore) -> None:
@@ -155,9 +155,9 @@ def test_the_load_of_a_user_is_reported(connection: Connection, jobs: JobStore, 
     _send(crops, 3)
     _send(crops, 4, Lane("digits", "1", "grace"))
 
-    taken = UserStore(connection).taken("ada")
+    used = UserStore(connection).used("ada")
 
-    assert (taken.queued_jobs, taken.waiting_crops, taken.chip_s) == (1, 3, 0.0)
+    assert used == {"max_queued_jobs": 1, "max_waiting_crops": 3, "chip_seconds_per_day": 0.0}
 
 
 def test_without_a_quota_only_the_limits_of_the_service_hold(jobs: JobStore, crops: CropStore) -> None:
