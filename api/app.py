@@ -14,7 +14,7 @@ from api.documentation import register_documentation
 from api.pages import register_pages
 from api.problems import register_problems
 from api.protection import protect
-from api.request_ids import identify_requests, log_answers
+from api.request_ids import observe_requests
 from api.routes import (
     chip,
     classification,
@@ -86,9 +86,7 @@ def build_routes() -> Flask:
     app = Flask("api")
     app.request_class = _WholeRequest
     app.json = _Json(app)
-    identify_requests(app)
-    metrics.measure_requests(app)
-    log_answers(app)
+    observe_requests(app)
     register_authentication(app)
     decompress_bodies(app)
     register_pages(app)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from http import HTTPMethod
+from typing import Final, cast
 
 from flask import current_app
 
-from api.request_times import RequestTimes
 from services.chips.affinity import Affinity
 from services.chips.drain import Draining
 from services.chips.samples import SampleStore
@@ -17,7 +17,7 @@ from services.crops.batcher import Batcher
 from services.crops.classification import Classifications
 from services.crops.listener import Listener
 from services.crops.queue_metrics import QueueMetricsStore
-from services.crops.statistics import Statistics
+from services.crops.statistics import Distribution, Statistics
 from services.crops.store import CropStore
 from services.disk import Disk
 from services.housekeeping import Housekeeping
@@ -37,6 +37,21 @@ from services.settings import Settings
 from services.store.connection import Connection, ExclusiveConnection
 from services.users.sessions import SessionStore
 from services.users.store import UserStore
+
+METHODS: Final = frozenset(HTTPMethod)
+"""Methods that are shown by their names; clients may send any word."""
+
+
+class RequestTimes:
+    """Durations of requests by method, route and status, labels with a bounded number of values."""
+
+    def __init__(self) -> None:
+        self.distributions: dict[tuple[str, str, int], Distribution] = {}
+
+    def note(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        """Record a request; `route` is the rule that its address matched, None without one."""
+        key = (method if method in METHODS else "other", route or "unmatched", status)
+        self.distributions.setdefault(key, Distribution()).note(seconds)
 
 
 class Application:

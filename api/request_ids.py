@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from flask import Flask, Response, g, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from api.application import METHODS, application
 from services.logs import about
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ HEADER: Final = "X-Request-ID"
 ENVIRON: Final = "HTTP_X_REQUEST_ID"
 _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._:-]{8,128}")
 _SAFE: Final = frozenset({HTTPMethod.GET, HTTPMethod.HEAD, HTTPMethod.OPTIONS})
-_METHODS: Final = frozenset(HTTPMethod)
 _log = logging.getLogger("api.requests")
 
 SomeResponse = TypeVar("SomeResponse", bound=AnyResponse)
@@ -41,8 +41,12 @@ def identified(response: SomeResponse, request_id: str) -> SomeResponse:
     return response
 
 
-def identify_requests(app: Flask) -> None:
-    """Give each request that Flask answers its id, before anything else is done about it."""
+def observe_requests(app: Flask) -> None:
+    """Give each request that Flask answers its id, and record and log its duration.
+
+    Successful reads are logged on the level of debugging, with their routes instead of addresses, which may contain
+    anything.
+    """
 
     @app.before_request
     def begin() -> None:
@@ -53,6 +57,10 @@ def identify_requests(app: Flask) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule else None
+        seconds = time.perf_counter() - g.came_at
+        application().request_times.note(request.method, route, response.status_code, seconds)
+        _log_answer(route, response.status_code, seconds)
         return identified(response, g.request_id)
 
     @app.teardown_request
@@ -62,32 +70,18 @@ def identify_requests(app: Flask) -> None:
             known.__exit__(None, None, None)
 
 
-def log_answers(app: Flask) -> None:
-    """Log a line for each request that Flask answers, successful reads on the level of debugging.
-
-    Routes are logged instead of addresses, which may contain anything.
-    """
-
-    @app.after_request
-    def log(response: Response) -> Response:
-        reads = request.method in _SAFE and response.status_code < HTTPStatus.BAD_REQUEST
-        reads = (
-            reads or request.blueprint == "health"
-        )  # asked every few seconds; that it is not ready is no news
-        level = logging.DEBUG if reads else logging.INFO
-        if _log.isEnabledFor(level):
-            user = g.get("user")
-            job_id = (request.view_args or {}).get("job_id")
-            facts = {"user": user.name} if user else {}
-            if job_id and response.status_code < HTTPStatus.BAD_REQUEST:
-                facts["job"] = job_id
-            with about(**facts):
-                _log.log(
-                    level,
-                    "%s %s: %d in %.1f ms",
-                    request.method if request.method in _METHODS else "other",
-                    request.url_rule.rule if request.url_rule else "unmatched",
-                    response.status_code,
-                    1000 * (time.perf_counter() - g.came_at),
-                )
-        return response
+def _log_answer(route: str | None, status: int, seconds: float) -> None:
+    succeeds = status < HTTPStatus.BAD_REQUEST
+    # Health is asked for every few seconds; that it is not ready is no news.
+    is_quiet = (request.method in _SAFE and succeeds) or request.blueprint == "health"
+    level = logging.DEBUG if is_quiet else logging.INFO
+    if not _log.isEnabledFor(level):
+        return
+    user = g.get("user")
+    job_id = (request.view_args or {}).get("job_id")
+    facts = {"user": user.name} if user else {}
+    if job_id and succeeds:
+        facts["job"] = job_id
+    method = request.method if request.method in METHODS else "other"
+    with about(**facts):
+        _log.log(level, "%s %s: %d in %.1f ms", method, route or "unmatched", status, 1000 * seconds)

@@ -8,7 +8,7 @@ from itertools import accumulate, islice
 from math import inf
 from typing import Any, Final
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -36,18 +36,6 @@ def show_metrics() -> Response:
     Each API process counts its own requests and crops; the queue, chips and workers are the same from all.
     """
     return Response(render(application()), content_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-def measure_requests(app: Flask) -> None:
-    """Record the duration of each request that Flask answers; `identify_requests` notes its beginning."""
-
-    @app.after_request
-    def end(response: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule else None
-        application().request_times.note(
-            request.method, route, response.status_code, time.perf_counter() - g.came_at
-        )
-        return response
 
 
 def render(app: Application) -> bytes:
