@@ -1,11 +1,19 @@
-"""The interface of long jobs to the worker."""
+"""The interface of long jobs to the worker, and what several of them need."""
 
+import base64
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict
+from io import BytesIO
 from typing import Any
+
+from PIL import Image
+from torch import Tensor
 
 from services.errors import InvalidInputError
 from services.settings import CHIPLESS
 from worker.chip import ChipSession
+from worker.learning.mistakes import Mistake
 
 
 class Activity(ABC):
@@ -83,3 +91,20 @@ def measured_on(session: ChipSession, execution: str) -> dict[str, str]:
         "backend": session.backend if is_on_chip else "mock",
         "chip": session.chip,
     }
+
+
+def picture_mistakes(mistakes: Iterable[Mistake], images: Tensor) -> list[dict[str, Any]]:
+    """Return mistakes as JSON, each with its crop as `png`, in base64.
+
+    `images` is the test set, `(test, 28, 28)` uint8.
+    """
+    return [
+        {**asdict(mistake), "png": base64.b64encode(_png(images[mistake.index])).decode()}
+        for mistake in mistakes
+    ]
+
+
+def _png(crop: Tensor) -> bytes:
+    file = BytesIO()
+    Image.fromarray(crop.numpy()).save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -7,12 +7,11 @@ from services.jobs.params import EvaluationParams, validate_params
 from services.jobs.record import Job, JobKind
 from services.jobs.workloads import evaluation_execution
 from services.models.files import ModelStore
-from worker.activities.activity import Activity, measured_on, need_chip
+from worker.activities.activity import Activity, measured_on, need_chip, picture_mistakes
 from worker.checkpoints import read_version, spec_of
 from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.learning.evaluation import Evaluator
-from worker.pictures import picture_mistakes
 
 
 class EvaluationActivity(Activity):

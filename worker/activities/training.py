@@ -9,7 +9,7 @@ from services.jobs.record import Job, JobKind
 from services.jobs.workloads import training_execution
 from services.models.files import ModelStore
 from services.models.manifest import Origin
-from worker.activities.activity import Activity, measured_on, need_chip
+from worker.activities.activity import Activity, measured_on, need_chip, picture_mistakes
 from worker.checkpoints import Saves, pack_weights, read_version, shape_of, software_versions, spec_of
 from worker.chip import ChipSession
 from worker.datasets import Datasets
@@ -17,7 +17,6 @@ from worker.learning.errors import LearningError, StateMismatchError
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import Recipe, resolve
 from worker.learning.training import Trainer
-from worker.pictures import picture_mistakes
 
 
 class TrainingActivity(Activity):

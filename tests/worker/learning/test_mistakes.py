@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from worker.activities.activity import picture_mistakes
 from worker.learning.mistakes import KEPT, Mistake, add_mistakes, no_mistakes, read_mistakes
-from worker.pictures import picture_mistakes
 
 
 def _scores(answers: list[int], margins: list[float]) -> torch.Tensor:
