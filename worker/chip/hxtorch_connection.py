@@ -1,12 +1,16 @@
-"""The connection of hxtorch to a real chip: opened with a recorded calibration, tested, and released."""
+"""hxtorch, and its connection to a real chip: opened with a recorded calibration, tested, and released."""
 
+import importlib
+import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from services.errors import ChipError
+import hxtorch_emulator as emulator
+from services.errors import ChipError, ChipUnavailableError
 from worker.chip.calibrations import LATEST, CalibrationRecord, find_calibration, read_reference
 from worker.chip.environment import way_to_chip
 from worker.chip.session import Loaded, measure_chip
@@ -15,6 +19,32 @@ _log = logging.getLogger(__name__)
 
 HXTORCH_FAILURES = (RuntimeError, ValueError, OSError)
 """Exceptions of hxtorch when the chip or its connection fails: C++ exceptions, bad files, sockets, time-outs."""
+
+
+def is_hxtorch_installed() -> bool:
+    """Return whether the genuine hxtorch can be imported; the emulator under its name does not count."""
+    if "hxtorch" in sys.modules:
+        return sys.modules["hxtorch"] is not emulator
+    return importlib.util.find_spec("hxtorch") is not None
+
+
+def import_hxtorch() -> tuple[Any, Any]:
+    """Return the modules `hxtorch` and `hxtorch.perceptron`.
+
+    Raises:
+        ChipUnavailableError: hxtorch is not installed, or cannot be loaded.
+    """
+    if not is_hxtorch_installed():
+        raise ChipUnavailableError(
+            "hxtorch is not installed here; it comes with the BrainScaleS-2 software container. Start the worker "
+            "inside it, or choose `--chip emulator`"
+        )
+    try:
+        return importlib.import_module("hxtorch"), importlib.import_module("hxtorch.perceptron")
+    except ImportError as error:
+        raise ChipUnavailableError(
+            f"hxtorch is installed but cannot be loaded: {error}; start the worker in its software container"
+        ) from error
 
 
 class HxtorchConnection:

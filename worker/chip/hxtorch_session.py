@@ -12,8 +12,7 @@ from typing import Final, NoReturn
 
 from services.errors import ChipError, ChipLostError, ChipUnavailableError
 from worker.chip.breaker import Breaker
-from worker.chip.hxtorch_connection import HxtorchConnection
-from worker.chip.hxtorch_library import import_hxtorch
+from worker.chip.hxtorch_connection import HxtorchConnection, import_hxtorch
 from worker.chip.self_test import check_chip
 from worker.chip.session import ChipSession, Loaded
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import assert_never
 
 from services.settings import ChipChoice
-from worker.chip.hxtorch_library import is_hxtorch_installed
+from worker.chip.hxtorch_connection import is_hxtorch_installed
 from worker.chip.hxtorch_session import open_hxtorch
 from worker.chip.mock_session import open_mock
 from worker.chip.session import ChipSession

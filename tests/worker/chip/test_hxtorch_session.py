@@ -14,8 +14,7 @@ from tests.worker.chip.standin import IDENTIFIER, Faults, network_step, time_out
 from tests.worker.chip.test_breaker import Clock
 from worker.chip import open_chip
 from worker.chip.breaker import Breaker
-from worker.chip.hxtorch_connection import HxtorchConnection
-from worker.chip.hxtorch_library import import_hxtorch
+from worker.chip.hxtorch_connection import HxtorchConnection, import_hxtorch
 from worker.chip.hxtorch_session import PAUSES_S, HxtorchSession
 
 

@@ -11,7 +11,7 @@ import torch
 import hxtorch_emulator as emulator
 import worker.chip
 from tests.worker.chip.standin import Faults
-from worker.chip.hxtorch_library import import_hxtorch
+from worker.chip.hxtorch_connection import import_hxtorch
 
 OF_HXTORCH = {
     "CalibrationPath": "(value)",
