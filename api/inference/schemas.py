@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
+from api.schemas import Schema
+
 Microseconds = Annotated[int, Field(ge=0, le=86_400_000_000, description="Microseconds; 0 for no limit.")]
 Extent = Annotated[int, Field(ge=0, le=2**31)]
 
@@ -24,12 +26,6 @@ class Asked(BaseModel):
         if isinstance(members, dict) and None in members.values():
             return {name: value for name, value in members.items() if value is not None}
         return members
-
-
-class Said(BaseModel):
-    """An answer or a part of one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SharedMemory(Asked):
@@ -91,32 +87,32 @@ class InferBody(Asked):
     parameters: InferParameters = InferParameters()
 
 
-class InferenceError(Said):
+class InferenceError(Schema):
     """An error in the protocol's form."""
 
     error: str
 
 
-class LiveAnswer(Said):
+class LiveAnswer(Schema):
     """Liveness of the server."""
 
     live: bool
 
 
-class ServerReadyAnswer(Said):
+class ServerReadyAnswer(Schema):
     """Readiness of a chip."""
 
     ready: bool
 
 
-class ModelReadyAnswer(Said):
+class ModelReadyAnswer(Schema):
     """Readiness of a model."""
 
     name: str
     ready: bool
 
 
-class ServerMetadata(Said):
+class ServerMetadata(Schema):
     """The server and the extensions that it supports."""
 
     name: str
@@ -124,7 +120,7 @@ class ServerMetadata(Said):
     extensions: list[str]
 
 
-class TensorMetadata(Said):
+class TensorMetadata(Schema):
     """An input or output tensor of a model; -1 is any extent."""
 
     name: str
@@ -132,7 +128,7 @@ class TensorMetadata(Said):
     shape: list[int]
 
 
-class ModelMetadata(Said):
+class ModelMetadata(Schema):
     """The inputs and outputs of a model."""
 
     name: str
@@ -142,7 +138,7 @@ class ModelMetadata(Said):
     outputs: list[TensorMetadata]
 
 
-class TensorConfig(Said):
+class TensorConfig(Schema):
     """A tensor of one crop."""
 
     name: str
@@ -150,7 +146,7 @@ class TensorConfig(Said):
     dims: list[int]
 
 
-class ModelConfig(Said):
+class ModelConfig(Schema):
     """A model as Triton's model configuration extension has it."""
 
     name: str
@@ -161,7 +157,7 @@ class ModelConfig(Said):
     output: list[TensorConfig]
 
 
-class OutputTensor(Said):
+class OutputTensor(Schema):
     """A tensor of an answer; its numbers are in `data`, or come as bytes after the JSON."""
 
     name: str
@@ -171,7 +167,7 @@ class OutputTensor(Said):
     data: list[float] | None = None
 
 
-class InferAnswer(Said):
+class InferAnswer(Schema):
     """The JSON of an answer; `parameters` hold its provenance."""
 
     model_name: str
@@ -181,7 +177,7 @@ class InferAnswer(Said):
     outputs: list[OutputTensor]
 
 
-class IndexedModel(Said):
+class IndexedModel(Schema):
     """A version in the repository."""
 
     name: str
@@ -200,14 +196,14 @@ class IndexBody(Asked):
     ready: bool = False
 
 
-class DurationStatistics(Said):
+class DurationStatistics(Schema):
     """A count, and the sum of nanoseconds."""
 
     count: int
     ns: int
 
 
-class InferenceStatistics(Said):
+class InferenceStatistics(Schema):
     """Durations of requests, by part."""
 
     success: DurationStatistics
@@ -220,7 +216,7 @@ class InferenceStatistics(Said):
     cache_miss: DurationStatistics
 
 
-class BatchStatistics(Said):
+class BatchStatistics(Schema):
     """Chip calls of one size."""
 
     batch_size: int
@@ -229,7 +225,7 @@ class BatchStatistics(Said):
     compute_output: DurationStatistics
 
 
-class VersionStatistics(Said):
+class VersionStatistics(Schema):
     """A version's statistics; `last_inference` in Unix milliseconds."""
 
     name: str
@@ -241,7 +237,7 @@ class VersionStatistics(Said):
     batch_stats: list[BatchStatistics]
 
 
-class StatisticsAnswer(Said):
+class StatisticsAnswer(Schema):
     """Statistics of versions that were asked since this process started."""
 
     model_stats: list[VersionStatistics]
