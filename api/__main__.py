@@ -12,8 +12,7 @@ from contextlib import ExitStack  # noqa: E402
 import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
-from api.descriptors import room_for  # noqa: E402
-from api.server.server import Server  # noqa: E402
+from api.server.server import Server, room_for  # noqa: E402
 from api.wsgi import open_app  # noqa: E402
 from services.errors import HxserveError, SettingsError  # noqa: E402
 from services.logs import configure_logging  # noqa: E402

@@ -1,6 +1,7 @@
 """The server: accepts connections, reads all of them in one greenlet, and hangs up on silent clients."""
 
 import logging
+import resource
 import socket
 import time
 from collections import deque
@@ -24,6 +25,8 @@ _AT_ONCE: Final = 64
 _SPARE: Final = 50
 """One of this many connections is kept free: before the last are used up, the longest idle is hung up on."""
 _RETRY_S: Final = 0.1
+RESERVED: Final = 1_500
+"""File descriptors for other uses than clients: Redis (up to 1,024 connections), files, libraries."""
 _log = logging.getLogger("api")
 
 Respond = Callable[[int, Headers, bytes], None]
@@ -200,3 +203,21 @@ class Server:
                 if connection.has_time(now, self.silence_s):
                     break
                 connection.close()
+
+
+def room_for(connections: int) -> int:
+    """Raise the soft limit of open files so that `connections` clients fit; return the number that do."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + RESERVED
+    reached = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < reached:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (reached, hard))
+    fitting = max(connections + reached - needed, connections // 100, 1)
+    if fitting < connections:
+        _log.warning(
+            "%d connections are served instead of %d: the hard limit of open files is %d (ulimit -Hn)",
+            fitting,
+            connections,
+            hard,
+        )
+    return fitting

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from api.descriptors import RESERVED
+from api.server.server import RESERVED
 from tests.api.requests import CLASSIFY, RAW, TOKEN
 from tests.services.samples import some_crops
 from tests.system.hostile.conftest import HOST, Server, serving
