@@ -34,7 +34,7 @@ def train_recipe(recipe: str, mnist: Path | None) -> tuple[float, list[float]]:
         trainer.step()
     trainer.weights()
     seconds = time.perf_counter() - start
-    return seconds, [metrics.test_accuracy for metrics in trainer.epoch_metrics]
+    return seconds, [metrics.test_accuracy for metrics in trainer.progress.epoch_metrics]
 
 
 def train_notebook(mnist: Path, epochs: int = 4) -> tuple[float, list[float]]:

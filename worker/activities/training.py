@@ -14,6 +14,7 @@ from worker.checkpoints import Saves, pack_weights, read_version, shape_of, soft
 from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.learning.errors import LearningError, StateMismatchError
+from worker.learning.mistakes import read_mistakes
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import Recipe, resolve
 from worker.learning.training import Trainer
@@ -110,11 +111,11 @@ class TrainingActivity(Activity):
         return self._publish(partial=True) if self._trainer.step_count else None
 
     def _publish(self, *, partial: bool) -> dict[str, Any]:
-        trainer = self._trainer
+        trainer, progress = self._trainer, self._trainer.progress
         epochs = self._epochs()
         accuracy = epochs[-1]["test_accuracy"] if epochs else None
-        confusion = trainer.confusion.tolist()
-        mistakes = picture_mistakes(trainer.mistakes, self._dataset.test_images)
+        confusion = progress.confusion.tolist()
+        mistakes = picture_mistakes(read_mistakes(progress.mistakes), self._dataset.test_images)
         session = self._session.describe()
         manifest = self._models.publish(
             Origin(
@@ -137,7 +138,7 @@ class TrainingActivity(Activity):
                 calibration=session["calibration"],
                 gain=trainer.mock_parameter.gain,
                 noise_std=trainer.mock_parameter.noise_std,
-                score_scale=trainer.score_scale,
+                score_scale=progress.score_scale,
                 seed=trainer.recipe.seed,
                 parent=self._params.start_from,
                 partial=partial,
@@ -157,7 +158,7 @@ class TrainingActivity(Activity):
         }
 
     def _epochs(self) -> list[dict[str, Any]]:
-        return [{**asdict(epoch), "epoch": epoch.epoch + 1} for epoch in self._trainer.epoch_metrics]
+        return [{**asdict(epoch), "epoch": epoch.epoch + 1} for epoch in self._trainer.progress.epoch_metrics]
 
 
 def _recipe_of(params: TrainingParams) -> Recipe:

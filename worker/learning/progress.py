@@ -18,14 +18,15 @@ class Progress:
     """Position and results so far.
 
     Attributes:
-        score_scale: Scores times this are the logits of probabilities.
+        score_scale: Scores times this are the logits of honest probabilities: the recipe's `logit_scale` until the
+            last steps have fitted it, on training crops read where the network learned last.
         step_count: Mini-batches done.
         epoch_metrics: The measures of the finished epochs.
         training: Sums of the epoch under way, over crops learned from.
         testing: Likewise, over test crops.
         order: The crops of the epoch under way, `(crops,)` int32.
-        confusion: Of the last test, `(10, 10)` int64, rows are digits, columns answers.
-        mistakes: The worst of the last test, see `worker.learning.mistakes`.
+        confusion: Of the last test, which may be under way, `(10, 10)` int64, rows are digits, columns answers.
+        mistakes: The worst of that test, see `worker.learning.mistakes`.
         scaling_scores: Read so far to fit the scale on, `(crops, 10)`, -128..127.
     """
 

@@ -13,7 +13,7 @@ from worker.learning.confidence import fit_score_scale
 from worker.learning.datasets import Dataset, split_held_out
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.measures import EpochMetrics, RunningMean, StepMetrics, count_answers
-from worker.learning.mistakes import Mistake, add_mistakes, no_mistakes, read_mistakes
+from worker.learning.mistakes import add_mistakes, no_mistakes
 from worker.learning.network import build_network, encode, load_weights, resolve_spec, weights_of
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.plan import Place, Plan, TrainingExecution, plan_phases
@@ -42,6 +42,7 @@ class Trainer:
         plan: The phases, and the steps of each epoch.
         network: The network being trained; every phase has its own, which begins with the last one's weights.
         mock_parameter: Gain and noise it learns with; on the chip the gain serves for the gradient.
+        progress: Position and results so far.
     """
 
     def __init__(
@@ -96,14 +97,14 @@ class Trainer:
             scaling_steps=math.ceil(len(self._scaling) / TEST_BATCH_SIZE),
         )
 
-        self._progress = Progress(score_scale=recipe.logit_scale)
+        self.progress = Progress(score_scale=recipe.logit_scale)
         with self._randomness.active():
             self._enter_phase(0, start_from)
 
     @property
     def step_count(self) -> int:
         """Mini-batches done."""
-        return self._progress.step_count
+        return self.progress.step_count
 
     @property
     def steps_total(self) -> int:
@@ -119,33 +120,6 @@ class Trainer:
     def epoch(self) -> int:
         """The epoch of the next step, counted from 0 through all phases."""
         return self.plan.place_of(self.step_count).epoch
-
-    @property
-    def epoch_metrics(self) -> list[EpochMetrics]:
-        """The measures of the finished epochs."""
-        return self._progress.epoch_metrics
-
-    @property
-    def confusion(self) -> Tensor:
-        """How many test crops of each digit got each answer in the last test, which may be under way.
-
-        `(10, 10)` int64, rows are digits, columns answers.
-        """
-        return self._progress.confusion
-
-    @property
-    def mistakes(self) -> list[Mistake]:
-        """The worst mistakes of the last test, which may be under way."""
-        return read_mistakes(self._progress.mistakes)
-
-    @property
-    def score_scale(self) -> float:
-        """Scores times this are the logits of honest probabilities.
-
-        The recipe's `logit_scale` until the last steps have fitted it, on training crops read where the
-        network learned last.
-        """
-        return self._progress.score_scale
 
     def step(self) -> StepMetrics:
         """Run one mini-batch.
@@ -164,7 +138,7 @@ class Trainer:
                     metrics = self._test(place)
                 case "scaling":
                     metrics = self._scale(place)
-            self._progress.step_count += 1
+            self.progress.step_count += 1
             following = self.plan.place_of(self.step_count).phase
             if following != place.phase:
                 self._enter_phase(following, self.weights())
@@ -181,12 +155,12 @@ class Trainer:
             tensors={
                 **weights,
                 **flatten_adam(self._optimiser, self.network),
-                **self._progress.tensors(),
+                **self.progress.tensors(),
                 "random": self._randomness.state.clone(),
             },
             facts={
                 **self._identity(),
-                **self._progress.facts(),
+                **self.progress.facts(),
                 "num_sends": list(self.spec.num_sends or ()),
                 "noise_std": self.mock_parameter.noise_std,
                 "gain": self.mock_parameter.gain,
@@ -214,7 +188,7 @@ class Trainer:
             self._enter_phase(self.plan.place_of(progress.step_count).phase, weights)
         restore_adam(self._optimiser, self.network, state.tensors)
         self._randomness.state = state.tensors["random"].clone()
-        self._progress = progress
+        self.progress = progress
 
     def _parameters(self) -> list[tuple[str, Tensor]]:
         """Return the network's parameters with their names."""
@@ -240,7 +214,7 @@ class Trainer:
 
     def _train(self, place: Place) -> StepMetrics:
         """Learn from one mini-batch."""
-        recipe, data, progress = self.recipe, self._dataset, self._progress
+        recipe, data, progress = self.recipe, self._dataset, self.progress
         if place.index == 0:
             parts = [torch.randperm(len(self._learned)) for _ in range(self._repeats)]
             progress.order = self._learned[torch.cat(parts)].to(torch.int32)
@@ -259,7 +233,7 @@ class Trainer:
 
     def _test(self, place: Place) -> StepMetrics:
         """Read one mini-batch of the test set; the last one completes the epoch's metrics."""
-        progress = self._progress
+        progress = self.progress
         part = slice(place.index * TEST_BATCH_SIZE, (place.index + 1) * TEST_BATCH_SIZE)
         labels = self._dataset.test_labels[part]
         with torch.inference_mode():
@@ -292,7 +266,7 @@ class Trainer:
         with torch.no_grad():
             scores = self.network(encode(self._dataset.train_images[chosen].flatten(1)))
             loss = self._loss(scores, labels)
-        progress = self._progress
+        progress = self.progress
         progress.scaling_scores = torch.cat((progress.scaling_scores, scores))
         if place.index == self.plan.scaling_steps - 1:
             every_label = self._dataset.train_labels[self._scaling]

@@ -71,7 +71,7 @@ def read(trainer: Trainer, dataset: Dataset, perceptron: Perceptron, repeats: in
         dataset.test_labels,
         perceptron,
         execution="chip",
-        logit_scale=trainer.score_scale,
+        logit_scale=trainer.progress.score_scale,
         repeats=repeats,
     )
     while not evaluator.finished:
@@ -82,15 +82,15 @@ def read(trainer: Trainer, dataset: Dataset, perceptron: Perceptron, repeats: in
 def test_mock_then_chip_is_one_training_of_two_phases(build: Build) -> None:
     trainer = finish(build())
 
-    assert [metrics.epoch for metrics in trainer.epoch_metrics] == [0, 1, 2]
-    assert [metrics.execution for metrics in trainer.epoch_metrics] == ["mock", "mock", "chip"]
+    assert [metrics.epoch for metrics in trainer.progress.epoch_metrics] == [0, 1, 2]
+    assert [metrics.execution for metrics in trainer.progress.epoch_metrics] == ["mock", "mock", "chip"]
     assert trainer.steps_total == 3 * (9 + 2) + 1
 
 
 def test_the_phase_on_the_chip_follows_its_own_schedule(build: Build) -> None:
     trainer = finish(build(learning_rate=1.0, chip_learning_rate=0.1, chip_epochs=2, schedule="constant"))
 
-    assert [metrics.learning_rate for metrics in trainer.epoch_metrics] == [1.0, 1.0, 0.1, 0.1]
+    assert [metrics.learning_rate for metrics in trainer.progress.epoch_metrics] == [1.0, 1.0, 0.1, 0.1]
 
 
 def test_a_training_in_the_loop_is_a_mock_training_and_one_that_goes_on_from_it(build: Build) -> None:
@@ -120,8 +120,8 @@ def test_with_a_clock_that_stands_still_an_interrupted_training_ends_with_the_sa
 
     ours, theirs = resumed.weights(), expected.weights()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert resumed.epoch_metrics == expected.epoch_metrics
-    assert resumed.score_scale == expected.score_scale
+    assert resumed.progress.epoch_metrics == expected.progress.epoch_metrics
+    assert resumed.progress.score_scale == expected.progress.score_scale
 
 
 def test_a_network_that_learned_in_mock_loses_on_the_chip_and_regains_in_the_loop(
@@ -135,7 +135,7 @@ def test_a_network_that_learned_in_mock_loses_on_the_chip_and_regains_in_the_loo
 
     transferred, regained = (read(trainer, digits, perceptron).accuracy for trainer in (mock, looped))
 
-    assert transferred < mock.epoch_metrics[-1].test_accuracy
+    assert transferred < mock.progress.epoch_metrics[-1].test_accuracy
     assert regained > transferred
 
 

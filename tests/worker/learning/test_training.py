@@ -92,7 +92,7 @@ def test_an_epochs_metrics_are_the_means_of_its_steps(build: Build) -> None:
     while not trainer.finished:
         steps.append(trainer.step())
 
-    (metrics,) = trainer.epoch_metrics
+    (metrics,) = trainer.progress.epoch_metrics
     training, testing = steps[:9], steps[9:11]
     assert metrics.train_loss == pytest.approx(sum(step.loss * step.crops for step in training) / 410)
     assert metrics.train_accuracy == pytest.approx(sum(step.accuracy * step.crops for step in training) / 410)
@@ -119,10 +119,10 @@ def test_a_training_interrupted_anywhere_ends_with_the_same_bits(
     finish(trainer)
 
     assert same_weights(trainer, expected)
-    assert trainer.epoch_metrics == expected.epoch_metrics
-    assert torch.equal(trainer.confusion, expected.confusion)
-    assert trainer.score_scale == expected.score_scale
-    assert int(trainer.confusion.sum()) == 600
+    assert trainer.progress.epoch_metrics == expected.progress.epoch_metrics
+    assert torch.equal(trainer.progress.confusion, expected.progress.confusion)
+    assert trainer.progress.score_scale == expected.progress.score_scale
+    assert int(trainer.progress.confusion.sum()) == 600
 
 
 def test_what_happens_between_two_steps_changes_nothing(build: Build, perceptron: Perceptron) -> None:
@@ -223,7 +223,7 @@ def test_a_small_set_is_repeated_until_an_epoch_is_long_enough(build: Build) -> 
 def test_a_network_learns_in_float32(build: Build, recipe: str, least: float) -> None:
     trainer = finish(build(recipe, epochs=8, execution="float32", batch_size=20))
 
-    assert trainer.epoch_metrics[-1].test_accuracy > least
+    assert trainer.progress.epoch_metrics[-1].test_accuracy > least
 
 
 def test_a_training_goes_on_with_the_gain_and_noise_it_began_with(
@@ -239,7 +239,7 @@ def test_a_training_goes_on_with_the_gain_and_noise_it_began_with(
 
     assert later.mock_parameter == perceptron.MockParameter(noise_std=2.0, gain=0.002)
     assert later.spec == trainer.spec
-    assert finish(later).score_scale == finish(trainer).score_scale
+    assert finish(later).progress.score_scale == finish(trainer).progress.score_scale
     assert same_weights(later, trainer)
 
 
@@ -267,10 +267,10 @@ def test_until_the_scale_is_fitted_it_is_the_recipes(build: Build) -> None:
 
     while trainer.step_count < trainer.steps_total - 1:
         trainer.step()
-        assert trainer.score_scale == 1.0
+        assert trainer.progress.score_scale == 1.0
     trainer.step()
 
-    assert 0 < trainer.score_scale < 0.5
+    assert 0 < trainer.progress.score_scale < 0.5
 
 
 def test_initial_weights_are_taken_over_and_part_of_the_trainings_identity(build: Build) -> None:
@@ -293,4 +293,4 @@ def test_weights_to_begin_with_need_a_spec_that_states_the_sends(build: Build) -
 def test_strong_reads_the_digits_of_scikit_learn(digits: Dataset, perceptron: Perceptron) -> None:
     trainer = finish(Trainer(resolve("strong"), NetworkSpec(), digits, perceptron))
 
-    assert trainer.epoch_metrics[-1].test_accuracy >= 0.95
+    assert trainer.progress.epoch_metrics[-1].test_accuracy >= 0.95
