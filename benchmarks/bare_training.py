@@ -14,12 +14,12 @@ from typing import Any, Final
 import torch
 from torch.utils.data import DataLoader
 
+from benchmarks.vision import load_torchvision
 from hxtorch_emulator import perceptron
 from worker.learning.datasets import load_dataset
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import RECIPES, resolve
 from worker.learning.training import Trainer
-from worker.learning.vision import load_torchvision
 
 NOTEBOOK: Final = "notebook-plain"
 

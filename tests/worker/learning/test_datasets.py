@@ -12,11 +12,11 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from benchmarks.vision import load_torchvision
 from worker.learning import datasets
 from worker.learning.datasets import Dataset, load_dataset
 from worker.learning.errors import DatasetDamagedError, DatasetUnavailableError
 from worker.learning.mnist_files import MIRRORS, PACKED_MD5, download_mnist
-from worker.learning.vision import load_torchvision
 
 
 @pytest.fixture
