@@ -19,6 +19,7 @@ class Digit:
         box: left, top, right, bottom.
         is_dark: the ink is darker than the ground.
         full: ink of a full stroke.
+        contrast: tones between the ink and the ground behind it.
         threshold: ink from which on a pixel belonged to a stroke.
         pieces: parts that it is made of.
         others: further parts of a digit's size in the picture, side by side or on other lines.
@@ -37,6 +38,7 @@ class Digit:
     box: tuple[int, int, int, int]
     is_dark: bool
     full: float
+    contrast: float
     threshold: float
     pieces: int
     others: int

@@ -33,6 +33,8 @@ _LEAST_EVENNESS: Final = 0.75
 _LEAST_AT_EDGE: Final = 0.15
 _SHARP: Final = 0.4
 """What touches the edge is a change of light if it is less sharp and takes a smaller part of the picture."""
+_MORE_THAN_A_HOLE: Final = 2.0
+"""A hole in a digit contrasts with it as the digit does with its ground; ink in a patch of light contrasts more."""
 _MANY: Final = 9
 _MOST_PIECES: Final = 5
 _COUNTABLE: Final = 14
@@ -131,9 +133,11 @@ def _better(tones: Plane) -> Digit | None:
     second = digit_in(tones, noise, is_dark=not is_dark)
     if first is None or second is None:
         return first or second
-    merits = [1.7 * first.merit, second.merit]
+    expected = 1.7 if first.is_certain or not second.is_certain else 1.0
+    merits = [expected * first.merit, second.merit]
     for place, (one, other) in enumerate(((first, second), (second, first))):
-        if not other.is_blob and _is_within(one.box, other.box):
+        is_hole = one.contrast < _MORE_THAN_A_HOLE * other.contrast
+        if not other.is_blob and is_hole and _is_within(one.box, other.box):
             merits[place] *= 0.3
     return first if merits[0] >= merits[1] else second
 
@@ -188,6 +192,8 @@ def _judged(
     mask, box = group.mask, group.box
     left, top, right, bottom = box
     inked = int(cv2.countNonZero(mask))
+    here = np.s_[top:bottom, left:right]
+    contrast = cv2.mean(ground[here], mask)[0] - cv2.mean(tones[here], mask)[0]
     even = evenness(tones, ground, mask, box)
     sharp = sharpness(ink, mask, box, full)
     solid = is_sheet(mask, inked, tones.size)
@@ -202,6 +208,7 @@ def _judged(
         box,
         is_dark,
         full,
+        contrast,
         threshold,
         group.pieces,
         group.others,
