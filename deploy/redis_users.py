@@ -18,7 +18,8 @@ from deploy.command import run_command
 from services.errors import RedisUnavailableError
 from services.files import storage_errors, write_durably
 from services.passwords import read_secret, with_password
-from services.store.connection import Connection, lua_source, scripts
+from services.store.connection import Connection
+from services.store.scripts import lua_source, scripts
 
 KEYS: Final = ("hx:*", "hxserve.chip.*", "_kombu.binding*", "*.celery.pidbox*", "unacked*")
 """The store's keys, the queues of wake-ups, and the keys of Celery's transport."""

@@ -8,7 +8,7 @@ import msgpack
 
 from services.chips.store import Drain, read_charge, read_drain
 from services.crops.lanes import Lane, read_waiting
-from services.store.connection import pairs
+from services.store.scripts import pairs
 
 
 @dataclass(frozen=True, slots=True)

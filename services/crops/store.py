@@ -30,7 +30,8 @@ from services.jobs.store import (
     refusal,
 )
 from services.scheduling.policy import HALF_LIFE_S
-from services.store.connection import Connection, pairs
+from services.store.connection import Connection
+from services.store.scripts import pairs
 
 _NONE: Final[Mapping[str, int]] = {}
 

@@ -1,13 +1,10 @@
-"""A connection to Redis, its scripts, and the translation of its errors."""
+"""A connection to Redis, and the translation of its errors."""
 
-import hashlib
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib import resources
 from typing import Any, Final
 
 import msgpack
@@ -17,7 +14,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from services.errors import HxserveError, LeaseLostError, RedisUnavailableError
-from services.store import keys
+from services.store.scripts import digest_of, source_of
 
 OLDEST_REDIS: Final = (6, 2)
 
@@ -30,9 +27,6 @@ _SAYS_CANNOT_NOW: Final = re.compile(r"\b(OOM|MISCONF|READONLY|LOADING|BUSY|NOAU
 """As Redis says it inside the error of a script, where redis-py has no class for it."""
 
 _LOOK_AFTER_S: Final = 0.1
-_COMMENT: Final = re.compile(r"--.*")
-_WORD: Final = re.compile(r"\w+")
-_DEFINED: Final = re.compile(r"local (?:function )?(\w+)")
 
 
 @contextmanager
@@ -111,7 +105,7 @@ class Connection:
             LeaseLostError: if the script needs a lease that this worker no longer holds.
             RedisUnavailableError: if Redis does not answer.
         """
-        digest = _digest_of(script)
+        digest = digest_of(script)
         with translated_errors():
             try:
                 answer = self._send("EVALSHA", digest, 0, *arguments)
@@ -216,60 +210,3 @@ class ExclusiveConnection(Connection):
     def close(self) -> None:
         """Close this connection."""
         self._own.disconnect()
-
-
-@cache
-def source_of(script: str) -> str:
-    """Return a script for Redis: with the prelude's definitions it needs, and its answer in one piece.
-
-    Redis makes the functions of a script anew each time it runs, and writes an answer of nested lists piece by piece.
-    """
-    source = _COMMENT.sub("", lua_source(f"{script}.lua"))
-    return f"""{_needed_of_prelude(source)}
-local function answer()
-{source}
-end
-local told = answer()
-if type(told) == 'table' and told.err then return told end
-return cmsgpack.pack(told)
-"""
-
-
-def _needed_of_prelude(source: str) -> str:
-    """Return the definitions of the prelude that a script refers to, directly or through others, in their order."""
-    prelude = keys.lua_definitions() + _COMMENT.sub("", lua_source("store/prelude.lua"))
-    definitions = re.split(r"^(?=local )", prelude, flags=re.MULTILINE)[1:]
-    needed: list[str] = []
-    words = set(_WORD.findall(source))
-    for definition in reversed(definitions):  # each knows only those before it
-        name = _DEFINED.match(definition)
-        if name and name[1] in words:
-            needed.append(definition)
-            words.update(_WORD.findall(definition))
-    return "".join(reversed(needed))
-
-
-@cache
-def _digest_of(script: str) -> str:
-    return hashlib.sha1(source_of(script).encode(), usedforsecurity=False).hexdigest()
-
-
-def lua_source(path: str) -> str:
-    """Return the text of a script, by its path in `services`."""
-    return resources.files("services").joinpath(path).read_text("utf-8")
-
-
-def scripts() -> list[str]:
-    """Return the paths of all scripts in `services`, the prelude's among them."""
-    return [
-        f"{folder.name}/{file.name}"
-        for folder in resources.files("services").iterdir()
-        if folder.is_dir()
-        for file in folder.iterdir()
-        if file.name.endswith(".lua")
-    ]
-
-
-def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    """Return a flat list of names and values, as scripts return hashes, as a dictionary."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -1,4 +1,4 @@
-"""Every key in Redis, for Python and for Lua: scripts use the same names (services/store/connection.py).
+"""Every key in Redis, for Python and for Lua: scripts use the same names (services/store/scripts.py).
 
 The store is one Redis node (replicated, not sharded), so scripts build the names of keys themselves. A lane is
 `<model>@<version>[@<chip's hardware>]:<user>`; `chips` is the consumer group of its stream. Wake-ups are in Celery's

@@ -1,4 +1,4 @@
--- Shared by all scripts: each is run with those of these that it refers to before it (services/store/connection.py), so
+-- Shared by all scripts: each is run with those of these that it refers to before it (services/store/scripts.py), so
 -- each is one atomic step. Only a `local` at the beginning of a line is a definition.
 -- Names of keys are those of services/store/keys.py.
 local GROUP = 'chips'  -- consumer group of every lane

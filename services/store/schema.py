@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from services.errors import SchemaError
 from services.store import keys
-from services.store.connection import Connection, lua_source
+from services.store.connection import Connection
+from services.store.scripts import lua_source
 
 RESTORING: Final = b"restoring"
 """The value in place of the version while a backup is being restored."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from services.errors import ConflictError, UserNotFoundError
 from services.store import keys
-from services.store.connection import Connection, pairs
+from services.store.connection import Connection
+from services.store.scripts import pairs
 from services.users.accounts import RESERVED_NAMES, Account, Role, Token, digest_of, new_token, token_id
 
 Changes = Mapping[str, float | str | bool | None]

@@ -16,7 +16,8 @@ from services.jobs.record import JobKind, JobState
 from services.jobs.store import Idempotency, JobStore
 from services.programs.operations import Readouts
 from services.programs.store import ProgramStore
-from services.store.connection import Connection, lua_source, scripts
+from services.store.connection import Connection
+from services.store.scripts import lua_source, scripts
 from services.users.quotas import UNLIMITED
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, an_operation, finish, some_crops
 

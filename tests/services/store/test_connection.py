@@ -10,14 +10,8 @@ import pytest
 
 from services.crops.store import CropStore
 from services.errors import HxserveError, RedisUnavailableError
-from services.store.connection import (
-    Connection,
-    ExclusiveConnection,
-    lua_source,
-    scripts,
-    source_of,
-    translated_errors,
-)
+from services.store.connection import Connection, ExclusiveConnection, translated_errors
+from services.store.scripts import lua_source, scripts, source_of
 from tests.services.samples import accept, some_crops
 
 
