@@ -11,8 +11,8 @@ from services.crops.lanes import Lane
 from services.errors import ChipError, RedisUnavailableError
 from services.jobs.record import Job, JobState
 from services.jobs.store import JobStore
+from services.scheduling.meters import BusyMeter, ShareMeter
 from services.scheduling.policy import (
-    BusyMeter,
     Charge,
     ClassifyBatch,
     LongJob,
@@ -20,7 +20,6 @@ from services.scheduling.policy import (
     Policy,
     RunOperation,
     RunSlice,
-    ShareMeter,
     Situation,
     Unit,
     WaitingCrops,

@@ -9,7 +9,7 @@ import simpy
 
 from hxserve_planner.long_queue import Work
 from hxserve_planner.statistics import CHIP_USES, ChipUse
-from services.scheduling.policy import ShareMeter
+from services.scheduling.meters import ShareMeter
 
 Steps = Generator[simpy.Event, Any, None]
 
