@@ -25,6 +25,7 @@ from services.jobs.inspection import Inspections
 from services.jobs.store import JobStore
 from services.jobs.submission import Submissions
 from services.jobs.subscriptions import Subscriptions
+from services.jobs.usage import UsageStore
 from services.letters import LettersStore
 from services.models.files import ModelStore
 from services.models.registry import Registry
@@ -61,6 +62,7 @@ class Application:
         self.settings = settings
         self.connection = connection = Connection(settings.redis_url)
         self.jobs = JobStore(connection, keep_jobs_s=settings.keep_jobs_s)
+        self.usage = UsageStore(connection)
         self.chips = ChipStore(connection, lease_s=settings.lease_s)
         self.models = ModelStore(settings.models_dir)
         self.registry = Registry(self.models)

@@ -11,6 +11,7 @@ from deploy.redis_server import redis_server
 from services.chips.store import ChipStore, Lease
 from services.crops.store import CropStore
 from services.jobs.store import JobStore
+from services.jobs.usage import UsageStore
 from services.models.files import ModelStore
 from services.store.connection import Connection
 from tests.services.samples import CHIP, PLENTY, a_holder
@@ -63,6 +64,11 @@ def lease(chips: ChipStore) -> Lease:
 @pytest.fixture
 def jobs(connection: Connection) -> JobStore:
     return JobStore(connection, keep_jobs_s=3600)
+
+
+@pytest.fixture
+def usage(connection: Connection) -> UsageStore:
+    return UsageStore(connection)
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from services.chips.series import SeriesStore
 from services.chips.store import Lease
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import JobKind
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.jobs.submission import new_job
 from services.logs import about
 from services.users.authentication import SYSTEM

@@ -17,8 +17,8 @@ from api.server.responses import Headers
 from services.crops.answers import read
 from services.crops.requests import Answered, CropRequest
 from services.errors import InvalidInputError
+from services.jobs.acceptance import NO_KEY, Idempotency
 from services.jobs.params import explain
-from services.jobs.store import NO_KEY, Idempotency
 from services.jobs.submission import bind_key
 from services.users.authentication import User
 

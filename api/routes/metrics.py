@@ -119,7 +119,7 @@ class _ServiceCollector(Collector):
         if oldest_crop_at is not None:
             oldest_at[JobKind.CLASSIFICATION] = oldest_crop_at
         ages = {(kind,): max(0.0, now - oldest_at.get(kind, now)) for kind in JobKind}
-        usage = list(jobs.usage(JobKind).values())
+        usage = list(self._app.usage.by_user(JobKind).values())
         charged = {(kind,): sum(seconds.get(kind, 0.0) for seconds in usage) for kind in JobKind}
         yield _gauge("waiting_crops", "Crops that no worker has claimed yet.", chips.waiting_crops())
         meaning = "Age of the oldest waiting crop or job, 0 when none waits."

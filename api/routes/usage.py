@@ -82,7 +82,7 @@ def show_minutes(query: MinutesQuery) -> MinutesAnswer:
     """
     viewer = current_user()
     minutes = []
-    for number, used in application().jobs.usage_by_minute(query.minutes).items():
+    for number, used in application().usage.by_minute(query.minutes).items():
         seen: defaultdict[tuple[str, str | None, str], float] = defaultdict(float)
         for (chip, user, kind), seconds in used.items():
             seen[chip, user if viewer.may_see(user) else None, kind] += seconds
@@ -99,7 +99,7 @@ def show_minutes(query: MinutesQuery) -> MinutesAnswer:
 def show_usage() -> UsageAnswer:
     """Show the chip time charged to you and to all users together; admins see each user."""
     viewer = current_user()
-    used = application().jobs.usage(JobKind)
+    used = application().usage.by_user(JobKind)
     total: Counter[str] = Counter()
     for kinds in used.values():
         total.update(kinds)

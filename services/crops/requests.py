@@ -13,8 +13,8 @@ from services.crops.answers import CROP_BYTES, Answer
 from services.crops.lanes import PART_CROPS, Lane, Span
 from services.crops.remarks import NO_REMARKS, Remarks
 from services.errors import HxserveError, error_of
+from services.jobs.acceptance import NO_KEY, Idempotency
 from services.jobs.record import Job
-from services.jobs.store import NO_KEY, Idempotency
 from services.users.authentication import User
 
 

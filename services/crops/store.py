@@ -21,14 +21,8 @@ from services.crops.claims import (
 from services.crops.lanes import Lane, Span
 from services.crops.requests import CropRequest, JobReference
 from services.errors import HxserveError
-from services.jobs.record import Job
-from services.jobs.store import (
-    KEEP_KEYS_S,
-    flat_fields,
-    limit,
-    record_fields,
-    refusal,
-)
+from services.jobs.acceptance import KEEP_KEYS_S, limit, refusal
+from services.jobs.record import Job, flat_fields, record_fields
 from services.scheduling.policy import HALF_LIFE_S
 from services.store.connection import Connection
 from services.store.scripts import pairs

@@ -113,3 +113,24 @@ class Job:
 def to_hash(values: Mapping[str, Any]) -> dict[str, str]:
     """Encode fields of a job for its Redis hash; the inverse of `Job.from_hash`."""
     return {name: json.dumps(value, separators=(",", ":")) for name, value in values.items()}
+
+
+def record_fields(job: Job, **more: Any) -> dict[str, str]:
+    """Encode the fields of a new job that are stored; the others have their defaults until they change."""
+    return to_hash(
+        {
+            "id": job.id,
+            "kind": job.kind,
+            "user": job.user,
+            "model": job.model,
+            "params": job.params,
+            "state": job.state,
+            **({"home": job.home} if job.home else {}),
+            **more,
+        }
+    )
+
+
+def flat_fields(fields: Mapping[str, str]) -> list[str]:
+    """Return names and values alternately, as scripts take them."""
+    return [text for pair in fields.items() for text in pair]

@@ -1,73 +1,24 @@
 """Job records in Redis."""
 
 import json
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgpack
 
 from services.chips.store import Lease, read_charge
 from services.crops.answers import Answer, problem_of
 from services.errors import (
-    HxserveError,
-    IdempotencyConflictError,
     InvalidTransitionError,
     JobCancelledError,
     JobNotFoundError,
-    QueueFullError,
 )
-from services.jobs.record import Job, JobState, states_before, to_hash
+from services.jobs.acceptance import KEEP_KEYS_S, Accepted, Idempotency, limit, refusal
+from services.jobs.record import Job, JobState, flat_fields, record_fields, states_before, to_hash
 from services.scheduling.policy import CREDIT_S, HALF_LIFE_S
 from services.store import keys
 from services.store.connection import Connection
-from services.users.quotas import UNLIMITED, Quotas, quota_exceeded
-
-_LOOK_AGAIN_S: Final = 2.0
-KEEP_KEYS_S: Final = 86_400
-"""The time for which an Idempotency-Key is remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """An Idempotency-Key, bound to its user, and the digest of the request it came with."""
-
-    key: str = ""
-    digest: str = ""
-
-
-NO_KEY: Final = Idempotency()
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A submission that was accepted: its job's id, and the chips to wake.
-
-    `repeated` says that the Idempotency-Key had been used for the same request, and `id` is that one's.
-    """
-
-    id: str
-    asleep: tuple[str, ...] = ()
-    repeated: bool = False
-
-
-def refusal(answer: Sequence[Any], most: int, what: str, quotas: Quotas) -> HxserveError:
-    """Return why an accepting script refused: `{'conflict'}`, `{'full'}` or `{'quota', name, used[, seconds]}`."""
-    if answer[0] == b"conflict":
-        return IdempotencyConflictError()
-    if answer[0] == b"full":
-        return queue_full(most, what)
-    quota = answer[1].decode()
-    retry_after_s = float(answer[3]) if len(answer) > 3 else _LOOK_AGAIN_S
-    return quota_exceeded(quota, getattr(quotas, quota), float(answer[2]), retry_after_s=retry_after_s)
-
-
-def queue_full(most: int, what: str) -> QueueFullError:
-    """Return the error for a full queue."""
-    return QueueFullError(
-        f"the limit of {most} waiting {what} is reached; wait until some are done", retry_after_s=1.0
-    )
+from services.users.quotas import UNLIMITED, Quotas
 
 
 def job_not_found(job_id: str) -> JobNotFoundError:
@@ -273,22 +224,6 @@ class JobStore:
         stored: Any = self._connection.client.hgetall(keys.CHARGED)
         return {user.decode(): read_charge(text) for user, text in stored.items()}
 
-    def usage_by_minute(self, minutes: int) -> dict[int, dict[tuple[str, str, str], float]]:
-        """Return chip time in seconds by (chip, user, kind), for each of the last minutes: by its number since 1970.
-
-        The present minute is the last; charges older than two hours are forgotten.
-        """
-        last = int(time.time() // 60)
-        numbers = range(last - minutes + 1, last + 1)
-        with self._connection.client.pipeline(transaction=False) as pipeline:
-            for number in numbers:
-                pipeline.hgetall(keys.minute_key(number))
-            found: list[dict[bytes, bytes]] = pipeline.execute()
-        return {
-            number: {_chip_user_and_kind(name): float(seconds) for name, seconds in stored.items()}
-            for number, stored in zip(numbers, found, strict=True)
-        }
-
     def newest_change(self) -> str:
         """Return the id of the newest change of any job."""
         newest: Any = self._connection.client.xrevrange(keys.CHANGES, count=1)
@@ -303,15 +238,6 @@ class JobStore:
             counted[kind, state] = int(count)
         return counted
 
-    def usage(self, kinds: Iterable[str]) -> dict[str, dict[str, float]]:
-        """Return chip time in seconds by user and kind."""
-        used: dict[str, dict[str, float]] = {}
-        for kind in kinds:
-            stored: Any = self._connection.client.hgetall(keys.usage_key(kind))
-            for user, seconds in stored.items():
-                used.setdefault(user.decode(), {})[kind] = float(seconds)
-        return used
-
 
 def _list_of(user: str | None) -> str:
     return keys.JOBS if user is None else keys.jobs_of(user)
@@ -323,37 +249,6 @@ def _existing(job_id: str, stored: Mapping[bytes, bytes]) -> Job:
     return Job.from_hash(stored)
 
 
-def _chip_user_and_kind(name: bytes) -> tuple[str, str, str]:
-    chip, kind, user = name.decode().split(":")
-    return chip, user, kind
-
-
 def _is_id(text: str) -> bool:
     """Return whether this can be a job's id; other keys of a job have a colon after the id."""
     return ":" not in text
-
-
-def limit(most: float | None) -> float | str:
-    """Encode a limit for scripts."""
-    return "" if most is None else most
-
-
-def record_fields(job: Job, **more: Any) -> dict[str, str]:
-    """Encode the fields of a new job that are stored; the others have their defaults until they change."""
-    return to_hash(
-        {
-            "id": job.id,
-            "kind": job.kind,
-            "user": job.user,
-            "model": job.model,
-            "params": job.params,
-            "state": job.state,
-            **({"home": job.home} if job.home else {}),
-            **more,
-        }
-    )
-
-
-def flat_fields(fields: Mapping[str, str]) -> list[str]:
-    """Return names and values alternately, as scripts take them."""
-    return [text for pair in fields.items() for text in pair]

@@ -12,9 +12,10 @@ from services.chips.store import ChipStore
 from services.chips.wakeups import WakeUp, wake_all
 from services.disk import Disk
 from services.errors import ForbiddenError, InvalidInputError, NotFoundError
+from services.jobs.acceptance import Idempotency
 from services.jobs.params import CalibrationParams, JobRequest, TrainingParams, VersionParams
 from services.jobs.record import Job, JobKind, JobState
-from services.jobs.store import Idempotency, JobStore, job_not_found
+from services.jobs.store import JobStore, job_not_found
 from services.logs import about, log_end
 from services.models.registry import Registry
 from services.users.authentication import User

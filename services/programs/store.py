@@ -16,8 +16,8 @@ from services.errors import (
     SessionEndedError,
     WeightsUnknownError,
 )
-from services.jobs.record import Job
-from services.jobs.store import flat_fields, limit, record_fields, refusal
+from services.jobs.acceptance import limit, refusal
+from services.jobs.record import Job, flat_fields, record_fields
 from services.programs.operations import Operation, Readouts
 from services.scheduling.policy import CREDIT_S, HALF_LIFE_S
 from services.store import keys

@@ -9,7 +9,8 @@ import yaml
 
 from services.chips.store import ChipStore, Lease
 from services.crops.store import CropStore
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.acceptance import Idempotency
+from services.jobs.store import JobStore
 from services.models.files import ModelStore
 from services.models.sharing import Shares
 from services.settings import Settings

@@ -17,8 +17,9 @@ from services.crops.lanes import Lane
 from services.crops.requests import CropRequest, JobReference
 from services.crops.store import Acceptance, CropStore
 from services.errors import HxserveError
+from services.jobs.acceptance import NO_KEY, Idempotency
 from services.jobs.record import Job, JobKind
-from services.jobs.store import NO_KEY, Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.jobs.submission import new_job
 from services.models.manifest import NetworkShape, Origin
 from services.programs.operations import Operation

@@ -20,6 +20,7 @@ from services.crops.store import CropStore
 from services.errors import ChipError, ChipUnavailableError
 from services.jobs.record import JobState
 from services.jobs.store import JobStore
+from services.jobs.usage import UsageStore
 from services.models.files import ModelStore
 from services.store.connection import Connection
 from tests.services.samples import LONG_AGO_S, accept, acceptance, some_crops
@@ -149,14 +150,14 @@ def test_slots_tell_the_crops_of_a_batch_apart(
 
 
 def test_users_share_the_time_of_a_batch_by_their_crops(
-    batches: Batches, crops: CropStore, jobs: JobStore
+    batches: Batches, crops: CropStore, usage: UsageStore
 ) -> None:
     accept(crops, [some_crops(6)], lane=Lane("digits", "1", "ada"))
     accept(crops, [some_crops(2)], lane=Lane("digits", "1", "grace"))
 
     batches.run(batches.claim("digits@1", {"ada": 6, "grace": 2}), NOW)
 
-    used = {user: kinds["classification"] for user, kinds in jobs.usage(["classification"]).items()}
+    used = {user: kinds["classification"] for user, kinds in usage.by_user(["classification"]).items()}
     assert used["ada"] == pytest.approx(3 * used["grace"], abs=1e-5)
 
 

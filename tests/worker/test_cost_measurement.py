@@ -6,7 +6,8 @@ import time
 import pytest
 
 from services.chips.store import Lease
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.acceptance import Idempotency
+from services.jobs.store import JobStore
 from services.scheduling.costs import CostStore, cost_of
 from services.store.connection import Connection
 from tests.services.samples import PLENTY, a_job

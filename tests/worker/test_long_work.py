@@ -17,8 +17,10 @@ from services.errors import (
     RedisUnavailableError,
     StorageError,
 )
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import Job, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
+from services.jobs.usage import UsageStore
 from services.store.connection import Connection
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, events_of
 from tests.worker.counting import Counting
@@ -156,11 +158,11 @@ def test_a_job_taken_up_again_by_another_process_counts_its_attempts(
     assert ended.started_at == first.started_at
 
 
-def test_time_on_the_chip_is_charged_to_the_jobs_user(desk: Desk, jobs: JobStore) -> None:
+def test_time_on_the_chip_is_charged_to_the_jobs_user(desk: Desk, usage: UsageStore) -> None:
     ended = desk.slice(desk.submit(Counting(steps=3), user="grace"))
 
     assert ended.chip_time_s > 0
-    assert jobs.usage(["training"])["grace"]["training"] == pytest.approx(ended.chip_time_s, abs=1e-5)
+    assert usage.by_user(["training"])["grace"]["training"] == pytest.approx(ended.chip_time_s, abs=1e-5)
 
 
 def test_what_is_not_recorded_yet_is_known(desk: Desk) -> None:
@@ -356,7 +358,7 @@ def test_a_job_that_was_ended_elsewhere_while_it_failed_here_is_left_alone(
     assert desk.long_work.unrecorded_s("ada") == 0
 
 
-def test_the_work_done_before_the_chip_failed_is_charged(desk: Desk, jobs: JobStore) -> None:
+def test_the_work_done_before_the_chip_failed_is_charged(desk: Desk, usage: UsageStore) -> None:
     def work_and_fail(step: int) -> None:
         if step == 1:
             raise ChipError
@@ -365,7 +367,7 @@ def test_the_work_done_before_the_chip_failed_is_charged(desk: Desk, jobs: JobSt
     ended = desk.slice(desk.submit(Counting(steps=3, on_step=work_and_fail), user="grace"))
 
     assert ended.chip_time_s > 0
-    assert jobs.usage(["training"])["grace"]["training"] == pytest.approx(ended.chip_time_s, abs=1e-5)
+    assert usage.by_user(["training"])["grace"]["training"] == pytest.approx(ended.chip_time_s, abs=1e-5)
 
 
 class _Saving(Counting):

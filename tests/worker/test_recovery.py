@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from services.chips.store import ChipStore, Lease
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import Job, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job
 from worker.checkpoints import Saves
 from worker.crash_marker import CrashMarker

@@ -11,8 +11,9 @@ from services.chips.store import ChipStore, Drain, Lease
 from services.crops.lanes import Lane
 from services.crops.store import CropStore
 from services.errors import LeaseLostError, RedisUnavailableError, StorageError
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import Job, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.models.files import ModelStore
 from services.programs.store import ProgramStore
 from services.scheduling.policy import Policy

@@ -14,8 +14,9 @@ from services.chips.series import SeriesStore
 from services.chips.store import ChipStore, Lease
 from services.crops.answers import Answer
 from services.crops.store import CropStore
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import Job, JobKind, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.jobs.submission import new_job
 from services.models.files import ModelStore
 from services.programs.store import ProgramStore

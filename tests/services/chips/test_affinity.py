@@ -5,9 +5,10 @@ import pytest
 from services.chips.affinity import Affinity
 from services.chips.store import ChipStore, Lease
 from services.errors import ChipElsewhereError, InvalidTransitionError
+from services.jobs.acceptance import Idempotency
 from services.jobs.params import JobRequest
 from services.jobs.record import Job, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.jobs.submission import Submissions
 from services.models.files import ModelStore
 from services.models.registry import Registry

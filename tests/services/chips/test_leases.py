@@ -12,8 +12,9 @@ from services.chips.store import ChipStore, Lease
 from services.crops.claims import Entry
 from services.crops.store import CropStore
 from services.errors import LeaseHeldError, LeaseLostError
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import JobKind, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.programs.operations import Readouts
 from services.programs.store import ProgramStore
 from services.store.connection import Connection

@@ -25,8 +25,9 @@ from services.errors import (
     QuotaExceededError,
     RedisUnavailableError,
 )
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import Job, JobKind, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.store.connection import Connection
 from services.users.authentication import User
 from services.users.quotas import UNLIMITED, Quotas

@@ -6,8 +6,9 @@ from services.chips.store import ChipStore, Lease
 from services.crops.claims import Backlog, Prefetch, backlog_of_bell
 from services.crops.lanes import Lane
 from services.crops.store import CropStore
+from services.jobs.acceptance import NO_KEY
 from services.jobs.record import JobState
-from services.jobs.store import NO_KEY, JobStore
+from services.jobs.store import JobStore
 from tests.services.samples import ADA, CHIP, PLENTY, a_holder, a_job, accept, finish, some_crops
 
 NEXT = Prefetch("digits@1", 8)

@@ -15,8 +15,9 @@ from services.crops.answers import Answer, problem_of
 from services.crops.listener import Listener
 from services.crops.store import CropStore
 from services.errors import ExpiredError, JobCancelledError
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import JobKind
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.store.connection import Connection
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, finish, scores_of, some_crops
 

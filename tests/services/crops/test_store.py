@@ -16,8 +16,10 @@ from services.crops.lanes import Lane, Span
 from services.crops.requests import JobReference
 from services.crops.store import CropStore
 from services.errors import IdempotencyConflictError, QueueFullError
+from services.jobs.acceptance import NO_KEY, Idempotency
 from services.jobs.record import Job, JobKind, JobState
-from services.jobs.store import NO_KEY, Idempotency, JobStore
+from services.jobs.store import JobStore
+from services.jobs.usage import UsageStore
 from services.store.connection import Connection
 from tests.services.samples import (
     ADA,
@@ -623,14 +625,16 @@ def test_many_requests_with_parts_of_one_crop_come_back_to_their_senders(
     assert answers == {i: scores_of(content).tobytes() for i, content in owner.items()}
 
 
-def test_users_are_charged_for_their_classifications(crops: CropStore, jobs: JobStore, lease: Lease) -> None:
+def test_users_are_charged_for_their_classifications(
+    crops: CropStore, usage: UsageStore, lease: Lease
+) -> None:
     accept(crops, [some_crops(1)], lane=ADA)
     accept(crops, [some_crops(1)], lane=GRACE)
     entries = crops.claim(lease, {str(ADA): 1, str(GRACE): 1}).claimed
 
     crops.finish(lease, [Finished(entry, b"") for entry in entries], {}, {"ada": 0.5, "grace": 0.25})
 
-    used = jobs.usage([JobKind.CLASSIFICATION])
+    used = usage.by_user([JobKind.CLASSIFICATION])
     assert used == {"ada": {"classification": 0.5}, "grace": {"classification": 0.25}}
 
 

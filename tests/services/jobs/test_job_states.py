@@ -22,8 +22,9 @@ from services.chips.store import ChipStore
 from services.crops.claims import Entry, Finished
 from services.crops.store import CropStore
 from services.errors import InvalidTransitionError
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import TRANSITIONS, Job, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.store.connection import Connection
 from tests.services.samples import (
     CHIP,

@@ -2,8 +2,9 @@
 
 import pytest
 
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import JobKind
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.scheduling.policy import CREDIT_S
 from services.store.connection import Connection
 from tests.services.samples import PLENTY, a_job

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from services.chips.store import ChipStore, Lease
 from services.errors import InvalidTransitionError, JobNotFoundError, LeaseLostError
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import TRANSITIONS, Job, JobKind, JobState, states_before, to_hash
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
+from services.jobs.usage import UsageStore
 from services.store.connection import Connection
 from tests.services.samples import PLENTY, a_job, events_of
 
@@ -151,7 +153,7 @@ def test_a_finished_job_and_its_events_expire_together(jobs: JobStore, connectio
     assert jobs.unfinished() == []
 
 
-def test_chip_time_is_charged_to_job_user_and_kind(jobs: JobStore, lease: Lease) -> None:
+def test_chip_time_is_charged_to_job_user_and_kind(jobs: JobStore, usage: UsageStore, lease: Lease) -> None:
     job = a_job(user="grace")
     jobs.submit(job, Idempotency(), most=PLENTY)
 
@@ -159,7 +161,7 @@ def test_chip_time_is_charged_to_job_user_and_kind(jobs: JobStore, lease: Lease)
         jobs.change(job, lease=lease, allowed=(JobState.QUEUED,), event={"type": "note"}, charged_s=seconds)
 
     assert jobs.get(job.id).chip_time_s == pytest.approx(0.75)
-    assert jobs.usage(JobKind) == {"grace": {"training": pytest.approx(0.75)}}
+    assert usage.by_user(JobKind) == {"grace": {"training": pytest.approx(0.75)}}
     assert jobs.charged()["grace"][0] == pytest.approx(0.75, abs=0.01)
 
 

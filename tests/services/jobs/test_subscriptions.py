@@ -11,8 +11,9 @@ import pytest
 from services.chips.store import Lease
 from services.crops.listener import Listener
 from services.errors import JobNotFoundError
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import Job, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.jobs.subscriptions import Subscriptions
 from services.store.connection import Connection
 from tests.services.samples import PLENTY, a_job, events_of

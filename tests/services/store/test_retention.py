@@ -8,8 +8,9 @@ import pytest
 from services.chips.store import ChipStore, Lease
 from services.crops.store import CropStore
 from services.errors import JobNotFoundError
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import Job, JobState
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.models.files import ModelStore
 from services.store.connection import Connection
 from tests.services.samples import PLENTY, a_job, accept, an_origin, finish, some_crops

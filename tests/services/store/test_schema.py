@@ -8,7 +8,8 @@ import pytest
 
 from services.chips.store import ChipStore
 from services.errors import RedisUnavailableError, SchemaError
-from services.jobs.store import Idempotency, JobStore
+from services.jobs.acceptance import Idempotency
+from services.jobs.store import JobStore
 from services.store import keys
 from services.store.connection import Connection
 from services.store.schema import MIGRATIONS, RESTORING, SCHEMA, Migration, ensure_schema

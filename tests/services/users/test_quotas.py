@@ -6,8 +6,9 @@ from services.chips.store import Lease
 from services.crops.lanes import Lane
 from services.crops.store import Acceptance, CropStore
 from services.errors import QuotaExceededError
+from services.jobs.acceptance import NO_KEY, Idempotency
 from services.jobs.record import JobState
-from services.jobs.store import NO_KEY, Idempotency, JobStore
+from services.jobs.store import JobStore
 from services.store.connection import Connection
 from services.users.authentication import User
 from services.users.quotas import Quotas
