@@ -1,4 +1,4 @@
-"""Whose request this is: that of a bearer of a token, or of somebody signed in at the page.
+"""Authentication of requests: by a bearer token, or by the session of a user who signed in at the page.
 
 The page's session is a cookie that scripts cannot read and that browsers send from this site's pages alone. What
 changes something is besides accepted only when the browser says that one of these pages sent it.
@@ -33,7 +33,7 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class HttpRequest(Protocol):
-    """What authentication reads of a request, whichever server parsed it."""
+    """The part of a request that authentication reads, whichever server parsed it."""
 
     @property
     def method(self) -> str:
@@ -104,7 +104,7 @@ class Authenticator:
         return self._tokens.user_of_digest(digest)
 
     def sign_in(self, token: str, request: Request, response: Response) -> User:
-        """Opens a session for the bearer of a token and lets the response say so.
+        """Open a session for the bearer of a token, and add its cookie to the response.
 
         Raises:
             NotAuthenticatedError: the token is not known.
@@ -120,7 +120,7 @@ class Authenticator:
         return user
 
     def sign_out(self, request: HttpRequest, response: Response) -> None:
-        """Ends the session of a request, if it has one."""
+        """End the session of a request, if it has one."""
         session = session_of(request)
         if session:
             self._sessions.close(session)
@@ -134,7 +134,7 @@ def bearer_token(request: HttpRequest) -> str | None:
 
 
 def register_authentication(app: Flask) -> None:
-    """Lets nobody without a valid token or session past the public pages."""
+    """Require a valid token or session for all but the public pages."""
 
     @app.before_request
     def authenticate() -> Response | None:
@@ -159,16 +159,16 @@ def authenticator() -> Authenticator:
 
 
 def current_user() -> User:
-    """The user whose request is being answered."""
+    """Return the user whose request is being answered."""
     user: User = g.user
     return user
 
 
 def only_admins() -> None:
-    """Does nothing if an admin asks.
+    """Refuse requests of other users than admins.
 
     Raises:
-        ForbiddenError: somebody else does.
+        ForbiddenError: the user is no admin.
     """
     if not current_user().is_admin:
         raise ForbiddenError
@@ -180,12 +180,12 @@ def session_of(request: HttpRequest) -> str | None:
 
 
 def refuse_cross_site(request: HttpRequest) -> None:
-    """Does nothing unless another site's page asks for a change.
+    """Refuse changes that a page of another site asks for.
 
     Browsers say where a request comes from: in `Sec-Fetch-Site` over a trustworthy connection, else in `Origin`.
 
     Raises:
-        CrossSiteError: it does.
+        CrossSiteError: the request came from another site, or does not say where from.
     """
     if request.method in _SAFE:
         return
@@ -199,5 +199,5 @@ def refuse_cross_site(request: HttpRequest) -> None:
 
 
 def _cookie_of(request: HttpRequest) -> str:
-    """The session's name; browsers share cookies between the ports of a host, services must not."""
+    """Return the name of the session cookie; a browser shares cookies between ports of a host, services must not."""
     return f"hxserve-session-{request.host.rpartition(':')[2] if ':' in request.host else 'web'}"
