@@ -49,7 +49,7 @@ RESULTS: Final = ROOT / "benchmarks" / "results" / "latest.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure the chosen groups; the exit status is 1 if one of them could not be measured."""
+    """Measure the chosen groups; return the exit status, 1 if one of them could not be measured."""
     options = _parser().parse_args(arguments)
     names = [name for name in (options.only or "").split(",") if name] or list(GROUPS)
     unknown = sorted(set(names) - set(GROUPS))
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _find_mnist(given: Path | None) -> Path | None:
-    """The folder of MNIST; None, with a message, if there is none."""
+    """Return the folder of MNIST; None, with a message, if there is none."""
     if given is not None:
         return given.resolve()
     for folder in (os.environ.get("HXSERVE_MNIST"), ROOT.parent / "shared" / "mnist"):

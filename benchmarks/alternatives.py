@@ -38,7 +38,7 @@ class Alternative:
         form: Format = RAW,
         headers: Mapping[str, str] | None = None,
     ) -> Self:
-        """The service with `per_request` crops in each request; every request starts at another crop."""
+        """Return the service with `per_request` crops in each request; every request starts at another crop."""
         groups = [
             [crops[(first + n) % len(crops)] for n in range(per_request)] for first in range(len(crops))
         ]
@@ -50,7 +50,7 @@ class Alternative:
         return cls(name, server, tuple(requests), answers, form.answer_pattern)
 
     def plan(self, clients: int, seconds: float) -> LoadPlan:
-        """The load of `clients` connections."""
+        """Return the load of `clients` connections."""
         return LoadPlan(
             port=self.server.port,
             requests=self.requests,
@@ -86,7 +86,7 @@ class Figures:
     rounds: int
 
     def as_detail(self) -> dict[str, Any]:
-        """The rounded figures for a ratio's detail."""
+        """Return the rounded figures for a ratio's detail."""
         return {
             "requests_per_s": round(self.requests_per_s, 1),
             "p50_ms": round(self.p50_ms, 2),
@@ -103,7 +103,7 @@ class Figures:
 def side_by_side(
     alternatives: Sequence[Alternative], *, clients: int, seconds: float, rounds: int = 2
 ) -> dict[str, Figures]:
-    """Figures of each alternative by name; one round of each, then the next round.
+    """Return figures of each alternative by name; one round of each, then the next round.
 
     Raises:
         MeasurementError: one answers wrongly or with errors, so that its speed means nothing.
@@ -124,7 +124,7 @@ def measure_round(alternative: Alternative, clients: int, seconds: float) -> Rou
 
 
 def summarise_rounds(name: str, rounds: Sequence[Round]) -> Figures:
-    """The figures over several rounds.
+    """Return the figures over several rounds.
 
     Raises:
         MeasurementError: too many answers are wrong or errors.
@@ -153,5 +153,5 @@ def summarise_rounds(name: str, rounds: Sequence[Round]) -> Figures:
 
 
 def details(figures: Mapping[str, Figures]) -> dict[str, Any]:
-    """The figures of all alternatives for a ratio's detail."""
+    """Return the figures of all alternatives for a ratio's detail."""
     return {name: one.as_detail() for name, one in figures.items()}

@@ -33,7 +33,7 @@ _PART_CROPS: Final = 64
 
 
 def main() -> int:
-    """Print a table; the exit status."""
+    """Print a table; return the exit status."""
     machine = describe_machine()
     print(f"{machine['cpu']}, {machine['cores']} cores, commit {machine['git_commit']}")
     columns = ("waiting parts", "Redis MiB", "backup s", "others wait s", "restore s", "file MiB")

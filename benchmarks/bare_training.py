@@ -25,7 +25,7 @@ NOTEBOOK: Final = "notebook-plain"
 
 
 def train_recipe(recipe: str, mnist: Path | None) -> tuple[float, list[float]]:
-    """Seconds and accuracies of a recipe."""
+    """Return seconds and accuracies of a recipe."""
     dataset = load_dataset("mnist", mnist) if mnist else load_dataset("digits")
     module: Any = perceptron
     start = time.perf_counter()
@@ -38,7 +38,7 @@ def train_recipe(recipe: str, mnist: Path | None) -> tuple[float, list[float]]:
 
 
 def train_notebook(mnist: Path, epochs: int = 4) -> tuple[float, list[float]]:
-    """Seconds and accuracies of the teaching notebook: torchvision's transforms image by image, and a plain loop.
+    """Return times and accuracies of the teaching notebook: torchvision's transforms image by image, and a plain loop.
 
     Source: the BrainScaleS-2 tutorial notebook on MNIST.
     """

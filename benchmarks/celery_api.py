@@ -17,7 +17,7 @@ _WAIT_LIMIT_S = 60.0
 
 
 def create_app() -> Flask:
-    """One route: crops in, digits out."""
+    """Create an application with one route: crops in, digits out."""
     app = Flask(__name__)
 
     @app.post("/classify")

@@ -46,13 +46,13 @@ def load(**_: object) -> None:
 
 @app.task  # type: ignore[untyped-decorator]  # celery ships no types
 def classify(crops: str) -> list[int]:
-    """The digits of crops in base64."""
+    """Return the digits of crops in base64."""
     return _loaded[0](base64.b64decode(crops))
 
 
 @contextmanager
 def running_celery_service(folder: Path, version: Path) -> Iterator[Server]:
-    """The service: Redis, one Celery worker, one API process.
+    """Run the service: Redis, one Celery worker, one API process.
 
     Raises:
         ProcessError: a part does not start.

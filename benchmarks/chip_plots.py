@@ -26,7 +26,7 @@ _BEFORE, _AFTER = "#b2182b", "#2166ac"
 
 
 def draw_fixed_pattern(chip: VirtualChip, path: Path) -> None:
-    """Offset and gain of each of the 512 neurons, uncalibrated and calibrated."""
+    """Draw offset and gain of each of the 512 neurons, uncalibrated and calibrated."""
     chip.apply(None)
     before = measure_neurons(chip)
     calibrate(chip)
@@ -49,7 +49,7 @@ def draw_fixed_pattern(chip: VirtualChip, path: Path) -> None:
 
 
 def draw_noise(path: Path) -> None:
-    """The noise of single readouts of the calibrated chip and of the mock, beside a Gaussian of the same width."""
+    """Draw the noise of single readouts of the calibrated chip and of the mock, beside a Gaussian of the same width."""
     inputs, weights = torch.full((_READOUTS, _ROWS), 5.0), torch.full((_ROWS, _COLUMNS), 20.0)
     figure = Figure(figsize=(7.0, 3.4), layout="constrained")
     axes = figure.add_subplot()
@@ -76,7 +76,7 @@ def draw_noise(path: Path) -> None:
 
 
 def draw_temperature(chip: VirtualChip, gain: float, path: Path) -> None:
-    """The canary's score against temperature, calibrated at the reference temperature."""
+    """Draw the canary's score against temperature, calibrated at the reference temperature."""
     home_c = chip.temperature_c
     temperatures = [home_c + difference for difference in range(-20, 31, 5)]
     scores = []

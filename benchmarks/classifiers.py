@@ -15,7 +15,7 @@ from worker.learning.network_spec import NetworkSpec
 
 
 def load_classifier(version: Path) -> Callable[[bytes], list[int]]:
-    """A function that reads crops (784 bytes each) with the weights of a version's folder, in one thread of torch."""
+    """Return a function that reads crops (784 bytes each) by the weights in a folder, in one thread of torch."""
     torch.set_num_threads(1)
     manifest: dict[str, Any] = json.loads((version / "manifest.json").read_text())
     shape = manifest["network"]

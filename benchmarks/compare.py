@@ -36,7 +36,7 @@ class Load:
         return f"{form}, {self.clients} x {self.crops}" + (", beside a training" * self.beside_training)
 
     def measure(self, trained: TrainedService, seconds: float) -> dict[str, float]:
-        """The figures of one round.
+        """Return the figures of one round.
 
         Raises:
             MeasurementError: the service answers wrongly or with errors.
@@ -73,7 +73,7 @@ Rounds = list[dict[str, float]]
 def compare_checkouts(
     old: Path, loads: Sequence[Load], *, rounds: int, seconds: float
 ) -> dict[Load, tuple[Rounds, Rounds]]:
-    """Figures of the old and the new service by load; each round begins with the other of the two."""
+    """Return figures of the old and the new service by load; each round begins with the other of the two."""
     figures: dict[Load, tuple[Rounds, Rounds]] = {load: ([], []) for load in loads}
     with Context(seconds, None).folder() as folder, ExitStack() as stack:
         services = [
@@ -89,7 +89,7 @@ def compare_checkouts(
 
 
 def comparison(old: Rounds, new: Rounds) -> Iterator[tuple[str, float, float, list[float]]]:
-    """Per figure: the medians of old and new, and the ratios new/old of the rounds, ascending."""
+    """Return, per figure, the medians of old and new, and the ratios new/old of the rounds, ascending."""
     for name in old[0]:
         pairs = [(before[name], after[name]) for before, after in zip(old, new, strict=True)]
         medians = [statistics.median(side) for side in zip(*pairs, strict=True)]
@@ -97,7 +97,7 @@ def comparison(old: Rounds, new: Rounds) -> Iterator[tuple[str, float, float, li
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print a table; the exit status."""
+    """Measure and print a table; return the exit status."""
     parser = argparse.ArgumentParser("python -m benchmarks.compare", description=__doc__)
     parser.add_argument("old", type=Path, help="checkout with its environment in .venv")
     parser.add_argument("--rounds", type=int, default=4)

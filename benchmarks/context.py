@@ -30,7 +30,7 @@ class Context:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A temporary folder for the length of a `with` block."""
+        """Make a temporary folder for the length of a `with` block."""
         with TemporaryDirectory(prefix="hxserve-bench-", ignore_cleanup_errors=True) as name:
             yield Path(name)
 

@@ -61,7 +61,7 @@ def measure_dashboards(context: Context, trained: TrainedService) -> dict[str, R
 
 
 def _open_dashboards(service: Service, job_id: str, seconds: float) -> LoadProcess:
-    """Dashboards that have all received the job."""
+    """Open dashboards, all of which have received the job."""
     seconds += _LISTENING_ON_S
     plan = ListenersPlan(service.server.port, service.token, job_id, _POLLERS, _STREAMS, seconds)
     process = LoadProcess("benchmarks.load.listeners", plan.to_json(), seconds)
@@ -70,7 +70,7 @@ def _open_dashboards(service: Service, job_id: str, seconds: float) -> LoadProce
 
 
 def _report_of(dashboards: LoadProcess) -> ListenersReport:
-    """The report of the dashboards.
+    """Return the report of the dashboards.
 
     Raises:
         MeasurementError: one of them received nothing, something old or an error.
@@ -85,14 +85,14 @@ def _report_of(dashboards: LoadProcess) -> ListenersReport:
 
 
 def _api_cores(server: Server, seconds: float) -> float:
-    """The mean number of cores that the API uses."""
+    """Return the mean number of cores that the API uses."""
     before_s, start = server.cpu_s("api"), time.monotonic()
     time.sleep(seconds)
     return (server.cpu_s("api") - before_s) / (time.monotonic() - start)
 
 
 def _rates(reports: list[ListenersReport]) -> dict[str, Any]:
-    """Answers and events per dashboard and second, and the share of a core that the dashboards used."""
+    """Return answers and events per dashboard and second, and the share of a core that the dashboards used."""
     polls = statistics.median(report.polls / _POLLERS / report.seconds for report in reports)
     events = statistics.median(report.events / _STREAMS / report.seconds for report in reports)
     return {

@@ -24,7 +24,7 @@ class LabelledCrop:
 
 
 def reliable_crops(read: Callable[[bytes], Sequence[int]], count: int = 64) -> list[LabelledCrop]:
-    """Test digits that `read` gets right five times out of five, spread over all digits.
+    """Return test digits that `read` gets right five times out of five, spread over all digits.
 
     A wrong digit under load is then a mixed-up reply and no weakness of the network.
 
@@ -45,7 +45,7 @@ def reliable_crops(read: Callable[[bytes], Sequence[int]], count: int = 64) -> l
 
 
 def write_as_mnist(folder: Path) -> Path:
-    """Write the digits as the four files of MNIST where torchvision looks for them; returns `folder`."""
+    """Write the digits as the four files of MNIST where torchvision looks for them; return `folder`."""
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
     dataset = load_dataset("digits")
@@ -59,6 +59,6 @@ def write_as_mnist(folder: Path) -> Path:
 
 
 def _write_idx(path: Path, values: torch.Tensor) -> None:
-    """Source: the IDX format on the MNIST page: zeros, type 8 (uint8), rank, sizes, values; big-endian."""
+    """Write bytes in the format IDX: zeros, type 8 (uint8), rank, sizes, values; big-endian. Source: the MNIST page."""
     head = struct.pack(f">BBBB{values.dim()}I", 0, 0, 8, values.dim(), *values.shape)
     path.write_bytes(head + values.numpy().astype(np.uint8).tobytes())

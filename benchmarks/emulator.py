@@ -45,7 +45,7 @@ def measure(context: Context) -> dict[str, Ratio]:
 
 
 def _speedup(plain: Callable[[], object], emulated: Callable[[], object]) -> Ratio:
-    """The median time of the plain mock over the emulator's, measured in turns."""
+    """Return the median time of the plain mock over the emulator's, measured in turns."""
     calls = (plain, emulated)
     for _ in range(10):
         for call in calls:
@@ -72,7 +72,7 @@ def _emulated(mock: bool) -> torch.nn.Sequential:
 
 
 def _plain(twin: torch.nn.Sequential) -> torch.nn.Sequential:
-    """The same network in plain layers, with the same weights."""
+    """Return the same network in plain layers, with the same weights."""
     layers: list[torch.nn.Module] = []
     for layer in twin:
         if isinstance(layer, perceptron.nn.Linear):
@@ -85,7 +85,7 @@ def _plain(twin: torch.nn.Sequential) -> torch.nn.Sequential:
 
 
 def _crops() -> torch.Tensor:
-    """(256, 784), 0 or 31, as sparse as binarised MNIST."""
+    """Return inputs (256, 784), 0 or 31, as sparse as binarised MNIST."""
     return (torch.rand(_BATCH, 784) < 0.13).float() * 31
 
 
@@ -100,7 +100,7 @@ def _forward(network: torch.nn.Module) -> Callable[[], object]:
 
 
 def _train_step(network: torch.nn.Module) -> Callable[[], object]:
-    """Forward, backward and Adam."""
+    """Run one step of training: forward, backward and Adam."""
     crops, labels = _crops(), torch.randint(0, 10, (_BATCH,))
     optimiser = torch.optim.Adam(network.parameters(), lr=0.25)
 

@@ -92,7 +92,7 @@ def measure_eta(service: Service) -> Ratio:
 
 
 def _compare(estimates: Sequence[_Estimate], ended: Mapping[str, float], unanswered: int) -> Ratio:
-    """The share of hits; a question without an answer is a miss."""
+    """Return the share of hits; a question without an answer is a miss."""
     true_s = [ended[estimate.job_id] - estimate.at for estimate in estimates]
     pairs = list(zip(estimates, true_s, strict=True))
     hits = [estimate.earliest_s <= end_s <= estimate.latest_s for estimate, end_s in pairs]

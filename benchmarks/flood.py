@@ -69,11 +69,11 @@ class _Pace:
         return cls(time.monotonic(), float(job["chip_time_s"]), int(job["metrics"]["step"]))
 
     def share_until(self, later: "_Pace") -> float:
-        """Seconds charged per second of wall time."""
+        """Return the seconds charged per second of wall time."""
         return (later.chip_s - self.chip_s) / (later.at - self.at)
 
     def steps_per_s_until(self, later: "_Pace") -> float:
-        """Mini-batches per second of wall time."""
+        """Return the mini-batches per second of wall time."""
         return (later.steps - self.steps) / (later.at - self.at)
 
 

@@ -22,7 +22,7 @@ _SETTINGS: Final = ((4, 64), (4, 256), (8, 256), (4, 512))
 
 
 def measure(context: Context) -> dict[str, Ratio]:
-    """Crops per second with the best of several settings; the others are in the detail."""
+    """Measure crops per second with the best of several settings; the others are in the detail."""
     with context.folder() as folder, running_service(folder / "data", context.mnist) as service:
         say(f"training a model on {context.dataset}")
         service.await_end(service.train(_MODEL, recipe="strong", dataset=context.dataset))

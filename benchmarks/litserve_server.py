@@ -25,7 +25,7 @@ class Classify(litserve.LitAPI):  # type: ignore[misc]  # litserve is not instal
         self._read = load_classifier(Path(os.environ["BENCH_VERSION"]))
 
     def decode_request(self, request: dict[str, Any]) -> bytes:
-        """The crops of a request."""
+        """Return the crops of a request."""
         return base64.b64decode(request["crops"])
 
     def batch(self, inputs: list[bytes]) -> list[bytes]:
@@ -33,16 +33,16 @@ class Classify(litserve.LitAPI):  # type: ignore[misc]  # litserve is not instal
         return inputs
 
     def predict(self, x: list[bytes]) -> list[Answer]:
-        """Digits of several requests in one forward pass."""
+        """Return the digits of several requests, read in one forward pass."""
         digits = iter(self._read(b"".join(x)))
         return [{"predictions": [{"digit": next(digits)} for _ in range(len(one) // 784)]} for one in x]
 
     def unbatch(self, output: list[Answer]) -> list[Answer]:
-        """`predict` gives one answer per request."""
+        """Return the answers as they are: `predict` gives one per request."""
         return output
 
     def encode_response(self, output: Answer) -> Answer:
-        """The answer can be written as JSON as it is."""
+        """Return the answer as it is: it can be written as JSON."""
         return output
 
 

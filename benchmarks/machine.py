@@ -14,7 +14,7 @@ from benchmarks.processes import ROOT
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, memory, load, versions, commit and time."""
+    """Return processor, memory, load, versions, commit and time."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),

@@ -18,11 +18,11 @@ class Classify(Worker):  # type: ignore[misc]  # mosec is not installed where ty
         self._read = load_classifier(Path(os.environ["BENCH_VERSION"]))
 
     def deserialize(self, data: bytes) -> bytes:
-        """Raw crops need no decoding."""
+        """Return raw crops as they are: they need no decoding."""
         return data
 
     def forward(self, data: list[bytes]) -> list[dict[str, list[dict[str, int]]]]:
-        """Digits of several requests in one forward pass."""
+        """Return the digits of several requests, read in one forward pass."""
         digits = iter(self._read(b"".join(data)))
         return [{"predictions": [{"digit": next(digits)} for _ in range(len(one) // 784)]} for one in data]
 

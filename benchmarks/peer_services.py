@@ -48,7 +48,7 @@ TRITON: Final = Peer(
 
 @contextmanager
 def running_peer(peer: Peer, folder: Path, version: Path) -> Iterator[Server]:
-    """A peer that has answered its first request.
+    """Run a peer; it has answered its first request when the context begins.
 
     Raises:
         PeerUnavailableError: it cannot be installed here.
@@ -77,7 +77,7 @@ def _await_answer(peer: Peer, process: Process, port: int) -> None:
 
 
 def peer_python(name: str) -> Path:
-    """The interpreter of a peer's environment, which is built when it is missing or out of date.
+    """Return the interpreter of a peer's environment, which is built when it is missing or out of date.
 
     Raises:
         PeerUnavailableError: the peer cannot be installed.
@@ -112,7 +112,7 @@ def _install(name: str, folder: Path, requirements: list[str]) -> None:
 
 
 def requirements_of(name: str) -> list[str]:
-    """The arguments of `pip install` for a peer, from `peers.txt`.
+    """Return the arguments of `pip install` for a peer, from `peers.txt`.
 
     Raises:
         KeyError: the file does not name the peer.

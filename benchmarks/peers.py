@@ -48,7 +48,7 @@ def measure(context: Context) -> dict[str, Ratio]:
 
 
 def _beside_network(context: Context, trained: TrainedService) -> Ratio:
-    """The service, 64 crops per request, beside its network alone in one thread of this process."""
+    """Measure the service, 64 crops per request, beside its network alone in one thread of this process."""
     read = load_classifier(trained.version)
     images = b"".join(crop.crop for crop in trained.crops[:_MANY])
     calls, start = 0, time.perf_counter()
@@ -62,7 +62,7 @@ def _beside_network(context: Context, trained: TrainedService) -> Ratio:
 
 
 def _beside_mosec(context: Context, trained: TrainedService, server: Server) -> dict[str, Ratio]:
-    """One crop per request with 1, 32 and 64 clients, then 64 crops per request."""
+    """Measure one crop per request with 1, 32 and 64 clients, then 64 crops per request."""
     single = _singles(context, [trained.alternative(), _alternative(MOSEC, server, trained.crops)])
     many = [trained.alternative(_MANY), _alternative(MOSEC, server, trained.crops, _MANY)]
     return {
@@ -83,7 +83,7 @@ def _beside_litserve(context: Context, trained: TrainedService, server: Server) 
 
 
 def _beside_triton(context: Context, trained: TrainedService, server: Server) -> dict[str, Ratio]:
-    """Raw crops to hxserve, and the same requests of the Open Inference Protocol to both."""
+    """Measure raw crops to hxserve, and the same requests of the Open Inference Protocol to both."""
 
     def both(per_request: int) -> list[Alternative]:
         ours = trained.alternative(per_request, "hxserve_v2", form=V2_BINARY)
@@ -106,7 +106,7 @@ def _beside_triton(context: Context, trained: TrainedService, server: Server) ->
 def _singles(
     context: Context, alternatives: Sequence[Alternative], clients: Sequence[int] = (1, 32, 64)
 ) -> dict[int, dict[str, Figures]]:
-    """Figures with one crop per request, by the number of clients."""
+    """Return figures with one crop per request, by the number of clients."""
     figures: dict[int, dict[str, Figures]] = {}
     for number in clients:
         say(f"{number} clients, one crop per request: {_names(alternatives)}")

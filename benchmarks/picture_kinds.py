@@ -45,7 +45,7 @@ class Kind:
 def draw_pictures(
     kind: str, digits: NDArray[np.uint8], labels: NDArray[np.int64], count: int, seed: int = 0
 ) -> tuple[list[bytes], list[int]]:
-    """Draw `count` pictures of a kind from random test digits, `(n, 28, 28)`; returns files and digits.
+    """Draw `count` pictures of a kind from random test digits, `(n, 28, 28)`; return files and digits.
 
     The digits of a seed are the same for all kinds.
     """

@@ -24,7 +24,7 @@ _COUNT: Final = 50
 
 
 def measure(context: Context) -> dict[str, Ratio]:
-    """Accuracy of the worst kind and the mean over the kinds, each with the same test digits."""
+    """Measure the accuracy of the worst kind and the mean over the kinds, each with the same test digits."""
     dataset = load_dataset("mnist", context.mnist) if context.mnist else load_dataset("digits")
     digits, labels = dataset.test_images.numpy(), dataset.test_labels.numpy()
     with context.folder() as folder, running_service(folder / "data", context.mnist) as service:

@@ -82,7 +82,7 @@ class PlainLinear(torch.nn.Linear):
             self.bias.copy_(bias)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
-        """Inputs (batch, inputs), 0..31, to readouts (batch, outputs)."""
+        """Map inputs (batch, inputs), 0..31, to readouts (batch, outputs)."""
         with torch.no_grad():
             self.weight.clamp_(-63, 63)
         y: torch.Tensor = _Mac.apply(input, self.weight.t(), self.num_sends)  # type: ignore[no-untyped-call]  # torch types apply as untyped
@@ -102,6 +102,6 @@ class PlainConvertingReLU(torch.nn.Module):
         self.shift = shift
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
-        """Readouts to inputs of the next layer, 0..31."""
+        """Map readouts to inputs of the next layer, 0..31."""
         y: torch.Tensor = _ConvertingRelu.apply(input, self.shift)  # type: ignore[no-untyped-call]  # torch types apply as untyped
         return y

@@ -62,7 +62,7 @@ def _compare(data_dir: Path, chips: int, seconds: float) -> Ratio:
 
 
 def _play(service: Service, chips: int, seconds: float, number: int) -> tuple[Outcome, Outcome, Costs]:
-    """A measured load, the same load in simulated time, and the costs measured meanwhile."""
+    """Return a measured load, the same load in simulated time, and the costs measured meanwhile."""
     look_s = _measure_look(service)
     fixed_s = _measure_fixed(service, look_s, number)
     trace = make_trace(seconds, chips, seed=number)
@@ -89,13 +89,13 @@ def _play(service: Service, chips: int, seconds: float, number: int) -> tuple[Ou
 
 
 def _measure_look(service: Service) -> float:
-    """The median time, in seconds, that a single crop waits for an idle chip."""
+    """Return the median time, in seconds, that a single crop waits for an idle chip."""
     answers = [service.call("POST", service.classify_path(MODEL), bytes(784)) for _ in range(_LONE)]
     return float(np.median([answer["timing"]["waiting_ms"] for answer in answers])) / 1000
 
 
 def _measure_fixed(service: Service, look_s: float, number: int) -> float:
-    """Seconds of a training alone besides its mini-batches and the scheduling between its slices."""
+    """Return the seconds of a training alone besides its mini-batches and the scheduling between its slices."""
     job = service.await_end(service.train(f"alone-{number}", user="alone", **TRAINING))
     ran_s = _seconds(job, "finished_at") - _seconds(job, "started_at")
     chip_s = float(job["chip_time_s"])
@@ -103,7 +103,7 @@ def _measure_fixed(service: Service, look_s: float, number: int) -> float:
 
 
 def _calls(service: Service) -> dict[float, tuple[float, float]]:
-    """Number and total seconds of chip calls by their size in crops."""
+    """Return number and total seconds of chip calls by their size in crops."""
     calls: dict[float, tuple[float, float]] = {}
     for model in service.call("GET", "/v2/models/stats")["model_stats"]:
         for batch in model["batch_stats"]:

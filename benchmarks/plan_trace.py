@@ -67,7 +67,7 @@ class Outcome:
 
 
 def make_trace(seconds: float, chips: int, seed: int) -> Trace:
-    """Random arrivals that keep `chips` about two thirds busy."""
+    """Draw random arrivals that keep `chips` about two thirds busy."""
     rng = random.Random(seed)
     requests = [(at, 1) for at in _arrivals(rng, chips * _SMALL_PER_S, seconds)]
     requests += [(at, _LARGE) for at in _arrivals(rng, chips * _LARGE_PER_S, seconds)]
@@ -159,7 +159,7 @@ def run_simulated(trace: Trace, chips: int, costs: Costs) -> Outcome:
 
 
 def chip_times(service: Service) -> dict[str, dict[str, float]]:
-    """Seconds of each chip's worker by activity."""
+    """Return the seconds of each chip's worker by activity."""
     return {chip["id"]: chip["time_s"] for chip in service.call("GET", "/v1/chip")["chips"]}
 
 

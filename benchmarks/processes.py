@@ -52,7 +52,7 @@ class Process:
         return self._process.poll() is not None
 
     def log_tail(self) -> str:
-        """The end of its log, for an error message."""
+        """Return the end of its log, for an error message."""
         return " | ".join(self._log.read_text(errors="replace").strip().splitlines()[-5:])
 
     def stop(self) -> None:
@@ -74,7 +74,7 @@ class Server:
     pids: tuple[int, ...]
 
     def cpu_s(self, word: str = "") -> float:
-        """Processor seconds of its processes and their children, or of those with `word` in their command line."""
+        """Return processor seconds of its processes and their children, or of those with `word` in their command."""
         parents = [psutil.Process(pid) for pid in self.pids]
         family = [*parents, *(child for parent in parents for child in parent.children(recursive=True))]
         times = [process.cpu_times() for process in family if not word or word in process.cmdline()]
@@ -90,7 +90,7 @@ def started(
     port: int = 0,
     folder: Path = ROOT,
 ) -> Iterator[Process]:
-    """A process in `folder` for the length of a `with` block; with a port, from when it accepts connections there.
+    """Run a process in `folder` for the length of a `with` block; with a port, from when it accepts connections there.
 
     Raises:
         ProcessError: it ends early or does not listen in time; the message holds the end of its log.
@@ -124,12 +124,12 @@ def exit_on_sigterm() -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that is free at the moment."""
+    """Return a port of 127.0.0.1 that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def python_module(module: str, *arguments: str | Path) -> list[str]:
-    """The command that runs a module in this environment."""
+    """Return the command that runs a module in this environment."""
     return [sys.executable, "-m", module, *(str(argument) for argument in arguments)]

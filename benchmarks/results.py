@@ -21,7 +21,7 @@ class Target:
     better: Literal["higher", "lower"]
 
     def reached_by(self, value: float) -> bool:
-        """True if a value is as good as the target; NaN never is."""
+        """Return True if a value is as good as the target; NaN never is."""
         return value >= self.value if self.better == "higher" else value <= self.value
 
 
@@ -65,7 +65,7 @@ def run_groups(groups: Mapping[str, Group], context: Context) -> Outcome:
 
 
 def summarise(ratios: Mapping[str, Ratio], targets: Mapping[str, Target]) -> dict[str, dict[str, Any]]:
-    """Every ratio beside its target; values that are not finite become None."""
+    """Return every ratio beside its target; values that are not finite become None."""
     return {
         name: {
             "value": ratio.value if math.isfinite(ratio.value) else None,
@@ -85,7 +85,7 @@ def write_results(path: Path, machine: Mapping[str, Any], ratios: Mapping[str, A
 
 
 def table(ratios: Mapping[str, Mapping[str, Any]]) -> str:
-    """The ratios as a table; the figures of a detail are flattened into the last column."""
+    """Return the ratios as a table; the figures of a detail are flattened into the last column."""
     rows = [_HEADINGS]
     for name, entry in ratios.items():
         value = "none" if entry["value"] is None else f"{entry['value']:.3g}"

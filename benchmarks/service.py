@@ -30,7 +30,7 @@ class Service:
         self._creating_user = threading.Lock()
 
     def call(self, method: str, path: str, body: object = None, *, user: str = "") -> dict[str, Any]:
-        """The JSON answer of a call; a user that does not exist yet is created.
+        """Return the JSON answer of a call; a user that does not exist yet is created.
 
         Raises:
             MeasurementError: the service refuses; the message holds its answer.
@@ -52,20 +52,20 @@ class Service:
         return answer
 
     def submit(self, kind: str, model: str, params: Mapping[str, object], *, user: str = "") -> str:
-        """The id of a new job."""
+        """Submit a job; return its id."""
         job = self.call("POST", "/v1/jobs", {"kind": kind, "model": model, "params": params}, user=user)
         return str(job["id"])
 
     def train(self, model: str, *, user: str = "", **params: object) -> str:
-        """The id of a new training."""
+        """Submit a training; return its id."""
         return self.submit("training", model, params, user=user)
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """The current record of a job."""
+        """Return the current record of a job."""
         return self.call("GET", f"/v1/jobs/{job_id}")
 
     def await_end(self, job_id: str) -> dict[str, Any]:
-        """The record of a job that has succeeded.
+        """Return the record of a job, when it has succeeded.
 
         Raises:
             MeasurementError: it ended in another way.
@@ -90,7 +90,7 @@ class Service:
 
     @contextmanager
     def training_beside(self, model: str, *, user: str = "") -> Iterator[str]:
-        """The id of a training that runs for the length of a `with` block.
+        """Run a training for the length of a `with` block; yield its id.
 
         Raises:
             MeasurementError: it ended earlier.
@@ -106,18 +106,18 @@ class Service:
             self.cancel(job_id)
 
     def digits_of(self, model: str, crops: bytes) -> list[int]:
-        """The digits that the model reads in crops of 784 bytes each."""
+        """Return the digits that the model reads in crops of 784 bytes each."""
         answer = self.call("POST", self.classify_path(model), crops)
         return [int(prediction["digit"]) for prediction in answer["predictions"]]
 
     @staticmethod
     def classify_path(model: str) -> str:
-        """The path that takes raw crops and waits for their digits."""
+        """Return the path that takes raw crops and waits for their digits."""
         return f"/v1/models/{model}/classify?wait=30"
 
     @staticmethod
     def infer_path(model: str) -> str:
-        """The path of the Open Inference Protocol."""
+        """Return the path of the Open Inference Protocol."""
         return f"/v2/models/{model}/infer"
 
     def _token_of(self, user: str) -> str:
@@ -137,7 +137,7 @@ def running_service(
     env: Mapping[str, str] | None = None,
     checkout: Path = ROOT,
 ) -> Iterator[Service]:
-    """The whole service on a free port, started by `hxserve up`.
+    """Run the whole service on a free port, started by `hxserve up`.
 
     Args:
         data_dir: Its data folder; the parent receives its log.
@@ -166,7 +166,7 @@ def running_service(
 
 @contextmanager
 def real_time_service(data_dir: Path, model: str, *, chips: int = 1) -> Iterator[Service]:
-    """A service on virtual chips that take the time of real ones, with a model to classify with."""
+    """Run a service on virtual chips that take the time of real ones, with a model to classify with."""
     environment = {"HXSERVE_EMULATOR_REALTIME": "1"}
     with running_service(data_dir, chip="emulator", chips=chips, env=environment) as service:
         service.await_end(service.train(model, recipe="strong", dataset="digits", epochs=1, execution="mock"))

@@ -55,7 +55,7 @@ class TrainedService:
         form: Format = RAW,
         headers: Mapping[str, str] | None = None,
     ) -> Alternative:
-        """The service under load, with `per_request` crops in each request."""
+        """Return the service under load, with `per_request` crops in each request."""
         service = self.service
         path = service.infer_path(MODEL) if form is V2_BINARY else service.classify_path(MODEL)
         headers = {**service.credentials, **(headers or {})}
@@ -64,7 +64,7 @@ class TrainedService:
 
 @contextmanager
 def trained_service(folder: Path, checkout: Path = ROOT) -> Iterator[TrainedService]:
-    """A service on a mock chip, after one epoch on the digits inside scikit-learn."""
+    """Run a service on a mock chip, after one epoch on the digits inside scikit-learn."""
     data_dir = folder / "data"
     with running_service(data_dir, checkout=checkout) as service:
         say("training a model on the embedded digits")
@@ -93,12 +93,12 @@ def _against_celery(context: Context, folder: Path, trained: TrainedService) -> 
 
 
 def throughput_ratio(figures: Mapping[str, Figures], ours: str, theirs: str) -> Ratio:
-    """The throughput of `ours` over that of `theirs`, with the figures of all."""
+    """Return the throughput of `ours` over that of `theirs`, with the figures of all."""
     return Ratio(figures[ours].requests_per_s / figures[theirs].requests_per_s, details(figures))
 
 
 def _beside_training(context: Context, trained: TrainedService) -> dict[str, Ratio]:
-    """The same load without and with a training, in turns."""
+    """Measure the same load without and with a training, in turns."""
     say(f"{TRAINING_CLIENTS} clients without and with a training beside them, in turns")
     ours = trained.alternative()
     alone: list[Round] = []
@@ -123,7 +123,7 @@ def _beside_training(context: Context, trained: TrainedService) -> dict[str, Rat
 
 
 def round_beside_training(service: Service, ours: Alternative, seconds: float) -> tuple[Round, float]:
-    """One load beside a training, and the seconds charged to that training per second of wall time."""
+    """Apply one load beside a training; return its figures, and the seconds charged to that training per second."""
     with service.training_beside("beside") as job_id:
         start, chip_start_s = time.monotonic(), float(service.job(job_id)["chip_time_s"])
         loaded = measure_round(ours, TRAINING_CLIENTS, seconds)
@@ -133,7 +133,7 @@ def round_beside_training(service: Service, ours: Alternative, seconds: float) -
 
 
 def _request_forms(context: Context, trained: TrainedService) -> dict[str, Ratio]:
-    """Raw crops under equal heads, raw crops under heads that all differ, and binary tensors, in turns."""
+    """Measure raw crops under equal heads, raw crops under heads that all differ, and binary tensors, in turns."""
     say(f"{_FORM_CLIENTS} clients: raw crops, raw crops under unknown heads, v2 binary tensors")
     known = trained.alternative(name="known_heads", headers=UNNUMBERED)
     alternatives = [

@@ -54,7 +54,7 @@ def measure(context: Context) -> dict[str, Ratio]:
 
 
 def _third_user(context: Context, trained: TrainedService) -> Ratio:
-    """The latency of a third user's crops while two others train, one of them with ten trainings queued."""
+    """Measure the latency of a third user's crops while two others train, one of them with ten trainings queued."""
     say(f"a third user's crops beside two who train, one of them with {_QUEUED_BY_FIRST} queued")
     service = trained.service
     jobs = [service.train(f"first-{n}", user="first", **_LONG, seed=n) for n in range(_QUEUED_BY_FIRST)]
@@ -77,7 +77,7 @@ def _third_user(context: Context, trained: TrainedService) -> Ratio:
 
 
 def _latencies_ms(service: Service, crop: bytes, seconds: float) -> list[float]:
-    """The latencies of one crop every 50 ms over one connection, each from the moment at which it was due.
+    """Return the latencies of one crop every 50 ms over one connection, each from the moment at which it was due.
 
     Raises:
         MeasurementError: a crop was refused.
@@ -101,7 +101,7 @@ def _latencies_ms(service: Service, crop: bytes, seconds: float) -> list[float]:
 
 
 def _two_users(service: Service) -> dict[str, Ratio]:
-    """One training alone, the same beside a user with ten, and alone again."""
+    """Measure one training alone, the same beside a user with ten, and alone again."""
     say("one user's training alone")
     before = _Run.of(service, "before")
     say(f"the same beside another user who queued {_QUEUED_BY_FIRST}")
@@ -165,7 +165,7 @@ class _Window:
         self._start = time.monotonic()
 
     def close(self, second: _Run) -> dict[str, Any]:
-        """The chip time of both users as charged, and their mini-batches as counted in the records."""
+        """Return the chip time of both users as charged, and their mini-batches as counted in the records."""
         elapsed_s = time.monotonic() - self._start
         first_s, second_s = self._chip_s() - self._before_s, float(second.job["chip_time_s"])
         first_steps, second_steps = self._steps() - self._steps_before, second.job["metrics"]["steps_total"]

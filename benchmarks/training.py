@@ -69,7 +69,7 @@ def measure(context: Context) -> dict[str, Ratio]:
 
 
 def _train_through(service: Service, dataset: str) -> dict[str, Any]:
-    """A training, timed from the request that submits it to the answer that it succeeded."""
+    """Time a training, from the request that submits it to the answer that it succeeded."""
     start = time.perf_counter()
     job = service.await_end(service.train("bench", recipe="strong", dataset=dataset))
     seconds = time.perf_counter() - start
@@ -78,7 +78,7 @@ def _train_through(service: Service, dataset: str) -> dict[str, Any]:
 
 
 def _train_alone(recipe: str, data: Path | None, *, threads: int) -> dict[str, Any]:
-    """The output of `benchmarks.bare_training`."""
+    """Return the output of `benchmarks.bare_training`."""
     command = [*python_module("benchmarks.bare_training", recipe), "--threads", str(threads)]
     if data is not None:
         command += ["--mnist", str(data)]
@@ -94,7 +94,7 @@ def _median_s(runs: list[dict[str, Any]]) -> float:
 
 
 def _least_s(runs: list[dict[str, Any]]) -> float:
-    """The time of the least disturbed run: other programs can only add to it."""
+    """Return the time of the least disturbed run: other programs can only add to it."""
     return min(float(run["seconds"]) for run in runs)
 
 
@@ -103,5 +103,5 @@ def _rounded(runs: list[dict[str, Any]]) -> list[float]:
 
 
 def _notebook_accuracy(notebook: Mapping[str, Any], context: Context) -> float | None:
-    """The notebook's accuracy; None without MNIST, because it is counted out of MNIST's 10,000 test images."""
+    """Return the notebook's accuracy; None without MNIST, because it is counted out of MNIST's 10,000 test images."""
     return float(notebook["accuracies"][-1]) if context.mnist else None

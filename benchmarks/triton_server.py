@@ -43,7 +43,7 @@ class TritonPythonModel:
         self._triton = importlib.import_module("triton_python_backend_utils")  # exists in the backend only
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Digits of several requests in one forward pass."""
+        """Return the digits of several requests, read in one forward pass."""
         triton = self._triton
         crops = [triton.get_input_tensor_by_name(request, "crops").as_numpy() for request in requests]
         digits = np.array(self._read(b"".join(part.tobytes() for part in crops)), np.int64).reshape(-1, 1)

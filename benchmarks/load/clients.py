@@ -63,7 +63,7 @@ class _Client:
             self._epoll.modify(self.descriptor, select.EPOLLIN)
 
     def receive(self) -> Response | None:
-        """Receive what has arrived; a response when it is complete.
+        """Receive what has arrived; return a response when it is complete.
 
         Raises:
             OSError: the server has closed the connection.

@@ -36,11 +36,11 @@ class ListenersPlan:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The plan that `to_json` wrote."""
+        """Read the plan that `to_json` wrote."""
         return cls(**json.loads(text))
 
     def to_json(self) -> str:
-        """The plan as one line of text."""
+        """Return the plan as one line of text."""
         return json.dumps(asdict(self))
 
 

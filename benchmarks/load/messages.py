@@ -30,7 +30,7 @@ def build_request(
     method: str = "POST",
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The bytes of a complete request; the content type of a body is `application/octet-stream` by default."""
+    """Return the bytes of a complete request; the content type of a body is `application/octet-stream` by default."""
     content = {"Content-Type": "application/octet-stream"} if body else {}
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in {**content, **(headers or {})}.items()]
@@ -38,12 +38,12 @@ def build_request(
 
 
 def renumber(request: bytes, number: int) -> bytes:
-    """A request that was built with `UNNUMBERED`, with another value of that header."""
+    """Return a request that was built with `UNNUMBERED`, with another value of that header."""
     return request.replace(_NO_NUMBER.encode(), b"%020d" % number, 1)
 
 
 def take_response(received: bytes) -> Response | None:
-    """The response in `received`, or None while a part of it is missing.
+    """Return the response in `received`, or None while a part of it is missing.
 
     Raises:
         ValueError: the bytes are no HTTP response of a known length.

@@ -44,14 +44,14 @@ class LoadPlan:
             raise ValueError(f"{len(self.requests)} requests need as many answers, not {len(self.answers)}")
 
     def to_json(self) -> str:
-        """The plan as one line of text."""
+        """Return the plan as one line of text."""
         return json.dumps(
             {**asdict(self), "requests": [request.decode("latin-1") for request in self.requests]}
         )
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The plan that `to_json` wrote."""
+        """Read the plan that `to_json` wrote."""
         fields = json.loads(text)
         fields["requests"] = tuple(request.encode("latin-1") for request in fields["requests"])
         fields["answers"] = tuple(tuple(answer) for answer in fields["answers"])

@@ -46,7 +46,7 @@ class LoadProcess:
         self._process.stdout.readline()
 
     def wait(self) -> str:
-        """The report, when the process has ended.
+        """Return the report, when the process has ended.
 
         Raises:
             LoadError: the process failed; the message holds its last line.
@@ -68,7 +68,7 @@ def start_load(plan: LoadPlan) -> LoadProcess:
 
 
 def apply_load(plan: LoadPlan) -> LoadReport:
-    """Carry out a run and give its report.
+    """Carry out a run and return its report.
 
     Raises:
         LoadError: the run failed.

@@ -43,12 +43,12 @@ class LoadReport:
         return self.wrong / self.checked if self.checked else 0.0
 
     def to_json(self) -> str:
-        """The report as one line of text."""
+        """Return the report as one line of text."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The report that `to_json` wrote."""
+        """Read the report that `to_json` wrote."""
         return cls(**json.loads(text))
 
 
@@ -75,7 +75,7 @@ class Tally:
         self.first_error = self.first_error or reason
 
     def add_response(self, response: Response, place: int) -> bool:
-        """Count the response to the request at `place`; False: it is an error."""
+        """Count the response to the request at `place`; return False if it is an error."""
         if response.status != self.plan.status:
             self.add_error(f"status {response.status}, not {self.plan.status}: {response.body[:200]!r}")
             return False
@@ -90,7 +90,7 @@ class Tally:
         return True
 
     def report(self, client_cpu: float) -> LoadReport:
-        """The figures over the plan's seconds."""
+        """Return the figures over the plan's seconds."""
         ordered = sorted(1000 * latency_s for latency_s in self.latencies_s)
         return LoadReport(
             requests=len(ordered),
@@ -109,7 +109,7 @@ class Tally:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The smallest of `ordered` (ascending) that at least `share` of them do not exceed; NaN when empty.
+    """Return the smallest of `ordered` (ascending) that at least `share` of them do not exceed; NaN when empty.
 
     Source: the nearest-rank definition, which gives only values that were measured.
     """
