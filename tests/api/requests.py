@@ -1,6 +1,7 @@
 """Requests for tests: pictures, arrays, forms, and what is said of those refused."""
 
 import io
+import struct
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -81,3 +82,8 @@ def refused(response: TestResponse, status: int, code: str) -> str:
     assert body["error"] == body["detail"]
     detail: str = body["detail"]
     return detail
+
+
+def npy_header(text: str) -> bytes:
+    """A .npy file with a header of one's own, and no data."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()

@@ -1,23 +1,19 @@
 """Crops in every form a client may send them, and every body that is not one."""
 
 import io
-import json
-import struct
 from typing import Any
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from werkzeug.datastructures import FileStorage
-from werkzeug.test import TestResponse, encode_multipart
+from werkzeug.test import encode_multipart
 
 from hxserve_pictures.crops import centred
 from services.store.connection import Connection
-from tests.api.requests import CLASSIFY, NPY, RAW, bright_on_dark, npy, picture, png, refused
+from tests.api.requests import CLASSIFY, NPY, RAW, bright_on_dark, npy, npy_header, picture, png, refused
 from tests.services.chip import Chip
 from tests.services.samples import scores_of
 
@@ -123,11 +119,6 @@ def test_one_half_is_dark_as_it_is_when_the_network_rounds(
     assert (crop[0], set(crop[1:])) == (128, {127})
 
 
-def _header(text: str) -> bytes:
-    """A .npy file with a header of one's own, and no data."""
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
-
-
 def _shaped(*shape: int, dtype: Any = np.uint8) -> bytes:
     return npy(np.zeros(shape, dtype))
 
@@ -161,7 +152,7 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], int, str, str]] = {
     ),
     "npy: a huge shape": (
         {
-            "data": _header("{'descr': '|u1', 'fortran_order': False, 'shape': (999999999999, 784), }\n"),
+            "data": npy_header("{'descr': '|u1', 'fortran_order': False, 'shape': (999999999999, 784), }\n"),
             "content_type": NPY,
         },
         422,
@@ -169,10 +160,10 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], int, str, str]] = {
         "not a .npy array",
     ),
     "npy: an open bracket": (
-        {"data": _header("{'descr': '|u1', (\n"), "content_type": NPY}, 422, "invalid_images", "not a .npy array",
+        {"data": npy_header("{'descr': '|u1', (\n"), "content_type": NPY}, 422, "invalid_images", "not a .npy array",
     ),
     "npy: deep": (
-        {"data": _header("-" * 9000 + "1\n"), "content_type": NPY}, 422, "invalid_images", "not a .npy array",
+        {"data": npy_header("-" * 9000 + "1\n"), "content_type": NPY}, 422, "invalid_images", "not a .npy array",
     ),
     "JSON: not JSON": (
         {"data": b"{", "content_type": "application/json"}, 422, "invalid_images", 'send {"images": [...]}',
@@ -262,66 +253,3 @@ def test_the_pictures_of_a_form_share_one_limit_of_pixels(client: FlaskClient) -
     answer = client.post(CLASSIFY, **_multipart(*pages))
 
     assert "with image 4 (4.png) the request has 80000000 pixels" in refused(answer, 413, "too_large")
-
-
-_fuzz = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def _is_a_clear_answer(answer: TestResponse) -> None:
-    if answer.status_code != 202:
-        assert answer.status_code in {413, 415, 422}, answer.get_data(as_text=True)
-        refused(answer, answer.status_code, answer.get_json()["code"])
-
-
-@given(st.text(max_size=200), st.binary(max_size=20))
-@_fuzz
-@pytest.mark.usefixtures("models")
-def test_no_npy_header_upsets_the_service(client: FlaskClient, header: str, data: bytes) -> None:
-    content = header.encode("latin-1", "ignore").decode("latin-1")
-
-    answer = client.post(f"{CLASSIFY}?wait=0", data=_header(content) + data, content_type=NPY)
-
-    _is_a_clear_answer(answer)
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    )
-)
-@_fuzz
-@pytest.mark.usefixtures("models")
-def test_no_json_upsets_the_service(client: FlaskClient, images: Any) -> None:
-    body = json.dumps({"images": images})
-
-    answer = client.post(f"{CLASSIFY}?wait=0", data=body, content_type="application/json")
-
-    _is_a_clear_answer(answer)
-
-
-_PICTURES = [
-    png(CROPS[0]),
-    picture(Image.fromarray(CROPS[0]), "JPEG"),
-    picture(Image.fromarray(CROPS[0]).convert("P"), transparency=0),
-    picture(Image.fromarray(CROPS[0]), "JPEG", exif=Image.Exif().tobytes() + b"\x00" * 8),
-]
-
-
-@given(
-    st.sampled_from(_PICTURES),
-    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6),
-    st.none() | st.integers(0, 2000),
-)
-@_fuzz
-@pytest.mark.usefixtures("models")
-def test_no_damage_to_a_picture_upsets_the_service(
-    client: FlaskClient, content: bytes, changes: list[tuple[int, int]], cut: int | None
-) -> None:
-    damaged = bytearray(content)
-    for place, value in changes:
-        damaged[place % len(damaged)] = value
-
-    answer = client.post(f"{CLASSIFY}?wait=0", data=bytes(damaged[:cut]), content_type="image/png")
-
-    _is_a_clear_answer(answer)

@@ -1,8 +1,6 @@
-"""Jobs over HTTP: submitted, listed, watched, listened to, cancelled."""
+"""Jobs over HTTP: submitted, listed and cancelled."""
 
 import base64
-import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,37 +8,15 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from werkzeug.test import TestResponse
 
 from api.application import Application
-from services.chips.store import Lease
 from services.jobs.params import JobRequest
 from services.jobs.record import JobState
-from services.users.authentication import ADMIN, User
+from services.users.authentication import User
+from tests.api.jobs import TRAINING, change_job, submit_training
 from tests.api.requests import refused
 from tests.services.chip import Chip
 from tests.services.samples import some_crops
-from tests.system.conftest import wait_until
-
-TRAINING = {"kind": "training", "model": "digits", "params": {"epochs": 2}}
-
-
-def _submit(client: FlaskClient, **changes: Any) -> dict[str, Any]:
-    response = client.post("/v1/jobs", json=TRAINING | changes)
-    assert response.status_code == 202, response.get_data(as_text=True)
-    job: dict[str, Any] = response.get_json()
-    return job
-
-
-def _change(application: Application, lease: Lease, job_id: str, **fields: Any) -> None:
-    kind = "state" if "state" in fields else "progress"
-    application.jobs.change(
-        application.jobs.get(job_id),
-        lease=lease,
-        allowed=(JobState.QUEUED, JobState.RUNNING),
-        event={"type": kind, **fields},
-        **fields,
-    )
 
 
 def test_a_submitted_job_is_accepted_with_its_address(client: FlaskClient) -> None:
@@ -74,7 +50,7 @@ def test_another_submission_with_the_same_key_is_a_conflict(client: FlaskClient)
 
 @pytest.mark.parametrize("limits", [{"max_queued_jobs": 1}])
 def test_a_job_beyond_the_limit_is_refused_with_a_time_to_come_back(client: FlaskClient) -> None:
-    _submit(client)
+    submit_training(client)
 
     response = client.post("/v1/jobs", json=TRAINING)
 
@@ -147,13 +123,13 @@ def test_a_job_that_is_not_there_is_not_found(
 
 @pytest.mark.parametrize("suffix", ["events", "results"])
 def test_what_belongs_to_a_job_is_no_job(client: FlaskClient, suffix: str) -> None:
-    job = _submit(client)
+    job = submit_training(client)
 
     refused(client.get(f"/v1/jobs/{job['id']}:{suffix}"), 404, "job_not_found")
 
 
 def test_jobs_are_listed_newest_first(client: FlaskClient) -> None:
-    ids = [_submit(client)["id"] for _ in range(3)]
+    ids = [submit_training(client)["id"] for _ in range(3)]
 
     listed = client.get("/v1/jobs").get_json()
 
@@ -178,9 +154,9 @@ def test_pages_together_are_all_jobs_once_even_while_new_ones_come(
     client: FlaskClient, application: Application, count: int, limit: int
 ) -> None:
     application.connection.client.flushall()
-    ids = [_submit(client)["id"] for _ in range(count)]
+    ids = [submit_training(client)["id"] for _ in range(count)]
 
-    pages = list(_pages(client, f"limit={limit}", lambda: _submit(client)))
+    pages = list(_pages(client, f"limit={limit}", lambda: submit_training(client)))
 
     assert [job["id"] for page in pages for job in page] == ids[::-1]
     assert all(len(page) == limit for page in pages[:-1])
@@ -188,7 +164,7 @@ def test_pages_together_are_all_jobs_once_even_while_new_ones_come(
 
 @pytest.mark.parametrize("limit", [1, 2, 50])
 def test_filters_hold_over_all_pages(client: FlaskClient, limit: int) -> None:
-    jobs = [_submit(client, model=f"m{n}") for n in range(6)]
+    jobs = [submit_training(client, model=f"m{n}") for n in range(6)]
     for job in jobs[::2]:
         client.post(f"/v1/jobs/{job['id']}/cancel")
 
@@ -203,7 +179,7 @@ def test_filters_hold_over_all_pages(client: FlaskClient, limit: int) -> None:
 def test_records_that_expired_are_not_listed_and_forgotten(
     client: FlaskClient, application: Application
 ) -> None:
-    gone, kept = _submit(client)["id"], _submit(client)["id"]
+    gone, kept = submit_training(client)["id"], submit_training(client)["id"]
     application.connection.client.delete(f"hx:job:{gone}")
 
     listed = client.get("/v1/jobs").get_json()["jobs"]
@@ -231,174 +207,8 @@ def test_a_wrong_query_is_refused_with_its_name(client: FlaskClient, query: str)
     assert query.split("=", maxsplit=1)[0] in refused(client.get(f"/v1/jobs?{query}"), 422, "invalid_input")
 
 
-def test_an_unchanged_job_is_not_sent_again(client: FlaskClient) -> None:
-    job = _submit(client)
-    etag = client.get(f"/v1/jobs/{job['id']}").headers["ETag"]
-
-    response = client.get(f"/v1/jobs/{job['id']}", headers={"If-None-Match": etag})
-
-    assert (response.status_code, response.get_data(), response.headers["ETag"]) == (304, b"", etag)
-
-
-def test_a_changed_job_has_another_etag(client: FlaskClient) -> None:
-    job = _submit(client)
-    etag = client.get(f"/v1/jobs/{job['id']}").headers["ETag"]
-    client.post(f"/v1/jobs/{job['id']}/cancel")
-
-    response = client.get(f"/v1/jobs/{job['id']}", headers={"If-None-Match": etag})
-
-    assert response.status_code == 200
-    assert response.headers["ETag"] != etag
-
-
-def test_a_job_that_moved_up_in_the_queue_is_sent_again(client: FlaskClient) -> None:
-    first, second = _submit(client), _submit(client)
-    path = f"/v1/jobs/{second['id']}"
-    etag = client.get(path).headers["ETag"]
-    client.post(f"/v1/jobs/{first['id']}/cancel")
-
-    moved = client.get(path, headers={"If-None-Match": etag})
-    again = client.get(path, headers={"If-None-Match": moved.headers["ETag"]})
-
-    assert (moved.get_json()["queue"], moved.get_json()["revision"]) == ({"position": 1, "of": 1}, 1)
-    assert again.status_code == 304
-
-
-@pytest.mark.timeout(30)
-def test_a_long_poll_ends_when_the_job_changes(
-    app: Any, client: FlaskClient, application: Application
-) -> None:
-    job = _submit(client)
-    etag = client.get(f"/v1/jobs/{job['id']}").headers["ETag"]
-    answers: list[TestResponse] = []
-
-    def poll() -> None:
-        headers = {"If-None-Match": etag, "Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
-        answers.append(app.test_client().get(f"/v1/jobs/{job['id']}?wait=60", headers=headers))
-
-    poller = threading.Thread(target=poll)
-    poller.start()
-    wait_until(lambda: application.subscriptions.peek(job["id"]) is not None)
-    application.submissions.cancel(job["id"], ADMIN)
-    poller.join()
-
-    assert (answers[0].status_code, answers[0].get_json()["state"]) == (200, "cancelled")
-
-
-def test_a_long_poll_in_which_nothing_happens_says_so(client: FlaskClient) -> None:
-    job = _submit(client)
-    etag = client.get(f"/v1/jobs/{job['id']}").headers["ETag"]
-
-    response = client.get(f"/v1/jobs/{job['id']}?wait=0.05", headers={"If-None-Match": etag})
-
-    assert response.status_code == 304
-
-
-@pytest.mark.timeout(30)
-def test_a_long_poll_for_what_has_changed_already_ends_at_once(client: FlaskClient) -> None:
-    job = _submit(client)
-    etag = client.get(f"/v1/jobs/{job['id']}").headers["ETag"]
-    client.post(f"/v1/jobs/{job['id']}/cancel")
-
-    response = client.get(f"/v1/jobs/{job['id']}?wait=60", headers={"If-None-Match": etag})
-
-    assert response.get_json()["state"] == "cancelled"
-
-
-@pytest.mark.timeout(30)
-def test_a_long_poll_of_a_finished_job_ends_at_once(client: FlaskClient) -> None:
-    job = _submit(client)
-    client.post(f"/v1/jobs/{job['id']}/cancel")
-
-    assert client.get(f"/v1/jobs/{job['id']}?wait=60").get_json()["state"] == "cancelled"
-
-
-@pytest.mark.parametrize("wait", ["-1", "61", "x", "nan"])
-def test_a_wait_that_is_none_is_refused(client: FlaskClient, wait: str) -> None:
-    job = _submit(client)
-
-    assert "wait" in refused(client.get(f"/v1/jobs/{job['id']}?wait={wait}"), 422, "invalid_input")
-
-
-def _events(text: str) -> list[dict[str, str]]:
-    blocks = [block for block in text.split("\n\n") if block and not block.startswith(":")]
-    return [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
-
-
-def test_the_events_of_a_finished_job_are_all_sent_and_the_stream_ends(client: FlaskClient) -> None:
-    job = _submit(client)
-    client.post(f"/v1/jobs/{job['id']}/cancel")
-
-    response = client.get(f"/v1/jobs/{job['id']}/events")
-
-    events = _events(response.get_data(as_text=True))
-    assert response.content_type == "text/event-stream"
-    assert [json.loads(event["data"])["state"] for event in events] == ["queued", "cancelled"]
-    assert all(event["event"] == "state" for event in events)
-
-
-@pytest.mark.timeout(30)
-def test_events_are_sent_as_they_come_until_the_job_ends(client: FlaskClient) -> None:
-    job = _submit(client)
-    stream = client.get(f"/v1/jobs/{job['id']}/events", buffered=False).iter_encoded()
-
-    first = next(stream)
-    client.post(f"/v1/jobs/{job['id']}/cancel")
-    rest = b"".join(stream)
-
-    assert json.loads(_events(first.decode())[0]["data"])["state"] == "queued"
-    assert [json.loads(event["data"])["state"] for event in _events(rest.decode())] == ["cancelled"]
-
-
-def test_a_stream_goes_on_after_the_event_last_heard(
-    client: FlaskClient, application: Application, idle_chip: Chip
-) -> None:
-    job = _submit(client)
-    for number in range(5):
-        _change(application, idle_chip.lease, job["id"], progress=number / 10)
-    client.post(f"/v1/jobs/{job['id']}/cancel")
-    everything = _events(client.get(f"/v1/jobs/{job['id']}/events").get_data(as_text=True))
-
-    for number, event in enumerate(everything):
-        headers = {"Last-Event-ID": event["id"]}
-        rest = client.get(f"/v1/jobs/{job['id']}/events", headers=headers).get_data(as_text=True)
-        assert (_events(rest) if rest else []) == everything[number + 1 :]
-
-
-def test_a_browser_that_has_all_events_of_a_finished_job_is_told_to_stop(client: FlaskClient) -> None:
-    job = _submit(client)
-    client.post(f"/v1/jobs/{job['id']}/cancel")
-    events = _events(client.get(f"/v1/jobs/{job['id']}/events").get_data(as_text=True))
-
-    again = client.get(f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": events[-1]["id"]})
-
-    assert (again.status_code, again.data) == (204, b"")
-
-
-def test_a_stream_of_very_many_events_is_sent_to_its_end(
-    client: FlaskClient, application: Application, idle_chip: Chip
-) -> None:
-    job = _submit(client)
-    for number in range(600):
-        _change(application, idle_chip.lease, job["id"], progress=number / 1000)
-    client.post(f"/v1/jobs/{job['id']}/cancel")
-
-    events = _events(client.get(f"/v1/jobs/{job['id']}/events").get_data(as_text=True))
-
-    assert json.loads(events[-1]["data"])["state"] == "cancelled"
-
-
-@pytest.mark.parametrize("last", ["x", "-", "$", "1-2-3", "(5", "9" * 30, "1 2"])
-def test_an_event_id_that_is_none_is_refused(client: FlaskClient, last: str) -> None:
-    job = _submit(client)
-
-    response = client.get(f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": last})
-
-    assert "Last-Event-ID" in refused(response, 422, "invalid_cursor")
-
-
 def test_a_queued_job_is_cancelled_at_once_and_cancelling_again_changes_nothing(client: FlaskClient) -> None:
-    job = _submit(client)
+    job = submit_training(client)
 
     first = client.post(f"/v1/jobs/{job['id']}/cancel").get_json()
     again = client.post(f"/v1/jobs/{job['id']}/cancel").get_json()
@@ -410,8 +220,8 @@ def test_a_queued_job_is_cancelled_at_once_and_cancelling_again_changes_nothing(
 def test_a_running_job_is_asked_to_stop(
     client: FlaskClient, application: Application, idle_chip: Chip
 ) -> None:
-    job = _submit(client)
-    _change(application, idle_chip.lease, job["id"], state=JobState.RUNNING)
+    job = submit_training(client)
+    change_job(application, idle_chip.lease, job["id"], state=JobState.RUNNING)
 
     cancelled = client.post(f"/v1/jobs/{job['id']}/cancel").get_json()
 
@@ -432,7 +242,7 @@ def test_a_waiting_classification_is_cancelled_and_its_crops_never_run(
 def test_the_place_in_the_queue_is_that_in_which_slices_are_given(
     client: FlaskClient, application: Application
 ) -> None:
-    mine = [_submit(client)["id"] for _ in range(3)]
+    mine = [submit_training(client)["id"] for _ in range(3)]
 
     theirs = application.submissions.submit(JobRequest.model_validate(TRAINING), User("grace")).id
 
