@@ -1,8 +1,12 @@
 """Part of group `sharing`: the share of estimated times of completion whose range holds the real one."""
 
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -62,8 +66,32 @@ class _Estimate:
 
 
 def measure_eta(service: Service) -> Ratio:
+    """Compare estimates with the truth, once with the machine for the service alone, once beside other programs."""
+    alone = _measure(service, "alone")
+    with _busy_machine():
+        beside = _measure(service, "beside busy processes")
+    rates = {"alone": alone, "beside_load": beside}
+    return Ratio(
+        min(ratio.value for ratio in rates.values()),
+        {name: {"hit_rate": round(ratio.value, 3), **ratio.detail} for name, ratio in rates.items()},
+    )
+
+
+@contextmanager
+def _busy_machine() -> Iterator[None]:
+    """As many processes as there are cores, each of which keeps one busy."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def _measure(service: Service, where: str) -> Ratio:
     """Submit the jobs of five users, ask for the estimates of all until all have ended, and compare."""
-    say("five users queue trainings and evaluations, and ask when they will be done")
+    say(f"five users queue trainings and evaluations, and ask when they will be done, {where}")
     estimates: list[_Estimate] = []
     unanswered, start, waves, waiting = 0, time.monotonic(), list(_WAVES), set[str]()
     ended: dict[str, float] = {}

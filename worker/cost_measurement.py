@@ -41,6 +41,7 @@ class CostMeter:
         self._backend = backend
         self._auto_dataset = auto_dataset
         self._paces: dict[str, Pace] | None = None
+        self._warm: set[str] = set()
 
     def plan(self, job: Job) -> Workload:
         """Return the mini-batches of a job here."""
@@ -70,10 +71,16 @@ class CostMeter:
     def note_fixed(self, workload: Workload, seconds: float) -> None:
         """Update the pace of a job's fixed time, outside its mini-batches.
 
+        The first of its kind in a process does not count: it imports modules and reads the data set, which later ones
+        find in memory.
+
         Raises:
             RedisUnavailableError: Redis does not answer.
         """
         kind = workload.fixed_kind
+        if kind not in self._warm:
+            self._warm.add(kind)
+            return
         known = self._known.get(kind)
         self._keep({kind: learn(known, max(seconds, 1e-4), workload.fixed_s, weight_s=_FIXED_WEIGHT_S)})
 

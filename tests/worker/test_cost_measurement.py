@@ -103,9 +103,23 @@ def test_a_job_that_ends_has_been_measured(
         lease, session, jobs, saves, lambda _: activity, marker, save_every_s=60, meter=meter
     )
 
+    meter.note_fixed(meter.plan(job), 20.0)  # an earlier one in this process
     long_work.run_slice(jobs.get(job.id), 1e9, 0.0, lambda: False)
 
     workload = meter.plan(job)
     paces = costs.paces()
     assert {workload.phases[0].kind, workload.phases[0].wider_kind, workload.fixed_kind} == set(paces)
     assert jobs.get(job.id).chip_time_s == pytest.approx(paces[workload.phases[0].kind].weight_s, rel=0.1)
+
+
+def test_the_slow_beginning_of_a_processs_first_job_is_not_expected_of_others(
+    meter: CostMeter, costs: CostStore
+) -> None:
+    workload = meter.plan(a_job())
+
+    meter.note_fixed(workload, 20.0)
+    before = costs.paces()
+    meter.note_fixed(workload, 0.1)
+
+    assert before == {}
+    assert costs.paces()[workload.fixed_kind].log_mean == pytest.approx(math.log(0.1 / workload.fixed_s))
