@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from api.images import read_image
-from benchmarks.picture_kinds import KINDS, draw_pictures, ink_of, place, png
+from benchmarks.picture_drawing import ink_of, place, png
+from benchmarks.picture_kinds import KINDS, draw_pictures
 from hxtorch_emulator import perceptron
 from services.errors import InvalidImagesError
 from tests.needs import shared_folder
