@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from tokenize import TokenError
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 from api.crops.doubts import quick_warnings, warnings_of
 from api.images import MEDIA_TYPES, read_images, segment_images
 from hxserve_pictures.crops import SIDE, centred
+from hxserve_pictures.likeness import likeness
 from services.crops.answers import CROP_BYTES
 from services.crops.remarks import NO_REMARKS, Remarks
 from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
@@ -68,9 +70,15 @@ def read_crops(
             "raw crops and arrays hold one digit each; send pictures, or leave out segment"
         )
     if pictures is None and centre:
-        planes = np.frombuffer(crops, np.uint8).reshape(-1, SIDE, SIDE)
-        crops = b"".join(centred(plane).tobytes() for plane in planes)
+        crops = b"".join(centred(plane).tobytes() for plane in _planes(crops))
+    if pictures is not None or centre:
+        likely = tuple(round(likeness(plane), 4) for plane in _planes(crops))
+        remarks = replace(remarks, most=likely if min(likely) < 1.0 else ())
     return crops, remarks
+
+
+def _planes(crops: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(crops, np.uint8).reshape(-1, SIDE, SIDE)
 
 
 def pictures_in(body: bytes, content_type: str, most: int) -> tuple[str, Iterable[tuple[bytes, str]] | None]:

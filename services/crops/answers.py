@@ -129,6 +129,7 @@ def read(answers: Iterable[Answer], total_s: float | None, remarks: Remarks = NO
     result = read_origin(parts, total_s)
     result["predictions"] = [prediction for part in parts for prediction in part.predictions()]
     remarks.mark(result["predictions"])
+    remarks.bound(result["predictions"])
     result["warnings"] = list(remarks.warnings)
     return result
 

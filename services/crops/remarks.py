@@ -15,10 +15,12 @@ class Remarks:
     Attributes:
         warnings: sentences about crops that look wrong.
         places: of each crop from a segmented picture, the picture's number and the digit's box; otherwise empty.
+        most: the largest confidence that the reading of each crop deserves, 0..1; empty for any.
     """
 
     warnings: tuple[str, ...] = ()
     places: tuple[tuple[int, Box], ...] = ()
+    most: tuple[float, ...] = ()
 
     @classmethod
     def of_params(cls, params: Mapping[str, Any]) -> Self:
@@ -27,6 +29,7 @@ class Remarks:
         return cls(
             tuple(kept.get("warnings", ())),
             tuple((picture, tuple(box)) for picture, box in kept.get("places", ())),
+            tuple(kept.get("most", ())),
         )
 
     def as_params(self) -> dict[str, Any]:
@@ -38,6 +41,12 @@ class Remarks:
         if self.places:
             for crop, (picture, box) in zip(crops, self.places, strict=True):
                 crop |= {"picture": picture, "box": list(box)}
+
+    def bound(self, predictions: Sequence[dict[str, Any]]) -> None:
+        """Lower the confidence in readings of crops that do not look like digits."""
+        if self.most:
+            for prediction, most in zip(predictions, self.most, strict=True):
+                prediction["confidence"] = min(prediction["confidence"], most)
 
 
 NO_REMARKS: Final = Remarks()

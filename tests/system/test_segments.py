@@ -206,3 +206,19 @@ def test_a_dark_page_is_no_reason_to_warn(server: Server) -> None:
     _, answer = _call(server, "POST", CLASSIFY, png(tones), "image/png")
 
     assert answer["warnings"] == []
+
+
+def test_no_reading_of_what_is_no_digit_is_sure(server: Server) -> None:
+    cross = np.full((280, 280), 250, np.uint8)
+    cv2.line(cross, (60, 60), (220, 220), 10, 12)
+    cv2.line(cross, (60, 220), (220, 60), 10, 12)
+    cv2.line(cross, (30, 140), (250, 140), 10, 12)
+    body = png(cross)
+
+    _, answer = _call(server, "POST", CLASSIFY, body, "image/png")
+    _, job = _call(server, "POST", f"{CLASSIFY}?wait=0", body, "image/png")
+    while job["state"] != "succeeded":
+        _, job = _call(server, "GET", f"/v1/jobs/{job['id']}")
+
+    assert answer["predictions"][0]["confidence"] <= 0.5
+    assert job["result"]["predictions"][0]["confidence"] == answer["predictions"][0]["confidence"]
