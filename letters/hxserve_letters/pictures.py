@@ -25,6 +25,7 @@ _ENVELOPE: Final = (528, 264)
 _STRIP_PX: Final = 92
 _CROP_PX: Final = 52
 _MARGIN_PX: Final = 8
+_JPEG_QUALITY: Final = 80
 
 _GREEN, _ORANGE, _RED, _BLACK = (60, 140, 30), (0, 130, 230), (40, 40, 210), (0, 0, 0)
 """OpenCV's order: blue, green, red."""
@@ -51,7 +52,7 @@ def draw_samples(source: LetterSource, decisions: Sequence[Decision], path: Path
     tiles += [blank] * (-len(tiles) % _COLUMNS)
     rows = [np.hstack(tiles[start : start + _COLUMNS]) for start in range(0, len(tiles), _COLUMNS)]
     try:
-        is_written = cv2.imwrite(str(path), np.vstack(rows))
+        is_written = cv2.imwrite(str(path), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     except cv2.error:
         is_written = False
     if not is_written:
