@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -38,6 +38,13 @@ _CHIP = click.option(
     help="Value of a notebook's variable, in place of those that its cells assign. Repeatable.",
 )
 @click.option(
+    "--expr",
+    "expressions",
+    metavar="NAME=EXPRESSION",
+    multiple=True,
+    help="The same, as a Python expression: --expr 'model=Model(mock=False)'. Repeatable.",
+)
+@click.option(
     "-o", "--output", metavar="FILE", help="The notebook with its outputs.  [default: NAME.executed.ipynb]"
 )
 @click.argument(
@@ -48,6 +55,7 @@ def run(
     /,
     chip: str | None,
     params: tuple[str, ...],
+    expressions: tuple[str, ...],
     output: str | None,
     program: tuple[str, ...],
 ) -> None:
@@ -68,11 +76,12 @@ def run(
                 )
             _require(*_CHIP_LIBRARIES, *_KERNEL_LIBRARIES)
             os.environ.update(_environment(options, chip))
-            _run_notebook(Path(name), output, params, as_json=options.as_json)
+            values = dict((*_values("--param", params), *_values("--expr", expressions)))
+            _run_notebook(Path(name), output, values, as_json=options.as_json)
         case _:
-            if params or output:
+            if params or expressions or output:
                 raise click.UsageError(
-                    "--param and --output are for notebooks; give a script its arguments after its name"
+                    "--param, --expr and --output are for notebooks; give a script its arguments after its name"
                 )
             _require(*_CHIP_LIBRARIES)
             os.environ.update(_environment(options, chip))
@@ -160,8 +169,7 @@ def _run_program(arguments: list[str]) -> None:
         sys.exit(1)
 
 
-def _run_notebook(path: Path, output: str | None, params: tuple[str, ...], *, as_json: bool) -> None:
-    values = _values(params)
+def _run_notebook(path: Path, output: str | None, values: Mapping[str, str], *, as_json: bool) -> None:
     from hxserve.programs.notebooks import executed_path, run_notebook  # noqa: PLC0415 takes its time
 
     with cells_progress(path.name) as update:
@@ -172,10 +180,10 @@ def _run_notebook(path: Path, output: str | None, params: tuple[str, ...], *, as
         show_line(f"{done.cells} cells of {path} ran; with their outputs they are in {done.path}")
 
 
-def _values(params: tuple[str, ...]) -> Mapping[str, Any]:
+def _values(option: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
     from hxserve.programs.parameters import parse_parameter  # noqa: PLC0415 - only notebooks need it
 
     try:
-        return dict(parse_parameter(text) for text in params)
+        return [parse_parameter(text, is_expression=option == "--expr") for text in texts]
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--param") from None
+        raise click.BadParameter(str(error), param_hint=option) from None

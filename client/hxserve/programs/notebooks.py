@@ -50,7 +50,7 @@ def executed_path(path: Path) -> Path:
 def run_notebook(
     path: Path,
     output: Path,
-    values: Mapping[str, Any],
+    values: Mapping[str, str],
     environment: Mapping[str, str],
     on_cell: Callable[[int, int], None],
 ) -> Executed:
@@ -59,7 +59,7 @@ def run_notebook(
     Args:
         path: of the notebook.
         output: where it is saved.
-        values: of variables, in place of those that the cells assign.
+        values: Python source of the values of variables, in place of those that the cells assign.
         environment: of the kernel.
         on_cell: called with the number of finished code cells and of all, before the first cell and after each.
 

@@ -5,11 +5,13 @@ import json
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.numpy import load, save
 
 from hxserve.errors import AnswerNotUnderstoodError
 
@@ -17,25 +19,27 @@ OVERHEAD_BYTES: Final = 2048
 """More than an operation's header takes."""
 _NAMES_REMEMBERED: Final = 1024
 
+Byte = TypeVar("Byte", np.int8, np.uint8)
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
     """Weights of an operation and their name.
 
     Attributes:
-        values: (rows, columns), int8, contiguous, -63..63.
+        values: (rows, columns), -63..63.
         name: `<sha256 of the bytes>:<rows>x<columns>`.
     """
 
-    values: torch.Tensor
+    values: NDArray[np.int8]
     name: str
 
     @classmethod
     def of(cls, weights: torch.Tensor) -> "Weights":
         """Return weights that hold integers, (rows, columns), with their name."""
-        values = weights.to(torch.int8).contiguous()
+        values = _bytes_of(weights, np.int8)
         rows, columns = values.shape
-        digest = hashlib.sha256(values.numpy().data).hexdigest()
+        digest = hashlib.sha256(values.data).hexdigest()
         return cls(values, f"{digest}:{rows}x{columns}")
 
 
@@ -98,7 +102,7 @@ def encode_operation(
         wait_between_events: FPGA cycles of 8 ns between two events.
     """
     metadata = {"num_sends": str(num_sends), "wait_between_events": str(wait_between_events)}
-    tensors = {"inputs": inputs.to(torch.uint8).contiguous()}
+    tensors: dict[str, NDArray[Any]] = {"inputs": _bytes_of(inputs, np.uint8)}
     if by_name:
         metadata["weights"] = weights.name
     else:
@@ -120,8 +124,13 @@ def decode_answer(content: bytes, shape: tuple[int, int]) -> Answer:
         calibration = header["__metadata__"]["calibration"]
     except (SafetensorError, KeyError, ValueError) as error:
         raise AnswerNotUnderstoodError(f"the service sent readouts that cannot be read ({error!r})") from None
-    if readouts.dtype != torch.int8 or tuple(readouts.shape) != shape:
+    if readouts.dtype != np.int8 or readouts.shape != shape:
         raise AnswerNotUnderstoodError(
-            f"the service sent {readouts.dtype} readouts of {tuple(readouts.shape)}, expected int8 of {shape}"
+            f"the service sent {readouts.dtype} readouts of {readouts.shape}, expected int8 of {shape}"
         )
-    return Answer(readouts.to(torch.float32), calibration or None)
+    return Answer(torch.from_numpy(readouts.astype(np.float32)), calibration or None)
+
+
+def _bytes_of(values: torch.Tensor, dtype: type[Byte]) -> NDArray[Byte]:
+    """Return integers as bytes, row by row; numpy's single thread is several times as fast here as torch's many."""
+    return np.ascontiguousarray(values.detach().cpu().numpy().astype(dtype))

@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from hxserve.errors import ClientError
 
@@ -16,27 +16,37 @@ class NoSuchVariableError(ClientError):
     code = "no_such_variable"
 
 
-def parse_parameter(text: str) -> tuple[str, Any]:
-    """Read `name=value`, where the value is a Python literal, or else a text.
+def parse_parameter(text: str, *, is_expression: bool = False) -> tuple[str, str]:
+    """Read `name=value`; return the name and the value as Python source.
+
+    Args:
+        text: the value is a Python literal, or else a text.
+        is_expression: the value is a Python expression, which the notebook evaluates.
 
     Raises:
-        ValueError: there is no name, or no `=`.
+        ValueError: there is no name, no `=`, or no expression.
     """
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise ValueError(f"{text!r} is not of the form name=value")
     try:
-        return name, ast.literal_eval(value)
+        if is_expression:
+            ast.parse(value, mode="eval")
+        else:
+            ast.literal_eval(value)
     except (ValueError, SyntaxError):
-        return name, value
+        if is_expression:
+            raise ValueError(f"{value!r} is not a Python expression") from None
+        return name, repr(value)
+    return name, value.strip()
 
 
-def replace_assignments(sources: Sequence[str], values: Mapping[str, Any]) -> list[str]:
+def replace_assignments(sources: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """Return the cells with new values in all assignments to the named variables, outside functions and classes.
 
     Args:
         sources: of the code cells.
-        values: by the variables' names.
+        values: Python source by the variables' names.
 
     Raises:
         NoSuchVariableError: no cell assigns one of them.
@@ -71,12 +81,12 @@ def _assignments(source: str) -> Iterator[tuple[str, ast.expr]]:
                 yield name, value
 
 
-def _replace(source: str, changes: Sequence[tuple[ast.expr, Any]]) -> str:
+def _replace(source: str, changes: Sequence[tuple[ast.expr, str]]) -> str:
     """Return the source with other values in place of these expressions; from the last to the first."""
     lines = [line.encode() for line in source.splitlines(keepends=True)]
     for old, new in reversed(changes):
         assert old.end_lineno is not None
         first, last = old.lineno - 1, old.end_lineno - 1
         before, after = lines[first][: old.col_offset], lines[last][old.end_col_offset :]
-        lines[first : last + 1] = [before + repr(new).encode() + after]
+        lines[first : last + 1] = [before + new.encode() + after]
     return b"".join(lines).decode()

@@ -132,22 +132,19 @@ class RemoteChip:
         """
         session = self._current()
         batch, (rows, columns) = inputs.shape[0], weights.shape
-        readouts = torch.zeros(batch, columns)
-        if readouts.numel() == 0 or rows == 0:
-            return readouts
+        if 0 in {batch, rows, columns}:
+            return torch.zeros(batch, columns, device=inputs.device)
         sent = Weights.of(weights)
-        step = _batch_limit(session.facts, rows, columns)
         settings = {"num_sends": num_sends, "wait_between_events": wait_between_events}
-        for start in range(0, batch, step):
-            part = inputs[start : start + step]
-            is_last = start + step >= batch
-            readouts[start : start + step] = self._compute(part, sent, settings, is_reused=not is_last)
-        return readouts
+        step = _batch_limit(session.facts, rows, columns)
+        parts = [inputs[start : start + step] for start in range(0, batch, step)]
+        readouts = [self._compute(part, sent, settings, is_reused=len(parts) > 1) for part in parts]
+        return (readouts[0] if len(readouts) == 1 else torch.cat(readouts)).to(inputs.device)
 
     def _compute(
         self, inputs: torch.Tensor, weights: Weights, settings: dict[str, int], *, is_reused: bool
     ) -> torch.Tensor:
-        """Let the chip compute one operation; `is_reused` says that the weights are needed again for sure."""
+        """Let the chip compute one operation; `is_reused` says that others have the same weights for sure."""
         key = operation_key()
         while True:
             session = self._current()

@@ -154,7 +154,7 @@ def test_a_genuine_hxtorch_is_never_replaced(run: Run, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         ([], "name a script, a notebook, or a module"),
-        (["--param", "n=1", "program.py"], "--param and --output are for notebooks"),
+        (["--param", "n=1", "program.py"], "--param, --expr and --output are for notebooks"),
         (["-m"], "name a script, a notebook, or a module"),
         (["--parm", "n=1", "lab.ipynb"], "No such option '--parm'"),
         (["program.py"], "program.py: there is no such script"),
