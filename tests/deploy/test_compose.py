@@ -223,7 +223,7 @@ def test_no_secret_reaches_the_engine_with_the_source() -> None:
 
     assert "*" in lines
     assert {line for line in lines if line.startswith("!")} == {
-        *("!api", "!deploy", "!emulator", "!services", "!worker"),
+        *("!api", "!deploy", "!emulator", "!pictures", "!services", "!worker"),
         *("!README.md", "!constraints.txt", "!pyproject.toml"),
     }
 
