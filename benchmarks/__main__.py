@@ -16,6 +16,7 @@ from benchmarks import (
     peers,
     pictures,
     plan,
+    programs,
     serving,
     sharing,
     training,
@@ -42,6 +43,7 @@ GROUPS: Final[Mapping[str, Group]] = {
     "emulator": Group(emulator.TARGETS, emulator.measure),
     "letters": Group(letters.TARGETS, letters.measure),
     "pictures": Group(pictures.TARGETS, pictures.measure),
+    "programs": Group(programs.TARGETS, programs.measure),
     "plan": Group(plan.TARGETS, plan.measure),
     "peers": Group(peers.TARGETS, peers.measure),
 }

@@ -35,7 +35,7 @@ class Service:
         Raises:
             MeasurementError: the service refuses; the message holds its answer.
         """
-        token = self._token_of(user) if user else self.token
+        token = self.token_of(user)
         content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         request = urllib.request.Request(  # noqa: S310  # our own address
@@ -120,7 +120,10 @@ class Service:
         """Return the path of the Open Inference Protocol."""
         return f"/v2/models/{model}/infer"
 
-    def _token_of(self, user: str) -> str:
+    def token_of(self, user: str) -> str:
+        """Return the token of a user, who is created at first; the admin's without a name."""
+        if not user:
+            return self.token
         with self._creating_user:
             if user not in self._tokens:
                 self._tokens[user] = str(self.call("POST", "/v1/users", {"name": user})["token"])

@@ -61,14 +61,14 @@ def _third_user(context: Context, trained: TrainedService) -> Ratio:
     jobs.append(service.train("second", user="second", **_LONG))
     for job_id in (jobs[0], jobs[-1]):
         service.await_running(job_id)
-    latencies_ms = _latencies_ms(service, trained.crops[0].crop, max(_INTERACTIVE_S, context.seconds))
+    measured_ms = latencies_ms(service, trained.crops[0].crop, max(_INTERACTIVE_S, context.seconds))
     for job_id in reversed(jobs):
         service.cancel(job_id)
-    p50_ms, p99_ms, slowest_ms = (float(value) for value in np.percentile(latencies_ms, (50, 99, 100)))
+    p50_ms, p99_ms, slowest_ms = (float(value) for value in np.percentile(measured_ms, (50, 99, 100)))
     return Ratio(
         p99_ms,
         {
-            "requests": len(latencies_ms),
+            "requests": len(measured_ms),
             "p50_ms": round(p50_ms, 2),
             "p99_ms": round(p99_ms, 2),
             "slowest_ms": round(slowest_ms, 2),
@@ -76,7 +76,7 @@ def _third_user(context: Context, trained: TrainedService) -> Ratio:
     )
 
 
-def _latencies_ms(service: Service, crop: bytes, seconds: float) -> list[float]:
+def latencies_ms(service: Service, crop: bytes, seconds: float) -> list[float]:
     """Return the latencies of one crop every 50 ms over one connection, each from the moment at which it was due.
 
     Raises:
@@ -84,7 +84,7 @@ def _latencies_ms(service: Service, crop: bytes, seconds: float) -> list[float]:
     """
     connection = http.client.HTTPConnection("127.0.0.1", service.server.port, timeout=30)
     headers = {**service.credentials, "Content-Type": "application/octet-stream"}
-    latencies_ms: list[float] = []
+    found_ms: list[float] = []
     due = time.monotonic()
     end = due + seconds
     while due < end:
@@ -92,12 +92,12 @@ def _latencies_ms(service: Service, crop: bytes, seconds: float) -> list[float]:
         connection.request("POST", service.classify_path(MODEL), crop, headers)
         response = connection.getresponse()
         body = response.read()
-        latencies_ms.append(1000 * (time.monotonic() - due))
+        found_ms.append(1000 * (time.monotonic() - due))
         if response.status != http.client.OK:
             raise MeasurementError(f"a crop of the third user got {response.status}: {body[:200]!r}")
         due += _INTERACTIVE_EVERY_S
     connection.close()
-    return latencies_ms
+    return found_ms
 
 
 def _two_users(service: Service) -> dict[str, Ratio]:
