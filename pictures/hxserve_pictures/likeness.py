@@ -14,7 +14,8 @@ Reals = NDArray[np.float32]
 
 _WHITE: Final = 127
 """Values above are ink, as for the chip."""
-_DIRECTIONS: Final = 8
+_ANGLES: Final = np.arange(8) * (np.pi / 4)
+_DIRECTIONS: Final = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)]).astype(np.float32)
 _SLOPES: Final = 7
 _TONES: Final = 14
 """Sides of the two pictures that a crop is reduced to: slopes in each direction, and tones."""
@@ -41,11 +42,18 @@ def features(crop: Plane) -> Reals:
     _, ink = cv2.threshold(crop, _WHITE, 1, cv2.THRESH_BINARY)
     ink = cv2.GaussianBlur(ink.astype(np.float32), (3, 3), 0)
     slopes = np.stack([cv2.Sobel(ink, cv2.CV_32F, 1, 0), cv2.Sobel(ink, cv2.CV_32F, 0, 1)], 2)
-    angles = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
-    directed = np.maximum(slopes @ np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32), 0)
-    coarse = cv2.resize(directed, (_SLOPES, _SLOPES), interpolation=cv2.INTER_AREA)
-    tones = cv2.resize(ink, (_TONES, _TONES), interpolation=cv2.INTER_AREA)
-    return np.concatenate([coarse.ravel(), tones.ravel()])
+    directed = np.maximum(slopes.reshape(-1, 2) @ _DIRECTIONS, 0)
+    return np.concatenate([_reduced(directed, _SLOPES), _reduced(ink, _TONES)])
+
+
+def _reduced(plane: Reals, side: int) -> Reals:
+    """Return the means of squares of a plane `(28, 28)` or its channels, `(side * side * channels,)`."""
+    width = 28 // side
+    rows = plane.reshape(side, width, -1).sum(
+        1
+    )  # one axis after the other: both at once take ten times as long
+    means: Reals = rows.reshape(side * side, width, -1).sum(1).ravel() / np.float32(width**2)
+    return means
 
 
 @cache
