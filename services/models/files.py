@@ -7,15 +7,10 @@ models/<name>/shared/...                       what is shared: services/models/s
 models/<name>/.deleted/<version>               so that a number never means two things
 """
 
-import errno
 import hashlib
 import os
-import secrets
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -27,14 +22,13 @@ from services.errors import (
     InvalidInputError,
     ModelNotFoundError,
 )
-from services.files import storage_errors, sync_folder, write_durably
+from services.files import storage_errors, write_durably
 from services.jobs.params import explain
 from services.models.manifest import Manifest, Origin
+from services.models.publication import MANIFEST, WEIGHTS, numbers_in, publish_next
 from services.names import is_alias, is_model_name, is_name
 
 LATEST: Final = "latest"
-_WEIGHTS: Final = "weights.safetensors"
-_MANIFEST: Final = "manifest.json"
 
 
 class ModelStore:
@@ -64,7 +58,7 @@ class ModelStore:
     def versions(self, name: str) -> list[str]:
         """Return version numbers of a model, oldest first; none when there is no such model."""
         return (
-            [str(number) for number in sorted(_numbers(self._folder / name))] if is_model_name(name) else []
+            [str(number) for number in sorted(numbers_in(self._folder / name))] if is_model_name(name) else []
         )
 
     def aliases(self, name: str) -> dict[str, str]:
@@ -91,7 +85,7 @@ class ModelStore:
                 version = self._meaning_of(f"{self._root}/{name}/aliases/{version}")
             except OSError:
                 return None
-        there = os.path.isfile(f"{self._root}/{name}/{version}/{_MANIFEST}")  # noqa: PTH113 see above
+        there = os.path.isfile(f"{self._root}/{name}/{version}/{MANIFEST}")  # noqa: PTH113 see above
         return version if there else None
 
     def _meaning_of(self, alias: str) -> str:
@@ -114,7 +108,7 @@ class ModelStore:
             ModelNotFoundError: there is no such version.
             CheckpointDamagedError: the file is not a manifest of ours.
         """
-        path = self._folder / name / version / _MANIFEST
+        path = self._folder / name / version / MANIFEST
         try:
             return Manifest.model_validate_json(path.read_bytes())
         except FileNotFoundError:
@@ -132,7 +126,7 @@ class ModelStore:
 
     def is_partial(self, name: str, version: str) -> bool:
         """Return whether a version is what a cancelled training had learnt; False if its manifest is damaged."""
-        path = self._folder / name / version / _MANIFEST
+        path = self._folder / name / version / MANIFEST
         try:
             facts = path.stat()
             state = facts.st_ino, facts.st_mtime_ns
@@ -145,7 +139,7 @@ class ModelStore:
 
     def weights_path(self, name: str, version: str) -> Path:
         """Return the path of a version's weights."""
-        return self._folder / name / version / _WEIGHTS
+        return self._folder / name / version / WEIGHTS
 
     def weights(self, name: str, version: str) -> bytes:
         """Return a version's weights, checked against the manifest.
@@ -180,11 +174,7 @@ class ModelStore:
             if published.job == origin.job:
                 self._let_latest_mean(published)
                 return published
-        folder = self._folder / origin.name
-        with storage_errors(folder):
-            (folder / "aliases").mkdir(parents=True, exist_ok=True)
-            first = max(_numbers(folder) | _numbers(folder / ".deleted"), default=0) + 1
-            manifest = next(filter(None, (_publish_as(n, folder, origin, weights) for n in count(first))))
+        manifest = publish_next(self._folder / origin.name, origin, weights)
         self._let_latest_mean(manifest)
         return manifest
 
@@ -269,34 +259,3 @@ class ModelStore:
         for version in reversed(self.versions(name)):
             with suppress(CheckpointDamagedError, ModelNotFoundError):
                 yield self.manifest(name, version)
-
-
-def _publish_as(number: int, folder: Path, origin: Origin, weights: bytes) -> Manifest | None:
-    """Return the published manifest, or None when another worker has just taken the number."""
-    manifest = Manifest(
-        **origin.model_dump(),
-        version=str(number),
-        created_at=time.time(),
-        weights_bytes=len(weights),
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
-    )
-    unpublished = folder / f".unpublished-{secrets.token_hex(4)}"
-    unpublished.mkdir()
-    try:
-        write_durably(unpublished / _WEIGHTS, weights)
-        write_durably(unpublished / _MANIFEST, manifest.model_dump_json(indent=2).encode())
-        unpublished.rename(folder / manifest.version)
-    except OSError as error:
-        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
-            return None
-        raise
-    finally:
-        shutil.rmtree(unpublished, ignore_errors=True)
-    sync_folder(folder)
-    return manifest
-
-
-def _numbers(folder: Path) -> set[int]:
-    if not folder.is_dir():
-        return set()
-    return {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
