@@ -3,8 +3,7 @@
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from services.chips.wakeups import TASK_NAME, WakeUp, broker_url, queue_of
-from services.errors import RedisUnavailableError
+from services.chips.wakeups import WakeUp, broker_url, sent_by
 
 
 def celery_wake_up(redis_url: str) -> WakeUp:
@@ -20,11 +19,4 @@ def celery_wake_up(redis_url: str) -> WakeUp:
             "socket_keepalive": True,
         },
     )
-
-    def wake_up(chip: str) -> None:
-        try:
-            app.send_task(TASK_NAME, queue=queue_of(chip), ignore_result=True)
-        except OperationalError as error:
-            raise RedisUnavailableError(f"the wake-up cannot be sent ({error})") from error
-
-    return wake_up
+    return sent_by(app.send_task, OperationalError)

@@ -9,8 +9,7 @@ from celery.signals import setup_logging
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
-from services.chips.wakeups import TASK_NAME, WakeUp, broker_url, queue_of
-from services.errors import RedisUnavailableError
+from services.chips.wakeups import TASK_NAME, WakeUp, broker_url, queue_of, sent_by
 
 _LONGEST_PAUSE_S: Final = 1.0
 
@@ -73,12 +72,5 @@ def _leave_logging_alone(**_: Any) -> None:
 
 
 def send_wake_up(app: Celery) -> WakeUp:
-    """Send wake-ups through this application."""
-
-    def wake_up(chip: str) -> None:
-        try:
-            app.send_task(TASK_NAME, queue=queue_of(chip), ignore_result=True)
-        except OperationalError as error:
-            raise RedisUnavailableError(f"the wake-up cannot be sent ({error})") from error
-
-    return wake_up
+    """Return the sender of wake-ups through this application."""
+    return sent_by(app.send_task, OperationalError)

@@ -1,11 +1,13 @@
 """The wake-up: a message that says *that* a chip has work, never which.
 
-After work is recorded, each chip without an outstanding wake-up is sent one. API and worker each bring their own
-way to send; the names of the task, of the queues and of the broker are all they share.
+After work is recorded, each chip without an outstanding wake-up is sent one, through the Celery application of the API
+or of a worker.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Final
+
+from services.errors import RedisUnavailableError
 
 TASK_NAME: Final = "hxserve.turn"
 
@@ -16,6 +18,18 @@ WakeUp = Callable[[str], None]
 def queue_of(chip: str) -> str:
     """Return the Celery queue of a chip."""
     return f"hxserve.chip.{chip}"
+
+
+def sent_by(send_task: Callable[..., object], failure: type[Exception]) -> WakeUp:
+    """Return the sender of wake-ups by Celery's `send_task`, which raises `failure` where no broker answers."""
+
+    def wake_up(chip: str) -> None:
+        try:
+            send_task(TASK_NAME, queue=queue_of(chip), ignore_result=True)
+        except failure as error:
+            raise RedisUnavailableError(f"the wake-up cannot be sent ({error})") from error
+
+    return wake_up
 
 
 def wake_all(wake_up: WakeUp, chips: Iterable[str]) -> None:
