@@ -122,6 +122,9 @@ class _ServiceCollector(Collector):
         usage = list(self._app.usage.by_user(JobKind).values())
         charged = {(kind,): sum(seconds.get(kind, 0.0) for seconds in usage) for kind in JobKind}
         yield _gauge("waiting_crops", "Crops that no worker has claimed yet.", chips.waiting_crops())
+        yield _gauge("open_sessions", "Open sessions of programs.", self._app.programs.open_sessions())
+        waiting = {(chip.chip,): float(self._app.programs.waiting(chip.chip)) for chip in chips.records()}
+        yield _gauge("waiting_operations", "Operations of programs without an answer.", waiting, "chip")
         meaning = "Age of the oldest waiting crop or job, 0 when none waits."
         yield _gauge("oldest_waiting_seconds", meaning, ages, "kind")
         yield _gauge("unfinished_jobs", "Long jobs that are not finished.", unfinished, "kind", "state")

@@ -159,6 +159,14 @@ class Programs:
         for session_id in self._store.end_silent(time.time() - IDLE_TIMEOUT_S, "ended after a long silence"):
             _log.info("session %s ended after a long silence", session_id)
 
+    def open_sessions(self) -> int:
+        """Return the number of open sessions."""
+        return len(self._store.sessions())
+
+    def waiting(self, chip: str) -> int:
+        """Return the number of operations that wait for a chip."""
+        return len(self._store.waiting(chip))
+
     def _job(self, session_id: str, user: User) -> Job:
         job = job_for(self._jobs, session_id, user)
         if job.kind is not JobKind.PROGRAM:

@@ -194,3 +194,15 @@ def test_an_operation_waits_in_vain_only_so_long(
         True,
     )
     assert client.get(f"{SESSIONS}/{session}").get_json()["position"] == 0
+
+
+def test_metrics_count_sessions_and_waiting_operations(
+    session: str, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.programs.sessions._WAIT_S", 0.05)
+    _send(client, session, {"inputs": INPUTS, "weights": WEIGHTS})
+
+    metrics = client.get("/metrics").text
+
+    assert "hxserve_open_sessions 1.0" in metrics
+    assert 'hxserve_waiting_operations{chip="chip-1"} 1.0' in metrics
