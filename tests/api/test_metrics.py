@@ -23,7 +23,7 @@ from tests.services.chip import Chip
 from tests.services.samples import CHIP, an_origin, some_crops
 from worker.tally import BatchTally
 
-UNITS: Final = ("seconds", "lsb", "ratio", "crops", "jobs", "requests", "bytes")
+UNITS: Final = ("seconds", "lsb", "ratio", "crops", "jobs", "requests", "bytes", "sessions", "operations")
 STATUS: Final[dict[str, Any]] = {
     "ready": True,
     "calibration": {"sha256": "0", "age_s": 120.0},
