@@ -178,7 +178,7 @@ class SchedulerLoop:
             lane = Lane.parse(name)
             if self._batches.may_read(lane):
                 waiting.append(WaitingCrops(lane.reference, lane.user, crops, oldest_at))
-        charged = {user: Charge(seconds, at) for user, (seconds, at) in look.charged.items()}
+        charged = dict(look.charged)
         jobs = [job for job in self._unfinished.values() if self._long_work.may_run(job, look.drain)]
         for user in {job.user for job in jobs}:
             before = charged.get(user, Charge(0.0, look.now)).now(look.now, self._policy.half_life_s)

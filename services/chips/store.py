@@ -191,9 +191,3 @@ class ChipStore:
 def read_drain(text: bytes | None) -> Drain | None:
     """Decode a stored drain."""
     return Drain(**json.loads(text)) if text else None
-
-
-def read_charge(text: bytes) -> tuple[float, float]:
-    """Decode a stored charge: seconds, and the time at which it was exact."""
-    seconds, at = text.split()
-    return float(seconds), float(at)

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 import msgpack
 
-from services.chips.store import Drain, read_charge, read_drain
+from services.chips.store import Drain, read_drain
 from services.crops.lanes import Lane, read_waiting
+from services.jobs.usage import read_charge
+from services.scheduling.policy import Charge
 from services.store.scripts import pairs
 
 
@@ -68,8 +70,8 @@ class Backlog:
     waiting: Mapping[str, tuple[int, int, float]]
     """By lane: crops, entries, and the time the oldest came."""
     long_revision: int
-    charged: Mapping[str, tuple[float, float]]
-    """By user: a decaying sum of seconds, and the time it was true."""
+    charged: Mapping[str, Charge]
+    """By user."""
     now: float
     drain: Drain | None = None
     claimed: Sequence[Entry] = ()

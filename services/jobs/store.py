@@ -6,7 +6,7 @@ from typing import Any
 
 import msgpack
 
-from services.chips.store import Lease, read_charge
+from services.chips.store import Lease
 from services.crops.answers import Answer, problem_of
 from services.errors import (
     InvalidTransitionError,
@@ -15,7 +15,8 @@ from services.errors import (
 )
 from services.jobs.acceptance import KEEP_KEYS_S, Accepted, Idempotency, limit, refusal
 from services.jobs.record import Job, JobState, flat_fields, record_fields, states_before, to_hash
-from services.scheduling.policy import CREDIT_S, HALF_LIFE_S
+from services.jobs.usage import read_charge
+from services.scheduling.policy import CREDIT_S, HALF_LIFE_S, Charge
 from services.store import keys
 from services.store.connection import Connection
 from services.users.quotas import UNLIMITED, Quotas
@@ -219,8 +220,8 @@ class JobStore:
         found: Any = self._connection.client.hgetall(keys.results_key(job_id))
         return {int(part): answer for part, answer in found.items()}
 
-    def charged(self) -> dict[str, tuple[float, float]]:
-        """Return by user the decaying sum of charged seconds and the time at which it was exact."""
+    def charged(self) -> dict[str, Charge]:
+        """Return the recent charge of each user."""
         stored: Any = self._connection.client.hgetall(keys.CHARGED)
         return {user.decode(): read_charge(text) for user, text in stored.items()}
 

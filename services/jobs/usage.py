@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from services.scheduling.policy import Charge
 from services.store import keys
 from services.store.connection import Connection
 
@@ -38,6 +39,12 @@ class UsageStore:
             for user, seconds in stored.items():
                 used.setdefault(user.decode(), {})[kind] = float(seconds)
         return used
+
+
+def read_charge(text: bytes) -> Charge:
+    """Decode a stored charge: seconds, and the time at which it was exact."""
+    seconds, at = text.split()
+    return Charge(float(seconds), float(at))
 
 
 def _chip_user_and_kind(name: bytes) -> tuple[str, str, str]:

@@ -156,7 +156,7 @@ class Waiting:
     def _make(self, revision: int) -> Forecast:
         began, now = time.monotonic(), time.time()
         unfinished = self._jobs.unfinished()
-        charged = {user: Charge(seconds, at) for user, (seconds, at) in self._jobs.charged().items()}
+        charged = self._jobs.charged()
         conditions = _conditions(self._chips.records(), self._policy)
         paces = self._costs.paces()
         ahead = [

@@ -21,7 +21,7 @@ def _submit(jobs: JobStore, user: str, kind: JobKind = JobKind.TRAINING) -> None
 
 def _charged(jobs: JobStore, user: str) -> float | None:
     charge = jobs.charged().get(user)
-    return charge[0] if charge else None
+    return charge.seconds if charge else None
 
 
 def test_a_newcomer_is_charged_a_little_less_than_the_least_waiting_user(

@@ -69,7 +69,7 @@ def test_an_operation_waits_is_claimed_as_it_was_sent_and_answered(
     assert not backlog.operations
     record = jobs.get(session.id)
     assert (record.operations, record.chip_time_s) == (1, 0.25)
-    assert backlog.charged["ada"][0] == pytest.approx(0.25)
+    assert backlog.charged["ada"].seconds == pytest.approx(0.25)
 
 
 def test_the_same_operation_sent_again_is_run_once_and_has_the_same_answer(
