@@ -4,9 +4,8 @@ import torch
 
 from hxtorch_emulator import connection
 from hxtorch_emulator.perceptron import mock as mock_arithmetic
-from hxtorch_emulator.perceptron.kept_weights import rounded_weights
 from hxtorch_emulator.perceptron.mocking import get_mock_parameter
-from hxtorch_emulator.perceptron.ranges import round_inputs
+from hxtorch_emulator.perceptron.ranges import round_inputs, round_weights
 
 
 def accumulate(
@@ -26,14 +25,10 @@ def accumulate(
         (columns,) or (batch, columns), -128..127.
     """
     chip = None if mock else connection.open_chip()
-    rounded, inputs = rounded_weights(weights, saturate=saturate_weights), round_inputs(x)
+    rounded, inputs = round_weights(weights, saturate=saturate_weights), round_inputs(x)
     batch = inputs if inputs.dim() == 2 else inputs.unsqueeze(0)
     if chip is None:
-        y = mock_arithmetic.multiply(
-            batch, rounded.factor, num_sends=num_sends, parameter=get_mock_parameter()
-        )
+        y = mock_arithmetic.multiply(batch, rounded, num_sends=num_sends, parameter=get_mock_parameter())
     else:
-        y = chip.multiply(
-            batch, rounded.integers, num_sends=num_sends, wait_between_events=wait_between_events
-        )
+        y = chip.multiply(batch, rounded, num_sends=num_sends, wait_between_events=wait_between_events)
     return y if x.dim() == 2 else y.squeeze(0)
