@@ -1,5 +1,7 @@
 """Layers hold their weights in range, show themselves and average."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -63,6 +65,18 @@ def test_scaling_uses_the_whole_range() -> None:
     assert nn.scale_input(torch.tensor([0.0, 0.5, 2.0])).tolist() == [0, 7.75, 31]
     assert nn.scale_weight(torch.tensor([0.5, -1.0, 0.0])).tolist() == [31.5, -63, 0]
     assert nn.scale_input(torch.zeros(2)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("scale", "factor"), [(nn.scale_input, 31 / 4), (nn.scale_weight, 63 / 4)])
+def test_the_factor_of_a_scaling_is_a_constant_to_the_gradient(
+    scale: Callable[[torch.Tensor], torch.Tensor], factor: float
+) -> None:
+    values = torch.tensor([0.5, 4.0, 1.0], requires_grad=True)
+
+    scale(values).backward(torch.tensor([1.0, 2.0, 3.0]))  # type: ignore[no-untyped-call]  # torch types it so
+
+    assert values.grad is not None
+    torch.testing.assert_close(values.grad, torch.tensor([1.0, 2.0, 3.0]) * factor)
 
 
 def test_setting_a_mock_parameter_changes_the_gain_of_products_and_gradients() -> None:
