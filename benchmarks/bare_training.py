@@ -14,8 +14,8 @@ from typing import Any, Final
 import torch
 from torch.utils.data import DataLoader
 
-from benchmarks.vision import load_torchvision
 from hxtorch_emulator import perceptron
+from hxtorch_emulator.vision import load_torchvision
 from worker.learning.datasets import load_dataset
 from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import RECIPES, resolve

@@ -2,15 +2,24 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Protocol
 
 import torch
 
+from hxtorch_emulator.builtin import Builtin
 from hxtorch_emulator.chip.calibration import CalibrationFile
 from hxtorch_emulator.chip.virtual_chip import VirtualChip
 
 DEFAULT_CHIP_ID = "hxvirtual0fpga0chip0_1"
 """The chip of a program that chooses none."""
+
+
+def _require(name: str, value: object, *types: type) -> None:
+    """Refuse ``value`` unless it is of one of ``types``, as hxtorch's compiled functions do."""
+    if not isinstance(value, types):
+        expected = " or ".join("None" if kind is NoneType else kind.__name__ for kind in types)
+        raise TypeError(f"{name} must be {expected}, but got {type(value).__name__}")
 
 
 class Chip(Protocol):
@@ -48,6 +57,9 @@ class CalibrationPath:
 
     value: str
 
+    def __post_init__(self) -> None:
+        _require("value", self.value, str)
+
 
 @dataclass(frozen=True, slots=True)
 class HWDBPath:
@@ -60,6 +72,10 @@ class HWDBPath:
 
     path: str | None = None
     version: str = "stable/latest"
+
+    def __post_init__(self) -> None:
+        _require("path", self.path, str, NoneType)
+        _require("version", self.version, str)
 
 
 @dataclass(slots=True)
@@ -92,33 +108,49 @@ def chosen_chip() -> Chip:
     return _process.chosen
 
 
-def init_hardware(hwdb_path: HWDBPath | CalibrationPath | None = None, ann: bool = False) -> None:  # noqa: ARG001 - hxtorch's signature
+@Builtin
+def init_hardware(
+    hwdb_path: HWDBPath | CalibrationPath | None = None,
+    ann: bool = False,
+    *,
+    calibration_path: CalibrationPath | None = None,
+) -> None:
     """Open the chip and calibrate it.
 
-    ``hwdb_path`` names the calibration; without one, the chip is calibrated on the spot.
+    Args:
+        hwdb_path: where the calibrations of all chips are, for ``ann``; or, without a keyword, a ``CalibrationPath``.
+        ann: load the chip's calibration for ``perceptron`` from ``hwdb_path``.
+        calibration_path: the calibration to load. Without any, the chip is calibrated on the spot.
 
     Raises:
+        TypeError: an argument is of another type, or two calibrations are given.
         RuntimeError: there is no calibration there, or it is damaged.
     """
+    _require("hwdb_path", hwdb_path, HWDBPath, CalibrationPath, NoneType)
+    _require("ann", ann, bool)
+    _require("calibration_path", calibration_path, CalibrationPath, NoneType)
+    if isinstance(hwdb_path, CalibrationPath):
+        if ann or calibration_path is not None:
+            raise TypeError("a CalibrationPath is given alone")
+        calibration_path, hwdb_path = hwdb_path, None
     chip = chosen_chip()
     calibration: Path | None = None
-    match hwdb_path:
-        case CalibrationPath(value):
-            calibration = Path(value)
-        case HWDBPath(str(path), version):
-            calibration = Path(path) / chip.chip_id / version
-        case _:
-            pass
+    if calibration_path is not None:
+        calibration = Path(calibration_path.value)
+    elif ann and hwdb_path is not None and hwdb_path.path is not None:
+        calibration = Path(hwdb_path.path) / chip.chip_id / hwdb_path.version
     _process.calibration_file = chip.open(calibration)
     _process.is_open = True
 
 
+@Builtin
 def init_hardware_minimal() -> None:
     """Open the chip without a calibration: every trim in the middle of its range."""
     chosen_chip().open_uncalibrated()
     _process.is_open, _process.calibration_file = True, None
 
 
+@Builtin
 def release_hardware() -> None:
     """Close the chip; harmless when it is closed."""
     if _process.is_open:
@@ -126,12 +158,15 @@ def release_hardware() -> None:
     _process.is_open, _process.calibration_file = False, None
 
 
-def get_unique_identifier(hwdb_path: HWDBPath | None = None) -> list[str]:  # noqa: ARG001 - hxtorch's signature
+@Builtin
+def get_unique_identifier(hwdb_path: HWDBPath | None = None) -> list[str]:
     """Return the id of the open chip, in a list.
 
     Raises:
+        TypeError: ``hwdb_path`` is of another type.
         RuntimeError: none is open.
     """
+    _require("hwdb_path", hwdb_path, HWDBPath, NoneType)
     return [open_chip().chip_id]
 
 

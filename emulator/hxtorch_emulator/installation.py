@@ -3,6 +3,9 @@
 import importlib
 import importlib.util
 import sys
+from types import ModuleType
+
+from hxtorch_emulator.vision import allow_torchvision
 
 _MODULES = ("perceptron", "perceptron.nn", "perceptron.constants", "perceptron.constants.defaults", "logger")
 
@@ -10,7 +13,8 @@ _MODULES = ("perceptron", "perceptron.nn", "perceptron.constants", "perceptron.c
 def install() -> None:
     """Register the emulator as ``hxtorch``, with ``hxtorch.ann`` as the old name of ``hxtorch.perceptron``.
 
-    Calling it again changes nothing.
+    What is pickled from then on, such as whole modules, names ``hxtorch`` too, so that a real one can read it.
+    torchvision, which programs use beside, can be imported. Calling it again changes nothing.
 
     Raises:
         RuntimeError: a real hxtorch is importable; it must never be hidden.
@@ -21,9 +25,20 @@ def install() -> None:
     if "hxtorch" in sys.modules or importlib.util.find_spec("hxtorch") is not None:
         raise RuntimeError("the real hxtorch is importable here; run the program without the emulator")
     sys.modules["hxtorch"] = emulator
+    _name(emulator, "hxtorch")
     for name in _MODULES:
         module = importlib.import_module(f"hxtorch_emulator.{name}")
         sys.modules[f"hxtorch.{name}"] = module
+        _name(module, f"hxtorch.{name}")
         if name.startswith("perceptron"):
             sys.modules[f"hxtorch.{name.replace('perceptron', 'ann', 1)}"] = module
     emulator.__dict__.setdefault("ann", emulator.perceptron)
+    allow_torchvision()
+
+
+def _name(module: ModuleType, name: str) -> None:
+    """Let the classes and functions that ``module`` offers be pickled as those of the module ``name``."""
+    for offered in getattr(module, "__all__", ()):
+        value = getattr(module, offered)
+        if not isinstance(value, ModuleType):
+            value.__module__ = name

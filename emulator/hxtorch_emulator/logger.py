@@ -1,7 +1,8 @@
-"""hxtorch's logging facade, on top of Python's logging."""
+"""hxtorch's logging facade: loggers of its own, apart from those of Python's logging, at INFO from the beginning."""
 
 import enum
 import logging
+import sys
 from functools import partialmethod
 from typing import Any
 
@@ -17,11 +18,24 @@ class LogLevel(enum.IntEnum):
     FATAL = logging.CRITICAL
 
 
+class _StandardError(logging.StreamHandler[Any]):
+    """Writes to what standard error is at the moment."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self.setFormatter(logging.Formatter("%(levelname)-5s %(asctime)s %(name)s %(message)s"))
+
+    @property
+    def stream(self) -> Any:
+        """Standard error."""
+        return sys.stderr
+
+
 class Logger:
     """A named logger whose methods come in small and in capital letters."""
 
-    def __init__(self, name: str) -> None:
-        self.python_logger = logging.getLogger(name)
+    def __init__(self, python_logger: logging.Logger) -> None:
+        self.python_logger = python_logger
 
     def _log(self, level: LogLevel, *words: object) -> None:
         if self.python_logger.isEnabledFor(level):
@@ -35,25 +49,37 @@ class Logger:
     fatal = FATAL = partialmethod(_log, LogLevel.FATAL)
 
 
+_root = logging.RootLogger(LogLevel.INFO)
+_root.manager = _manager = logging.Manager(_root)
+
+
 def get(name: str) -> Logger:
     """Return the logger of that name."""
-    return Logger(name)
+    return Logger(_manager.getLogger(name))
+
+
+def get_root() -> Logger:
+    """Return the logger whose level holds for all that have none of their own."""
+    return Logger(_root)
 
 
 def default_config(level: LogLevel = LogLevel.WARN, **_: Any) -> None:
     """Write everything from ``level`` on to standard error; hxtorch's further options change nothing here."""
     reset()
-    logging.basicConfig(level=int(level), format="%(levelname)-5s %(asctime)s %(name)s %(message)s")
+    _root.setLevel(int(level))
+    _root.addHandler(_StandardError())
 
 
 def reset() -> None:
-    """Forget the configuration: no handlers, and Python's own level."""
-    root = logging.getLogger()
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-    root.setLevel(logging.WARNING)
+    """Forget the configuration: nothing is written below WARN."""
+    for handler in list(_root.handlers):
+        _root.removeHandler(handler)
+    _root.setLevel(int(LogLevel.WARN))
 
 
 def set_loglevel(logger: Logger, level: LogLevel) -> None:
     """Let ``logger`` emit records of ``level`` or above."""
     logger.python_logger.setLevel(int(level))
+
+
+default_config(LogLevel.INFO)

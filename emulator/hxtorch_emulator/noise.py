@@ -37,16 +37,18 @@ def fill_normal(out: torch.Tensor, mean: float, std: float) -> torch.Tensor:
     ``out`` is float32 and contiguous, of any shape, ``std`` > 0.
     """
     count = out.numel()
-    if count < _MANY:
+    if count < _MANY or out.device.type != "cpu":
         return out.normal_(mean, std)
     flat = out.view(-1)
     middle, tails = _tables(mean, std)
-    bits = scratch.take("noise bits", torch.Size([-(-count // 4)]), torch.int64)
+    bits = scratch.take("noise bits", torch.Size([-(-count // 4)]), torch.int64, out.device)
     bits.random_(-(2**63), None).bitwise_and_(_INDEX_BITS)
-    which = scratch.take("noise places", flat.shape, torch.int32).copy_(bits.view(torch.uint16)[:count])
+    which = scratch.take("noise places", flat.shape, torch.int32, out.device)
+    which.copy_(bits.view(torch.uint16)[:count])
     torch.index_select(middle, 0, which, out=flat)
-    hits = int(torch.poisson(torch.tensor(count * _HITS)).item())
-    flat.put_(torch.randint(count, (hits,)), tails.take(torch.randint(_TAIL_ENTRIES, (hits,))))
+    hits = int(torch.poisson(torch.tensor(count * _HITS, device="cpu")).item())
+    places, depths = (torch.randint(end, (hits,), device="cpu") for end in (count, _TAIL_ENTRIES))
+    flat.put_(places, tails.take(depths))
     return out
 
 
@@ -62,4 +64,4 @@ def _tables(mean: float, std: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _strata(count: int) -> torch.Tensor:
     """Return the middles of ``count`` equal parts of 0..1."""
-    return (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    return (torch.arange(count, dtype=torch.float64, device="cpu") + 0.5) / count

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 import hxtorch_emulator as emulator
-from hxtorch_emulator import perceptron
+from hxtorch_emulator import connection, perceptron
+from hxtorch_emulator.chip import ChipParameters, VirtualChip
+from hxtorch_emulator.perceptron import tracing
 from tests.needs import shared_folder
 
 
@@ -61,14 +63,24 @@ def recordings() -> Recordings:
 
 @pytest.fixture(autouse=True)
 def _clean_process() -> Iterator[None]:
-    """Leave no chip open and no mock parameter changed for the next test."""
+    """Leave no chip open or chosen, no mock parameter changed and nothing traced for the next test."""
     torch.manual_seed(0)
+    chip = connection.chosen_chip()
     yield
     emulator.release_hardware()
+    connection.choose_chip(chip)
     perceptron.set_mock_parameter(perceptron.MockParameter())
+    tracing._active.clear()
 
 
 @pytest.fixture
 def _noise_free() -> None:
     """The mock without noise, with the default gain."""
     perceptron.set_mock_parameter(perceptron.MockParameter(noise_std=0.0))
+
+
+@pytest.fixture
+def _quiet_chip() -> None:
+    """An open chip without noise: the same inputs give the same readouts."""
+    connection.choose_chip(VirtualChip("quiet", ChipParameters(noise_std_lsb=0.0), clock=lambda: 1e9))
+    emulator.init_hardware()

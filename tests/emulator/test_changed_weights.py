@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 
@@ -68,7 +67,7 @@ def test_a_change_is_noticed_by_the_chip(change: str) -> None:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_is_noticed_by_layers(change: str) -> None:
-    layers = [
+    layers: list[tuple[torch.nn.Linear | torch.nn.Conv1d, torch.Tensor]] = [
         (perceptron.nn.Linear(3, 5, bias=False, num_sends=1, mock=True), INPUTS),
         (perceptron.nn.Conv1d(1, 5, 3, bias=False, num_sends=1, mock=True), INPUTS.unsqueeze(1)),
     ]

@@ -39,9 +39,20 @@ def test_an_overflow_names_the_range_and_what_was_observed() -> None:
         perceptron.matmul(X, torch.cat([W[:1] * 8, W[1:]]), mock=True)
 
 
-def test_not_a_number_is_out_of_range() -> None:
+@pytest.mark.usefixtures("_quiet_chip")
+def test_not_a_number_is_out_of_the_chip_s_range() -> None:
     with pytest.raises(OverflowError):
-        perceptron.matmul(X * float("nan"), W, mock=True)
+        perceptron.matmul(X * float("nan"), W)
+    with pytest.raises(OverflowError):
+        perceptron.matmul(X, W * float("nan"))
+
+
+@pytest.mark.usefixtures("_quiet_chip")
+def test_the_chip_shifts_to_the_right_only() -> None:
+    with pytest.raises(RuntimeError, match="shift must be at least 0"):
+        perceptron.converting_relu(X, shift=-1)
+
+    assert torch.equal(perceptron.converting_relu(X, shift=-1, mock=True), X * 2)
 
 
 def test_a_weight_that_rounds_into_the_range_is_accepted() -> None:

@@ -1,15 +1,17 @@
 """Steps that the emulator leaves out or merges change no number."""
 
+import gc
 import math
+from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks import plain_mock
 from hxtorch_emulator import perceptron
-from hxtorch_emulator.perceptron.ranges import extremes, round_inputs
+from hxtorch_emulator.perceptron.ranges import CHIP, MOCK, Door, extremes, round_inputs, round_weights
 from hxtorch_emulator.perceptron.scratch import scratch
 
 LEARNS = torch.nn.functional.cross_entropy
@@ -103,15 +105,6 @@ def test_a_changed_weight_is_noticed_however_it_was_changed() -> None:
     assert seen == [3, 6, 15]
 
 
-def test_a_weight_that_is_no_number_is_refused_by_the_layer() -> None:
-    layer = perceptron.nn.Linear(5, 2, mock=True)
-    with torch.no_grad():
-        layer.weight[0, 1], layer.weight[1, 1] = math.nan, 100.0
-
-    with pytest.raises(OverflowError):
-        layer(torch.ones(3, 5))
-
-
 @given(
     st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=20),
     st.integers(min_value=-2, max_value=9),
@@ -124,27 +117,53 @@ def test_a_converting_rectifier_follows_its_definition(numbers: list[float], shi
     assert torch.equal(perceptron.converting_relu(values, shift, mock=True), expected)
 
 
-@given(st.lists(st.floats(width=32), min_size=1, max_size=9))
-def test_inputs_are_taken_or_refused_as_their_rounded_values_say(numbers: list[float]) -> None:
-    values = torch.tensor(numbers)
-    rounded = torch.round(values)
+def _nearest(number: float, door: Door) -> float:
+    """The nearest integer by definition: half to even, or half away from zero."""
+    if not math.isfinite(number):
+        return number
+    exact = Fraction(number)
+    if door is MOCK:
+        return float(round(exact))
+    return math.copysign(math.floor(abs(exact) + Fraction(1, 2)), number)
 
-    if bool(((rounded >= 0) & (rounded <= 31)).all()):
-        assert torch.equal(round_inputs(values), rounded)
+
+@pytest.mark.parametrize("door", [MOCK, CHIP])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(numbers=st.lists(st.floats(-70, 70, width=32) | st.floats(width=32), min_size=1, max_size=9))
+@example(numbers=[0.49999997, 0.5, 1.5, 2.5, 30.5])
+@example(numbers=[-0.5])
+@example(numbers=[31.5])
+@example(numbers=[31.499998, -0.49999997])
+def test_inputs_are_taken_or_refused_as_their_rounded_values_say(
+    door: Door, dtype: torch.dtype, numbers: list[float]
+) -> None:
+    values = torch.tensor(numbers, dtype=dtype)
+    rounded = [_nearest(number, door) for number in numbers]
+
+    if all(0 <= number <= 31 or (door.takes_nan and math.isnan(number)) for number in rounded):
+        taken = round_inputs(values, door).values
+        assert torch.equal(taken.nan_to_num(-1), torch.tensor(rounded).nan_to_num(-1))
     else:
         with pytest.raises(OverflowError, match="inputs must round to"):
-            round_inputs(values)
+            round_inputs(values, door)
 
 
-@pytest.mark.parametrize("value", [-0.0, -0.5, 31.499998])
-def test_an_input_that_rounds_into_the_range_is_taken(value: float) -> None:
-    assert round_inputs(torch.tensor([3.0, value]))[1] == round(value)
+@pytest.mark.parametrize("door", [MOCK, CHIP])
+@pytest.mark.parametrize("number", [-63.49, -62.5, -2.5, -0.5, -0.49999997, 0.0, 0.5, 1.5, 2.5, 62.5, 63.49])
+def test_weights_are_rounded_by_the_backend_s_rule(door: Door, number: float) -> None:
+    assert round_weights(torch.tensor([[number]]), door).values.item() == _nearest(number, door)
 
 
-@pytest.mark.parametrize("value", [-0.50001, 31.5, math.inf, -math.inf, math.nan, -math.nan])
+def test_float64_is_rounded_before_it_becomes_float32() -> None:
+    values = torch.tensor([2.5 + 1e-12, 31.5 - 1e-12], dtype=torch.float64)
+
+    assert round_inputs(values, MOCK).values.tolist() == [3, 31]
+
+
+@pytest.mark.parametrize("value", [-0.50001, 31.5, math.inf, -math.inf])
 def test_an_input_outside_the_range_is_refused(value: float) -> None:
     with pytest.raises(OverflowError):
-        round_inputs(torch.tensor([[3.0, value, 7.0]]))
+        round_inputs(torch.tensor([[3.0, value, 7.0, math.nan]]), MOCK)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int32])
@@ -166,6 +185,15 @@ def test_scratch_memory_that_has_grown_is_one_again() -> None:
 
     assert again.data_ptr() == large.data_ptr()
     assert small.shape == again.shape == (2, 3)
+
+
+def test_scratch_memory_of_a_large_batch_is_given_back() -> None:
+    perceptron.matmul(torch.ones(4000, 1000), torch.ones(1000, 2), mock=True)
+    gc.collect()
+
+    kept = [tensor.numel() for tensor in scratch._buffers.values()]
+
+    assert max(kept) <= 1 << 21
 
 
 def test_scratch_memory_keeps_few_views() -> None:

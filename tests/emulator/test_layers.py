@@ -17,6 +17,18 @@ from hxtorch_emulator.perceptron import MockParameter, add, get_mock_parameter, 
             "Linear(in_features=7, out_features=5, bias=False, num_sends=2, wait_between_events=3, avg=2)",
         ),
         (nn.Linear(7, 5, num_sends=2, weight_transform=None).extra_repr(), None),
+        (
+            nn.Conv1d(3, 4, 5, stride=2, mock=True, num_sends=2),
+            "Conv1d(in_channels=3, out_channels=4, kernel_size=(5,), stride=(2,), num_sends=2, mock=True)",
+        ),
+        (
+            nn.Conv2d(3, 4, 5, padding=1, bias=False, num_sends=2),
+            "Conv2d(in_channels=3, out_channels=4, kernel_size=(5, 5), padding=(1, 1), bias=False, num_sends=2)",
+        ),
+        (
+            nn.ExpandedConv1d(3, 4, 5),
+            "ExpandedConv1d(num_expansions=64, in_channels=3, out_channels=4, kernel_size=(5,), num_sends=18)",
+        ),
         (nn.ReLU(), "ReLU()"),
         (nn.ConvertingReLU(shift=1, mock=True), "ConvertingReLU(shift=1, mock=True)"),
     ],

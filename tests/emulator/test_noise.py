@@ -8,12 +8,18 @@ import torch
 from hxtorch_emulator.noise import fill_normal
 from hxtorch_emulator.perceptron import mock, readout
 from hxtorch_emulator.perceptron.mocking import MockParameter
+from hxtorch_emulator.perceptron.ranges import Rounded
 
 
 def _readouts(batch: int, rows: int, columns: int, *, weight: int = 3) -> torch.Tensor:
     inputs = torch.full((batch, rows), 7).float()
     weights = torch.full((rows, columns), weight).float()
-    return mock.multiply(inputs, weights, num_sends=1, parameter=MockParameter())
+    return _multiply(inputs, weights)
+
+
+def _multiply(inputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    x, w = Rounded(inputs, has_nan=False), Rounded(weights, has_nan=False)
+    return mock.multiply(x, w, num_sends=1, parameter=MockParameter())
 
 
 def _tile_by_tile(sums: torch.Tensor, scale: float, noise_std: float) -> torch.Tensor:
@@ -86,7 +92,7 @@ def test_where_readouts_are_clamped_every_tile_is_read_out() -> None:
     weights = torch.full((384, 7), 20.0)
     weights[128:] *= -0.5  # 159 and two times -79 LSB: 127 - 79.9 - 79.9
 
-    y = mock.multiply(inputs, weights, num_sends=1, parameter=MockParameter())
+    y = _multiply(inputs, weights)
 
     assert y.mean().item() == pytest.approx(127 - 2 * (128 * 31 * 10 * 0.002 + 0.5), abs=0.3)
     assert y.std().item() == pytest.approx(math.sqrt(2 * (4 + 1 / 12)), rel=0.05)
@@ -96,9 +102,8 @@ def test_sums_with_a_loud_readout_among_others_are_as_independent_as_the_rest() 
     inputs = torch.full((4000, 384), 31.0)
     weights = torch.full((384, 9), 0.3).round()
     weights[:128, 4] = 15.0  # one loud column: 119 LSB in its first tile
-    parameter = MockParameter()
 
-    y = mock.multiply(inputs, weights, num_sends=1, parameter=parameter)
+    y = _multiply(inputs, weights)
 
     correlations = torch.corrcoef(y.T).fill_diagonal_(0)
     assert correlations.abs().max() < 0.08

@@ -173,13 +173,46 @@ def test_a_calibration_needs_a_trim_for_every_neuron() -> None:
         Calibration("a", 60.0, 0.0, 0.002, (1, 2), (3,) * 512)
 
 
-def test_the_measured_parameter_of_a_calibrated_chip_is_hxtorch_s_default() -> None:
+def test_the_measured_parameter_is_the_gain_of_calibration_and_the_noise_of_two_tiles() -> None:
     emulator.init_hardware()
 
     parameter = perceptron.measure_mock_parameter()
 
-    assert parameter.gain == pytest.approx(0.002, rel=0.05)
-    assert parameter.noise_std == pytest.approx(2.0, rel=0.15)
+    assert parameter.gain == pytest.approx(0.002 * 16 / 15.5 - 1 / (63.5 / 0.002), rel=0.05)
+    assert parameter.noise_std == pytest.approx((2 * (1.8**2 + 1 / 12)) ** 0.5, rel=0.15)
+
+
+class _RecordingChip(VirtualChip):
+    """A chip that notes the products it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("a", clock=Clock())
+        self.asked: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def multiply(self, inputs: torch.Tensor, weights: torch.Tensor, **options: int) -> torch.Tensor:
+        """Multiply, and note what."""
+        self.asked.append((inputs.clone(), weights.clone()))
+        return super().multiply(inputs, weights, **options)
+
+
+def test_a_mock_parameter_is_measured_as_hxtorch_measures_it() -> None:
+    chip = _RecordingChip()
+    calibrate(chip)
+    chip.asked.clear()
+    connection.choose_chip(chip)
+    emulator.init_hardware()
+
+    perceptron.measure_mock_parameter()
+
+    *scan, (inputs, weights) = chip.asked
+    assert torch.equal(weights, torch.full((256, 128), 21.0))
+    assert inputs.shape == (50, 256)
+    assert set(inputs.flatten().tolist()) == {0, 16}  # 15.5 as the chip rounds it
+    densities = [given.count_nonzero().item() / given.numel() for given, _ in scan]
+    assert densities == pytest.approx([0.85**i for i in range(20)], abs=0.03)
+    assert inputs.count_nonzero().item() / inputs.numel() == pytest.approx(
+        63.5 / (256 * 16 * 21 * 0.002), abs=0.06
+    )
 
 
 def test_a_chip_without_calibration_shows_its_raw_gain() -> None:

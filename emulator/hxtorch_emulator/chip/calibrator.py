@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,16 +32,15 @@ def calibrate(chip: VirtualChip, target_gain: float = defaults.gain) -> Calibrat
         target_gain: LSB per unit of input times weight.
     """
     p = chip.parameters
-    gain_codes, offset_codes = torch.zeros(NEURONS), torch.zeros(NEURONS)
-    for _ in range(_ROUNDS):
-        chip.apply(_calibration(chip, target_gain, gain_codes, offset_codes))
-        offset, gain = measure_neurons(chip)
-        gain_codes -= torch.log(gain.clamp_min(1e-6) / target_gain) / torch.log1p(
-            torch.tensor(p.gain_trim_step)
-        )
-        offset_codes -= offset / p.offset_trim_step_lsb
-        gain_codes.round_().clamp_(-p.gain_trim_steps, p.gain_trim_steps)
-        offset_codes.round_().clamp_(-p.offset_trim_steps, p.offset_trim_steps)
+    with torch.device("cpu"):  # where a virtual chip computes
+        gain_codes, offset_codes = torch.zeros(NEURONS), torch.zeros(NEURONS)
+        for _ in range(_ROUNDS):
+            chip.apply(_calibration(chip, target_gain, gain_codes, offset_codes))
+            offset, gain = measure_neurons(chip)
+            gain_codes -= torch.log(gain.clamp_min(1e-6) / target_gain) / math.log1p(p.gain_trim_step)
+            offset_codes -= offset / p.offset_trim_step_lsb
+            gain_codes.round_().clamp_(-p.gain_trim_steps, p.gain_trim_steps)
+            offset_codes.round_().clamp_(-p.offset_trim_steps, p.offset_trim_steps)
     calibration = _calibration(chip, target_gain, gain_codes, offset_codes)
     chip.apply(calibration)
     return calibration

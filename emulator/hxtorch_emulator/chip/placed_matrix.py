@@ -91,5 +91,5 @@ class PlacedMatrix:
 
         A product with a matrix of ones and zeros counts several times as fast as counting.
         """
-        tile_of_row = torch.arange(inputs.shape[1]) // ROWS
+        tile_of_row = torch.arange(inputs.shape[1], device=inputs.device) // ROWS
         return inputs.clamp(max=1) @ torch.nn.functional.one_hot(tile_of_row, self.tiles).to(torch.float32)

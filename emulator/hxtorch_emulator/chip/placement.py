@@ -18,8 +18,8 @@ def neurons_of(rows: int, columns: int) -> torch.Tensor:
     each matrix starts on the first hemisphere. Source: hxtorch's partitioning; the order is an assumption.
     """
     row_tiles = -(-rows // ROWS)
-    column = torch.arange(columns)
-    tile = (column // HEMISPHERE) * row_tiles + torch.arange(row_tiles).unsqueeze(1)
+    column = torch.arange(columns, device="cpu")
+    tile = (column // HEMISPHERE) * row_tiles + torch.arange(row_tiles, device="cpu").unsqueeze(1)
     return tile % 2 * HEMISPHERE + column % HEMISPHERE
 
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -16,6 +17,8 @@ from hxtorch_emulator.chip.placement import neurons_of
 from hxtorch_emulator.perceptron import readout
 
 _DRIFT_REFRESH_S = 60.0
+_CPU: Final = torch.device("cpu")
+"""Where a virtual chip computes, whatever torch's default device is."""
 
 
 class VirtualChip:
@@ -43,7 +46,8 @@ class VirtualChip:
         self.clock = clock
         self.calibration: Calibration | None = None
         self._temperature_c = self.parameters.reference_temperature_c
-        self._pattern = FixedPattern.of(chip_id, self.parameters)
+        with _CPU:
+            self._pattern = FixedPattern.of(chip_id, self.parameters)
         self._placed: dict[tuple[int, int], PlacedMatrix] = {}
         self._placed_at_s = -math.inf
 
@@ -92,6 +96,8 @@ class VirtualChip:
     ) -> torch.Tensor:
         """Multiply by a matrix of any size, with tiles placed and added up as hxtorch does it; return the readouts.
 
+        All tensors are the CPU's.
+
         Args:
             inputs: (batch, rows), integers 0..31.
             weights: (rows, columns), integers -63..63.
@@ -110,6 +116,7 @@ class VirtualChip:
             shape=(matrix.tiles, weights.shape[1]),
             scale=1.0,
             noise_std=self.noise_std_lsb,
+            device=_CPU,
         )
 
     def read(self, inputs: torch.Tensor, weights: torch.Tensor, *, num_sends: int = 1) -> torch.Tensor:
@@ -166,12 +173,13 @@ class VirtualChip:
             self._placed.clear()
             self._placed_at_s = now_s
         if (rows, columns) not in self._placed:
-            self._placed[rows, columns] = PlacedMatrix.of(
-                neurons_of(rows, columns),
-                rows,
-                pattern=self._pattern,
-                gain=self._gain(),
-                offset_lsb=self._offset_lsb(self._placed_at_s),
-                knee_slope=self.parameters.knee_slope,
-            )
+            with _CPU:
+                self._placed[rows, columns] = PlacedMatrix.of(
+                    neurons_of(rows, columns),
+                    rows,
+                    pattern=self._pattern,
+                    gain=self._gain(),
+                    offset_lsb=self._offset_lsb(self._placed_at_s),
+                    knee_slope=self.parameters.knee_slope,
+                )
         return self._placed[rows, columns]

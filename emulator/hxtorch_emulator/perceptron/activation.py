@@ -5,15 +5,16 @@ from typing import Any
 import torch
 
 from hxtorch_emulator import connection
+from hxtorch_emulator.builtin import Builtin
 from hxtorch_emulator.perceptron import constants
-from hxtorch_emulator.perceptron.addition import readout
+from hxtorch_emulator.perceptron.addition import floating, readout
 from hxtorch_emulator.perceptron.gradients import is_gradient_wanted
 from hxtorch_emulator.perceptron.tracing import traced
 
 
 def _rectified(values: torch.Tensor) -> torch.Tensor:
     """Rectify to 0..127, in a new tensor."""
-    return torch.floor(values).clamp_(0, constants.output_activation_max)
+    return torch.floor(floating(values)).clamp_(0, constants.output_activation_max)
 
 
 def _converted(values: torch.Tensor, shift: int) -> torch.Tensor:
@@ -26,11 +27,16 @@ def _converted(values: torch.Tensor, shift: int) -> torch.Tensor:
     if shift < 0:
         return _rectified(values).mul_(2.0**-shift).clamp_(0, constants.input_activation_max)
     largest = min(constants.input_activation_max, constants.output_activation_max >> shift)
-    return torch.mul(values, 2.0**-shift).floor_().clamp_(0, largest)
+    return torch.mul(floating(values), 2.0**-shift).floor_().clamp_(0, largest)
+
+
+def _gradient(grad: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return ``grad`` where ``values`` are positive, else 0, also where they are NaN; in a new tensor."""
+    return torch.where(values > 0, grad, 0.0)
 
 
 class _Relu(torch.autograd.Function):
-    """A rectifier of integers; its gradient is 1 where the input is positive."""
+    """A rectifier of integers; its gradient is 1 where the input is positive, else 0."""
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
@@ -40,12 +46,11 @@ class _Relu(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
         (values,) = ctx.saved_tensors
-        grad: torch.Tensor = torch.ops.aten.threshold_backward.default(grads[0], values, 0.0)
-        return grad
+        return _gradient(grads[0], values)
 
 
 class _ConvertingRelu(torch.autograd.Function):
-    """A rectifier into 5 bits; its gradient is 2**-shift where the input is positive."""
+    """A rectifier into 5 bits; its gradient is 2**-shift where the input is positive, else 0."""
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, shift: int) -> torch.Tensor:
@@ -56,9 +61,10 @@ class _ConvertingRelu(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
         (values,) = ctx.saved_tensors
-        return torch.ops.aten.threshold_backward.default(grads[0], values, 0.0).mul_(ctx.scale), None
+        return _gradient(grads[0], values).mul_(ctx.scale), None
 
 
+@Builtin
 @traced("relu")
 def relu(input: torch.Tensor, mock: bool = False) -> torch.Tensor:  # noqa: A002 - hxtorch's keyword
     """Rectify readouts.
@@ -79,6 +85,7 @@ def relu(input: torch.Tensor, mock: bool = False) -> torch.Tensor:  # noqa: A002
     return y
 
 
+@Builtin
 @traced("converting_relu")
 def converting_relu(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
@@ -93,16 +100,19 @@ def converting_relu(
         0..31, same shape.
 
     Raises:
-        RuntimeError: no chip is open and ``mock`` is false.
+        RuntimeError: no chip is open and ``mock`` is false, or ``shift`` is negative, which the chip cannot do.
     """
     if not mock:
         connection.open_chip()
+        if shift < 0:
+            raise RuntimeError(f"shift must be at least 0 on the chip, but got {shift}")
     if not is_gradient_wanted(input):
         return _converted(input, shift)
     y: torch.Tensor = _ConvertingRelu.apply(input, shift)  # type: ignore[no-untyped-call]  # torch types apply as untyped
     return y
 
 
+@Builtin
 @traced("argmax")
 def argmax(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword

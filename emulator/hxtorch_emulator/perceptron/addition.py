@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from hxtorch_emulator import connection
+from hxtorch_emulator.builtin import Builtin
 from hxtorch_emulator.perceptron import constants
 from hxtorch_emulator.perceptron.gradients import is_gradient_wanted
 from hxtorch_emulator.perceptron.tracing import traced
@@ -27,7 +28,8 @@ class _Add(torch.autograd.Function):
 def _sum(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Add ``left`` and ``right`` and saturate, in a new tensor."""
     total, other = readout(left), readout(right)
-    return clamp_readout_(total.add_(other) if _fits(other, total) else total + other)
+    in_place = total.dtype == other.dtype and _fits(other, total)
+    return clamp_readout_(total.add_(other) if in_place else total + other)
 
 
 def _fits(small: torch.Tensor, large: torch.Tensor) -> bool:
@@ -36,9 +38,14 @@ def _fits(small: torch.Tensor, large: torch.Tensor) -> bool:
     return small.dim() <= large.dim() and all(one in {1, other} for one, other in pairs)
 
 
+def floating(values: torch.Tensor) -> torch.Tensor:
+    """Return ``values`` as they are, or as float32 where they are integers."""
+    return values if values.is_floating_point() else values.to(torch.float32)
+
+
 def readout(values: torch.Tensor) -> torch.Tensor:
-    """Return ``values`` as the processor holds them: floored, -128..127, in a new tensor."""
-    return clamp_readout_(torch.floor(values.detach()))
+    """Return ``values`` as the processor holds them: floored, -128..127, floating, in a new tensor."""
+    return clamp_readout_(torch.floor(floating(values.detach())))
 
 
 def clamp_readout_(values: torch.Tensor) -> torch.Tensor:
@@ -46,8 +53,8 @@ def clamp_readout_(values: torch.Tensor) -> torch.Tensor:
     return values.clamp_(constants.output_activation_min, constants.output_activation_max)
 
 
-def add_to_readouts_(readouts: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Do ``add`` without gradient and in place, where the left side surely holds integers -128..127.
+def add_to_readouts(readouts: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Do ``add`` without gradient, in place where the types allow it; the left side surely holds integers -128..127.
 
     Flooring and clamping such integers changes nothing, so two passes over them are saved.
 
@@ -55,9 +62,12 @@ def add_to_readouts_(readouts: torch.Tensor, other: torch.Tensor) -> torch.Tenso
         readouts: fresh from the chip or its mock, (..., columns).
         other: (columns,).
     """
-    return clamp_readout_(readouts.add_(readout(other)))
+    other = readout(other)
+    same = readouts.dtype == other.dtype
+    return clamp_readout_(readouts.add_(other) if same else readouts + other)
 
 
+@Builtin
 @traced("add")
 def add(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from hxtorch_emulator.perceptron import execution
-from hxtorch_emulator.perceptron.addition import add_to_readouts_
+from hxtorch_emulator.perceptron.addition import add_to_readouts
 from hxtorch_emulator.perceptron.gradients import is_gradient_wanted
 from hxtorch_emulator.perceptron.mocking import get_mock_parameter
 
@@ -22,21 +22,27 @@ class _Settings:
 
 
 class _BiasedMac(torch.autograd.Function):
-    """The chip's product and bias forward; the gradient of the plain product, scaled, and sum backward."""
+    """The chip's product and bias forward; the gradient of the plain product, scaled, and sum backward.
+
+    The scale is that of the mock parameter in force when the gradient is computed, as in hxtorch.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, x: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None, settings: _Settings
     ) -> torch.Tensor:
         ctx.save_for_backward(x, weights)
-        ctx.scale = get_mock_parameter().gain * settings.num_sends
+        ctx.num_sends = settings.num_sends
         ctx.bias_shape = None if bias is None else bias.shape
         return _accumulate(x, weights, bias, settings)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weights = ctx.saved_tensors
-        grad = grads[0] * ctx.scale
+        grad = (grads[0] * (get_mock_parameter().gain * ctx.num_sends)).to(
+            torch.promote_types(x.dtype, weights.dtype)
+        )
+        x, weights = x.to(grad.dtype), weights.to(grad.dtype)
         needs_x, needs_weights, needs_bias = ctx.needs_input_grad[:3]
         grad_x = grad @ weights.t() if needs_x else None
         grad_weights = _gradient_of_weights(x, grad, weights.stride()) if needs_weights else None
@@ -62,7 +68,7 @@ def _accumulate(
         mock=settings.mock,
         saturate_weights=settings.saturate_weights,
     )
-    return y if bias is None else add_to_readouts_(y, bias)
+    return y if bias is None else add_to_readouts(y, bias)
 
 
 def biased_mac(

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import torch
 
+from hxtorch_emulator.builtin import Builtin
 from hxtorch_emulator.perceptron.constants import defaults
 from hxtorch_emulator.perceptron.multiplication import matmul
-from hxtorch_emulator.perceptron.tracing import traced
 
 
-@traced("conv1d")
+@Builtin
 def conv1d(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
     weight: torch.Tensor,
@@ -36,10 +36,10 @@ def conv1d(
     (step,) = _steps(stride, 1)
     windows = input.unfold(-1, weight.shape[-1], step).transpose(1, 2)
     y = _multiply_windows(windows, weight, num_sends, wait_between_events, mock).transpose(1, 2)
-    return y if bias is None else y + bias.unsqueeze(-1)
+    return _biased(y, bias)
 
 
-@traced("conv2d")
+@Builtin
 def conv2d(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
     weight: torch.Tensor,
@@ -65,11 +65,10 @@ def conv2d(
     down, across = _steps(stride, 2)
     windows = input.unfold(2, weight.shape[2], down).unfold(3, weight.shape[3], across)
     y = _multiply_windows(windows.permute(0, 2, 3, 1, 4, 5), weight, num_sends, wait_between_events, mock)
-    y = y.permute(0, 3, 1, 2)
-    return y if bias is None else y + bias.view(-1, 1, 1)
+    return _biased(y.permute(0, 3, 1, 2), bias)
 
 
-@traced("expanded_conv1d")
+@Builtin
 def expanded_conv1d(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
     weight: torch.Tensor,
@@ -110,7 +109,7 @@ def expanded_conv1d(
     matrix = torch.stack(shifted).view(num_expansions * out_channels, in_channels, length)
     y = _multiply_windows(windows, matrix, num_sends, wait_between_events, mock)
     y = y.reshape(-1, passes * num_expansions, out_channels)[:, :outputs].transpose(1, 2)
-    return y if bias is None else y + bias.unsqueeze(-1)
+    return _biased(y, bias)
 
 
 def _multiply_windows(
@@ -120,6 +119,12 @@ def _multiply_windows(
     positions = windows.shape[: windows.dim() - weight.dim() + 1]
     rows = windows.reshape(*positions, weight[0].numel())
     return matmul(rows, weight.flatten(1).t(), num_sends=num_sends, wait_between_events=wait, mock=mock)
+
+
+def _biased(y: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """Add ``bias`` to the channels of ``y``, (batch, channels, positions...), contiguous as hxtorch gives it."""
+    y = y.contiguous()
+    return y if bias is None else y + bias.view(-1, *[1] * (y.dim() - 2))
 
 
 def _require_shapes(x: torch.Tensor, weight: torch.Tensor, *, axes: int) -> None:

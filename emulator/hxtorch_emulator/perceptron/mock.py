@@ -4,29 +4,29 @@ import torch
 
 from hxtorch_emulator.perceptron import constants, readout
 from hxtorch_emulator.perceptron.mocking import MockParameter
-from hxtorch_emulator.perceptron.products import operand, tile_products
+from hxtorch_emulator.perceptron.products import operands, tile_products
+from hxtorch_emulator.perceptron.ranges import Rounded
 
 
-def multiply(
-    inputs: torch.Tensor, weights: torch.Tensor, *, num_sends: int, parameter: MockParameter
-) -> torch.Tensor:
+def multiply(inputs: Rounded, weights: Rounded, *, num_sends: int, parameter: MockParameter) -> torch.Tensor:
     """Multiply as an ideal chip does; return the readouts.
 
     Args:
-        inputs: (batch, rows), integers 0..31.
-        weights: (rows, columns), integers -63..63.
+        inputs: (batch, rows), 0..31.
+        weights: (rows, columns), -63..63.
         num_sends: how often each input is sent.
-        parameter: gain and noise.
+        parameter: gain and noise; negative noise is as large as positive.
 
     Returns:
-        (batch, columns), -128..127.
+        (batch, columns), -128..127, on the device of ``inputs``; NaN where NaN went in.
     """
-    x, w = operand("inputs", inputs), operand("weights", weights)
-    tiles = -(-weights.shape[0] // constants.hardware_matrix_height)
+    x, w = operands(inputs, weights)
+    tiles = -(-w.shape[0] // constants.hardware_matrix_height)
     return readout.add_up(
         lambda start, stop: tile_products(x[start:stop], w),
-        batch=inputs.shape[0],
-        shape=(tiles, weights.shape[1]),
+        batch=x.shape[0],
+        shape=(tiles, w.shape[1]),
         scale=num_sends * parameter.gain,
-        noise_std=parameter.noise_std,
+        noise_std=abs(parameter.noise_std),
+        device=x.device,
     )

@@ -2,11 +2,13 @@
 
 import torch
 
+from hxtorch_emulator.builtin import Builtin
 from hxtorch_emulator.perceptron.biased_mac import biased_mac
 from hxtorch_emulator.perceptron.constants import defaults
 from hxtorch_emulator.perceptron.tracing import traced
 
 
+@Builtin
 @traced("mac")
 def mac(
     x: torch.Tensor,
@@ -40,7 +42,7 @@ def mac(
     return biased_mac(x, weights, num_sends=num_sends, wait_between_events=wait_between_events, mock=mock)
 
 
-@traced("mac")
+@Builtin
 def matmul(
     input: torch.Tensor,  # noqa: A002 - hxtorch's keyword
     other: torch.Tensor,

@@ -3,48 +3,107 @@
 What it gives is scratch memory, valid until it is asked again.
 """
 
+import struct
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
 import torch
 
 from hxtorch_emulator.perceptron import constants
 from hxtorch_emulator.perceptron.scratch import scratch
 
-_PAST_LARGEST_INPUT = torch.tensor(constants.input_activation_max + 0.5).view(torch.int32).item()
+_PAST_LARGEST_INPUT: Final[int] = struct.unpack(
+    "<i", struct.pack("<f", constants.input_activation_max + 0.5)
+)[0]
 """The bits of the smallest positive float32 that rounds to 32."""
 
 
-def round_weights(weights: torch.Tensor, *, saturate: bool = False) -> torch.Tensor:
-    """Round to the nearest synaptic weights: float32, same shape, -63..63.
+def _half_away_from_zero(values: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
+    """Round as C's ``lround`` does.
+
+    The largest number below a half is added to the magnitude: of a half itself, the sum would round up to 1 for
+    0.49999997 too.
+    """
+    below_half = 0.5 - torch.finfo(values.dtype).eps / 4
+    return torch.sign(values, out=out).mul_(below_half).add_(values).trunc_()
+
+
+class Door(NamedTuple):
+    """What a backend does with numbers on their way in.
+
+    Attributes:
+        round: gives the nearest integers of its argument, in ``out``.
+        takes_nan: pass NaN on instead of refusing it.
+    """
+
+    round: Callable[..., torch.Tensor]
+    takes_nan: bool
+
+
+MOCK: Final = Door(torch.round, takes_nan=True)
+"""hxtorch's mock: half to even, as torch rounds."""
+
+CHIP: Final = Door(_half_away_from_zero, takes_nan=False)
+"""hxtorch's conversion to the chip's integers: half away from zero."""
+
+
+class Rounded(NamedTuple):
+    """What went in.
+
+    Attributes:
+        values: float32, integers or NaN.
+        has_nan: whether NaN is among them.
+    """
+
+    values: torch.Tensor
+    has_nan: bool
+
+
+def round_weights(weights: torch.Tensor, door: Door, *, saturate: bool = False) -> Rounded:
+    """Round to the nearest synaptic weights, of the same shape: -63..63.
 
     Args:
         weights: any shape.
-        saturate: clamp ``weights`` themselves to the range first, in place and unseen by autograd. Weights
+        door: the backend's.
+        saturate: clamp ``weights`` themselves, float32, to the range first, in place and unseen by autograd. Weights
             that are found inside are not written to, and the range is not checked a second time.
 
     Raises:
         OverflowError: a rounded weight is outside the range.
     """
-    original, weights = weights, weights.detach().to(torch.float32)
+    original, weights = weights, _floating(weights)
     low, high = constants.synaptic_weight_min, constants.synaptic_weight_max
-    if weights.numel() > 0:
-        smallest, largest = extremes(weights)
-        if saturate and (smallest < low or largest > high):
-            weights = original.data.clamp_(low, high).to(torch.float32)
-        elif not (low <= smallest and largest <= high):  # written so that NaN is looked at
-            _refuse_outside(smallest, largest, "weights", low, high)
-    return torch.round(weights, out=scratch.take_like("weights", weights, torch.float32))
+    smallest, largest = extremes(weights) if weights.numel() else (0, 0)
+    has_nan = False
+    if not (low <= smallest and largest <= high):  # written so that NaN is looked at
+        if saturate:
+            weights = original.data.clamp_(low, high)
+        has_nan = _refuse_outside(weights, door, "weights", low, high)
+    return Rounded(_round(weights, door, "weights"), has_nan)
 
 
-def round_inputs(inputs: torch.Tensor) -> torch.Tensor:
-    """Round to the nearest input activations: float32, same shape, 0..31.
+def round_inputs(inputs: torch.Tensor, door: Door) -> Rounded:
+    """Round to the nearest input activations, of the same shape: 0..31.
 
     Raises:
         OverflowError: a rounded input is outside the range.
     """
-    inputs = inputs.detach().to(torch.float32)
-    if not _are_plainly_inputs(inputs):
-        low, high = constants.input_activation_min, constants.input_activation_max
-        _refuse_outside(*extremes(inputs), "inputs", low, high)
-    return torch.round(inputs, out=scratch.take_like("inputs", inputs, torch.float32))
+    inputs = _floating(inputs)
+    low, high = constants.input_activation_min, constants.input_activation_max
+    has_nan = not _are_plainly_inputs(inputs) and _refuse_outside(inputs, door, "inputs", low, high)
+    return Rounded(_round(inputs, door, "inputs"), has_nan)
+
+
+def _floating(values: torch.Tensor) -> torch.Tensor:
+    """Return ``values`` without gradient, as float64 where they are, else as float32."""
+    return values.detach().to(torch.float64 if values.dtype == torch.float64 else torch.float32)
+
+
+def _round(values: torch.Tensor, door: Door, name: str) -> torch.Tensor:
+    out = scratch.take_like(name, values, torch.float32)
+    if values.dtype == torch.float32:
+        return door.round(values, out=out)
+    return out.copy_(door.round(values, out=torch.empty_like(values)))
 
 
 def _are_plainly_inputs(values: torch.Tensor) -> bool:
@@ -55,17 +114,28 @@ def _are_plainly_inputs(values: torch.Tensor) -> bool:
     """
     if values.numel() == 0:
         return True
+    if values.dtype != torch.float32:
+        return False
     smallest, largest = extremes(values.view(torch.int32))
     return smallest >= 0 and largest < _PAST_LARGEST_INPUT
 
 
-def _refuse_outside(smallest: float, largest: float, name: str, low: int, high: int) -> None:
-    """Refuse extremes that do not round to low..high; rounding keeps the order, so no other value matters."""
-    smallest, largest = (torch.tensor(bound).round().item() for bound in (smallest, largest))
-    if not (low <= smallest and largest <= high):  # written so that NaN is refused too
-        raise OverflowError(
-            f"{name} must round to {low}..{high}, but the observed range is {smallest:g}..{largest:g}"
-        )
+def _refuse_outside(values: torch.Tensor, door: Door, name: str, low: int, high: int) -> bool:
+    """Refuse values that do not round to low..high; rounding keeps the order, so the extremes decide.
+
+    Returns:
+        Whether NaN is among ``values``; a door that does not take NaN refuses it.
+    """
+    numbers = values[~values.isnan()] if door.takes_nan else values
+    has_nan = numbers.numel() < values.numel()
+    if numbers.numel() > 0:
+        bounds = torch.tensor(extremes(numbers), dtype=numbers.dtype, device="cpu")
+        smallest, largest = door.round(bounds, out=torch.empty_like(bounds)).tolist()
+        if not (low <= smallest and largest <= high):  # written so that NaN is refused too
+            raise OverflowError(
+                f"{name} must round to {low}..{high}, but the observed range is {smallest:g}..{largest:g}"
+            )
+    return has_nan
 
 
 def extremes(values: torch.Tensor) -> tuple[float, float]:

@@ -43,6 +43,7 @@ def add_up(
     shape: tuple[int, int],
     scale: float,
     noise_std: float,
+    device: torch.device,
 ) -> torch.Tensor:
     """Compute the noisy readouts of a whole batch, in chunks that fit the cache.
 
@@ -52,12 +53,13 @@ def add_up(
         shape: (tiles, columns).
         scale: LSB per unit of the products.
         noise_std: of each readout, in LSB.
+        device: of the products.
 
     Returns:
         (batch, columns), -128..127.
     """
     tiles, columns = shape
-    y = torch.empty(batch, columns)
+    y = torch.empty(batch, columns, device=device)
     if y.numel() == 0:
         return y
     chunk = max(1, CHUNK_READOUTS // columns)

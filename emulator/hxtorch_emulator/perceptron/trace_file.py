@@ -42,7 +42,7 @@ def write(path: Path, steps: list[Step]) -> None:
                 continue
             tensors.append(name)
             start = len(payload)
-            values = value.detach().to(torch.float32).contiguous()
+            values = value.detach().to("cpu", torch.float32).contiguous()
             payload += ctypes.string_at(values.data_ptr(), values.numel() * 4)
             header[f"{number}.{name}"] = {
                 "dtype": "F32",

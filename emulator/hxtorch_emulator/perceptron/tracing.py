@@ -8,6 +8,7 @@ from typing import Any, ParamSpec
 
 import torch
 
+from hxtorch_emulator.builtin import Builtin
 from hxtorch_emulator.perceptron import trace_file
 
 _P = ParamSpec("_P")
@@ -15,30 +16,25 @@ _Operation = Callable[..., torch.Tensor]
 
 _replays: dict[str, _Operation] = {}
 _active: list["InferenceTracer"] = []
-_depth = 0
 
 
 def traced(name: str) -> Callable[[Callable[_P, torch.Tensor]], Callable[_P, torch.Tensor]]:
-    """Make an operation one that tracers record, under ``name``; operations inside it are part of it."""
+    """Make an operation, with the keyword ``mock``, one that tracers record under ``name`` where it is the chip's."""
 
     def decorate(operation: Callable[_P, torch.Tensor]) -> Callable[_P, torch.Tensor]:
         signature = inspect.signature(operation)
 
         @functools.wraps(operation)
         def run(*args: _P.args, **kwargs: _P.kwargs) -> torch.Tensor:
-            global _depth  # noqa: PLW0603 - tracing is per process, as in hxtorch
-            if not _active or _depth:
-                return operation(*args, **kwargs)
+            output = operation(*args, **kwargs)
+            if not _active:
+                return output
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            _depth += 1
-            try:
-                output = operation(*args, **kwargs)
-            finally:
-                _depth -= 1
-            source, *settings = bound.arguments.items()
-            for tracer in _active:
-                tracer._record(name, source[1], dict(settings), output)
+            if not bound.arguments.pop("mock"):
+                source, *settings = bound.arguments.items()
+                for tracer in _active:
+                    tracer._record(name, source[1], dict(settings), output)
             return output
 
         _replays[name] = run
@@ -53,11 +49,11 @@ def is_recording() -> bool:
 
 
 class InferenceTracer:
-    """Records the operations between ``start`` and ``stop`` and writes them to a file.
+    """Records the chip's operations between ``start`` and ``stop`` and writes them to a file.
 
-    The sequence must be linear: each operation works on the output of the one before. A tensor that
-    anything else changed in between cannot be replayed and raises RuntimeError; a new shape is no change.
-    Tracers may nest.
+    The sequence must be linear: each operation works on the output of the one before. A tensor that anything else
+    changed or reshaped in between cannot be replayed and raises RuntimeError. Mock operations are not recorded; a
+    convolution is the multiply-accumulate of its windows. Tracers may nest.
     """
 
     def __init__(self, filename: str) -> None:
@@ -80,28 +76,33 @@ class InferenceTracer:
         """Write the trace and return the names of its operations, in order.
 
         Raises:
-            RuntimeError: it is not recording.
+            RuntimeError: it is not recording, or there is nothing to write.
         """
         if self not in _active:
             raise RuntimeError("this tracer has not been started")
         _active.remove(self)
+        if not self._steps:
+            raise RuntimeError(
+                "the trace is empty: no operation ran on the chip since the tracer was started"
+            )
         trace_file.write(Path(self._filename), self._steps)
         return [step.operation for step in self._steps]
 
     def _record(
         self, operation: str, source: torch.Tensor, settings: dict[str, Any], output: torch.Tensor
     ) -> None:
-        if self._last is not None and not torch.equal(self._last.flatten(), source.detach().flatten()):
+        if self._last is not None and not torch.equal(self._last, source.detach()):
             raise RuntimeError(
                 f"the input of {operation} is not the output of {self._steps[-1].operation} before it: "
-                "a trace holds only operations of hxtorch.perceptron, each on the output of the last"
+                "a trace holds only the chip's operations, each on the output of the last in its shape"
             )
         self._steps.append(trace_file.Step(operation, settings))
         self._last = output.detach().clone()
 
 
+@Builtin
 def inference_trace(input: torch.Tensor, filename: str) -> torch.Tensor:  # noqa: A002 - hxtorch's keyword
-    """Run the operations of a trace on ``input``.
+    """Run the operations of a trace on ``input``, on the open chip.
 
     Args:
         input: shaped as the first traced input, the batch of any length.
@@ -111,7 +112,7 @@ def inference_trace(input: torch.Tensor, filename: str) -> torch.Tensor:  # noqa
         The output of the last operation.
 
     Raises:
-        RuntimeError: the file is missing or is no trace.
+        RuntimeError: the file is missing or is no trace, or no chip is open.
     """
     output = input
     for step in trace_file.read(Path(filename)):

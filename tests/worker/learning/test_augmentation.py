@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.vision import load_torchvision
+from hxtorch_emulator.vision import load_torchvision
 from worker.learning.augmentation import _draw_boxes, _interpolation, crop_and_resize, distort, vary
 from worker.learning.datasets import Dataset
 from worker.learning.recipes import resolve

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from benchmarks.vision import load_torchvision
+from hxtorch_emulator.vision import load_torchvision
 from worker.learning import datasets
 from worker.learning.datasets import Dataset, load_dataset
 from worker.learning.errors import DatasetDamagedError, DatasetUnavailableError

@@ -1,5 +1,6 @@
 """Convolution layers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,11 +14,15 @@ from hxtorch_emulator.perceptron.nn.scaling import clamp_weight_
 _Size = int | tuple[int, ...]
 
 
-class ConvNd(MACLayer):
+class ConvNd(MACLayer, torch.nn.modules.conv._ConvNd):
     """Common part of the convolution layers; combined with the layer of torch of the same name.
 
-    The arguments are those of torch's layer and of ``MACLayer``; ``dilation`` and ``groups`` must be 1.
+    The arguments are those of torch's layer and of ``MACLayer``. The chip convolves without ``dilation`` and
+    ``groups``: other values than 1 are refused when the layer is used.
     """
+
+    _conv: Callable[..., torch.Tensor]
+    """The operation; tests and subclasses replace it."""
 
     def __init__(
         self,
@@ -37,8 +42,6 @@ class ConvNd(MACLayer):
         input_transform: Transform | None = None,
         weight_transform: Transform | None = clamp_weight_,
     ) -> None:
-        if groups != 1 or set(dilation if isinstance(dilation, tuple) else (dilation,)) != {1}:
-            raise NotImplementedError("the chip convolves without dilation and groups; leave both at 1")
         self.num_sends = num_sends  # torch's half initialises the weights, which needs this
         torch_half: Any = next(
             base for base in type(self).__mro__ if base.__module__ == "torch.nn.modules.conv"
@@ -50,6 +53,8 @@ class ConvNd(MACLayer):
             kernel_size,
             stride=stride,
             padding=padding,
+            dilation=dilation,
+            groups=groups,
             bias=bias,
             padding_mode=padding_mode,
         )
@@ -62,44 +67,46 @@ class ConvNd(MACLayer):
             weight_transform=weight_transform,
         )
 
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
+        """Map (batch, in_channels, size...), 0..31, to (batch, out_channels, windows...).
+
+        Raises:
+            ValueError: the layer has dilation or groups.
+        """
+        if self.groups != 1 or set(self.dilation) != {1}:
+            raise ValueError(
+                "the chip convolves without dilation and groups, "
+                f"but the layer has dilation={self.dilation} and groups={self.groups}"
+            )
+        x, weight = self.transformed(self._padded(input))
+        return self._conv(
+            x,
+            weight,
+            self.bias,
+            self.stride,
+            num_sends=self.num_sends,
+            wait_between_events=self.wait_between_events,
+            mock=self.mock,
+        )
+
     def _padded(self, x: torch.Tensor) -> torch.Tensor:
-        layer: Any = self  # torch's half keeps the geometry
-        amounts = layer._reversed_padding_repeated_twice
+        amounts = self._reversed_padding_repeated_twice
         if not any(amounts):
             return x
-        mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
         return torch.nn.functional.pad(x, amounts, mode=mode)
-
-    def _prepared(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
-        """Return the input, the weight and the keywords of the operation."""
-        x, weight = self.transformed(x)
-        layer: Any = self  # torch's half keeps the geometry
-        keywords = {
-            "bias": self.bias,
-            "stride": layer.stride,
-            "num_sends": self.num_sends,
-            "wait_between_events": self.wait_between_events,
-            "mock": self.mock,
-        }
-        return self._padded(x), weight, keywords
 
 
 class Conv1d(ConvNd, torch.nn.Conv1d):
     """A 1-D convolution on the chip; arguments as in ``ConvNd``."""
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
-        """Map (batch, in_channels, length), 0..31, to (batch, out_channels, windows)."""
-        x, weight, keywords = self._prepared(input)
-        return conv1d(x, weight, **keywords)
+    _conv: Callable[..., torch.Tensor] = conv1d
 
 
 class Conv2d(ConvNd, torch.nn.Conv2d):
     """A 2-D convolution on the chip; arguments as in ``ConvNd``."""
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
-        """Map (batch, in_channels, height, width), 0..31, to (batch, out_channels, rows, columns)."""
-        x, weight, keywords = self._prepared(input)
-        return conv2d(x, weight, **keywords)
+    _conv: Callable[..., torch.Tensor] = conv2d
 
 
 class ExpandedConv1d(Conv1d):
@@ -107,7 +114,7 @@ class ExpandedConv1d(Conv1d):
 
     Args:
         *args: as in ``ConvNd``.
-        num_expansions: copies of the kernel; as many as fit one synapse block if None.
+        num_expansions: copies of the kernel; if None, as many as one synapse block holds of a kernel of one channel.
         **kwargs: as in ``ConvNd``.
     """
 
@@ -115,12 +122,10 @@ class ExpandedConv1d(Conv1d):
         super().__init__(*args, **kwargs)
         if num_expansions is None:
             in_width = constants.hardware_matrix_width // self.out_channels
-            rows = constants.hardware_matrix_height // self.in_channels
-            in_height = (rows - self.kernel_size[0]) // self.stride[0] + 1
+            in_height = (constants.hardware_matrix_height - self.kernel_size[0]) // self.stride[0] + 1
             num_expansions = max(1, min(in_width, in_height))
         self.num_expansions = num_expansions
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
-        """Map (batch, in_channels, length), 0..31, to (batch, out_channels, windows)."""
-        x, weight, keywords = self._prepared(input)
-        return expanded_conv1d(x, weight, num_expansions=self.num_expansions, **keywords)
+    def _conv(self, x: torch.Tensor, weight: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        expanded: Callable[..., torch.Tensor] = expanded_conv1d
+        return expanded(x, weight, *args, num_expansions=self.num_expansions, **kwargs)

@@ -25,16 +25,27 @@ class Layer:
 
     def extra_repr(self) -> str:
         """Return the constructor's arguments that differ from its defaults, as in a call."""
+        parameters: dict[str, inspect.Parameter] = {}
+        for kind in type(self).__mro__:
+            if kind.__module__.startswith("torch."):
+                break  # what torch's half is given, the layer is given too
+            for name, parameter in inspect.signature(kind).parameters.items():
+                parameters.setdefault(name, parameter)
         shown = []
-        for name, parameter in inspect.signature(type(self).__init__).parameters.items():
-            if name == "self" or not hasattr(self, name):
+        for name, parameter in parameters.items():
+            if not hasattr(self, name):
                 continue
             value = getattr(self, name)
             if isinstance(parameter.default, bool) and not isinstance(value, bool):
                 value = value is not None  # a bias is given as a flag and kept as a tensor
-            if parameter.default is inspect.Parameter.empty or value != parameter.default:
+            if parameter.default is inspect.Parameter.empty or not _is_default(value, parameter.default):
                 shown.append(f"{name}={getattr(value, '__name__', value)}")
         return ", ".join(shown)
+
+
+def _is_default(value: object, default: object) -> bool:
+    """Return whether ``value`` is ``default``, or repeats it for each axis as torch's layers keep it."""
+    return value == default or (isinstance(value, tuple) and set(value) == {default})
 
 
 class MACLayer(Layer):

@@ -1,5 +1,7 @@
 """The fully connected layer."""
 
+from collections.abc import Callable
+
 import torch
 
 from hxtorch_emulator.perceptron.addition import add
@@ -16,6 +18,9 @@ class Linear(MACLayer, torch.nn.Linear):
 
     The arguments are those of ``torch.nn.Linear`` and of ``MACLayer``; the bias is added digitally, after the readout.
     """
+
+    _matmul: Callable[..., torch.Tensor] = matmul
+    """The operation; tests and subclasses replace it."""
 
     def __init__(
         self,
@@ -44,13 +49,12 @@ class Linear(MACLayer, torch.nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword
         """Map inputs (..., in_features), 0..31, to readouts (..., out_features), -128..127."""
-        assert self.num_sends is not None
-        if self.avg == 1 and input.dim() == 2 and self.input_transform is None and not is_recording():
-            return self._forward_at_once(input, self.num_sends)
+        if self._is_simple(input):
+            return self._forward_at_once(input)
         x, weight = self.transformed(input)
         if self.avg > 1:
             weight = weight.repeat_interleave(self.avg, 0)
-        y = matmul(
+        y = self._matmul(
             x,
             weight.t(),
             num_sends=self.num_sends,
@@ -61,8 +65,19 @@ class Linear(MACLayer, torch.nn.Linear):
             y = y.view(*y.shape[:-1], self.out_features, self.avg).mean(-1)
         return y if self.bias is None else add(y, self.bias, mock=self.mock)
 
-    def _forward_at_once(self, x: torch.Tensor, num_sends: int) -> torch.Tensor:
+    def _is_simple(self, x: torch.Tensor) -> bool:
+        """Return whether all operations between ``x`` and the readouts may be done in one step, unseen."""
+        return (
+            self.avg == 1
+            and x.dim() == 2
+            and self.input_transform is None
+            and self._matmul is matmul
+            and not is_recording()
+        )
+
+    def _forward_at_once(self, x: torch.Tensor) -> torch.Tensor:
         """Map inputs (batch, in_features) to readouts, with everything between in one step."""
+        assert self.num_sends is not None
         weight: torch.Tensor = self.weight
         saturate = self.weight_transform is clamp_weight_ and weight.dtype == torch.float32
         if not saturate:
@@ -71,7 +86,7 @@ class Linear(MACLayer, torch.nn.Linear):
             x,
             weight.t(),
             self.bias,
-            num_sends=num_sends,
+            num_sends=self.num_sends,
             wait_between_events=self.wait_between_events,
             mock=self.mock,
             saturate_weights=saturate,

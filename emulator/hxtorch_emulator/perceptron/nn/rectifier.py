@@ -6,11 +6,11 @@ from hxtorch_emulator.perceptron.activation import converting_relu, relu
 from hxtorch_emulator.perceptron.nn.layer import Layer
 
 
-class ReLU(Layer, torch.nn.Module):
+class ReLU(Layer, torch.nn.ReLU):
     """A layer of ``relu``."""
 
     def __init__(self, mock: bool = False) -> None:
-        torch.nn.Module.__init__(self)
+        torch.nn.ReLU.__init__(self)
         Layer.__init__(self, mock=mock)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's keyword

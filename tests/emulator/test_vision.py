@@ -3,12 +3,12 @@ import sys
 
 import torch
 
-from benchmarks.vision import load_torchvision
+from hxtorch_emulator.vision import load_torchvision
 
 
 def test_torchvision_can_be_imported_in_a_fresh_process_and_afterwards_by_its_own_name() -> None:
     program = (
-        "from benchmarks.vision import load_torchvision\n"
+        "from hxtorch_emulator.vision import load_torchvision\n"
         "vision = load_torchvision()\n"
         "import torchvision\n"
         "assert vision is torchvision is load_torchvision()\n"
