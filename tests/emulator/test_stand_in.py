@@ -13,6 +13,7 @@ import torch
 
 import hxtorch_emulator as emulator
 from hxtorch_emulator import logger, perceptron
+from hxtorch_emulator.chip import VirtualChip, calibrate
 from hxtorch_emulator.connection import CalibrationPath, HWDBPath
 from hxtorch_emulator.perceptron import nn
 
@@ -142,10 +143,7 @@ def test_paths_are_text_and_identifiers_are_asked_for_with_a_database() -> None:
 
 
 def test_a_calibration_may_be_named_by_keyword(tmp_path: Path) -> None:
-    emulator.init_hardware()
-    calibration = emulator.connection.chosen_chip().calibration
-    assert calibration is not None
-    sha256 = calibration.write(tmp_path / "hagen_cocolist.pbin")
+    sha256 = calibrate(VirtualChip("a")).write(tmp_path / "hagen_cocolist.pbin")
 
     emulator.init_hardware(calibration_path=CalibrationPath(str(tmp_path / "hagen_cocolist.pbin")))
 

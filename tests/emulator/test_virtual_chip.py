@@ -87,15 +87,19 @@ def test_a_calibration_flattens_the_pattern_and_meets_the_gain() -> None:
     assert gain.std() / gain.mean() < 0.05
 
 
-def test_weights_of_zero_leak_in_a_way_that_calibration_does_not_see() -> None:
+def test_many_events_leak_in_a_way_that_calibration_does_not_see() -> None:
     chip = VirtualChip("a", QUIET, clock=Clock())
     calibrate(chip)
+    weights = torch.zeros(130, 384)
 
-    silent = chip.multiply(torch.zeros(2, 130), torch.zeros(130, 384), num_sends=1, wait_between_events=5)
-    leaking = _mean_readout(chip, level=0)
+    silent, few, many, most = (
+        chip.multiply(torch.full((2, 130), level), weights, num_sends=sends, wait_between_events=5)[0]
+        for level, sends in ((0.0, 1), (3.0, 1), (3.0, 4), (31.0, 4))
+    )
 
-    assert (leaking - silent[0]).std() > 1.5 * silent[0].std()
-    assert (leaking - silent[0]).std() == pytest.approx(2.6 * 16 * 130 * 0.002 / 2**0.5, rel=0.4)
+    assert (few - silent).std() < 1
+    assert (many - silent).std().item() == pytest.approx(13.5, rel=0.25)
+    assert (most - silent).std().item() == pytest.approx(13.5, rel=0.25)
 
 
 def test_neurons_saturate_outside_their_linear_range() -> None:
@@ -173,13 +177,13 @@ def test_a_calibration_needs_a_trim_for_every_neuron() -> None:
         Calibration("a", 60.0, 0.0, 0.002, (1, 2), (3,) * 512)
 
 
-def test_the_measured_parameter_is_the_gain_of_calibration_and_the_noise_of_two_tiles() -> None:
+def test_the_measured_parameter_of_a_calibrated_chip_is_hxtorch_s_default() -> None:
     emulator.init_hardware()
 
     parameter = perceptron.measure_mock_parameter()
 
-    assert parameter.gain == pytest.approx(0.002 * 16 / 15.5 - 1 / (63.5 / 0.002), rel=0.05)
-    assert parameter.noise_std == pytest.approx((2 * (1.8**2 + 1 / 12)) ** 0.5, rel=0.15)
+    assert parameter.gain == pytest.approx(0.002, rel=0.05)
+    assert parameter.noise_std == pytest.approx(2.0, rel=0.15)
 
 
 class _RecordingChip(VirtualChip):

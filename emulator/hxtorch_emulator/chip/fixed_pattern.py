@@ -29,7 +29,7 @@ class FixedPattern:
         knee_low_lsb: (512,), likewise downwards, < 0.
         offset_lsb_per_k: (512,), change of the offset per kelvin.
         drift_phase: (3, 512), radians.
-        leak: (512,), added to the weight of each synapse, in weight LSB.
+        leak_lsb: (512,), added to a readout when many events are sent.
     """
 
     gain: torch.Tensor
@@ -39,7 +39,7 @@ class FixedPattern:
     knee_low_lsb: torch.Tensor
     offset_lsb_per_k: torch.Tensor
     drift_phase: torch.Tensor
-    leak: torch.Tensor
+    leak_lsb: torch.Tensor
 
     @classmethod
     def of(cls, chip_id: str, parameters: ChipParameters) -> "FixedPattern":
@@ -59,7 +59,7 @@ class FixedPattern:
             knee_low_lsb=-(p.knee_lsb + p.knee_spread_lsb * normal(NEURONS)).clamp_(1),
             offset_lsb_per_k=p.offset_spread_lsb_per_k * normal(NEURONS),
             drift_phase=2 * math.pi * torch.rand(_DRIFT_COMPONENTS, NEURONS, generator=generator),
-            leak=p.leak_spread * normal(NEURONS),
+            leak_lsb=p.leak_spread_lsb * normal(NEURONS),
         )
 
     def drift_lsb(self, time_s: float, parameters: ChipParameters) -> torch.Tensor:

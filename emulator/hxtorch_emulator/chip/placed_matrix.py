@@ -8,6 +8,9 @@ import torch
 from hxtorch_emulator.chip.fixed_pattern import ROWS, FixedPattern
 from hxtorch_emulator.perceptron.products import tile_products
 
+_LEAK_STEEPNESS = 8
+"""Exponent of the law by which the leak sets in. Assumption."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlacedMatrix:
@@ -15,7 +18,8 @@ class PlacedMatrix:
 
     Attributes:
         factor: (rows, columns), LSB per unit of input, for each unit of weight.
-        leak: (rows, columns), LSB per unit of input, independent of the weight.
+        leak_lsb: (tiles, 1, columns), with many events, independent of the weights.
+        leak_onset: sum of the inputs sent to a tile that causes half of the leak.
         offset_lsb: (tiles, 1, columns).
         knee_low_lsb: (tiles, 1, columns).
         knee_high_lsb: (tiles, 1, columns).
@@ -23,7 +27,8 @@ class PlacedMatrix:
     """
 
     factor: torch.Tensor
-    leak: torch.Tensor
+    leak_lsb: torch.Tensor
+    leak_onset: float
     offset_lsb: torch.Tensor
     knee_low_lsb: torch.Tensor
     knee_high_lsb: torch.Tensor
@@ -39,15 +44,15 @@ class PlacedMatrix:
         gain: torch.Tensor,
         offset_lsb: torch.Tensor,
         knee_slope: float,
+        leak_onset: float,
     ) -> "PlacedMatrix":
         """Gather the values of ``neurons``, (tiles, columns), from values per neuron, (512,)."""
         per_synapse = pattern.synapse * gain
-        per_leak = per_synapse * pattern.leak
         factor = torch.cat([per_synapse[:, of_tile] for of_tile in neurons])[:rows]
-        leak = torch.cat([per_leak[:, of_tile] for of_tile in neurons])[:rows]
         return cls(
             factor=factor,
-            leak=leak,
+            leak_lsb=pattern.leak_lsb[neurons].unsqueeze(1),
+            leak_onset=leak_onset,
             offset_lsb=offset_lsb[neurons].unsqueeze(1),
             knee_low_lsb=pattern.knee_low_lsb[neurons].unsqueeze(1),
             knee_high_lsb=pattern.knee_high_lsb[neurons].unsqueeze(1),
@@ -61,7 +66,7 @@ class PlacedMatrix:
 
     def effective(self, weights: torch.Tensor) -> torch.Tensor:
         """Return the effect of integer ``weights``, -63..63: LSB per unit of input, (rows, columns) as well."""
-        return torch.addcmul(self.leak, self.factor, weights)
+        return self.factor * weights
 
     def charge(
         self, inputs: torch.Tensor, effective: torch.Tensor, *, num_sends: int, loss: float
@@ -78,18 +83,19 @@ class PlacedMatrix:
             (batch, columns), in the memory of ``tile_products``.
         """
         inputs = inputs.to(torch.float32)
-        kept = num_sends * (1 - loss / ROWS * self._active(inputs)) if num_sends != 1 or loss else None
+        kept = num_sends * (1 - loss / ROWS * self._sums(inputs.clamp(max=1)))
+        sent = (self._sums(inputs) * (num_sends / self.leak_onset)) ** _LEAK_STEEPNESS
+        leaking = sent / (1 + sent)
         for tile, charge in enumerate(tile_products(inputs, effective)):
-            if kept is not None:
-                charge.mul_(kept[:, tile, None])
-            charge.add_(self.offset_lsb[tile])
+            charge.mul_(kept[:, tile, None]).add_(self.offset_lsb[tile])
+            charge.addcmul_(leaking[:, tile, None], self.leak_lsb[tile])
             linear = torch.clamp(charge, self.knee_low_lsb[tile], self.knee_high_lsb[tile])
             yield charge.lerp_(linear, 1 - self.knee_slope)
 
-    def _active(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Count the rows of each tile that get an event of ``inputs`` (batch, rows): (batch, tiles), float32.
+    def _sums(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Add ``inputs``, (batch, rows), up over the rows of each tile: (batch, tiles), float32.
 
-        A product with a matrix of ones and zeros counts several times as fast as counting.
+        A product with a matrix of ones and zeros is several times as fast as adding.
         """
         tile_of_row = torch.arange(inputs.shape[1], device=inputs.device) // ROWS
-        return inputs.clamp(max=1) @ torch.nn.functional.one_hot(tile_of_row, self.tiles).to(torch.float32)
+        return inputs @ torch.nn.functional.one_hot(tile_of_row, self.tiles).to(torch.float32)

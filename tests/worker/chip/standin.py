@@ -91,8 +91,14 @@ def _hardware(faults: Faults) -> dict[str, Any]:
         faults.is_lost = False
         faults.openings += 1
 
-    def init_hardware(hwdb_path: HWDBPath | CalibrationPath | None = None, ann: bool = False) -> None:
+    def init_hardware(
+        hwdb_path: HWDBPath | CalibrationPath | None = None,
+        ann: bool = False,
+        *,
+        calibration_path: CalibrationPath | None = None,
+    ) -> None:
         del ann
+        hwdb_path = calibration_path or hwdb_path
         open_chip()
         if isinstance(hwdb_path, CalibrationPath):
             emulator.init_hardware(emulator.CalibrationPath(hwdb_path.value))

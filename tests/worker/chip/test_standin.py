@@ -16,7 +16,7 @@ from worker.chip.hxtorch_connection import import_hxtorch
 OF_HXTORCH = {
     "CalibrationPath": "(value)",
     "HWDBPath": "(path=None, version='stable/latest')",
-    "init_hardware": "(hwdb_path=None, ann=False)",
+    "init_hardware": "(hwdb_path=None, ann=False, *, calibration_path=None)",
     "init_hardware_minimal": "()",
     "release_hardware": "()",
     "get_unique_identifier": "(hwdb_path=None)",

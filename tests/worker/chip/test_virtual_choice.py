@@ -31,7 +31,8 @@ def test_the_chip_that_is_opened_has_the_parameters_of_the_file(tmp_path: Path) 
     with open_chip(
         "emulator", "c", None, calibrations=tmp_path, virtual=VirtualChoice(VIRTUAL_CHIP, parameters=path)
     ) as session:
-        assert session.mock_parameter.noise_std == pytest.approx(5.0, rel=0.1)
+        noise_of_two_tiles = (2 * (5.0**2 + 1 / 12)) ** 0.5
+        assert session.mock_parameter.noise_std == pytest.approx(noise_of_two_tiles, rel=0.1)
 
 
 @pytest.mark.parametrize(
