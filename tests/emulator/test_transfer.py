@@ -26,7 +26,7 @@ def _network() -> torch.nn.Sequential:
 
 
 def _train(network: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
-    batches = [batch for _ in range(3) for batch in torch.randperm(len(images)).split(200)]
+    batches = [batch for _ in range(3) for batch in torch.split(torch.randperm(len(images)), 200)]
     optimiser = torch.optim.Adam(network.parameters(), lr=1.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1.0, total_steps=len(batches))
     for batch in batches:

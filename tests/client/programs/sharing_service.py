@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load, save
 
 from hxtorch_emulator.perceptron import MockParameter, mock
+from hxtorch_emulator.perceptron.ranges import Rounded
 from tests.client.service import DROPPED, Reply, Request, Service, problem
 
 IDENTIFIER = "hxcube7fpga0chip67_1"
@@ -158,8 +159,8 @@ class SharingService(Service):
         settings = int(metadata["num_sends"]), int(metadata["wait_between_events"])
         self.computed.append(Operation(key, inputs, weights, was_named, was_kept, settings))
         readouts = mock.multiply(
-            inputs.float(),
-            weights.float(),
+            Rounded(inputs.float(), has_nan=False),
+            Rounded(weights.float(), has_nan=False),
             num_sends=settings[0],
             parameter=MockParameter(noise_std=0.0, gain=GAIN),
         )
