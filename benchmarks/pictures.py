@@ -10,7 +10,7 @@ from benchmarks.results import Ratio, Target
 from benchmarks.service import running_service
 from benchmarks.unlike import UNLIKE
 from hxserve.client import Client
-from hxserve.errors import InvalidImagesError
+from hxserve.errors import ServiceError
 from hxserve.predictions import Prediction
 from worker.learning.datasets import load_dataset
 
@@ -67,7 +67,9 @@ def _read(client: Client, content: bytes) -> Prediction | None:
     """Return the reading of a picture; None if it is refused."""
     try:
         return client.classify(content, model=_MODEL)[0]
-    except InvalidImagesError:
+    except ServiceError as error:
+        if error.code != "invalid_images":
+            raise
         return None
 
 
