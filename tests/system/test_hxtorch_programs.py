@@ -193,19 +193,21 @@ def _write_idx(path: Path, values: NDArray[Any]) -> None:
 def test_the_teaching_notebook_runs_unchanged(
     noiseless: Local, small_mnist: Path, tmp_path: Path, model: str
 ) -> None:
-    notebook = tmp_path / "lab.ipynb"
-    notebook.write_bytes((shared_folder("seed") / "notebook.ipynb").read_bytes())
+    name = "lab-mock" if model == "Model()" else "lab-chip"
+    (tmp_path / f"{name}.ipynb").write_bytes((shared_folder("seed") / "notebook.ipynb").read_bytes())
     options = ("--param", f"data_path={small_mnist}", "--param", "num_epochs=2", "--expr", f"model={model}")
 
-    with Program(tmp_path, noiseless, *options, "lab.ipynb") as program:
+    with Program(tmp_path, noiseless, *options, f"{name}.ipynb") as program:
         said = program.finish()
 
-    assert said == "12 cells of lab.ipynb ran; with their outputs they are in lab.executed.ipynb"
-    outputs = [cell.get("outputs", []) for cell in nbformat.read(tmp_path / "lab.executed.ipynb", 4).cells]
+    assert said == f"12 cells of {name}.ipynb ran; with their outputs they are in {name}.executed.ipynb"
+    outputs = [
+        cell.get("outputs", []) for cell in nbformat.read(tmp_path / f"{name}.executed.ipynb", 4).cells
+    ]
     assert "".join(output.get("text", "") for output in outputs[9]).count("Genauigkeit: ") == 2
     assert not any(output.output_type == "error" for cell in outputs for output in cell)
     with Client(noiseless.url, noiseless.token) as client:
-        sessions = [job for job in client.jobs(kind="program") if job.params["program"] == "lab.ipynb"]
+        sessions = [job for job in client.jobs(kind="program") if job.params["program"] == f"{name}.ipynb"]
     assert sum(job.chip_time_s > 0 for job in sessions) == 1
 
 
