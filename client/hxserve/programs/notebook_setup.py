@@ -3,7 +3,6 @@
 Source: `_static/common/helpers.py` beside the notebooks.
 """
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from typing import Any
 
 from hxserve.programs.calibration_names import CalibrationName
 from hxserve.programs.installation import shared_chip
+from hxtorch_emulator import logger
 
-_log = logging.getLogger(__name__)
+_log = logger.get(__name__).python_logger
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Requests that outlast a queue, a maintenance and a restart of the service, and say in the log why they wait."""
 
 import itertools
-import logging
 import time
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ from urllib3 import BaseHTTPResponse
 
 from hxserve.errors import ConnectionFailedError, ServiceError, SharedChipError
 from hxserve.transport import LONGEST_RETRY_AFTER_S, Transport, problem
+from hxtorch_emulator import logger
 
 PATIENCE_S: Final = 120.0
 _IN_LINE: Final = frozenset({"still_waiting"})
@@ -18,7 +18,7 @@ _TELL_EVERY_S: Final = 15.0
 _LEAST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
 
-_log = logging.getLogger(__name__)
+_log = logger.get(__name__).python_logger
 
 
 def request_patiently(

@@ -1,7 +1,6 @@
 """The chip of a service, as hxtorch's names use it: a `Chip` of the emulator that computes by requests."""
 
 import atexit
-import logging
 import os
 import threading
 from pathlib import Path
@@ -23,12 +22,13 @@ from hxserve.programs.operations import (
 from hxserve.programs.patience import PATIENCE_S
 from hxserve.programs.session import Session, SessionFacts, operation_key, program_name
 from hxserve.transport import Transport
+from hxtorch_emulator import logger
 
 CHIP_VARIABLE: Final = "HXSERVE_CHIP_ID"
 _ANSWER_TIMEOUT_S: Final = 60.0
 _ENDED: Final = frozenset({"session_ended", "job_not_found"})
 
-_log = logging.getLogger(__name__)
+_log = logger.get(__name__).python_logger
 
 
 class RemoteChip:

@@ -1,5 +1,6 @@
 """A service with a chip to share, and programs' `hxtorch` on it."""
 
+import logging
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,6 +18,21 @@ def sharing() -> Iterator[SharingService]:
     service = SharingService()
     with running(service):
         yield service
+
+
+@pytest.fixture
+def told() -> Iterator[list[logging.LogRecord]]:
+    """The records of hxtorch's log, in order."""
+    records: list[logging.LogRecord] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    handler, root = Listening(), hxtorch.logger.get_root().python_logger
+    root.addHandler(handler)
+    yield records
+    root.removeHandler(handler)
 
 
 @pytest.fixture

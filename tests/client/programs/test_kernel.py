@@ -79,7 +79,7 @@ def _say(client: BlockingKernelClient, code: str) -> str:
 def test_a_notebook_written_for_the_chip_runs_unchanged(
     sharing: SharingService, jupyter: BlockingKernelClient
 ) -> None:
-    _say(jupyter, SETUP)
+    assert f"Connection to {IDENTIFIER} established" in _say(jupyter, SETUP)
     assert IDENTIFIER in _say(jupyter, USE)
 
     weights = _say(jupyter, "print(hxtorch.perceptron.matmul(torch.ones(2, 3), torch.ones(3, 4)).shape)")

@@ -50,28 +50,26 @@ def test_what_passes_is_waited_for(sharing: SharingService, faults: list[Reply])
 
 @pytest.mark.usefixtures("opened")
 def test_the_log_says_why_and_how_long_a_program_waits(
-    sharing: SharingService, caplog: pytest.LogCaptureFixture
+    sharing: SharingService, told: list[logging.LogRecord]
 ) -> None:
-    caplog.set_level(logging.INFO, "hxserve")
     sharing.operation_faults.extend(
         [problem(503, "chip_lost", "the chip is opened again", retry_after="1"), _still_waiting()]
     )
 
     hxtorch.perceptron.matmul(X, W)
 
-    told = [record.getMessage() for record in caplog.records]
-    assert any("waiting for the service" in line and "the chip is opened again" in line for line in told)
-    assert "the program goes on after 1 s" in told
+    lines = [record.getMessage() for record in told]
+    assert any("waiting for the service" in line and "the chip is opened again" in line for line in lines)
+    assert "the program goes on after 1 s" in lines
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_place_in_line_is_mentioned(sharing: SharingService, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "hxserve")
+def test_a_place_in_line_is_mentioned(sharing: SharingService, told: list[logging.LogRecord]) -> None:
     sharing.operation_faults.append(_still_waiting())
 
     hxtorch.perceptron.matmul(X, W)
 
-    assert any("3 operations go before" in record.getMessage() for record in caplog.records)
+    assert any("3 operations go before" in record.getMessage() for record in told)
 
 
 def test_waiting_in_line_outlasts_any_patience(

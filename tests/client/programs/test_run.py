@@ -24,6 +24,7 @@ from _static.common.helpers import get_nightly_calibration, save_nightly_calibra
 import hxtorch
 import hxtorch.perceptron as hxp
 import torch
+from torchvision import transforms
 
 setup_hardware_client()
 save_nightly_calibration("hagen_cocolist.pbin")
@@ -34,7 +35,7 @@ x = torch.rand(5, 20) * 31
 y = layer(x)
 layer.mock = True
 print(hxtorch.get_unique_identifier()[0], torch.equal(y, layer(x)), sys.argv[1:])
-print(get_nightly_calibration().name.chip)
+print(get_nightly_calibration().name.chip, transforms.ToTensor.__name__)
 """
 
 
@@ -78,11 +79,12 @@ def test_a_script_runs_unchanged_on_the_shared_chip(
 
     done = run("run", "--chip", "chip-1", "program.py", "--fast", "9")
 
-    assert done.stdout == f"{IDENTIFIER} True ['--fast', '9']\nchip-1\n", done.stderr
+    assert done.stdout == f"{IDENTIFIER} True ['--fast', '9']\nchip-1 ToTensor\n", done.stderr
     assert done.returncode == 0
     assert {session.request["chip"] for session in sharing.sessions.values()} == {"chip-1"}
     assert {session.state for session in sharing.sessions.values()} == {"succeeded"}
     assert sharing.sessions["session-1"].request["program"] == "program.py"
+    assert f"Connection to {IDENTIFIER} established" in done.stderr
     assert len(sharing.computed) == 1
 
 
@@ -108,7 +110,7 @@ def test_a_program_may_choose_the_shared_chip_itself(sharing: SharingService, tm
         check=True,
     )
 
-    assert done.stdout == f"{IDENTIFIER} True []\nchip-1\n", done.stderr
+    assert done.stdout == f"{IDENTIFIER} True []\nchip-1 ToTensor\n", done.stderr
 
 
 def test_a_program_that_fails_ends_with_its_traceback(run: Run, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_file_that_names_no_calibration_is_refused(
 
 @pytest.mark.usefixtures("opened")
 def test_a_calibration_in_between_is_a_warning_once(
-    sharing: SharingService, caplog: pytest.LogCaptureFixture
+    sharing: SharingService, told: list[logging.LogRecord]
 ) -> None:
     hxtorch.perceptron.matmul(X, W)
     sharing.calibration = RECALIBRATION
@@ -173,7 +173,7 @@ def test_a_calibration_in_between_is_a_warning_once(
     for _ in range(3):
         hxtorch.perceptron.matmul(X, W)
 
-    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    warnings = [record for record in told if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "results before and after are not comparable" in warnings[0].getMessage()
 
