@@ -9,10 +9,10 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmarks import plain_mock
 from hxtorch_emulator import perceptron
 from hxtorch_emulator.perceptron.ranges import CHIP, MOCK, Door, extremes, round_inputs, round_weights
 from hxtorch_emulator.perceptron.scratch import scratch
+from tests.emulator import plain_mock
 
 LEARNS = torch.nn.functional.cross_entropy
 

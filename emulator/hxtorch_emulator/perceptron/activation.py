@@ -1,5 +1,6 @@
 """Rectifiers and argmax of the on-chip SIMD processor."""
 
+import math
 from typing import Any
 
 import torch
@@ -31,8 +32,12 @@ def _converted(values: torch.Tensor, shift: int) -> torch.Tensor:
 
 
 def _gradient(grad: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Return ``grad`` where ``values`` are positive, else 0, also where they are NaN; in a new tensor."""
-    return torch.where(values > 0, grad, 0.0)
+    """Return ``grad`` where ``values`` are positive, else 0, also where they are NaN; in a new tensor.
+
+    torch's own gradient passes NaN on, but is ten times as fast as a selection; a sum tells whether there may be NaN.
+    """
+    gradient: torch.Tensor = torch.ops.aten.threshold_backward.default(grad, values, 0.0)
+    return gradient.masked_fill_(values.isnan(), 0.0) if math.isnan(values.sum().item()) else gradient
 
 
 class _Relu(torch.autograd.Function):

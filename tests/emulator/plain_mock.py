@@ -1,4 +1,4 @@
-"""A plain transcription of the mock arithmetic of hxtorch.perceptron, as the reference of the emulator's speed.
+"""A plain transcription of the mock of hxtorch.perceptron, as the reference that the emulator is compared with.
 
 Tile by tile, one ``torch.normal`` per tile, nothing shared between the steps, as hxtorch's own mock works.
 """
