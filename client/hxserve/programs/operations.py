@@ -15,8 +15,6 @@ from safetensors.numpy import load, save
 
 from hxserve.errors import AnswerNotUnderstoodError
 
-OVERHEAD_BYTES: Final = 2048
-"""More than an operation's header takes."""
 _NAMES_REMEMBERED: Final = 1024
 
 Byte = TypeVar("Byte", np.int8, np.uint8)

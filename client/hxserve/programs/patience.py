@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from urllib3 import BaseHTTPResponse
@@ -28,6 +29,7 @@ def request_patiently(
     *,
     patience_s: float,
     outlasts_maintenance: bool = True,
+    describe_line: Callable[[], str] = lambda: "others go before",
     **options: Any,
 ) -> BaseHTTPResponse:
     """Send a request until the service has answered it; return the answer.
@@ -41,13 +43,14 @@ def request_patiently(
         path: from `/` on.
         patience_s: longest absence of the service or its chip, in seconds.
         outlasts_maintenance: wait for the end of a chip's maintenance, too, however long it takes.
+        describe_line: says for the log what goes before the request.
         **options: those of `Transport.request`.
 
     Raises:
         SharedChipError: the service refused, or stayed away.
     """
     endless = _IN_LINE | _IN_MAINTENANCE if outlasts_maintenance else _IN_LINE
-    waiting = _Waiting(patience_s, endless)
+    waiting = _Waiting(patience_s, endless, describe_line)
     while True:
         try:
             response = transport.request(method, path, retry=False, **options)
@@ -63,7 +66,8 @@ def request_patiently(
 class _Waiting:
     """The waiting of one request: from its first failure on."""
 
-    def __init__(self, patience_s: float, endless: frozenset[str]) -> None:
+    def __init__(self, patience_s: float, endless: frozenset[str], describe_line: Callable[[], str]) -> None:
+        self._describe_line = describe_line
         self._patience_s = patience_s
         self._endless = endless
         self._since_s: float | None = None
@@ -119,7 +123,8 @@ class _Waiting:
             return
         self._told_at_s = now_s
         if failure.code in self._endless:
-            _log.info("waiting for the chip, for %.0f s so far: %s", waited_s, failure.detail)
+            reason = self._describe_line() if failure.code in _IN_LINE else failure.detail
+            _log.info("waiting for the chip, for %.0f s so far: %s", waited_s, reason)
         else:
             _log.warning(
                 "waiting for the service, for %.0f s so far and %.0f s at most: %s",

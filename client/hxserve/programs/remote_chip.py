@@ -12,7 +12,6 @@ from hxserve.addresses import find_address
 from hxserve.errors import ClientError, SharedChipError
 from hxserve.programs.calibration_names import read_calibration_name
 from hxserve.programs.operations import (
-    OVERHEAD_BYTES,
     Answer,
     SentWeights,
     Weights,
@@ -20,13 +19,12 @@ from hxserve.programs.operations import (
     encode_operation,
 )
 from hxserve.programs.patience import PATIENCE_S
-from hxserve.programs.session import Session, SessionFacts, operation_key, program_name
+from hxserve.programs.session import ENDED, Session, SessionFacts, operation_key, program_name
 from hxserve.transport import Transport
 from hxtorch_emulator import logger
 
 CHIP_VARIABLE: Final = "HXSERVE_CHIP_ID"
 _ANSWER_TIMEOUT_S: Final = 60.0
-_ENDED: Final = frozenset({"session_ended", "job_not_found"})
 
 _log = logger.get(__name__).python_logger
 
@@ -136,7 +134,7 @@ class RemoteChip:
             return torch.zeros(batch, columns, device=inputs.device)
         sent = Weights.of(weights)
         settings = {"num_sends": num_sends, "wait_between_events": wait_between_events}
-        step = _batch_limit(session.facts, rows, columns)
+        step = session.facts.batch_limit(rows, columns)
         parts = [inputs[start : start + step] for start in range(0, batch, step)]
         readouts = [self._compute(part, sent, settings, is_reused=len(parts) > 1) for part in parts]
         return (readouts[0] if len(readouts) == 1 else torch.cat(readouts)).to(inputs.device)
@@ -169,7 +167,7 @@ class RemoteChip:
         """
         if error.code == "weights_unknown" and by_name:
             self._sent.forget(weights.name)
-        elif error.code in _ENDED:
+        elif error.code in ENDED:
             self._reopen(session, error)
         else:
             raise error
@@ -238,21 +236,3 @@ class RemoteChip:
                 "the chip was calibrated since the session was opened: results before and after are not comparable; "
                 "measure_mock_parameter() gives its gain and noise now"
             )
-
-
-def _batch_limit(facts: SessionFacts, rows: int, columns: int) -> int:
-    """Return how many inputs an operation with such weights may have.
-
-    Raises:
-        SharedChipError: not one.
-    """
-    by_bytes = (facts.max_operation_bytes - OVERHEAD_BYTES - rows * columns) // rows
-    limit = min(by_bytes, facts.max_operation_macs // (rows * columns))
-    if limit < 1:
-        raise SharedChipError(
-            f"weights of {rows} x {columns} are too large for an operation of the service, which takes "
-            f"{facts.max_operation_bytes} bytes and {facts.max_operation_macs} multiply-accumulates; "
-            "use several smaller layers",
-            "too_large",
-        )
-    return limit

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from uuid import uuid4
 
 from hxserve.classification import fresh_key
-from hxserve.errors import AnswerNotUnderstoodError, ClientError
+from hxserve.errors import AnswerNotUnderstoodError, ClientError, SharedChipError
 from hxserve.programs.patience import PATIENCE_S, request_patiently
 from hxserve.transport import Transport, json_object, segment
 
@@ -17,6 +17,11 @@ OPENING_PATIENCE_S: Final = 60.0
 _SESSIONS: Final = "/v1/chip/sessions"
 _MEDIA_TYPE: Final = "application/x-safetensors"
 _LONGEST_PROGRAM_NAME: Final = 100
+_HEADER_BYTES: Final = 2048
+"""More than the header of an operation takes."""
+_FORGOTTEN: Final = "job_not_found"
+ENDED: Final = frozenset({"session_ended", _FORGOTTEN})
+"""Codes of refusals because the session is open no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,23 @@ class SessionFacts:
             raise AnswerNotUnderstoodError(
                 f"the service sent a session that cannot be read ({error!r})"
             ) from None
+
+    def batch_limit(self, rows: int, columns: int) -> int:
+        """Return how many inputs an operation with weights (rows, columns) may have.
+
+        Raises:
+            SharedChipError: not one.
+        """
+        by_bytes = (self.max_operation_bytes - _HEADER_BYTES - rows * columns) // rows
+        limit = min(by_bytes, self.max_operation_macs // (rows * columns))
+        if limit < 1:
+            raise SharedChipError(
+                f"weights of {rows} x {columns} are too large for an operation of the service, which takes "
+                f"{self.max_operation_bytes} bytes and {self.max_operation_macs} multiply-accumulates; "
+                "use several smaller layers",
+                "too_large",
+            )
+        return limit
 
 
 class Session:
@@ -123,15 +145,33 @@ class Session:
             "POST",
             f"{self._path}/operations",
             patience_s=self._patience_s,
+            describe_line=self._describe_line,
             body=body,
             headers={"Content-Type": _MEDIA_TYPE, "Idempotency-Key": key},
         )
         return answer.data
 
+    def _describe_line(self) -> str:
+        """Return how many operations go before this session's; for the log, so without it where it cannot be had."""
+        try:
+            position = self._transport.call_json("GET", self._path, retry=False).get("position")
+        except ClientError:
+            position = None
+        return "the chip is busy" if not position else f"{position} operations of others go before"
+
     def is_cancelled(self) -> bool:
-        """Return whether somebody cancelled the session; one that the service has forgotten was not."""
-        response = self._transport.request("GET", self._path)
-        return response.status == 200 and json_object(response).get("state") == "cancelled"
+        """Return whether somebody cancelled the session; one that the service has forgotten was not.
+
+        Raises:
+            SharedChipError: the service refused, or stayed away.
+        """
+        try:
+            answer = request_patiently(self._transport, "GET", self._path, patience_s=self._patience_s)
+        except SharedChipError as error:
+            if error.code == _FORGOTTEN:
+                return False
+            raise
+        return json_object(answer).get("state") == "cancelled"
 
     def end(self) -> None:
         """End the session; harmless when it has ended, or the service is away: it then ends by its silence."""

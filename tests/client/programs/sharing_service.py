@@ -53,6 +53,7 @@ class SharingService(Service):
         identifier: of the chip's hardware.
         limits: bytes and multiply-accumulates of an operation.
         operation_faults: replies to operations before these are looked at.
+        position: number of operations that go before a session's own.
         lost_answers: number of operations whose answer is lost on the way after they were computed.
     """
 
@@ -65,6 +66,7 @@ class SharingService(Service):
         self.limits = (8 * 2**20, 2**27)
         self.operation_faults: deque[Reply] = deque()
         self.lost_answers = 0
+        self.position: int | None = None
         self._answers: dict[str, Reply] = {}
         self._computing = threading.Lock()
 
@@ -122,6 +124,7 @@ class SharingService(Service):
             "max_operation_macs": self.limits[1],
             "since": "2026-03-01T10:00:00Z",
             "state": session.state,
+            "position": self.position,
         }
 
     def _operate(self, session: ServedSession, request: Request) -> Reply:

@@ -18,7 +18,7 @@ X, W = torch.full((2, 3), 5.0), torch.full((3, 4), 9.0)
 
 
 def _still_waiting() -> Reply:
-    refusal = problem(504, "still_waiting", "3 operations go before")
+    refusal = problem(504, "still_waiting", "send it again under the same key")
     return Reply(504, refusal.document | {"retryable": True}, headers=refusal.headers)
 
 
@@ -65,11 +65,12 @@ def test_the_log_says_why_and_how_long_a_program_waits(
 
 @pytest.mark.usefixtures("opened")
 def test_a_place_in_line_is_mentioned(sharing: SharingService, told: list[logging.LogRecord]) -> None:
+    sharing.position = 3
     sharing.operation_faults.append(_still_waiting())
 
     hxtorch.perceptron.matmul(X, W)
 
-    assert any("3 operations go before" in record.getMessage() for record in told)
+    assert any("for 0 s so far: 3 operations of others go before" in record.getMessage() for record in told)
 
 
 def test_waiting_in_line_outlasts_any_patience(
