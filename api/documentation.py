@@ -187,14 +187,16 @@ def _describe_operations(operation: dict[str, Any]) -> None:
     content = {TENSORS: {"schema": _FILE}}
     operation["requestBody"] = {"required": True, "content": content}
     operation["responses"]["200"]["content"] = content
-    operation.setdefault("parameters", []).append(
+    # Set, not added: spectree gives out the same objects each time.
+    operation["parameters"] = [
+        *(known for known in operation["parameters"] if known["in"] == "path"),
         {
             "name": "Idempotency-Key",
             "in": "header",
             "required": True,
             "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
-        }
-    )
+        },
+    ]
     _add_body_errors(operation["responses"])
 
 

@@ -118,7 +118,7 @@ class Operations:
                 f"expected ({operation.batch}, {operation.columns})"
             )
         return Readouts(
-            readouts=readouts.to(torch.int8).numpy().tobytes(),
+            readouts=readouts.numpy().astype(np.int8).tobytes(),
             columns=operation.columns,
             chip=self._session.chip,
             backend=self._session.backend,

@@ -108,8 +108,9 @@ class Service:
         with Client(self.local.url, self.local.token, retries=0) as client:
 
             def is_answered() -> bool:
-                with suppress(ClientError):
-                    return len(client.classify(crops.images[:1], crops.model, crops.version, wait_s=1)) == 1
+                with suppress(ClientError):  # not longer: a process that has ended meanwhile is started again
+                    image = crops.images[:1]
+                    return len(client.classify(image, crops.model, crops.version, wait_s=1, timeout_s=2)) == 1
                 return False
 
             return self.until(is_answered, "an answer")

@@ -14,13 +14,16 @@ import numpy as np
 import pytest
 import schemathesis
 from PIL import Image
+from safetensors.numpy import save
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, events, from_schema
 
+from api.operations import MEDIA_TYPE as TENSORS
 from services.crops.answers import CROP_BYTES
 from services.errors import HxserveError
 from services.jobs.store import JobStore
 from services.models.files import ModelStore
+from services.programs.store import ProgramStore
 from tests.api.requests import NPY, RAW, TOKEN, bright_on_dark, npy, picture, png
 from tests.services.samples import CHIP, an_origin
 from tests.system.hostile.conftest import Server
@@ -78,6 +81,8 @@ def _bodies() -> None:
     crops = st.binary(min_size=CROP_BYTES, max_size=CROP_BYTES)
     media_type(RAW, crops | crops.map(lambda one: one * 70) | st.binary(max_size=1000))
     media_type(NPY, st.sampled_from([npy(crop), npy(crop / 255)]) | st.binary(max_size=1000))
+    tensors = {"inputs": np.ones((2, 3), np.uint8), "weights": np.ones((3, 4), np.int8)}
+    media_type(TENSORS, st.just(save(tensors)) | st.binary(max_size=1000))
     media_type("image/png", _DAMAGED | st.just(png(crop)))
     media_type("image/jpeg", st.sampled_from([jpeg, jpeg[:-40], b""]) | st.binary(max_size=1000))
 
@@ -88,8 +93,9 @@ def _image() -> Image.Image:
 
 @pytest.fixture
 def caretaker(server: Server) -> Iterator[None]:
-    """Somebody who ends every long job, so that no stream lasts, and publishes the model that others delete."""
+    """Somebody who ends long jobs and sessions, so that no stream lasts, and publishes the model that others delete."""
     jobs, models = JobStore(server.connection, keep_jobs_s=3600), ModelStore(server.data_dir / "models")
+    programs = ProgramStore(server.connection, keep_jobs_s=3600)
     stopping = threading.Event()
 
     def take_care() -> None:
@@ -97,6 +103,7 @@ def caretaker(server: Server) -> Iterator[None]:
             for job in jobs.unfinished():
                 with suppress(HxserveError):
                     jobs.cancel(job.id)
+            programs.end(programs.sessions(), "the test does not wait for their end")
             with suppress(HxserveError):  # another request may delete the model while it is being published
                 if not models.versions("digits"):
                     models.publish(an_origin(), b"weights")

@@ -20,7 +20,9 @@ def test_a_session_says_everything_its_results_need_in_json(session: ChipSession
     assert said["backend"] == session.backend
     assert said["identifier"] == session.identifier
     assert said["gain"] == pytest.approx(0.002, rel=0.05)
-    assert said["noise_std"] == pytest.approx(2.0, rel=0.15)
+    # hxtorch measures the noise of a sum of two tiles; that of the mock is set.
+    noise_lsb = 2.0 if session.backend == "mock" else 2.25
+    assert said["noise_std"] == pytest.approx(noise_lsb, rel=0.15)
     assert said["connected"] is True
 
 
