@@ -315,6 +315,21 @@ def test_a_damaged_version_is_shown_beside_the_others_with_what_to_do(service: S
     assert "Version 1: the manifest is damaged; train again." in shown
 
 
+def test_a_program_is_listed_and_shown_by_its_name(service: Service, run: Run) -> None:
+    job = job_record(
+        "succeeded",
+        kind="program",
+        model="",
+        params={"program": "sweep.py", "chip": "chip-1"},
+        result={"operations": 7},
+    )
+    service.answers["GET", "/v1/jobs"] = Reply(document={"jobs": [job], "next_cursor": None})
+    service.jobs[0] = job
+
+    assert "sweep.py" in run("jobs").stdout
+    assert "7 operations on chip-1, 500 ms of chip time." in run("jobs", "show", JOB_ID).stdout
+
+
 @pytest.mark.parametrize("command", [["jobs"], ["jobs", "list"]], ids=" ".join)
 @pytest.mark.parametrize("kind", ["training", "evaluation", "classification", "calibration"])
 def test_only_the_jobs_asked_for_are_listed(

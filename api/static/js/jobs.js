@@ -10,14 +10,15 @@ let changes = null;
 let isBusy = false, isStale = false;
 
 function row(job) {
-  const label = `${t(`job.${job.kind}`)} ${job.model}`;
+  const name = job.model || job.params.program;
+  const label = [t(`job.${job.kind}`), name].filter(Boolean).join(" ");
   const cell = (name, ...content) => el("td", { "data-label": t(`jobs.${name}`) }, ...content);
   const progress = job.state === "running"
     ? el("span", { className: "withbar" }, progressBar(job.progress, label), percent(job.progress)) : "";
   return el("tr", {},
     cell("state", stateBadge(job.state)),
     cell("kind", el("a", { href: `/jobs/${job.id}` }, t(`job.${job.kind}`))),
-    cell("model", job.model || "–"), cell("user", job.user), cell("progress", progress),
+    cell("model", name || "–"), cell("user", job.user), cell("progress", progress),
     cell("outlook", outlook(job) || "–"), cell("chip_time", duration(job.chip_time_s)),
     cell("created", el("time", { dateTime: job.created_at, title: date(job.created_at) }, ago(job.created_at))));
 }

@@ -64,7 +64,7 @@ def list_jobs(
             [
                 job.id,
                 job.kind,
-                job.model,
+                job.model or job.params.get("program", ""),
                 job.user,
                 job.state,
                 f"{job.progress:.0%}",
