@@ -89,7 +89,7 @@ def shape_of(spec: NetworkSpec) -> NetworkShape:
 
 def software_versions() -> dict[str, str]:
     """Return the versions of libraries on which the numbers depend."""
-    others = {name: metadata.version(name) for name in ("torch", "numpy")}
+    others = {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")}
     return {"hxserve": metadata.version("hxserve-server"), **others}
 
 

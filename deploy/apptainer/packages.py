@@ -20,6 +20,8 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 BESIDE: Final = frozenset({"hxtorch-emulator"})
 """Packages in this checkout, which are found through PYTHONPATH."""
+FOLLOWS_TORCH: Final = frozenset({"torchvision"})
+"""Packages whose release has to fit the container's torch instead of the one in constraints.txt."""
 _IMPORTS: Final = "import hxtorch, hxtorch.perceptron, torch, numpy; print(torch.__file__, numpy.__file__)"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _REASON: Final = re.compile(r"ERROR|conflict|depends on|requested")
@@ -49,7 +51,7 @@ def constraints(ours: Iterable[str], present: Mapping[str, str]) -> list[str]:
     """Return constraints that keep each present package as it is, and pin the others to the tested versions."""
     kept = [f"{name}=={version}" for name, version in sorted(present.items())]
     pinned = [line.strip() for line in ours if line.strip() and not line.startswith("#")]
-    return kept + [line for line in pinned if name_of(line) not in present]
+    return kept + [line for line in pinned if name_of(line) not in present.keys() | FOLLOWS_TORCH]
 
 
 def wanted(requirements: Iterable[str], present: Mapping[str, str]) -> list[str]:

@@ -49,7 +49,7 @@ def test_only_what_is_not_there_at_all_is_wanted() -> None:
 
 
 def test_what_is_there_is_held_and_what_is_not_comes_as_it_is_tested() -> None:
-    ours = ["# a remark", "celery==5.7.0", "torch==2.13.0"]
+    ours = ["# a remark", "celery==5.7.0", "torch==2.13.0", "torchvision==0.28.0"]
 
     assert constraints(ours, PRESENT) == ["numpy==1.26.4", "torch==2.4.0", "celery==5.7.0"]
 

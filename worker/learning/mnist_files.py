@@ -3,14 +3,13 @@
 import gzip
 import hashlib
 import os
-import struct
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
+from hxtorch_emulator.vision import load_torchvision
 from worker.learning.errors import DatasetDamagedError, DatasetUnavailableError
 
 PACKED_MD5 = {
@@ -19,7 +18,10 @@ PACKED_MD5 = {
     "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
 }
-"""The four files and the checksums of their downloads, as in `torchvision.datasets.MNIST.resources`."""
+"""The four files and the checksums of their downloads, as in `torchvision.datasets.MNIST.resources`.
+
+Importing torchvision takes seconds, which a worker without MNIST need not spend.
+"""
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
 """`torchvision.datasets.MNIST.mirrors`."""
@@ -52,14 +54,15 @@ def read_images_and_labels(raw_folder: Path, part: str) -> tuple[Tensor, Tensor]
     Raises:
         DatasetDamagedError: The files do not hold that.
     """
+    files = load_torchvision().datasets.mnist
     try:
-        images = _read_idx(raw_folder / f"{part}-images-idx3-ubyte")
-        labels = _read_idx(raw_folder / f"{part}-labels-idx1-ubyte").to(torch.int64)
-    except (struct.error, ValueError, RuntimeError, OSError) as error:
+        images: Tensor = files.read_image_file(str(raw_folder / f"{part}-images-idx3-ubyte"))
+        labels: Tensor = files.read_label_file(str(raw_folder / f"{part}-labels-idx1-ubyte"))
+    except (AssertionError, ValueError, KeyError, IndexError, TypeError, RuntimeError, OSError) as error:
         raise DatasetDamagedError(
             f"the {part} files in {raw_folder} cannot be read as MNIST ({error!r}); fetch them again."
         ) from error
-    if images.shape[1:] != (28, 28) or images.shape[:1] != labels.shape or not len(labels):
+    if images.shape[1:] != (28, 28) or len(images) != len(labels) or not len(labels):
         raise DatasetDamagedError(
             f"the {part} files in {raw_folder} hold images {tuple(images.shape)} and labels "
             f"{tuple(labels.shape)}; expected (n, 28, 28) and (n,). Fetch them again."
@@ -69,23 +72,6 @@ def read_images_and_labels(raw_folder: Path, part: str) -> tuple[Tensor, Tensor]
             f"the {part} labels in {raw_folder} reach {int(labels.max())}; expected 0..9. Fetch them again."
         )
     return images, labels
-
-
-def _read_idx(path: Path) -> Tensor:
-    """Read a file of bytes in the format IDX: uint8, of the shape that the file names.
-
-    Source: yann.lecun.com/exdb/mnist, "the IDX file format".
-
-    Raises:
-        struct.error, ValueError, RuntimeError: It holds something else, or less or more than its shape.
-        OSError: It cannot be read.
-    """
-    content = bytearray(path.read_bytes())
-    zero, kind, axes = struct.unpack_from(">HBB", content)
-    if zero or kind != 8:
-        raise ValueError("it does not begin as a file of bytes does")
-    shape = struct.unpack_from(f">{axes}I", content, 4)
-    return torch.frombuffer(content, dtype=torch.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
 def download_mnist(folder: Path, mirrors: Sequence[str] = MIRRORS) -> Path:
