@@ -63,12 +63,12 @@ def recordings() -> Recordings:
 
 @pytest.fixture(autouse=True)
 def _clean_process() -> Iterator[None]:
-    """Leave no chip open or chosen, no mock parameter changed and nothing traced for the next test."""
+    """Begin with the default chip, closed; leave no mock parameter changed and nothing traced for the next test."""
     torch.manual_seed(0)
-    chip = connection.chosen_chip()
+    emulator.release_hardware()  # a program in the same process may have chosen a chip of a service
+    connection.choose_chip(VirtualChip(connection.DEFAULT_CHIP_ID))
     yield
     emulator.release_hardware()
-    connection.choose_chip(chip)
     perceptron.set_mock_parameter(perceptron.MockParameter())
     tracing._active.clear()
 
