@@ -139,7 +139,6 @@ class WeightsUnknownError(HxserveError):
     """The session does not keep these weights (any more); send the operation again with them."""
 
     code = "weights_unknown"
-    retryable = True
 
 
 class IdempotencyConflictError(ConflictError):

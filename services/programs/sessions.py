@@ -195,13 +195,15 @@ class Programs:
             )
         self._job(operation.session, user)
         operation_id = f"{operation.session}:{key}"
-        digest = hashlib.sha256(operation.inputs + operation.digest.encode()).hexdigest()
+        settings = f"{operation.digest} {operation.num_sends} {operation.wait_between_events}"
+        digest = hashlib.sha256(operation.inputs)
+        digest.update(settings.encode())
         waiter = _Waiter()
         self._listener.expect(operation_id, waiter)
         self._listener.subscribe(operation.session, waiter)
         try:
             outcome = self._store.accept(
-                operation_id, digest, operation, self._listener.reply_to, user.quotas, keep=keep
+                operation_id, digest.hexdigest(), operation, self._listener.reply_to, user.quotas, keep=keep
             )
             if isinstance(outcome, Readouts):
                 return _checked(outcome)

@@ -12,6 +12,7 @@ from services.crops.claims import Backlog, read_backlog, read_waiting_operation
 from services.errors import (
     ChipInMaintenanceError,
     HxserveError,
+    JobCrashedError,
     QueueFullError,
     SessionEndedError,
     WeightsUnknownError,
@@ -161,10 +162,13 @@ class ProgramStore:
     ) -> Backlog:
         """Store and send an answer, charge the user, and return the backlog, in one step.
 
+        A refusal is sent and not kept, so that the operation sent again is run, unless it is one that ends its workers.
+
         Raises:
             LeaseLostError: the worker no longer holds the chip; nothing was written.
         """
         packed = answer.pack()
+        is_kept = answer.problem is None or answer.problem["code"] == JobCrashedError.code
         return read_backlog(
             self._connection.run(
                 "programs/finish_operation",
@@ -177,7 +181,7 @@ class ProgramStore:
                 msgpack.packb([(operation_id, 0, packed)]),
                 charged_s,
                 HALF_LIFE_S,
-                KEEP_ANSWERS_S,
+                KEEP_ANSWERS_S if is_kept else 0,
             )
         )
 

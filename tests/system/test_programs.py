@@ -7,12 +7,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import urllib3
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
@@ -20,8 +22,10 @@ from safetensors.numpy import load, save
 from api.operations import MEDIA_TYPE
 from deploy.local import Local, running
 from hxserve import Client
+from hxserve.programs.remote_chip import RemoteChip
 from hxtorch_emulator.perceptron import constants
 from services.settings import load_settings
+from services.store.connection import Connection
 from tests.system.conftest import TRAINING, wait_until
 
 ROWS, COLUMNS = 200, 12
@@ -95,10 +99,16 @@ def _ideal(inputs: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np.f
 
 
 @pytest.fixture(scope="module")
-def of_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    """A service of its own, whose processes are killed."""
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The service's data folder."""
     folder: Path = tmp_path_factory.mktemp("programs")
-    settings = load_settings(data_dir=folder, chip="mock", port=0, save_every_s=0.3, lease_s=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def of_programs(data_dir: Path) -> Iterator[Local]:
+    """A service of its own, whose processes are killed."""
+    settings = load_settings(data_dir=data_dir, chip="mock", port=0, save_every_s=0.3, lease_s=2)
     with running(settings) as local:
         yield local
 
@@ -118,6 +128,26 @@ def test_readouts_come_back_in_the_order_of_the_chips_arithmetic(of_programs: Lo
     shown = program.show()
     assert (shown["operations"], shown["position"]) == (10, None)
     assert shown["chip_time_s"] > 0
+
+
+def test_weights_that_are_gone_are_sent_again_at_once(of_programs: Local, data_dir: Path) -> None:
+    Program(of_programs)  # returns when the chip takes programs
+    chip = RemoteChip(of_programs.url, of_programs.token, program="test", patience_s=3600.0)
+    chip.open(None)
+    inputs, weights = (torch.from_numpy(numbers.astype(np.float32)) for numbers in _operation(1))
+
+    def multiply() -> torch.Size:
+        return chip.multiply(inputs, weights, num_sends=1, wait_between_events=5).shape
+
+    before = [multiply() for _ in range(3)]
+    with closing(Connection(f"unix://{data_dir}/redis/redis.sock")) as connection:
+        kept: Any = connection.client.keys("hx:program:*:weights")
+        gone = connection.client.delete(*kept)
+    after = [multiply() for _ in range(3)]
+    chip.close()
+
+    assert gone == 1
+    assert {*before, *after} == {torch.Size([4, COLUMNS])}
 
 
 @pytest.mark.parametrize("process", ["worker", "api", "redis"])

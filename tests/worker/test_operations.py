@@ -1,9 +1,12 @@
 """Operations on a worker's chip: computed as hxtorch computes them, answered whatever happens."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 from unittest.mock import Mock
 
+import msgpack
 import numpy as np
 import pytest
 import torch
@@ -62,6 +65,13 @@ def _answer(programs: ProgramStore, operation: Operation, operation_id: str) -> 
     return answer
 
 
+def _sent_problem(connection: Connection) -> Mapping[str, str] | None:
+    """The problem in the last answer that was sent."""
+    stored: Any = connection.client.xrevrange("hx:replies:here", count=1)
+    [(_, _, packed)] = msgpack.unpackb(stored[0][1][b"batch"])
+    return Readouts.unpack(packed).problem
+
+
 def test_readouts_are_those_of_the_chip(programs: ProgramStore, operations: Operations) -> None:
     operation, expected = _operation()
     operation_id = _send(programs, operation)
@@ -87,7 +97,7 @@ def test_kept_weights_give_the_same_readouts(programs: ProgramStore, operations:
     assert _answer(programs, named, second).readouts == _answer(programs, operation, first).readouts
 
 
-def test_weights_that_are_gone_are_said_to_be(
+def test_weights_that_are_gone_are_said_to_be_and_may_be_sent_again(
     programs: ProgramStore, operations: Operations, connection: Connection
 ) -> None:
     operation, _ = _operation()
@@ -98,9 +108,10 @@ def test_weights_that_are_gone_are_said_to_be(
 
     operations.run(operation_id, "ada", 10.0, 10.0)
 
-    problem = _answer(programs, named, operation_id).problem
+    problem = _sent_problem(connection)
     assert problem is not None
     assert problem["code"] == "weights_unknown"
+    assert _send(programs, operation, "2") in programs.waiting(CHIP)
 
 
 def test_an_operation_of_an_ended_session_is_left_out(programs: ProgramStore, operations: Operations) -> None:
@@ -127,7 +138,11 @@ def test_an_operation_that_ended_three_workers_is_set_aside(
 
 
 def test_a_failing_chip_is_tried_again_and_then_named(
-    programs: ProgramStore, operations: Operations, session: ChipSession, monkeypatch: pytest.MonkeyPatch
+    programs: ProgramStore,
+    operations: Operations,
+    session: ChipSession,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(session, "guarded", Mock(side_effect=ChipError("the link is down")))
     operation, _ = _operation()
@@ -139,5 +154,5 @@ def test_a_failing_chip_is_tried_again_and_then_named(
         assert operation_id in programs.waiting(CHIP)
     operations.run(operation_id, "ada", 10.0, 10.0)
 
-    problem = _answer(programs, operation, operation_id).problem
-    assert problem == {"code": "chip_failed", "message": "the link is down"}
+    assert _sent_problem(connection) == {"code": "chip_failed", "message": "the link is down"}
+    assert operation_id not in programs.waiting(CHIP)

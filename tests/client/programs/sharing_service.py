@@ -137,6 +137,8 @@ class SharingService(Service):
             if len(request.body) > self.limits[0]:
                 return problem(413, "too_large", "split the batch")
             reply = self._compute(session, key, request.body)
+            if reply.status != 200:  # a refusal is not kept
+                return reply
             self._answers[key] = reply
             if self.lost_answers:
                 self.lost_answers -= 1
