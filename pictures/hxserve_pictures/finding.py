@@ -52,7 +52,7 @@ def find_digit(tones: Plane) -> Digit:
     check(digit)
     if digit.others and digit.size >= _COUNTABLE:
         raise NotOneDigitError(
-            f"shows {digit.others + 1} digits; send one picture of each, or ask for segment=true"
+            f"shows {digit.others + 1} digits; send one picture of each, or ask for segment=true (`--segment`)"
         )
     if digit.scale > 1.0 and digit.size < _SMALL_DIGIT:
         left, top, near = surroundings(tones, digit.box, digit.scale, digit.size)
