@@ -74,11 +74,21 @@ def test_mock_operations_are_not_recorded(tracer: InferenceTracer) -> None:
     assert tracer.stop() == ["relu", "add"]
 
 
-def test_an_empty_trace_is_refused(tracer: InferenceTracer) -> None:
+def test_an_empty_trace_can_be_recorded_but_not_run(tracer: InferenceTracer, tmp_path: Path) -> None:
     perceptron.relu(torch.ones(2, 3), mock=True)
 
-    with pytest.raises(RuntimeError, match="the trace is empty"):
-        tracer.stop()
+    assert tracer.stop() == []
+    with pytest.raises(RuntimeError, match="is empty"):
+        inference_trace(torch.ones(4, 3), str(tmp_path / "trace"))
+
+
+def test_a_tracer_that_is_dropped_records_no_more(tmp_path: Path) -> None:
+    dropped = InferenceTracer(str(tmp_path / "dropped"))
+    dropped.start()
+    perceptron.relu(torch.ones(2, 3))
+    del dropped
+
+    assert perceptron.relu(torch.ones(4, 5)).shape == (4, 5)
 
 
 def test_a_trace_runs_on_the_chip_alone(tracer: InferenceTracer, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
+from weakref import WeakSet
 
 import torch
 
@@ -15,7 +16,8 @@ _P = ParamSpec("_P")
 _Operation = Callable[..., torch.Tensor]
 
 _replays: dict[str, _Operation] = {}
-_active: list["InferenceTracer"] = []
+# Weak, so that a tracer which is dropped without stop(), as by an exception, sees no further operation.
+_active: WeakSet["InferenceTracer"] = WeakSet()
 
 
 def traced(name: str) -> Callable[[Callable[_P, torch.Tensor]], Callable[_P, torch.Tensor]]:
@@ -33,7 +35,7 @@ def traced(name: str) -> Callable[[Callable[_P, torch.Tensor]], Callable[_P, tor
             bound.apply_defaults()
             if not bound.arguments.pop("mock"):
                 source, *settings = bound.arguments.items()
-                for tracer in _active:
+                for tracer in tuple(_active):
                     tracer._record(name, source[1], dict(settings), output)
             return output
 
@@ -70,21 +72,17 @@ class InferenceTracer:
         if self in _active:
             raise RuntimeError("this tracer has been started already")
         self._steps, self._last = [], None
-        _active.append(self)
+        _active.add(self)
 
     def stop(self) -> list[str]:
         """Write the trace and return the names of its operations, in order.
 
         Raises:
-            RuntimeError: it is not recording, or there is nothing to write.
+            RuntimeError: it is not recording.
         """
         if self not in _active:
             raise RuntimeError("this tracer has not been started")
-        _active.remove(self)
-        if not self._steps:
-            raise RuntimeError(
-                "the trace is empty: no operation ran on the chip since the tracer was started"
-            )
+        _active.discard(self)
         trace_file.write(Path(self._filename), self._steps)
         return [step.operation for step in self._steps]
 
@@ -112,10 +110,14 @@ def inference_trace(input: torch.Tensor, filename: str) -> torch.Tensor:  # noqa
         The output of the last operation.
 
     Raises:
-        RuntimeError: the file is missing or is no trace, or no chip is open.
+        RuntimeError: the file is missing or is no trace, the trace is empty, or no chip is open.
     """
-    output = input
-    for step in trace_file.read(Path(filename)):
+    output, steps = input, trace_file.read(Path(filename))
+    if not steps:
+        raise RuntimeError(
+            f"the trace {filename} is empty: no operation ran on the chip while it was recorded"
+        )
+    for step in steps:
         if step.operation not in _replays:
             raise RuntimeError(f"the trace {filename} holds an unknown operation, {step.operation}")
         output = _replays[step.operation](output, **step.settings)
