@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 
 from hxtorch_emulator import perceptron
 from hxtorch_emulator.vision import load_torchvision
+from services.networks.network import Network
 from worker.learning.datasets import load_dataset
-from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import RECIPES, resolve
 from worker.learning.training import Trainer
 
@@ -29,7 +29,7 @@ def train_recipe(recipe: str, mnist: Path | None) -> tuple[float, list[float]]:
     dataset = load_dataset("mnist", mnist) if mnist else load_dataset("digits")
     module: Any = perceptron
     start = time.perf_counter()
-    trainer = Trainer(resolve(recipe), NetworkSpec(), dataset, module)
+    trainer = Trainer(resolve(recipe), Network.perceptron(), dataset, module)
     while not trainer.finished:
         trainer.step()
     trainer.weights()

@@ -10,18 +10,15 @@ import torch
 from safetensors.torch import load_file
 
 from hxtorch_emulator import perceptron
+from services.networks.network import Network
 from worker.learning.inference import Classifier
-from worker.learning.network_spec import NetworkSpec
 
 
 def load_classifier(version: Path) -> Callable[[bytes], list[int]]:
     """Return a function that reads crops (784 bytes each) by the weights in a folder, in one thread of torch."""
     torch.set_num_threads(1)
     manifest: dict[str, Any] = json.loads((version / "manifest.json").read_text())
-    shape = manifest["network"]
-    spec = NetworkSpec(
-        hidden_sizes=tuple(shape["hidden"]), shift=shape["shift"], num_sends=tuple(shape["num_sends"])
-    )
+    spec = Network.model_validate(manifest["network"])
     module: Any = perceptron
     classifier = Classifier(spec, load_file(version / "weights.safetensors"), module, mock=True)
 

@@ -9,17 +9,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from services.errors import CheckpointDamagedError
 from services.files import storage_errors, write_durably
-from services.jobs.params import explain
 from services.models.files import ModelStore
-from services.models.manifest import Manifest, NetworkShape
-from worker.learning.network_spec import NetworkSpec
+from services.models.manifest import Manifest
 from worker.learning.training_state import TrainerState
 
 _FACTS: Final = "facts"
@@ -63,28 +60,6 @@ def read_version(models: ModelStore, model: str, version: str) -> Version:
     """
     manifest = models.manifest(model, version)
     return Version(manifest, read_weights(models.weights(model, version), f"{model}@{version}"))
-
-
-def spec_of(shape: NetworkShape) -> NetworkSpec:
-    """Return the network of a manifest.
-
-    Raises:
-        CheckpointDamagedError: there is no such network.
-    """
-    try:
-        return NetworkSpec(
-            hidden_sizes=tuple(shape.hidden), shift=shape.shift, num_sends=tuple(shape.num_sends)
-        )
-    except ValidationError as error:
-        raise CheckpointDamagedError(
-            f"the manifest describes no network of ours: {explain(error, NetworkSpec)}"
-        ) from None
-
-
-def shape_of(spec: NetworkSpec) -> NetworkShape:
-    """Return a network as a manifest states it; its numbers of sends are known by now."""
-    assert spec.num_sends is not None
-    return NetworkShape(hidden=list(spec.hidden_sizes), shift=spec.shift, num_sends=list(spec.num_sends))
 
 
 def software_versions() -> dict[str, str]:

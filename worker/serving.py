@@ -11,7 +11,7 @@ import numpy.typing as npt
 from services.errors import CheckpointDamagedError, ChipError
 from services.models.files import ModelStore
 from services.models.manifest import Manifest
-from worker.checkpoints import read_version, spec_of
+from worker.checkpoints import read_version
 from worker.chip import ChipSession
 from worker.learning.errors import LearningError
 from worker.learning.inference import Classifier
@@ -94,7 +94,7 @@ class LoadedVersions:
             self._loaded.move_to_end(key)
             return self._loaded[key]
         published = read_version(self._models, model, version)
-        spec, perceptron = spec_of(published.manifest.network), self._session.perceptron
+        spec, perceptron = published.manifest.network, self._session.perceptron
         try:
             twin = Classifier(spec, published.weights, perceptron, mock=True)
             is_mock = self._session.execution == "mock"

@@ -6,11 +6,11 @@ from typing import Final
 from services.errors import StorageError
 from services.models.files import ModelStore
 from services.models.manifest import Origin
+from services.networks.network import Network
 from services.users.authentication import SYSTEM
-from worker.checkpoints import pack_weights, shape_of, software_versions
+from worker.checkpoints import pack_weights, software_versions
 from worker.chip import ChipSession
 from worker.learning.network import build_network, resolve_spec, weights_of
-from worker.learning.network_spec import NetworkSpec
 from worker.learning.randomness import OwnRandomness
 
 UNTRAINED: Final = "untrained"
@@ -34,14 +34,14 @@ def publish_untrained(models: ModelStore, session: ChipSession) -> None:
 def _publish(models: ModelStore, session: ChipSession) -> None:
     perceptron, parameter = session.perceptron, session.mock_parameter
     with OwnRandomness(perceptron, parameter, _SEED).active():
-        network = build_network(NetworkSpec(), perceptron, "mock")
+        network = build_network(Network.perceptron(), perceptron, "mock")
     facts = session.describe()
     models.publish(
         Origin(
             name=UNTRAINED,
             user=SYSTEM.name,
             job=UNTRAINED,
-            network=shape_of(resolve_spec(NetworkSpec(), network)),
+            network=resolve_spec(Network.perceptron(), network),
             recipe={},
             metrics={},
             dataset={},

@@ -1,6 +1,6 @@
 """The params of each kind of job, validated by the API and again by the worker."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -10,12 +10,10 @@ from services.errors import InvalidInputError
 from services.jobs.recipes import RecipeName
 from services.jobs.record import JobKind, LongKind
 from services.names import MODEL_PATTERN, NAME_PATTERN, NAME_WORDS, ModelName, Name
+from services.networks.network import Network
 
-HiddenSize = Annotated[int, Field(ge=1, le=1024)]
 TrainingExecution = Literal["mock", "chip", "mock-then-chip", "float32"]
 EvaluationExecution = Literal["mock", "quantised", "float32", "chip"]
-NumSends = Annotated[int, Field(ge=1, le=64)]
-
 
 WORDS_OF: Final[Mapping[str, str]] = {
     NAME_PATTERN: NAME_WORDS,
@@ -32,23 +30,6 @@ class Params(BaseModel):
     """Params of a job; an unknown field is refused, not ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class NetworkParams(Params):
-    """The shape of a network: 784 inputs, hidden layers, 10 outputs."""
-
-    hidden: Annotated[list[HiddenSize], Field(min_length=1, max_length=4)] = [256, 256]
-    shift: Annotated[int, Field(ge=0, le=7)] = 1
-    """Converting ReLU: divide by 2**shift."""
-    num_sends: list[NumSends] | None = None
-    """How often each layer's input is sent; chosen from the gain when left out."""
-
-    @model_validator(mode="after")
-    def _one_number_of_sends_per_layer(self) -> Self:
-        layers = len(self.hidden) + 1
-        if self.num_sends is not None and len(self.num_sends) != layers:
-            raise ValueError(f"num_sends has {len(self.num_sends)} numbers; give one per layer, {layers}")
-        return self
 
 
 class TrainingParams(Params):
@@ -70,11 +51,11 @@ class TrainingParams(Params):
     chip_learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
     dataset: Literal["auto", "mnist", "digits"] = "auto"
     """`auto`: MNIST where it is found, else the digits inside scikit-learn."""
-    network: NetworkParams = NetworkParams()
+    network: Network = Network.perceptron()
 
     @model_validator(mode="after")
     def _what_goes_on_keeps_its_network(self) -> Self:
-        if self.start_from is not None and self.network != NetworkParams():
+        if self.start_from is not None and self.network != Network.perceptron():
             raise ValueError("a training that starts from a version has its network; leave out network")
         return self
 
@@ -184,13 +165,32 @@ def _reason(problem: ErrorDetails) -> str:
 
 def _known_beside(place: tuple[int | str, ...], model: type[BaseModel]) -> str:
     """Return the fields of the model that has an unknown field; nothing if that cannot be determined."""
-    for name in place[:-1]:
-        field = model.model_fields.get(str(name))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return ""
-        model = inner
-    return ", ".join(sorted(model.model_fields))
+    schema = model.model_json_schema()
+    found = [schema]
+    for step in place[:-1]:
+        found = [inner for form in _forms(found, schema) for inner in _inside(form, step)]
+    return ", ".join(sorted({name for form in _forms(found, schema) for name in form.get("properties", {})}))
+
+
+def _forms(schemas: Iterable[dict[str, Any]], whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the alternatives of JSON schemas, with references to definitions followed."""
+    for schema in schemas:
+        if "$ref" in schema:
+            yield from _forms([whole["$defs"][schema["$ref"].rpartition("/")[2]]], whole)
+        elif alternatives := schema.get("anyOf") or schema.get("oneOf"):
+            yield from _forms(alternatives, whole)
+        else:
+            yield schema
+
+
+def _inside(schema: dict[str, Any], step: int | str) -> list[dict[str, Any]]:
+    """Return the schema of an item or a field; of one alternative of several, named by its `type`, itself."""
+    properties = schema.get("properties", {})
+    if isinstance(step, int):
+        return [schema["items"]] if "items" in schema else []
+    if step in properties:
+        return [properties[step]]
+    return [schema] if properties.get("type", {}).get("const") == step else []
 
 
 def _shorten(value: object, limit: int = 80) -> str:

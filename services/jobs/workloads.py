@@ -4,6 +4,7 @@ The reference is the time of a mini-batch on one core of an ordinary processor i
 is learned, see `services/scheduling/costs.py`.
 """
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,13 +21,14 @@ from services.jobs.params import (
 )
 from services.jobs.recipes import RECIPES, RecipeFacts
 from services.jobs.record import Job, JobKind
+from services.networks.network import Network
 from services.settings import CHIPLESS
 
 TRAIN_CROPS: Final[Mapping[str, int]] = {"mnist": 60_000, "digits": 1437}
 TEST_CROPS: Final[Mapping[str, int]] = {"mnist": 10_000, "digits": 360}
 _READ_BATCH: Final = 500
 _HELD_OUT: Final = 0.05
-_DEFAULT_HIDDEN: Final = (256, 256)
+_DEFAULT_NETWORK: Final = Network.perceptron()
 _CALIBRATION_S: Final = 60.0
 
 
@@ -106,7 +108,7 @@ def plan_work(kind: JobKind, params: Params, model: str, backend: str, auto_data
             crops = params.repeats * TEST_CROPS[dataset] / steps
             execution = evaluation_execution(params, backend)
             name = f"{backend}/{kind}/{execution}/{dataset}/{params.repeats}/{model}"
-            phase = Phase(name, execution, steps, _reading_s(crops, _DEFAULT_HIDDEN), crops)
+            phase = Phase(name, execution, steps, _reading_s(crops, _DEFAULT_NETWORK), crops)
             return Workload((phase,), fixed, 0.02)
         case CalibrationParams():
             return Workload((Phase(f"{backend}/{kind}/chip", "chip", 1, _CALIBRATION_S),), fixed, 0.02)
@@ -129,8 +131,8 @@ def _training(params: TrainingParams, model: str, backend: str, auto_dataset: st
     dataset = auto_dataset if params.dataset == "auto" else params.dataset
     goes_on = params.start_from is not None
     # The network of a version to go on from is not known here; its pace is learned under the model's name.
-    hidden = _DEFAULT_HIDDEN if goes_on else tuple(params.network.hidden)
-    shape = model if goes_on else "x".join(map(str, hidden))
+    network = _DEFAULT_NETWORK if goes_on else params.network
+    shape = model if goes_on else _shape_of(network)
     batch_size = params.batch_size or facts.batch_size
 
     held_out = max(1, round(TRAIN_CROPS[dataset] * _HELD_OUT))
@@ -139,10 +141,10 @@ def _training(params: TrainingParams, model: str, backend: str, auto_dataset: st
     train_steps = math.ceil(repeats * learned / batch_size)
     test_steps = math.ceil(TEST_CROPS[dataset] / _READ_BATCH)
     scaling_steps = math.ceil(held_out / _READ_BATCH)
-    epoch_s = train_steps * _learning_s(repeats * learned / train_steps, hidden) + test_steps * _reading_s(
-        TEST_CROPS[dataset] / test_steps, hidden
+    epoch_s = train_steps * _learning_s(repeats * learned / train_steps, network) + test_steps * _reading_s(
+        TEST_CROPS[dataset] / test_steps, network
     )
-    scaling_s = scaling_steps * _reading_s(held_out / scaling_steps, hidden)
+    scaling_s = scaling_steps * _reading_s(held_out / scaling_steps, network)
 
     phases = []
     parts = _parts(params, facts, backend)
@@ -170,16 +172,24 @@ def _parts(params: TrainingParams, facts: RecipeFacts, backend: str) -> list[tup
             assert_never(execution)
 
 
-def _products(hidden: tuple[int, ...]) -> int:
+def _shape_of(network: Network) -> str:
+    """Return a name of the network's shape: hidden layers, or a digest of the layers."""
+    short = network.short()
+    if short is not None:
+        return "x".join(map(str, short.hidden))
+    return hashlib.sha256(network.model_dump_json().encode()).hexdigest()[:12]
+
+
+def _products(network: Network) -> int:
     """Return the number of multiplications for one crop."""
-    return sum(inputs * outputs for inputs, outputs in zip((784, *hidden), (*hidden, 10), strict=True))
+    return sum(product.macs for product in network.products)
 
 
-def _learning_s(crops: float, hidden: tuple[int, ...]) -> float:
+def _learning_s(crops: float, network: Network) -> float:
     """Return the reference time of learning from a mini-batch. Source: docs/decisions/0016-honest-waiting.md."""
-    return 1.5e-3 + crops * (6e-6 + 75e-12 * _products(hidden))
+    return 1.5e-3 + crops * (6e-6 + 75e-12 * _products(network))
 
 
-def _reading_s(crops: float, hidden: tuple[int, ...]) -> float:
+def _reading_s(crops: float, network: Network) -> float:
     """Return the reference time of reading a mini-batch. Source: the same."""
-    return 1e-3 + crops * (1e-6 + 30e-12 * _products(hidden))
+    return 1e-3 + crops * (1e-6 + 30e-12 * _products(network))

@@ -1,22 +1,11 @@
 """The manifest of a checkpoint."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from services.names import ModelName
-
-
-class NetworkShape(BaseModel):
-    """The network whose weights these are."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    inputs: Literal[784] = 784
-    hidden: list[int]
-    outputs: Literal[10] = 10
-    shift: int
-    num_sends: Annotated[list[int], Field(description="One per layer, chosen by the layer or given.")]
+from services.networks.network import Network
 
 
 class Origin(BaseModel):
@@ -32,7 +21,7 @@ class Origin(BaseModel):
     name: ModelName
     user: str
     job: str
-    network: NetworkShape
+    network: Network
     recipe: dict[str, Any]
     metrics: dict[str, Any]
     dataset: dict[str, Any]

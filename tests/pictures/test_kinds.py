@@ -14,10 +14,10 @@ from benchmarks.picture_drawing import ink_of, place, png
 from benchmarks.picture_kinds import KINDS, draw_pictures
 from hxtorch_emulator import perceptron
 from services.errors import InvalidImagesError
+from services.networks.network import Network
 from tests.needs import shared_folder
 from worker.learning.datasets import Dataset, load_dataset
 from worker.learning.inference import Classifier
-from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import resolve
 from worker.learning.training import Trainer
 
@@ -56,7 +56,7 @@ def read(mnist: Dataset) -> Callable[[Crop], int]:
     module: Any = perceptron
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # several are many times slower beside other work
-    trainer = Trainer(resolve("strong"), NetworkSpec(), mnist, module)
+    trainer = Trainer(resolve("strong"), Network.perceptron(), mnist, module)
     while not trainer.finished:
         trainer.step()
     torch.set_num_threads(threads)

@@ -21,7 +21,8 @@ from services.jobs.acceptance import NO_KEY, Idempotency
 from services.jobs.record import Job, JobKind
 from services.jobs.store import JobStore
 from services.jobs.submission import new_job
-from services.models.manifest import NetworkShape, Origin
+from services.models.manifest import Origin
+from services.networks.network import Network
 from services.programs.operations import Operation
 from services.users.authentication import User
 from services.users.quotas import UNLIMITED, Quotas
@@ -38,7 +39,7 @@ ORIGIN: Final[dict[str, Any]] = {
     "name": "digits",
     "user": "ada",
     "job": "job-1",
-    "network": NetworkShape(hidden=[8], shift=1, num_sends=[1, 1]),
+    "network": Network.perceptron([8], shift=1, num_sends=[1, 1]),
     "recipe": {"name": "strong"},
     "metrics": {"accuracy": 0.9},
     "dataset": {"name": "digits", "sha256": "0"},

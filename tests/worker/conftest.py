@@ -8,15 +8,15 @@ import torch
 
 from hxtorch_emulator import perceptron as emulated
 from services.models.files import ModelStore
+from services.networks.network import Network
 from tests.services.samples import CHIP, an_origin
 from tests.worker.counting import Counting
-from worker.checkpoints import Saves, pack_weights, shape_of
+from worker.checkpoints import Saves, pack_weights
 from worker.chip import ChipSession, open_chip
 from worker.crash_marker import CrashMarker
 from worker.learning.network import build_network, weights_of
-from worker.learning.network_spec import NetworkSpec
 
-TINY = NetworkSpec(hidden_sizes=(6, 5), num_sends=(1, 2, 3))
+TINY = Network.perceptron((6, 5), num_sends=(1, 2, 3))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def tiny_weights(session: ChipSession) -> dict[str, torch.Tensor]:
 def tiny_model(models: ModelStore, tiny_weights: dict[str, torch.Tensor]) -> ModelStore:
     """A registry with two versions of the model `digits`."""
     for job in ("a", "b"):
-        models.publish(an_origin(job=job, network=shape_of(TINY)), pack_weights(tiny_weights))
+        models.publish(an_origin(job=job, network=TINY), pack_weights(tiny_weights))
     return models
 
 

@@ -9,9 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.errors import CheckpointDamagedError, StorageError
-from services.models.manifest import NetworkShape
-from tests.worker.conftest import TINY
-from worker.checkpoints import Saves, pack_weights, read_weights, shape_of, software_versions, spec_of
+from worker.checkpoints import Saves, pack_weights, read_weights, software_versions
 from worker.learning.training_state import TrainerState
 
 STATE = TrainerState(
@@ -33,23 +31,6 @@ def test_weights_come_back_as_they_were() -> None:
 def test_weights_that_are_not_safetensors_are_refused(content: bytes) -> None:
     with pytest.raises(CheckpointDamagedError, match="digits@1 are not a safetensors file"):
         read_weights(content, "digits@1")
-
-
-def test_a_network_comes_back_from_its_manifest() -> None:
-    assert spec_of(shape_of(TINY)) == TINY
-
-
-@pytest.mark.parametrize(
-    "shape",
-    [
-        NetworkShape(hidden=[0], shift=1, num_sends=[1, 1]),
-        NetworkShape(hidden=[5], shift=9, num_sends=[1, 1]),
-        NetworkShape(hidden=[5], shift=1, num_sends=[1]),
-    ],
-)
-def test_a_manifest_of_an_impossible_network_is_damaged(shape: NetworkShape) -> None:
-    with pytest.raises(CheckpointDamagedError, match="no network of ours"):
-        spec_of(shape)
 
 
 def test_the_versions_that_decide_the_numbers_are_stated() -> None:

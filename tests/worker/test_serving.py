@@ -13,7 +13,7 @@ from services.errors import ChipError
 from services.models.files import ModelStore
 from tests.services.samples import an_origin, some_crops
 from tests.worker.conftest import TINY
-from worker.checkpoints import pack_weights, shape_of
+from worker.checkpoints import pack_weights
 from worker.chip import ChipSession
 from worker.learning.inference import Classifier
 from worker.serving import LoadedVersion, LoadedVersions
@@ -43,7 +43,7 @@ def test_of_equal_scores_the_smaller_digit_is_read(
     session: ChipSession, models: ModelStore, tiny_weights: dict[str, torch.Tensor]
 ) -> None:
     silent = {name: torch.zeros_like(tensor) for name, tensor in tiny_weights.items()}
-    models.publish(an_origin(network=shape_of(TINY)), pack_weights(silent))
+    models.publish(an_origin(network=TINY), pack_weights(silent))
 
     reading = LoadedVersions(session, models).get("digits", "1").read(_crops(3), 1)
 

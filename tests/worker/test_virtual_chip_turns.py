@@ -27,7 +27,7 @@ from tests.services.samples import CHIP, PLENTY, accept, an_origin, some_crops
 from tests.worker.conftest import TINY
 from worker.activities import CalibrationActivity
 from worker.batches import Batches
-from worker.checkpoints import Saves, pack_weights, shape_of
+from worker.checkpoints import Saves, pack_weights
 from worker.chip import ChipSession, VirtualChoice, open_chip
 from worker.chip_maintenance import ChipMaintenance, MaintenanceSchedule
 from worker.crash_marker import CrashMarker
@@ -158,7 +158,7 @@ def test_crops_run_on_the_virtual_chip_and_its_twin(
     bench: Bench, crops: CropStore, models: ModelStore
 ) -> None:
     weights = weights_of(build_network(TINY, bench.session.perceptron, "mock"))
-    models.publish(an_origin(network=shape_of(TINY), execution="chip"), pack_weights(weights))
+    models.publish(an_origin(network=TINY, execution="chip"), pack_weights(weights))
     job, _ = accept(crops, [some_crops(50, n) for n in range(20)])
 
     bench.run()

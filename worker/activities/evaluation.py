@@ -8,7 +8,7 @@ from services.jobs.record import Job, JobKind
 from services.jobs.workloads import evaluation_execution
 from services.models.files import ModelStore
 from worker.activities.activity import Activity, measured_on, need_chip, picture_mistakes
-from worker.checkpoints import read_version, spec_of
+from worker.checkpoints import read_version
 from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.learning.evaluation import Evaluator
@@ -29,7 +29,7 @@ class EvaluationActivity(Activity):
         identifier = session.identifier
         self._transferred = self._execution == "chip" and version.manifest.is_transferred_to(identifier)
         self._evaluator = Evaluator(
-            spec_of(version.manifest.network),
+            version.manifest.network,
             version.weights,
             self._dataset.test_images,
             self._dataset.test_labels,

@@ -10,12 +10,11 @@ from services.jobs.workloads import training_execution
 from services.models.files import ModelStore
 from services.models.manifest import Origin
 from worker.activities.activity import Activity, measured_on, need_chip, picture_mistakes
-from worker.checkpoints import Saves, pack_weights, read_version, shape_of, software_versions, spec_of
+from worker.checkpoints import Saves, pack_weights, read_version, software_versions
 from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.learning.errors import LearningError, StateMismatchError
 from worker.learning.mistakes import read_mistakes
-from worker.learning.network_spec import NetworkSpec
 from worker.learning.recipes import Recipe, resolve
 from worker.learning.training import Trainer
 
@@ -36,10 +35,10 @@ class TrainingActivity(Activity):
         self._dataset = datasets.get(params.dataset)
         execution = training_execution(params, session.backend)
         need_chip(session, execution)
-        spec, start_from = _spec_of(params), None
+        spec, start_from = params.network, None
         if params.start_from is not None:
             parent = read_version(models, job.model, params.start_from)
-            spec, start_from = spec_of(parent.manifest.network), parent.weights
+            spec, start_from = parent.manifest.network, parent.weights
         try:
             with session.guarded():
                 self._trainer = Trainer(
@@ -122,7 +121,7 @@ class TrainingActivity(Activity):
                 name=self._job.model,
                 user=self._job.user,
                 job=self._job.id,
-                network=shape_of(trainer.spec),
+                network=trainer.spec,
                 recipe=trainer.recipe.model_dump(mode="json"),
                 metrics={
                     "accuracy": accuracy,
@@ -171,12 +170,3 @@ def _recipe_of(params: TrainingParams) -> Recipe:
         "chip_learning_rate": params.chip_learning_rate,
     }
     return resolve(params.recipe, {name: value for name, value in given.items() if value is not None})
-
-
-def _spec_of(params: TrainingParams) -> NetworkSpec:
-    sends = params.network.num_sends
-    return NetworkSpec(
-        hidden_sizes=tuple(params.network.hidden),
-        shift=params.network.shift,
-        num_sends=tuple(sends) if sends else None,
-    )

@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from services.networks.network import Network
 from worker.learning.arithmetic import Execution, MockParameter, Perceptron
 from worker.learning.confidence import confidences, expected_calibration_error
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.measures import RunningMean, StepMetrics, count_answers
 from worker.learning.mistakes import Mistake, add_mistakes, no_mistakes, read_mistakes
 from worker.learning.network import build_network, encode, load_weights
-from worker.learning.network_spec import NetworkSpec
 from worker.learning.randomness import OwnRandomness
 
 EvaluationExecution = Literal["float32", "quantised", "mock", "chip"]
@@ -55,7 +55,7 @@ class Evaluator:
 
     def __init__(
         self,
-        spec: NetworkSpec,
+        spec: Network,
         weights: Mapping[str, Tensor],
         images: Tensor,
         labels: Tensor,

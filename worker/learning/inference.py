@@ -1,16 +1,20 @@
 """Classification of crops with a trained network."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from services.networks.layers import ConvertingReLU, Layer, Linear
+from services.networks.network import Network
 from worker.learning.arithmetic import Perceptron
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.network import INPUT_MAX, WEIGHT_MAX, build_network, load_weights
-from worker.learning.network_spec import NetworkSpec
+
+_Step = Callable[[Tensor], Tensor]
 
 
 class Classifier:
@@ -22,7 +26,7 @@ class Classifier:
     """
 
     def __init__(
-        self, spec: NetworkSpec, weights: Mapping[str, Tensor], perceptron: Perceptron, *, mock: bool = True
+        self, spec: Network, weights: Mapping[str, Tensor], perceptron: Perceptron, *, mock: bool = True
     ) -> None:
         """Prepare the weights.
 
@@ -41,21 +45,10 @@ class Classifier:
             )
         network = build_network(spec, perceptron, "mock")
         load_weights(network, weights)
-        self._perceptron = perceptron
-        self._shift = spec.shift
-        self._mock = mock
-        self._layers = [
-            (
-                weights[f"linear{number}.weight"]
-                .detach()
-                .clamp(-WEIGHT_MAX, WEIGHT_MAX)
-                .round()
-                .t()
-                .contiguous(),
-                weights[f"linear{number}.bias"].detach().clone(),
-                num_sends,
-            )
-            for number, num_sends in enumerate(spec.num_sends, start=1)
+        self._input = spec.input
+        self._steps = [
+            _step_of(layer, network.get_submodule(name), perceptron, mock=mock)
+            for name, layer in zip(spec.names, spec.layers, strict=True)
         ]
 
     def scores(self, crops: NDArray[np.uint8]) -> NDArray[np.int8]:
@@ -88,14 +81,36 @@ class Classifier:
 
     def _read(self, values: Tensor) -> Tensor:
         """Pass inputs `(batch, 784)`, 0..31, through the network: `(batch, 10)` float32, -128..127."""
-        perceptron, mock = self._perceptron, self._mock
         with torch.inference_mode():
-            for number, (weight, bias, num_sends) in enumerate(self._layers):
-                if number:
-                    values = perceptron.converting_relu(values, self._shift, mock)
-                values = perceptron.matmul(values, weight, num_sends=num_sends, mock=mock)
-                values = perceptron.add(values, bias, mock=mock)
+            if len(self._input) > 1:
+                values = values.view(-1, *self._input)
+            for step in self._steps:
+                values = step(values)
             return values
+
+
+def _step_of(layer: Layer, built: Any, perceptron: Perceptron, *, mock: bool) -> _Step:
+    """Return the forward pass of a layer, with the work that is the same for every call already done."""
+    match layer:
+        case Linear(avg=1):
+            return _linear_step(built, layer.wait_between_events, perceptron, mock=mock)
+        case ConvertingReLU(shift=shift):
+            return lambda values: perceptron.converting_relu(values, shift, mock)
+        case _:
+            built.mock = mock
+            return cast("_Step", built)
+
+
+def _linear_step(built: Any, wait: int, perceptron: Perceptron, *, mock: bool) -> _Step:
+    """Return the forward pass of a linear layer, with its weights clamped, rounded and laid out."""
+    weight = built.weight.detach().clamp(-WEIGHT_MAX, WEIGHT_MAX).round().t().contiguous()
+    bias, num_sends = None if built.bias is None else built.bias.detach(), built.num_sends
+
+    def step(values: Tensor) -> Tensor:
+        values = perceptron.matmul(values, weight, num_sends=num_sends, wait_between_events=wait, mock=mock)
+        return values if bias is None else perceptron.add(values, bias, mock=mock)
+
+    return step
 
 
 def _inputs_of(crops: NDArray[np.uint8]) -> Tensor:

@@ -1,14 +1,16 @@
-"""The network: linear layers of the chip with converting ReLUs between them, or their float32 reference."""
+"""The network: layers of the chip, or their float32 reference."""
 
 import math
 from collections.abc import Mapping
+from typing import Any, assert_never, cast
 
 import torch
 from torch import Tensor, nn
 
+from services.networks.layers import ConvertingReLU, Flatten, Layer, MacLayer, ReLU, Shape, Unflatten
+from services.networks.network import Network
 from worker.learning.arithmetic import Execution, Perceptron
 from worker.learning.errors import NetworkInvalidError
-from worker.learning.network_spec import NetworkSpec
 
 WEIGHT_MAX = 63.0
 INPUT_MAX = 31.0
@@ -24,49 +26,69 @@ def encode(crops: Tensor) -> Tensor:
     return crops.to(torch.float32, copy=True).gt_(127.5).mul_(INPUT_MAX)
 
 
-def build_network(spec: NetworkSpec, perceptron: Perceptron, execution: Execution) -> nn.Sequential:
+def build_network(spec: Network, perceptron: Perceptron, execution: Execution) -> nn.Sequential:
     """Build a freshly initialised network: inputs `(batch, 784)`, 0..31, to scores `(batch, 10)`, -128..127.
 
     Initialisation draws from torch's global generator and scales with the gain of the current mock parameter,
     in the same way for every execution, so that weights of one fit the others. Layers are named `linear1`,
     `relu1`, `linear2` and so on.
     """
-    mock = execution != "chip"
-    sends = spec.num_sends or (None,) * len(spec.layer_shapes)
     network = nn.Sequential()
-    for number, ((inputs, outputs), num_sends) in enumerate(
-        zip(spec.layer_shapes, sends, strict=True), start=1
-    ):
-        if number > 1:
-            relu = (
-                SmoothConvertingReLU(spec.shift)
-                if execution == "float32"
-                else perceptron.nn.ConvertingReLU(shift=spec.shift, mock=mock)
-            )
-            network.add_module(f"relu{number - 1}", relu)
-        linear = perceptron.nn.Linear(inputs, outputs, num_sends=num_sends, mock=mock)
-        if execution == "float32":
-            gain = perceptron.get_mock_parameter().gain
-            linear = SmoothLinear(linear.weight, linear.bias, num_sends=linear.num_sends, gain=gain)
-        network.add_module(f"linear{number}", linear)
+    if len(spec.input) > 1:
+        network.add_module("input", nn.Unflatten(1, spec.input))
+    for name, layer, shape in zip(spec.names, spec.layers, spec.shapes, strict=False):
+        network.add_module(name, _build_layer(layer, shape, perceptron, execution))
     return network
 
 
-class SmoothLinear(nn.Module):
-    """A float32 linear layer with the chip's gain and weight range, without rounding, noise or tiles."""
+def _build_layer(layer: Layer, shape: Shape, perceptron: Perceptron, execution: Execution) -> nn.Module:
+    """Build a layer for inputs of a shape, without the batch."""
+    kinds, mock, smooth = perceptron.nn, execution != "chip", execution == "float32"
+    match layer:
+        case MacLayer():
+            built = _build_mac_layer(layer, shape, kinds, mock=mock)
+            return SmoothMac(built, gain=perceptron.get_mock_parameter().gain) if smooth else built
+        case ConvertingReLU():
+            built = SmoothConvertingReLU(layer.shift) if smooth else kinds.ConvertingReLU(layer.shift, mock)
+        case ReLU():
+            built = nn.Hardtanh(0.0, READOUT_MAX) if smooth else kinds.ReLU(mock)
+        case Flatten():
+            built = nn.Flatten()
+        case Unflatten():
+            built = nn.Unflatten(1, layer.unflattened_size)
+        case _:
+            assert_never(layer)
+    return cast("nn.Module", built)
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, num_sends: int, gain: float) -> None:
+
+def _build_mac_layer(layer: MacLayer, shape: Shape, kinds: Any, *, mock: bool) -> nn.Module:
+    built: nn.Module = getattr(kinds, type(layer).__name__)(
+        shape[0], **layer.model_dump(exclude={"type"}), mock=mock
+    )
+    return built
+
+
+class SmoothMac(nn.Module):
+    """A float32 layer with the chip's gain and weight range, without rounding, noise or tiles."""
+
+    def __init__(self, layer: Any, *, gain: float) -> None:
+        """Take over the weights and settings of a layer of hxtorch."""
         super().__init__()
-        self.weight = nn.Parameter(weight.detach().clone())
-        self.bias = nn.Parameter(bias.detach().clone())
-        self.num_sends = num_sends
-        self._factor = gain * num_sends
+        self.weight = nn.Parameter(layer.weight.detach().clone())
+        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
+        self.num_sends: int = layer.num_sends
+        self._factor = gain * self.num_sends
+        self._steps = {} if self.weight.dim() == 2 else {"stride": layer.stride, "padding": layer.padding}
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map `(batch, inputs)`, 0..31, to `(batch, outputs)` in LSB; clamps its weights to -63..63."""
+        """Map inputs, 0..31, to readouts in LSB; clamps its weights to -63..63."""
         with torch.no_grad():
             self.weight.clamp_(-WEIGHT_MAX, WEIGHT_MAX)
-        return torch.addmm(self.bias, inputs, self.weight.t(), alpha=self._factor)
+        if self.weight.dim() == 2 and self.bias is not None:
+            return torch.addmm(self.bias, inputs, self.weight.t(), alpha=self._factor)
+        multiply = (nn.functional.linear, nn.functional.conv1d, nn.functional.conv2d)[self.weight.dim() - 2]
+        readouts: Tensor = multiply(inputs, self.weight, **self._steps) * self._factor
+        return readouts if self.bias is None else readouts + self.bias.view(-1, *[1] * (inputs.dim() - 2))
 
 
 class SmoothConvertingReLU(nn.Module):
@@ -82,10 +104,10 @@ class SmoothConvertingReLU(nn.Module):
         return (readouts * self._factor).clamp(0.0, self._max)
 
 
-def resolve_spec(spec: NetworkSpec, network: nn.Sequential) -> NetworkSpec:
+def resolve_spec(spec: Network, network: nn.Sequential) -> Network:
     """Return the spec with the number of sends each layer of the built network has chosen."""
-    sends = [layer.num_sends for layer in network if hasattr(layer, "num_sends")]
-    return NetworkSpec.model_validate({**spec.model_dump(), "num_sends": sends})
+    built: list[Any] = [network.get_submodule(name) for name in spec.names]
+    return spec.with_num_sends([layer.num_sends for layer in built if hasattr(layer, "num_sends")])
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:

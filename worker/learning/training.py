@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from services.networks.network import Network
 from worker.learning.arithmetic import MockParameter, Perceptron
 from worker.learning.augmentation import vary
 from worker.learning.confidence import fit_score_scale
@@ -15,7 +16,6 @@ from worker.learning.errors import NetworkInvalidError
 from worker.learning.measures import EpochMetrics, RunningMean, StepMetrics, count_answers
 from worker.learning.mistakes import add_mistakes, no_mistakes
 from worker.learning.network import build_network, encode, load_weights, resolve_spec, weights_of
-from worker.learning.network_spec import NetworkSpec
 from worker.learning.plan import Place, Plan, TrainingExecution, plan_phases
 from worker.learning.progress import Progress
 from worker.learning.randomness import OwnRandomness
@@ -48,7 +48,7 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        spec: NetworkSpec,
+        spec: Network,
         dataset: Dataset,
         perceptron: Perceptron,
         *,
@@ -181,7 +181,7 @@ class Trainer:
         self.mock_parameter = self._perceptron.MockParameter(
             noise_std=float(facts["noise_std"]), gain=float(facts["gain"])
         )
-        self.spec = self.spec.model_copy(update={"num_sends": tuple(facts["num_sends"])})
+        self.spec = self.spec.with_num_sends(facts["num_sends"])
         self._randomness = OwnRandomness(self._perceptron, self.mock_parameter, self.recipe.seed)
         with self._randomness.active():
             weights = {name: state.tensors[f"weights.{name}"] for name in names}

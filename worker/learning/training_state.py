@@ -32,10 +32,11 @@ class TrainerState:
         Raises:
             StateMismatchError: One of the facts that make up a training differs.
         """
+        facts = {**self.facts, "network": _renamed(self.facts.get("network"))}
         for name, value in expected.items():
-            if self.facts.get(name) != value:
+            if facts.get(name) != value:
                 raise StateMismatchError(
-                    f"the saved training has {name} {self.facts.get(name)!r}; this one has {value!r}. "
+                    f"the saved training has {name} {facts.get(name)!r}; this one has {value!r}. "
                     "Load it into a training with the same values."
                 )
 
@@ -50,6 +51,13 @@ class TrainerState:
             raise StateMismatchError(
                 f"the saved training lacks {', '.join(missing)}; it was not saved by this program. Start anew."
             )
+
+
+def _renamed(network: object) -> object:
+    """Return a saved network; saves made before networks were lists of layers call `hidden` otherwise."""
+    if not isinstance(network, dict):
+        return network
+    return {"hidden" if name == "hidden_sizes" else name: value for name, value in network.items()}
 
 
 def fingerprint_weights(weights: Mapping[str, Tensor]) -> str:

@@ -17,6 +17,7 @@ from services.jobs.params import (
 )
 from services.jobs.record import JobKind
 from services.jobs.workloads import evaluation_execution
+from services.networks.network import Network
 from services.settings import Settings
 
 
@@ -29,7 +30,7 @@ def test_options_left_out_have_their_defaults() -> None:
 
     assert params == TrainingParams()
     assert isinstance(params, TrainingParams)
-    assert (params.recipe, params.network.hidden, params.seed) == ("strong", [256, 256], 0)
+    assert (params.recipe, params.network, params.seed) == ("strong", Network.perceptron((256, 256)), 0)
 
 
 def test_options_survive_being_stored() -> None:
@@ -38,6 +39,7 @@ def test_options_survive_being_stored() -> None:
     )
 
     assert validate_params(JobKind.TRAINING, params.model_dump()) == params
+    assert params.model_dump()["network"]["hidden"] == [5, 7]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,12 @@ def test_options_survive_being_stored() -> None:
         ({"network": {"hidden": []}}, r"params\.network\.hidden: .*at least 1 item"),
         ({"network": {"hidden": [0]}}, r"params\.network\.hidden\.0: "),
         ({"network": {"hidden": [8], "shift": 8}}, r"params\.network\.shift: "),
+        (
+            {"network": [{"type": "conv2d", "out_channels": 4, "kernel_sise": 5}]},
+            r"params\.network\.layers\.0\.conv2d\.kernel_sise: unknown field; known are bias, kernel_size, num_sends",
+        ),
+        ({"network": {"layers": [{"type": "pool"}]}}, r"params\.network\.layers\.0: .*'pool'.*'conv2d'"),
+        ({"network": 3}, r"params\.network: "),
         ({"dataset": "letters"}, r"params\.dataset: "),
     ],
 )

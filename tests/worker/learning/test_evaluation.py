@@ -1,14 +1,14 @@
 import pytest
 import torch
 
+from services.networks.network import Network
 from worker.learning.arithmetic import Perceptron
 from worker.learning.datasets import Dataset
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.evaluation import EvaluationExecution, EvaluationReport, Evaluator
 from worker.learning.network import build_network, resolve_spec, weights_of
-from worker.learning.network_spec import NetworkSpec
 
-OPEN_SPEC = NetworkSpec(hidden_sizes=(30,))
+OPEN_SPEC = Network.perceptron((30,))
 
 
 def build_evaluator(

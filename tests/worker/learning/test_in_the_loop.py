@@ -9,15 +9,15 @@ import torch
 import hxtorch_emulator as emulator
 from hxtorch_emulator import connection
 from hxtorch_emulator.chip import VirtualChip
+from services.networks.network import Network
 from worker.learning.arithmetic import Perceptron
 from worker.learning.datasets import Dataset
 from worker.learning.evaluation import EvaluationReport, Evaluator
-from worker.learning.network_spec import NetworkSpec
 from worker.learning.plan import TrainingExecution
 from worker.learning.recipes import resolve
 from worker.learning.training import Trainer
 
-SPEC = NetworkSpec(hidden_sizes=(40, 30), num_sends=(3, 8, 8))
+SPEC = Network.perceptron((40, 30), num_sends=(3, 8, 8))
 
 Build = Callable[..., Trainer]
 

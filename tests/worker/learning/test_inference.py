@@ -3,22 +3,22 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from services.networks.network import Network
 from worker.learning.arithmetic import Perceptron
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.inference import Classifier
 from worker.learning.network import build_network, encode, resolve_spec, weights_of
-from worker.learning.network_spec import NetworkSpec
 
 
 @pytest.fixture
 def network(perceptron: Perceptron) -> torch.nn.Sequential:
     torch.manual_seed(1)
-    return build_network(NetworkSpec(hidden_sizes=(40, 30)), perceptron, "mock")
+    return build_network(Network.perceptron((40, 30)), perceptron, "mock")
 
 
 @pytest.fixture
 def classifier(network: torch.nn.Sequential, perceptron: Perceptron) -> Classifier:
-    spec = resolve_spec(NetworkSpec(hidden_sizes=(40, 30)), network)
+    spec = resolve_spec(Network.perceptron((40, 30)), network)
     return Classifier(spec, weights_of(network), perceptron)
 
 
@@ -84,16 +84,14 @@ def test_the_weights_handed_in_stay_as_they_are(network: torch.nn.Sequential, pe
     weights = weights_of(network)
     before = {name: tensor.clone() for name, tensor in weights.items()}
 
-    Classifier(resolve_spec(NetworkSpec(hidden_sizes=(40, 30)), network), weights, perceptron).scores(
-        some_crops(3)
-    )
+    Classifier(resolve_spec(Network.perceptron((40, 30)), network), weights, perceptron).scores(some_crops(3))
 
     assert all(torch.equal(weights[name], before[name]) for name in before)
 
 
 def test_an_open_number_of_sends_is_refused(network: torch.nn.Sequential, perceptron: Perceptron) -> None:
     with pytest.raises(NetworkInvalidError, match="leaves num_sends open"):
-        Classifier(NetworkSpec(hidden_sizes=(40, 30)), weights_of(network), perceptron)
+        Classifier(Network.perceptron((40, 30)), weights_of(network), perceptron)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +108,7 @@ def test_crops_of_another_form_are_refused(classifier: Classifier, crops: NDArra
 
 
 def test_the_chip_is_used_when_mock_is_off(network: torch.nn.Sequential, perceptron: Perceptron) -> None:
-    spec = resolve_spec(NetworkSpec(hidden_sizes=(40, 30)), network)
+    spec = resolve_spec(Network.perceptron((40, 30)), network)
     classifier = Classifier(spec, weights_of(network), perceptron, mock=False)
 
     with pytest.raises(RuntimeError, match="No connection allocated"):

@@ -1,11 +1,10 @@
 import pytest
 import torch
-from pydantic import ValidationError
 
+from services.networks.network import Network
 from worker.learning.arithmetic import Perceptron
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.network import build_network, encode, load_weights, resolve_spec, weights_of
-from worker.learning.network_spec import NetworkSpec
 
 
 def test_pixels_of_128_and_more_send_31_and_the_others_nothing() -> None:
@@ -29,16 +28,16 @@ def test_encoding_is_rounding_half_to_even_times_31() -> None:
 
 
 def test_the_default_network_sends_three_five_and_five_times(perceptron: Perceptron) -> None:
-    network = build_network(NetworkSpec(), perceptron, "mock")
+    network = build_network(Network.perceptron(), perceptron, "mock")
 
-    spec = resolve_spec(NetworkSpec(), network)
+    spec = resolve_spec(Network.perceptron(), network)
 
     assert spec.num_sends == (3, 5, 5)
-    assert spec.layer_shapes == ((784, 256), (256, 256), (256, 10))
+    assert spec.shapes == ((784,), (256,), (256,), (256,), (256,), (10,))
 
 
 def test_weights_are_named_by_layer_and_within_the_chips_range(perceptron: Perceptron) -> None:
-    network = build_network(NetworkSpec(hidden_sizes=(20, 30)), perceptron, "mock")
+    network = build_network(Network.perceptron((20, 30)), perceptron, "mock")
     with torch.no_grad():
         network.get_parameter("linear2.weight")[0, 0] = 70.0
 
@@ -58,8 +57,8 @@ def test_weights_are_named_by_layer_and_within_the_chips_range(perceptron: Perce
 def test_the_float32_reference_computes_what_the_mock_rounds(perceptron: Perceptron) -> None:
     torch.manual_seed(1)
     perceptron.set_mock_parameter(perceptron.MockParameter(noise_std=0.0, gain=0.002))
-    mock = build_network(NetworkSpec(), perceptron, "mock")
-    spec = resolve_spec(NetworkSpec(), mock)
+    mock = build_network(Network.perceptron(), perceptron, "mock")
+    spec = resolve_spec(Network.perceptron(), mock)
     smooth = build_network(spec, perceptron, "float32")
     load_weights(smooth, weights_of(mock))
     inputs = encode((torch.rand(50, 784) < 0.2).to(torch.uint8) * 255)
@@ -75,7 +74,7 @@ def test_all_executions_start_from_the_same_weights(perceptron: Perceptron) -> N
     networks = []
     for execution in ("mock", "float32", "chip"):
         torch.manual_seed(2)
-        networks.append(build_network(NetworkSpec(), perceptron, execution))
+        networks.append(build_network(Network.perceptron(), perceptron, execution))
 
     first, *others = (weights_of(network) for network in networks)
 
@@ -84,22 +83,22 @@ def test_all_executions_start_from_the_same_weights(perceptron: Perceptron) -> N
 
 
 def test_a_network_for_the_chip_needs_an_open_chip(perceptron: Perceptron) -> None:
-    network = build_network(NetworkSpec(hidden_sizes=(20,)), perceptron, "chip")
+    network = build_network(Network.perceptron((20,)), perceptron, "chip")
 
     with pytest.raises(RuntimeError, match="No connection allocated"):
         network(torch.zeros(2, 784))
 
 
 def test_weights_with_other_names_are_refused(perceptron: Perceptron) -> None:
-    network = build_network(NetworkSpec(hidden_sizes=(20,)), perceptron, "mock")
+    network = build_network(Network.perceptron((20,)), perceptron, "mock")
 
     with pytest.raises(NetworkInvalidError, match="weights are named"):
         load_weights(network, {"linear9.weight": torch.zeros(10, 20)})
 
 
 def test_weights_of_another_shape_are_refused(perceptron: Perceptron) -> None:
-    network = build_network(NetworkSpec(hidden_sizes=(20,)), perceptron, "mock")
-    foreign = build_network(NetworkSpec(hidden_sizes=(21,)), perceptron, "mock")
+    network = build_network(Network.perceptron((20,)), perceptron, "mock")
+    foreign = build_network(Network.perceptron((21,)), perceptron, "mock")
 
     with pytest.raises(
         NetworkInvalidError, match=r"linear1\.weight has shape \(21, 784\); expected \(20, 784\)"
@@ -109,27 +108,9 @@ def test_weights_of_another_shape_are_refused(perceptron: Perceptron) -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_refused(perceptron: Perceptron, bad: float) -> None:
-    network = build_network(NetworkSpec(hidden_sizes=(20,)), perceptron, "mock")
+    network = build_network(Network.perceptron((20,)), perceptron, "mock")
     weights = weights_of(network)
     weights["linear2.bias"][3] = bad
 
     with pytest.raises(NetworkInvalidError, match=r"linear2\.bias holds numbers that are not finite"):
         load_weights(network, weights)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("hidden_sizes", (0,)),
-        ("hidden_sizes", (1025,)),
-        ("hidden_sizes", (8,) * 9),
-        ("shift", 8),
-        ("num_sends", (3, 5)),
-        ("num_sends", (3, 5, 0)),
-        ("inputs", 785),
-        ("layers", 3),
-    ],
-)
-def test_a_network_that_cannot_be_built_is_refused(field: str, value: object) -> None:
-    with pytest.raises(ValidationError, match=field):
-        NetworkSpec.model_validate({field: value})

@@ -7,17 +7,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from services.networks.network import Network
 from worker.learning.arithmetic import Perceptron
 from worker.learning.datasets import Dataset, split_held_out
 from worker.learning.errors import NetworkInvalidError, StateMismatchError
 from worker.learning.measures import StepMetrics
-from worker.learning.network_spec import NetworkSpec
 from worker.learning.plan import TrainingExecution
 from worker.learning.recipes import resolve
 from worker.learning.training import Trainer
 from worker.learning.training_state import TrainerState
 
-SPEC = NetworkSpec(hidden_sizes=(40, 30))
+SPEC = Network.perceptron((40, 30))
 
 Build = Callable[..., Trainer]
 
@@ -38,7 +38,7 @@ def build(digits: Dataset, perceptron: Perceptron) -> Build:
 
     def build_trainer(
         recipe: str = "strong",
-        spec: NetworkSpec = SPEC,
+        spec: Network = SPEC,
         execution: TrainingExecution = "mock",
         start_from: dict[str, torch.Tensor] | None = None,
         **overrides: object,
@@ -155,7 +155,7 @@ def test_a_step_leaves_the_generator_and_the_mock_parameter_as_they_were(
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_same_number_of_threads_gives_the_same_bits(build: Build, threads: int) -> None:
-    wide = NetworkSpec(hidden_sizes=(256, 256))
+    wide = Network.perceptron((256, 256))
     one, again = (build(spec=wide, batch_size=200) for _ in range(2))
     torch.set_num_threads(threads)
 
@@ -172,7 +172,7 @@ def test_another_seed_gives_other_weights(build: Build) -> None:
 
 
 def test_the_spec_of_a_trainer_states_the_number_of_sends(build: Build) -> None:
-    assert build(spec=NetworkSpec()).spec.num_sends == (3, 5, 5)
+    assert build(spec=Network.perceptron()).spec.num_sends == (3, 5, 5)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_the_spec_of_a_trainer_states_the_number_of_sends(build: Build) -> None:
     [
         ({"seed": 3}, "recipe"),
         ({"recipe": "notebook"}, "recipe"),
-        ({"spec": NetworkSpec(hidden_sizes=(41, 30))}, "network"),
+        ({"spec": Network.perceptron((41, 30))}, "network"),
         ({"execution": "float32"}, "execution"),
     ],
 )
@@ -229,11 +229,11 @@ def test_a_network_learns_in_float32(build: Build, recipe: str, least: float) ->
 def test_a_training_goes_on_with_the_gain_and_noise_it_began_with(
     build: Build, perceptron: Perceptron
 ) -> None:
-    trainer = build(spec=NetworkSpec(hidden_sizes=(40, 30)))
+    trainer = build(spec=Network.perceptron((40, 30)))
     trainer.step()
     state = trainer.state()
     perceptron.set_mock_parameter(perceptron.MockParameter(noise_std=1.5, gain=0.004))
-    later = build(spec=NetworkSpec(hidden_sizes=(40, 30)))
+    later = build(spec=Network.perceptron((40, 30)))
 
     later.load_state(state)
 
@@ -291,6 +291,6 @@ def test_weights_to_begin_with_need_a_spec_that_states_the_sends(build: Build) -
 
 
 def test_strong_reads_the_digits_of_scikit_learn(digits: Dataset, perceptron: Perceptron) -> None:
-    trainer = finish(Trainer(resolve("strong"), NetworkSpec(), digits, perceptron))
+    trainer = finish(Trainer(resolve("strong"), Network.perceptron(), digits, perceptron))
 
     assert trainer.progress.epoch_metrics[-1].test_accuracy >= 0.95
