@@ -87,19 +87,32 @@ def test_a_calibration_flattens_the_pattern_and_meets_the_gain() -> None:
     assert gain.std() / gain.mean() < 0.05
 
 
-def test_many_events_leak_in_a_way_that_calibration_does_not_see() -> None:
+def test_the_signs_of_weights_differ_in_a_way_that_calibration_does_not_see() -> None:
     chip = VirtualChip("a", QUIET, clock=Clock())
     calibrate(chip)
-    weights = torch.zeros(130, 384)
+    weights = torch.full((130, 384), 20.0)
 
-    silent, few, many, most = (
-        chip.multiply(torch.full((2, 130), level), weights, num_sends=sends, wait_between_events=5)[0]
-        for level, sends in ((0.0, 1), (3.0, 1), (3.0, 4), (31.0, 4))
+    nothing, plus, minus = (
+        chip.multiply(torch.full((2, 130), 9.0), sign * weights, num_sends=1, wait_between_events=25)[0]
+        for sign in (0, 1, -1)
     )
 
-    assert (few - silent).std() < 1
-    assert (many - silent).std().item() == pytest.approx(13.5, rel=0.25)
-    assert (most - silent).std().item() == pytest.approx(13.5, rel=0.25)
+    rise, fall = plus - nothing, nothing - minus
+    assert ((rise + fall) / 2).std() / rise.mean() < 0.05
+    assert ((rise - fall) / 2).std().item() == pytest.approx(0.09 * rise.mean().item(), rel=0.25)
+
+
+def test_every_neuron_tells_the_largest_product_sent_forty_times_from_silence() -> None:
+    for chip in (VirtualChip(f"chip-{number}", clock=Clock()) for number in range(5)):
+        calibrate(chip)
+        places = torch.eye(128).repeat(1, 4)
+
+        for sign in (1, -1):
+            readouts = sign * chip.multiply(
+                torch.eye(128) * 31, places * 63 * sign, num_sends=40, wait_between_events=2
+            )
+
+            assert torch.equal(readouts > 40, places.bool())
 
 
 def test_neurons_saturate_outside_their_linear_range() -> None:

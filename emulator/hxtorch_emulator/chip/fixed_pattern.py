@@ -15,6 +15,8 @@ NEURONS = 512
 """Neurons of a chip, hence readouts of one execution: two hemispheres of 256 side by side."""
 
 _DRIFT_COMPONENTS = 3
+_FEW_SPREADS = 1.5
+"""Where a spread of neurons ends that calibration cannot narrow: one bad neuron would decide everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class FixedPattern:
         knee_low_lsb: (512,), likewise downwards, < 0.
         offset_lsb_per_k: (512,), change of the offset per kelvin.
         drift_phase: (3, 512), radians.
-        leak_lsb: (512,), added to a readout when many events are sent.
+        sign: (512,), what positive weights do more, and negative ones less, relatively.
     """
 
     gain: torch.Tensor
@@ -39,7 +41,7 @@ class FixedPattern:
     knee_low_lsb: torch.Tensor
     offset_lsb_per_k: torch.Tensor
     drift_phase: torch.Tensor
-    leak_lsb: torch.Tensor
+    sign: torch.Tensor
 
     @classmethod
     def of(cls, chip_id: str, parameters: ChipParameters) -> "FixedPattern":
@@ -50,16 +52,19 @@ class FixedPattern:
         def normal(*shape: int) -> torch.Tensor:
             return torch.randn(*shape, generator=generator)
 
+        def bounded() -> torch.Tensor:
+            return normal(NEURONS).clamp_(-_FEW_SPREADS, _FEW_SPREADS)
+
         p = parameters
         return cls(
             gain=p.gain * torch.exp(p.gain_spread * normal(NEURONS)),
             offset_lsb=p.offset_spread_lsb * normal(NEURONS),
             synapse=(1 + p.synapse_spread * normal(ROWS, NEURONS)).clamp_(0, 2),
-            knee_high_lsb=(p.knee_lsb + p.knee_spread_lsb * normal(NEURONS)).clamp_(1),
-            knee_low_lsb=-(p.knee_lsb + p.knee_spread_lsb * normal(NEURONS)).clamp_(1),
+            knee_high_lsb=(p.knee_lsb + p.knee_spread_lsb * bounded()).clamp_(1),
+            knee_low_lsb=-(p.knee_lsb + p.knee_spread_lsb * bounded()).clamp_(1),
             offset_lsb_per_k=p.offset_spread_lsb_per_k * normal(NEURONS),
             drift_phase=2 * math.pi * torch.rand(_DRIFT_COMPONENTS, NEURONS, generator=generator),
-            leak_lsb=p.leak_spread_lsb * normal(NEURONS),
+            sign=(p.sign_spread * bounded()).clamp_(-1, 1),
         )
 
     def drift_lsb(self, time_s: float, parameters: ChipParameters) -> torch.Tensor:

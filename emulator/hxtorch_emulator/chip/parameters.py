@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 _SIGNED: Final = frozenset({"gain_per_k", "noise_per_k", "reference_temperature_c"})
-_POSITIVE: Final = frozenset({"gain", "leak_onset", "knee_lsb", "driver_recovery_cycles", "drift_period_s"})
+_POSITIVE: Final = frozenset({"gain", "knee_lsb", "driver_recovery_cycles", "drift_period_s"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +23,16 @@ class ChipParameters:
         gain_spread: relative spread of the untrimmed gain from neuron to neuron. Assumption.
         offset_spread_lsb: spread of the untrimmed offset from neuron to neuron. Assumption.
         synapse_spread: relative spread of the weight from synapse to synapse; not trimmed. Assumption.
-        leak_spread_lsb: spread, from neuron to neuron, of what a tile of many events adds to a readout, whatever the
-            weights; calibration looks at few events and at differences of gain, and sees none of it. A network of
-            several tiles loses accuracy by it and learns in the loop to do without. Assumption, chosen for the
-            loss of MNIST accuracy on transfer.
-        leak_onset: sum of the inputs sent to a tile, each times ``num_sends``, that causes half of it. Assumption.
+        sign_spread: spread, from neuron to neuron, of how much more a positive weight does, and how much less a
+            negative one, relatively; at most one and a half times as much. Calibration looks at the difference of both
+            and sees none of it. A network loses accuracy by it on transfer and learns in the loop to do without.
+            Assumption, chosen with the knees for the loss of MNIST accuracy on transfer.
         noise_std_lsb: noise of one readout at the calibration temperature. Chosen so that hxtorch's measurement, of
             two readouts and some of the fixed pattern, finds hxtorch's default, 2.0; Summ et al. report 1.5 to 5.4.
-        knee_lsb: magnitude up to which a neuron is linear. Source: hxtorch's documentation, about 80.
-        knee_spread_lsb: spread of that magnitude, separately for either sign. Assumption.
+        knee_lsb: magnitude up to which a neuron is linear. Source: hxtorch's documentation, about 80; the rest is
+            assumption, as for ``sign_spread``.
+        knee_spread_lsb: spread of that magnitude, separately for either sign; at most one and a half times as much, so
+            that every neuron reaches 40. Assumption.
         knee_slope: what remains of the slope beyond. Assumption.
         gain_trim_step: relative change of the gain per step of its trim. Assumption.
         gain_trim_steps: steps of the gain trim to either side. Assumption.
@@ -52,15 +53,14 @@ class ChipParameters:
     gain_spread: float = 0.15
     offset_spread_lsb: float = 12.0
     synapse_spread: float = 0.15
-    leak_spread_lsb: float = 13.5
-    leak_onset: float = 1000.0
-    noise_std_lsb: float = 1.0
-    knee_lsb: float = 80.0
-    knee_spread_lsb: float = 6.0
-    knee_slope: float = 0.4
+    sign_spread: float = 0.1
+    noise_std_lsb: float = 1.25
+    knee_lsb: float = 66.0
+    knee_spread_lsb: float = 13.0
+    knee_slope: float = 0.0
     gain_trim_step: float = 0.04
     gain_trim_steps: int = 31
-    offset_trim_step_lsb: float = 4.0
+    offset_trim_step_lsb: float = 6.0
     offset_trim_steps: int = 31
     driver_loss: float = 0.6
     driver_recovery_cycles: float = 1.0

@@ -8,9 +8,6 @@ import torch
 from hxtorch_emulator.chip.fixed_pattern import ROWS, FixedPattern
 from hxtorch_emulator.perceptron.products import tile_products
 
-_LEAK_STEEPNESS = 8
-"""Exponent of the law by which the leak sets in. Assumption."""
-
 
 @dataclass(frozen=True, slots=True)
 class PlacedMatrix:
@@ -18,8 +15,7 @@ class PlacedMatrix:
 
     Attributes:
         factor: (rows, columns), LSB per unit of input, for each unit of weight.
-        leak_lsb: (tiles, 1, columns), with many events, independent of the weights.
-        leak_onset: sum of the inputs sent to a tile that causes half of the leak.
+        sign_factor: (rows, columns), the same for each unit of the weight's magnitude.
         offset_lsb: (tiles, 1, columns).
         knee_low_lsb: (tiles, 1, columns).
         knee_high_lsb: (tiles, 1, columns).
@@ -27,8 +23,7 @@ class PlacedMatrix:
     """
 
     factor: torch.Tensor
-    leak_lsb: torch.Tensor
-    leak_onset: float
+    sign_factor: torch.Tensor
     offset_lsb: torch.Tensor
     knee_low_lsb: torch.Tensor
     knee_high_lsb: torch.Tensor
@@ -44,15 +39,13 @@ class PlacedMatrix:
         gain: torch.Tensor,
         offset_lsb: torch.Tensor,
         knee_slope: float,
-        leak_onset: float,
     ) -> "PlacedMatrix":
         """Gather the values of ``neurons``, (tiles, columns), from values per neuron, (512,)."""
         per_synapse = pattern.synapse * gain
-        factor = torch.cat([per_synapse[:, of_tile] for of_tile in neurons])[:rows]
+        by_sign = per_synapse * pattern.sign
         return cls(
-            factor=factor,
-            leak_lsb=pattern.leak_lsb[neurons].unsqueeze(1),
-            leak_onset=leak_onset,
+            factor=torch.cat([per_synapse[:, of_tile] for of_tile in neurons])[:rows],
+            sign_factor=torch.cat([by_sign[:, of_tile] for of_tile in neurons])[:rows],
             offset_lsb=offset_lsb[neurons].unsqueeze(1),
             knee_low_lsb=pattern.knee_low_lsb[neurons].unsqueeze(1),
             knee_high_lsb=pattern.knee_high_lsb[neurons].unsqueeze(1),
@@ -66,7 +59,7 @@ class PlacedMatrix:
 
     def effective(self, weights: torch.Tensor) -> torch.Tensor:
         """Return the effect of integer ``weights``, -63..63: LSB per unit of input, (rows, columns) as well."""
-        return self.factor * weights
+        return torch.addcmul(self.factor * weights, self.sign_factor, weights.abs())
 
     def charge(
         self, inputs: torch.Tensor, effective: torch.Tensor, *, num_sends: int, loss: float
@@ -84,11 +77,8 @@ class PlacedMatrix:
         """
         inputs = inputs.to(torch.float32)
         kept = num_sends * (1 - loss / ROWS * self._sums(inputs.clamp(max=1)))
-        sent = (self._sums(inputs) * (num_sends / self.leak_onset)) ** _LEAK_STEEPNESS
-        leaking = sent / (1 + sent)
         for tile, charge in enumerate(tile_products(inputs, effective)):
             charge.mul_(kept[:, tile, None]).add_(self.offset_lsb[tile])
-            charge.addcmul_(leaking[:, tile, None], self.leak_lsb[tile])
             linear = torch.clamp(charge, self.knee_low_lsb[tile], self.knee_high_lsb[tile])
             yield charge.lerp_(linear, 1 - self.knee_slope)
 

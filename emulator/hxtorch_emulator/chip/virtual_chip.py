@@ -181,6 +181,5 @@ class VirtualChip:
                     gain=self._gain(),
                     offset_lsb=self._offset_lsb(self._placed_at_s),
                     knee_slope=self.parameters.knee_slope,
-                    leak_onset=self.parameters.leak_onset,
                 )
         return self._placed[rows, columns]
