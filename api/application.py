@@ -108,7 +108,7 @@ class Application:
             self.jobs, self.classifications, self.listener, self.waiting, self.subscriptions
         )
         self.draining = Draining(self.chips, wake_up)
-        programs = ProgramStore(connection, keep_jobs_s=settings.keep_jobs_s)
+        programs = ProgramStore(ExclusiveConnection(connection), keep_jobs_s=settings.keep_jobs_s)
         self.programs = Programs(programs, self.jobs, self.chips, self.listener, wake_up)
 
 

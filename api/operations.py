@@ -1,35 +1,88 @@
-"""Operations of programs on the wire: safetensors, the format of both request and answer."""
+"""Operations of programs over HTTP: safetensors, the format of both request and answer."""
 
 import hashlib
 import json
 import re
+import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
-from services.errors import InvalidInputError, TooLargeError
+from api.application import Application
+from api.compression import read_body
+from api.protection import HEADERS
+from api.request_ids import with_given_id
+from api.server.request import Request
+from api.server.server import Respond
+from services.errors import InvalidInputError, TooLargeError, UnsupportedMediaError
 from services.programs.operations import MOST_BYTES, MOST_MACS, Operation, Readouts
+from services.users.authentication import User
 
+if TYPE_CHECKING:
+    from api.crops.endpoint import CropEndpoint
+
+OPERATIONS: Final = re.compile(r"/+v1/chip/sessions/([^/]+)/operations")
 MEDIA_TYPE: Final = "application/x-safetensors"
 _NAMED: Final = re.compile(r"([0-9a-f]{64}):([1-9][0-9]{0,6})x([1-9][0-9]{0,6})")
 _NUMBER: Final = re.compile(r"[0-9]{1,4}")
+_RULE: Final = "/v1/chip/sessions/<session>/operations"
+_MOST_BODY_BYTES: Final = MOST_BYTES + 65536
+"""More than the header of an operation takes is refused."""
+_HEADERS: Final = (*HEADERS.items(), ("Content-Type", MEDIA_TYPE))
 _DTYPES: Final = {"inputs": ("U8", np.uint8, 0, 31), "weights": ("I8", np.int8, -63, 63)}
 
 
-def read_operation(session: str, body: bytes) -> tuple[Operation, bool]:
+class OperationExchange:
+    """A request with an operation, in a greenlet of its own until it is answered."""
+
+    __slots__ = ("_endpoint", "_session")
+
+    def __init__(self, endpoint: "CropEndpoint", session: str) -> None:
+        self._endpoint = endpoint
+        self._session = session
+
+    def is_immediate(self, request: Request) -> bool:
+        """Return False: the answer is waited for."""
+        del request
+        return False
+
+    def answer(self, request: Request, respond: Respond) -> None:
+        """Run the operation, and respond with its readouts or the reason why there are none."""
+        began, endpoint = time.monotonic(), self._endpoint
+        try:
+            user = endpoint.authenticator.user_of(request)
+            body = run_operation(endpoint.services, request, self._session, user)
+            status, headers = 200, with_given_id(_HEADERS, request)
+        except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
+            status, headers, body = endpoint.failure(request, error)
+        endpoint.services.request_times.note("POST", _RULE, status, time.monotonic() - began)
+        respond(status, headers, body)
+
+
+def run_operation(services: Application, request: Request, session: str, user: User) -> bytes:
+    """Run the operation that a request brings; return the answer's body.
+
+    Raises:
+        HxserveError: it was refused, or could not be run.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != MEDIA_TYPE:
+        raise UnsupportedMediaError(f"the body is of type {media_type!r}; send {MEDIA_TYPE}")
+    operation, keep = _read_operation(session, read_body(request, _MOST_BODY_BYTES))
+    key = request.headers.get("idempotency-key", "")
+    return _write_readouts(services.programs.run(operation, user, key, keep=keep))
+
+
+def _read_operation(session: str, body: bytes) -> tuple[Operation, bool]:
     """Return the operation in a body, and whether the session is to keep its weights.
 
     Raises:
         InvalidInputError: it is no operation.
         TooLargeError: it is too large for one.
     """
-    if len(body) > MOST_BYTES + 65536:
-        raise TooLargeError(
-            f"the operation has {len(body)} bytes; split the batch into operations of {MOST_BYTES}"
-        )
     metadata, tensors = _parse(body)
     inputs = _tensor(tensors, "inputs")
     batch, rows = inputs.shape
@@ -103,7 +156,7 @@ def _number(metadata: Mapping[str, str], name: str, default: int, least: int, mo
     return value
 
 
-def write_readouts(answer: Readouts) -> bytes:
+def _write_readouts(answer: Readouts) -> bytes:
     """Return the answer to an operation as a body."""
     readouts = np.frombuffer(answer.readouts, np.int8).reshape(-1, answer.columns)
     metadata = {

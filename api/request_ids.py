@@ -15,6 +15,8 @@ from flask import Flask, Response, g, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from api.application import METHODS, application
+from api.server.request import Request
+from api.server.responses import Headers
 from services.logs import about
 
 if TYPE_CHECKING:
@@ -39,6 +41,12 @@ def identified(response: SomeResponse, request_id: str) -> SomeResponse:
     """Add a request's id to the head of its answer; return the answer."""
     response.headers[HEADER] = request_id
     return response
+
+
+def with_given_id(headers: Headers, request: Request) -> Headers:
+    """Add the id that came with a request to the head of its answer, if one did; return the head."""
+    given = request.headers.get(HEADER.lower())
+    return (*headers, (HEADER, id_of({ENVIRON: given}))) if given else headers
 
 
 def observe_requests(app: Flask) -> None:

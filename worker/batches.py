@@ -12,7 +12,7 @@ import numpy as np
 
 from services.chips.store import Lease
 from services.crops.answers import CROP_BYTES, Answer, Provenance, problem_of
-from services.crops.claims import NO_PREFETCH, Backlog, Entry, Finished, Prefetch
+from services.crops.claims import NO_CROPS, NO_PREFETCH, Backlog, Entry, Finished, Prefetch
 from services.crops.lanes import Lane
 from services.crops.store import CropStore
 from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedError
@@ -65,7 +65,7 @@ class Batches:
     @property
     def prefetch(self) -> Prefetch:
         """More of the version whose weights were used last, as much as fits."""
-        return Prefetch(self.on_chip or "", self._batch_crops)
+        return Prefetch(self.on_chip or NO_CROPS, self._batch_crops)
 
     def look(self, prefetch: Prefetch) -> Backlog:
         """Return the backlog, with crops already claimed if nothing else waits.

@@ -11,11 +11,11 @@ import torch
 
 from services.chips.store import Lease
 from services.crops.answers import problem_of
-from services.crops.claims import Backlog
+from services.crops.claims import NO_PREFETCH, Backlog, Prefetch
 from services.errors import ChipError, HxserveError, JobCrashedError, WeightsUnknownError
 from services.logs import about
 from services.programs.operations import Operation, Readouts
-from services.programs.store import ProgramStore
+from services.programs.store import Claimed, ProgramStore
 from services.scheduling.policy import WaitingOperation
 from worker.chip import ChipSession
 from worker.time_accounting import TimeAccount
@@ -47,24 +47,27 @@ class Operations:
             for operation_id, (_, user, accepted_at) in operations.items()
         ]
 
-    def run(self, operation_id: str, user: str, accepted_at: float, now: float) -> Backlog | None:
-        """Run an operation; return the backlog afterwards, None if its session has ended.
+    def run(self, operation_id: str, look: Backlog, prefetch: Prefetch = NO_PREFETCH) -> Backlog | None:
+        """Run an operation of a backlog; return the one afterwards, None if its session has ended.
 
-        `accepted_at` and `now` are in Unix seconds by the clock of Redis.
+        `prefetch` are crops to claim together with the answer.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip.
             RedisUnavailableError: the answer is not stored; the operation waits on.
             ChipError: the chip failed, and may not the next time; the operation waits on.
         """
+        _, user, accepted_at = look.operations[operation_id]
         with self._account.doing("records"):
-            claimed = self._programs.claim(self._lease, operation_id)
+            claimed = (
+                Claimed.of(*look.handed) if look.handed else self._programs.claim(self._lease, operation_id)
+            )
         if claimed is None:
             return None
         started = time.monotonic()
         with about(job=claimed.operation.session, user=user):
-            answer = self._answer(operation_id, claimed.operation, claimed.claims, now - accepted_at)
-        self._served_at[user] = now
+            answer = self._answer(operation_id, claimed.operation, claimed.claims, look.now - accepted_at)
+        self._served_at[user] = look.now
         with self._account.doing("records"):
             return self._programs.finish(
                 self._lease,
@@ -73,6 +76,7 @@ class Operations:
                 claimed.operation.session,
                 answer,
                 0.0 if answer.problem else time.monotonic() - started,
+                prefetch,
             )
 
     def _answer(self, operation_id: str, operation: Operation, claims: int, waiting_s: float) -> Readouts:
@@ -105,12 +109,11 @@ class Operations:
         calibration = (self._session.calibration or {}).get("sha256", "")
         started = time.monotonic()
         with self._account.doing("chip"), self._session.guarded():
-            readouts = self._session.perceptron.matmul(
+            readouts = self._session.multiply(
                 inputs,
                 weights,
                 num_sends=operation.num_sends,
                 wait_between_events=operation.wait_between_events,
-                mock=self._session.execution == "mock",
             )
         if readouts.shape != (operation.batch, operation.columns):
             raise ChipError(

@@ -207,8 +207,7 @@ class SchedulerLoop:
                 self._seen = self._batches.run(claimed, now, self._prefetch)
                 self._crops_went_last = True
             case RunOperation():
-                _, user, accepted_at = look.operations[unit.operation_id]
-                self._seen = self._operations.run(unit.operation_id, user, accepted_at, now)
+                self._seen = self._operations.run(unit.operation_id, look, self._prefetch)
                 self._crops_went_last = False
             case RunSlice():
                 job = self._unfinished[unit.job_id]

@@ -14,9 +14,10 @@ from werkzeug.wrappers import Response
 from api.application import Application
 from api.authentication import Authenticator
 from api.crops.protocols import Classify, CropProtocol, Infer, Render
+from api.operations import OPERATIONS, OperationExchange
 from api.problems import document
 from api.protection import HEADERS, protect
-from api.request_ids import ENVIRON, HEADER, id_of, identified
+from api.request_ids import id_of, identified, with_given_id
 from api.routes.jobs import job_response
 from api.server.request import Request
 from api.server.responses import Headers
@@ -58,9 +59,16 @@ class CropEndpoint:
         settings = services.settings
         self.most_crops, self.most_bytes = settings.max_crops_per_request, settings.max_body_bytes
 
-    def find(self, request: Request) -> "CropExchange | None":
-        """Return what answers a request that brings crops; None where Flask does."""
-        place = _PATH.fullmatch(request.path) if request.method == "POST" else None
+    def find(self, request: Request) -> "CropExchange | OperationExchange | None":
+        """Return what answers a request that brings crops, or an operation of a program; None where Flask does."""
+        if request.method != "POST":
+            return None
+        if operations := OPERATIONS.fullmatch(request.path):
+            return OperationExchange(self, operations[1])
+        return self._find_crops(request)
+
+    def _find_crops(self, request: Request) -> "CropExchange | None":
+        place = _PATH.fullmatch(request.path)
         protocol = _PROTOCOLS.get((place[1], place[4])) if place else None
         if place is None or protocol is None:
             return None
@@ -70,16 +78,16 @@ class CropEndpoint:
         """Return the answer to a request that cannot be read: headers and body."""
         code = _REFUSALS.get(status, "bad_request")
         response = document(status, code, detail, retryable=status is HTTPStatus.REQUEST_TIMEOUT)
-        return _headers_of(protect(response)), response.get_data()
+        _, headers, body = _parts_of(protect(response))
+        return headers, body
 
-    def failure(self, request: Request, error: Exception) -> Response:
-        """Return the response to a request that failed; Flask's handlers make it, as for every error."""
+    def failure(self, request: Request, error: Exception) -> tuple[int, Headers, bytes]:
+        """Return the answer to a request that failed; Flask's handlers make it, as for every error."""
         environ = environ_of(request)
         request_id = id_of(environ)
         with about(request=request_id), self._flask.request_context(environ):
-            return identified(
-                protect(self._flask.make_response(self._flask.handle_user_exception(error))), request_id
-            )
+            response = self._flask.make_response(self._flask.handle_user_exception(error))
+            return _parts_of(identified(protect(response), request_id))
 
     def answer_in_flask(self, environ: "WSGIEnvironment", user: User) -> Response:
         """Return the response to a request that came through WSGI; waits for its answer.
@@ -88,7 +96,7 @@ class CropEndpoint:
             HxserveError: it was refused, or could not be run.
         """
         request = request_of(environ)
-        exchange = self.find(request)
+        exchange = self._find_crops(request)
         assert exchange is not None  # Flask has the same rules
         asked, render = exchange.read(request, user)
         outcome = exchange.conclude(self.services.classifications.submit(asked), asked.wait_s)
@@ -97,12 +105,12 @@ class CropEndpoint:
             return Response(body, headers=list(headers))
         return job_response(self.services, self.services.jobs.get(outcome.job_id), 202)
 
-    def job(self, request: Request, job_id: str) -> Response:
-        """Return the response to a request whose answer is a job's."""
+    def job(self, request: Request, job_id: str) -> tuple[int, Headers, bytes]:
+        """Return the answer to a request whose answer is a job's."""
         environ = environ_of(request)
         with self._flask.request_context(environ):
             job = self.services.jobs.get(job_id)
-            return identified(protect(job_response(self.services, job, 202)), id_of(environ))
+            return _parts_of(identified(protect(job_response(self.services, job, 202)), id_of(environ)))
 
 
 class CropExchange:
@@ -240,20 +248,15 @@ class CropExchange:
             outcome = conclude()
             if isinstance(outcome, Answered):
                 headers, body = self._render(outcome)
-                if given := self._request.headers.get("x-request-id"):
-                    headers = (*headers, (HEADER, id_of({ENVIRON: given})))
-                self._send(200, _PROTECTION + headers, body)
+                self._send(200, with_given_id(_PROTECTION + headers, self._request), body)
             else:
-                self._send_response(self._endpoint.job(self._request, outcome.job_id))
+                self._send(*self._endpoint.job(self._request, outcome.job_id))
         except Exception as error:  # noqa: BLE001 as in `answer`; it must not end the greenlet that hears all answers
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         """Answer a request that could not be run."""
-        self._send_response(self._endpoint.failure(self._request, error))
-
-    def _send_response(self, response: Response) -> None:
-        self._send(response.status_code, _headers_of(response), response.get_data())
+        self._send(*self._endpoint.failure(self._request, error))
 
     def _send(self, status: int, headers: Headers, body: bytes) -> None:
         if self._timer is not None:
@@ -265,5 +268,6 @@ class CropExchange:
         self._respond(status, headers, body)
 
 
-def _headers_of(response: Response) -> Headers:
-    return tuple(response.headers.items())
+def _parts_of(response: Response) -> tuple[int, Headers, bytes]:
+    """Return status, headers and body of a response."""
+    return response.status_code, tuple(response.headers.items()), response.get_data()

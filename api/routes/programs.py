@@ -8,9 +8,9 @@ from pydantic import Field
 from api.application import application
 from api.authentication import current_user
 from api.documentation import SPEC, answers, json_response
-from api.operations import MEDIA_TYPE, read_operation, write_readouts
+from api.operations import MEDIA_TYPE, run_operation
 from api.schemas import Moment, Schema, rounded
-from services.errors import UnsupportedMediaError
+from api.server.wsgi import request_of
 from services.jobs.record import JobState
 from services.names import Name
 from services.programs.operations import MOST_BYTES, MOST_MACS
@@ -108,16 +108,12 @@ def end_session(session: str) -> SessionAnswer:
 @SPEC.validate(
     resp=answers(200, None, 404, 409, 412, 413, 415, 502, 504), skip_validation=True, tags=["programs"]
 )
-def run_operation(session: str) -> Response:
+def operate(session: str) -> Response:
     """Run one multiply-accumulate on the session's chip.
 
     Body and answer are safetensors: `inputs` U8 (batch, rows), 0..31, and `weights` I8 (rows, columns), -63..63, or the
     name of weights that the session keeps; `readouts` I8 (batch, columns). The header `Idempotency-Key` names the
     operation: sent again under the same one, it is run once, and has the same answer.
     """
-    if request.mimetype != MEDIA_TYPE:
-        raise UnsupportedMediaError(f"the body is of type {request.mimetype!r}; send {MEDIA_TYPE}")
-    operation, keep = read_operation(session, request.get_data(cache=False))
-    key = request.headers.get("Idempotency-Key", "")
-    answer = application().programs.run(operation, current_user(), key, keep=keep)
-    return Response(write_readouts(answer), content_type=MEDIA_TYPE)
+    body = run_operation(application(), request_of(request.environ), session, current_user())
+    return Response(body, content_type=MEDIA_TYPE)

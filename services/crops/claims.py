@@ -22,6 +22,8 @@ class Prefetch:
 
 
 NO_PREFETCH: Final = Prefetch()
+NO_CROPS: Final = "-"
+"""The reference of no version: a chip that has read no crops yet is still handed operations with its bell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +79,18 @@ class Backlog:
     claimed: Sequence[Entry] = ()
     operations: Mapping[str, tuple[str, str, float]] = field(default_factory=dict)
     """Of programs, by id: session, user, and the time each came."""
+    handed: tuple[bytes, int] | None = None
+    """The only operation, if it was claimed already: its request, and the number of workers that claimed it."""
 
 
 def backlog_of_bell(rung: bytes) -> Backlog | None:
-    """Return the backlog that came with a chip's bell, if crops were handed over with it."""
+    """Return the backlog that came with a chip's bell, if one did."""
     return None if rung == b"1" else read_backlog(msgpack.unpackb(rung, raw=True))
 
 
 def read_backlog(seen: Sequence[Any]) -> Backlog:
     """Return a backlog as the scripts give it."""
-    waiting, revision, charged, now, drain, claimed, operations = seen
+    waiting, revision, charged, now, drain, claimed, operations, *handed = seen
     return Backlog(
         waiting={lane.decode(): read_waiting(text) for lane, text in pairs(waiting).items()},
         long_revision=int(revision),
@@ -95,6 +99,7 @@ def read_backlog(seen: Sequence[Any]) -> Backlog:
         drain=read_drain(drain),
         claimed=read_entries(claimed),
         operations={name.decode(): read_waiting_operation(text) for name, text in pairs(operations).items()},
+        handed=(handed[0][0], int(handed[0][1])) if handed else None,
     )
 
 

@@ -1,11 +1,13 @@
 -- Accepts an operation of an open session, once. ARGV: session, operation, digest of the request, reply stream, most chip
 -- seconds of the user in a day ('' for no limit), most operations that wait, digest of weights to find or to keep ('' for
--- neither), the weights to keep ('' to find them), keep_s, request.
--- Returns {'waiting', chips to wake}, {'answered', answer}, {'ended'}, {'drained', drain}, {'unknown'}, {'conflict'},
+-- neither), the weights to keep ('' to find them), keep_s, request, the user ('' for one who may use every session).
+-- Returns {'waiting', chips to wake}, {'answered', batch with the answer}, {'closed'} where the user has no such open session, {'drained', drain}, {'unknown'}, {'conflict'},
 -- {'full'} or {'quota', name, used, seconds to wait}.
 local session, operation, digest, reply_to = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local record = redis.call('HMGET', job_key(session), 'state', 'user', 'params')
-if not record[1] or is_final(record[1]) then return {'ended'} end
+local record = redis.call('HMGET', job_key(session), 'state', 'user', 'params', 'kind')
+if record[4] ~= '"program"' or is_final(record[1]) or (ARGV[11] ~= '' and name_in(record[2]) ~= ARGV[11]) then
+  return {'closed'}
+end
 local user, chip = name_in(record[2]), cjson.decode(record[3]).chip
 redis.call('ZADD', PROGRAMS, NOW, session)
 local key = operation_key(operation)

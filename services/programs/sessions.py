@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -193,7 +193,6 @@ class Programs:
             raise InvalidInputError(
                 f"an operation needs an Idempotency-Key of 1 to {LONGEST_KEY} characters, a new one for each"
             )
-        self._job(operation.session, user)
         operation_id = f"{operation.session}:{key}"
         settings = f"{operation.digest} {operation.num_sends} {operation.wait_between_events}"
         digest = hashlib.sha256(operation.inputs)
@@ -202,9 +201,7 @@ class Programs:
         self._listener.expect(operation_id, waiter)
         self._listener.subscribe(operation.session, waiter)
         try:
-            outcome = self._store.accept(
-                operation_id, digest.hexdigest(), operation, self._listener.reply_to, user.quotas, keep=keep
-            )
+            outcome = self._accept(operation_id, digest.hexdigest(), operation, user, keep=keep)
             if isinstance(outcome, Readouts):
                 return _checked(outcome)
             wake_all(self._wake_up, outcome)
@@ -212,6 +209,17 @@ class Programs:
         finally:
             self._listener.unsubscribe(operation.session, waiter)
             self._listener.forget(operation_id)
+
+    def _accept(
+        self, operation_id: str, digest: str, operation: Operation, user: User, *, keep: bool
+    ) -> Readouts | Sequence[str]:
+        try:
+            return self._store.accept(
+                operation_id, digest, operation, self._listener.reply_to, user, keep=keep
+            )
+        except SessionEndedError:
+            self._job(operation.session, user)  # says if there is none
+            raise
 
     def _wait(self, waiter: _Waiter, session_id: str) -> Readouts:
         until = time.monotonic() + _WAIT_S

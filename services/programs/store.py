@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgpack
 
 from services.chips.store import Lease
-from services.crops.claims import Backlog, read_backlog, read_waiting_operation
+from services.crops.claims import NO_PREFETCH, Backlog, Prefetch, read_backlog, read_waiting_operation
 from services.errors import (
     ChipInMaintenanceError,
     HxserveError,
@@ -23,6 +23,7 @@ from services.programs.operations import Operation, Readouts
 from services.scheduling.policy import CREDIT_S, HALF_LIFE_S
 from services.store import keys
 from services.store.connection import Connection
+from services.users.authentication import User
 from services.users.quotas import Quotas
 
 KEEP_ANSWERS_S: Final = 120
@@ -38,6 +39,11 @@ class Claimed:
 
     operation: Operation
     claims: int
+
+    @classmethod
+    def of(cls, request: bytes, claims: int) -> Self:
+        """Return the operation that a packed request holds."""
+        return cls(Operation.unpack(request), claims)
 
 
 class ProgramStore:
@@ -95,7 +101,7 @@ class ProgramStore:
         digest: str,
         operation: Operation,
         reply_to: str,
-        quotas: Quotas,
+        user: User,
         *,
         keep: bool,
     ) -> Readouts | Sequence[str]:
@@ -106,14 +112,14 @@ class ProgramStore:
             digest: of the request, which the same name must not be used for another.
             operation: the operation.
             reply_to: the stream that the answer goes to.
-            quotas: of its user.
+            user: who sends it.
             keep: whether the session keeps its weights.
 
         Returns:
             The answer, if it was answered before; else the chips to wake.
 
         Raises:
-            SessionEndedError: its session is not open.
+            SessionEndedError: the user has no such open session.
             ChipInMaintenanceError: the chip takes none now.
             WeightsUnknownError: the session does not keep the weights that it names.
             IdempotencyConflictError: the name was used for another operation.
@@ -127,19 +133,21 @@ class ProgramStore:
             operation_id,
             digest,
             reply_to,
-            limit(quotas.chip_seconds_per_day),
+            limit(user.quotas.chip_seconds_per_day),
             _MOST_WAITING,
             operation.digest if named else "",
             operation.weights if keep else b"",
             _KEEP_REQUESTS_S,
             operation.pack(),
+            "" if user.is_admin else user.name,
         )
         match outcome[0]:
             case b"waiting":
                 return [chip.decode() for chip in outcome[1]]
             case b"answered":
-                return Readouts.unpack(outcome[1])
-        raise _refusal(outcome, quotas)
+                [(_, _, answer)] = msgpack.unpackb(outcome[1])
+                return Readouts.unpack(answer)
+        raise _refusal(outcome, user.quotas)
 
     def weights(self, session: str, digest: str) -> bytes | None:
         """Return weights that a session keeps; None if they are gone."""
@@ -155,19 +163,25 @@ class ProgramStore:
             LeaseLostError: the worker no longer holds the chip.
         """
         found = self._connection.run("programs/claim_operation", lease.chip, lease.fence, operation_id)
-        return Claimed(Operation.unpack(found[0]), int(found[1])) if found else None
+        return Claimed.of(found[0], int(found[1])) if found else None
 
     def finish(
-        self, lease: Lease, operation_id: str, user: str, session: str, answer: Readouts, charged_s: float
+        self,
+        lease: Lease,
+        operation_id: str,
+        user: str,
+        session: str,
+        answer: Readouts,
+        charged_s: float,
+        prefetch: Prefetch = NO_PREFETCH,
     ) -> Backlog:
-        """Store and send an answer, charge the user, and return the backlog, in one step.
+        """Store and send an answer, charge the user, and return the backlog with its `prefetch`, in one step.
 
         A refusal is sent and not kept, so that the operation sent again is run, unless it is one that ends its workers.
 
         Raises:
             LeaseLostError: the worker no longer holds the chip; nothing was written.
         """
-        packed = answer.pack()
         is_kept = answer.problem is None or answer.problem["code"] == JobCrashedError.code
         return read_backlog(
             self._connection.run(
@@ -177,18 +191,19 @@ class ProgramStore:
                 operation_id,
                 session,
                 user,
-                packed,
-                msgpack.packb([(operation_id, 0, packed)]),
+                msgpack.packb([(operation_id, 0, answer.pack())]),
                 charged_s,
                 HALF_LIFE_S,
                 KEEP_ANSWERS_S if is_kept else 0,
+                prefetch.reference,
+                prefetch.most,
             )
         )
 
 
 def _refusal(outcome: Sequence[Any], quotas: Quotas) -> HxserveError:
     match outcome[0]:
-        case b"ended":
+        case b"closed":
             return SessionEndedError()
         case b"unknown":
             return WeightsUnknownError()

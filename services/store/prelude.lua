@@ -6,6 +6,7 @@ local WAKEUP_MS = 5000
 local IDLE_MS = 20000  -- longer than any turn
 local PART_CROPS = 64  -- no entry of a lane has more: services/crops/lanes.py
 local MOST_KEPT_WEIGHTS = 16  -- of one session; when another comes, all are dropped
+local MOST_HANDED_BYTES = 65536
 local KEEP_WEIGHTS_S = 120
 
 local function clock()
@@ -222,13 +223,35 @@ local function backlog(chip, reference, most)
   return seen
 end
 
--- Rings a chip's bell. One that waits for it, and would choose the crops that have come, is given them with it.
+-- Claims an operation for the worker with this fencing number; returns {request, number of workers that claimed it}, nil if
+-- it is gone.
+local function claim_operation(fence, operation)
+  local key = operation_key(operation)
+  local found = redis.call('HMGET', key, 'request', 'claimed_by', 'claims')
+  if not found[1] then return nil end
+  local claims = tonumber(found[3] or '0')
+  if found[2] ~= fence then
+    claims = claims + 1
+    redis.call('HSET', key, 'claimed_by', fence, 'claims', claims)
+  end
+  return {found[1], claims}
+end
+
+-- Claims the operation that has come to an idle chip, if it is small: the bell is written to the disk too.
+local function claim_small(chip, operation)
+  if redis.call('HSTRLEN', operation_key(operation), 'request') > MOST_HANDED_BYTES then return nil end
+  return claim_operation(redis.call('GET', chip_key(chip, 'fence')), operation)
+end
+
+-- Rings a chip's bell. One that waits for it is given the backlog with it if that holds operations, or the crops that
+-- have come and that it would choose.
 local function ring_bell(chip)
   local bell = chip_key(chip, 'bell')
   if redis.call('LLEN', bell) > 0 then return end
   local idle = redis.call('GET', chip_key(chip, 'idle'))
   local seen = idle and backlog(chip, string.match(idle, '^(%S*) (%d+)$'))
-  redis.call('LPUSH', bell, seen and #seen[6] > 0 and cmsgpack.pack(seen) or '1')
+  if seen and #seen[6] == 0 and #seen[7] == 2 then seen[8] = claim_small(chip, seen[7][1]) end
+  redis.call('LPUSH', bell, seen and #seen[6] + #seen[7] > 0 and cmsgpack.pack(seen) or '1')
 end
 
 -- Rings the bells of those of the chips that have a worker; returns the chips that need a wake-up message because none is

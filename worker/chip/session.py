@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from services.errors import ChipError
 from services.settings import Backend
 from worker.chip.calibrations import CalibrationRecord, Pattern
@@ -130,6 +132,28 @@ class ChipSession(ABC):
             "canary_limit_lsb": self.canary_limit_lsb,
             "connected": self.is_connected,
         }
+
+    def multiply(
+        self, inputs: Tensor, weights: Tensor, *, num_sends: int, wait_between_events: int
+    ) -> Tensor:
+        """Multiply and accumulate numbers that are known to be in range; return the readouts.
+
+        Args:
+            inputs: (batch, rows) float32, integers 0..31.
+            weights: (rows, columns) float32, integers -63..63.
+            num_sends: how often each input is sent.
+            wait_between_events: FPGA cycles of 8 ns between two events.
+
+        Returns:
+            (batch, columns) float32, integers -128..127.
+        """
+        return self.perceptron.matmul(
+            inputs,
+            weights,
+            num_sends=num_sends,
+            wait_between_events=wait_between_events,
+            mock=self.execution == "mock",
+        )
 
     def guarded(self) -> AbstractContextManager[None]:
         """Return a context for work on the chip: failures of the chip leave it as `ChipError`, all others unchanged.

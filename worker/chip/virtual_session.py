@@ -57,6 +57,14 @@ class VirtualSession(ChipSession):
         """The virtual chip's temperature, in degrees C."""
         return self._virtual_chip.temperature_c
 
+    def multiply(
+        self, inputs: Tensor, weights: Tensor, *, num_sends: int, wait_between_events: int
+    ) -> Tensor:
+        """Multiply and accumulate, without rounding and checking what is known to be in range."""
+        return self._virtual_chip.multiply(
+            inputs, weights, num_sends=num_sends, wait_between_events=wait_between_events
+        )
+
     def calibrate(self) -> CalibrationOutcome:
         """Measure and trim every neuron, store the trims and load them; takes about a second."""
         self._loaded, outcome = _calibrate(

@@ -19,6 +19,7 @@ from services.programs.operations import Readouts
 from services.programs.store import ProgramStore
 from services.store.connection import Connection
 from services.store.scripts import lua_source, scripts
+from services.users.authentication import ADMIN
 from services.users.quotas import UNLIMITED
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, an_operation, finish, some_crops
 
@@ -75,7 +76,7 @@ def worker(
     programs = ProgramStore(connection, keep_jobs_s=60)
     session = replace(a_job(JobKind.PROGRAM), id="s", state=JobState.RUNNING, params={"chip": CHIP})
     programs.open(session, UNLIMITED)
-    programs.accept("s:1", "digest", an_operation("s"), "hx:replies:here", UNLIMITED, keep=False)
+    programs.accept("s:1", "digest", an_operation("s"), "hx:replies:here", ADMIN, keep=False)
     return _Worker(lease, chips, jobs, crops, programs, SeriesStore(connection), claimed)
 
 

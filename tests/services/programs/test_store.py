@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from services.chips.store import ChipStore, Drain, Lease
+from services.crops.claims import NO_CROPS, Prefetch, backlog_of_bell
 from services.errors import (
     ChipInMaintenanceError,
     IdempotencyConflictError,
@@ -12,14 +13,17 @@ from services.errors import (
     SessionEndedError,
     WeightsUnknownError,
 )
+from services.jobs.acceptance import Idempotency
 from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import JobStore
 from services.programs.operations import Operation, Readouts
 from services.programs.store import Claimed, ProgramStore
 from services.store.connection import Connection
+from services.users.authentication import User
 from services.users.quotas import UNLIMITED, Quotas
 from tests.services.samples import CHIP, a_holder, a_job, an_operation
 
+ADA = User("ada")
 ANSWER = Readouts(b"12345678", 4, CHIP, "mock", "", 0.1, 0.2)
 
 
@@ -47,9 +51,10 @@ def _accept(
     digest: str = "digest",
     *,
     keep: bool = False,
+    user: User = ADA,
 ) -> object:
     return programs.accept(
-        f"{operation.session}:{name}", digest, operation, "hx:replies:here", UNLIMITED, keep=keep
+        f"{operation.session}:{name}", digest, operation, "hx:replies:here", user, keep=keep
     )
 
 
@@ -70,6 +75,43 @@ def test_an_operation_waits_is_claimed_as_it_was_sent_and_answered(
     record = jobs.get(session.id)
     assert (record.operations, record.chip_time_s) == (1, 0.25)
     assert backlog.charged["ada"].seconds == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("user", [User("grace"), replace(ADA, is_admin=True)], ids=["other", "admin"])
+def test_an_operation_is_taken_from_its_user_and_from_admins_alone(
+    programs: ProgramStore, session: Job, user: User
+) -> None:
+    if user.is_admin:
+        _accept(programs, an_operation(session.id), user=user)
+    else:
+        with pytest.raises(SessionEndedError):
+            _accept(programs, an_operation(session.id), user=user)
+
+    assert len(programs.waiting(CHIP)) == user.is_admin
+
+
+def test_a_job_that_is_no_session_takes_no_operations(programs: ProgramStore, jobs: JobStore) -> None:
+    job = a_job(JobKind.TRAINING, "ada")
+    jobs.submit(job, Idempotency(), most=10)
+
+    with pytest.raises(SessionEndedError):
+        _accept(programs, an_operation(job.id))
+
+
+def test_an_idle_chip_is_handed_the_backlog_with_its_bell(
+    programs: ProgramStore, session: Job, lease: Lease, chips: ChipStore
+) -> None:
+    _accept(programs, an_operation(session.id), "1")
+    programs.finish(lease, f"{session.id}:1", "ada", session.id, ANSWER, 0.25, Prefetch(NO_CROPS))
+
+    _accept(programs, an_operation(session.id), "2")
+    rung = chips.wait_for_bell(CHIP, 1.0)
+
+    assert rung is not None
+    backlog = backlog_of_bell(rung)
+    assert backlog is not None
+    assert list(backlog.operations) == [f"{session.id}:2"]
+    assert chips.wait_for_bell(CHIP, 0.01) is None
 
 
 def test_the_same_operation_sent_again_is_run_once_and_has_the_same_answer(
@@ -142,7 +184,7 @@ def test_with_a_session_its_operations_go(
 ) -> None:
     other = _open(programs, "grace")
     _accept(programs, an_operation(session.id))
-    _accept(programs, an_operation(other.id))
+    _accept(programs, an_operation(other.id), user=User("grace"))
 
     programs.end([session.id], "released by the program")
 
@@ -200,6 +242,6 @@ def test_the_quotas_of_jobs_hold_for_sessions_and_of_chip_time_for_operations(
             "digest",
             an_operation(session.id),
             "hx:replies:here",
-            Quotas(chip_seconds_per_day=1.0),
+            replace(ADA, quotas=Quotas(chip_seconds_per_day=1.0)),
             keep=False,
         )
