@@ -8,7 +8,7 @@ from services.jobs.params import RepeatabilityParams, validate_params
 from services.jobs.record import Job, JobKind
 from services.models.files import ModelStore
 from worker.activities.activity import Activity
-from worker.checkpoints import read_version, spec_of
+from worker.checkpoints import read_version
 from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.learning.inference import Classifier
@@ -26,7 +26,7 @@ class RepeatabilityActivity(Activity):
         self._session = session
         self._crops = datasets.get("auto").test_images[:_CROPS].flatten(1).numpy()
         self._classifier = Classifier(
-            spec_of(version.manifest.network),
+            version.manifest.network,
             version.weights,
             session.perceptron,
             mock=session.execution == "mock",
