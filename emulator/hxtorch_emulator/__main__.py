@@ -1,6 +1,7 @@
 """Run a program written for hxtorch on the emulator.
 
-``python -m hxtorch_emulator [--chip ID] SCRIPT ARGS...``, or ``... -m MODULE ARGS...``
+``python -m hxtorch_emulator [--chip ID] SCRIPT ARGS...``, or ``... -m MODULE ARGS...``, or ``... NOTEBOOK.ipynb``,
+which IPython runs like a script.
 """
 
 import runpy
@@ -11,7 +12,7 @@ from hxtorch_emulator import connection
 from hxtorch_emulator.chip.virtual_chip import VirtualChip
 from hxtorch_emulator.installation import install
 
-_USAGE = "usage: python -m hxtorch_emulator [--chip ID] (SCRIPT | -m MODULE) [ARGS...]"
+_USAGE = "usage: python -m hxtorch_emulator [--chip ID] (SCRIPT | -m MODULE | NOTEBOOK.ipynb) [ARGS...]"
 
 
 def main(arguments: list[str]) -> None:
@@ -25,6 +26,8 @@ def main(arguments: list[str]) -> None:
             sys.argv = [module, *rest]
             sys.path.insert(0, str(Path.cwd()))
             runpy.run_module(module, run_name="__main__", alter_sys=True)
+        case [notebook, *_] if notebook.endswith(".ipynb") and Path(notebook).exists():
+            main(["-m", "IPython", *arguments])
         case [script, *_] if not script.startswith("-"):
             if not Path(script).exists():
                 sys.exit(f"{script} does not exist\n{_USAGE}")

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 from types import ModuleType
 
@@ -14,7 +15,8 @@ def install() -> None:
     """Register the emulator as ``hxtorch``, with ``hxtorch.ann`` as the old name of ``hxtorch.perceptron``.
 
     What is pickled from then on, such as whole modules, names ``hxtorch`` too, so that a real one can read it.
-    torchvision, which programs use beside, can be imported. Calling it again changes nothing.
+    torchvision, which programs use beside, can be imported, and the notebooks' ``_static.common.helpers``. Calling it
+    again changes nothing.
 
     Raises:
         RuntimeError: a real hxtorch is importable; it must never be hidden.
@@ -34,6 +36,16 @@ def install() -> None:
             sys.modules[f"hxtorch.{name.replace('perceptron', 'ann', 1)}"] = module
     emulator.__dict__.setdefault("ann", emulator.perceptron)
     allow_torchvision()
+    provide_helpers(importlib.import_module("hxtorch_emulator.notebook_setup"))
+
+
+def provide_helpers(setup: ModuleType) -> None:
+    """Let ``setup`` be the notebooks' ``_static.common.helpers``, also where there is a folder ``_static``."""
+    for name in ("_static", "_static.common"):
+        package = ModuleType(name)
+        package.__path__ = pkgutil.extend_path([], name)
+        sys.modules[name] = package
+    sys.modules["_static.common.helpers"] = setup
 
 
 def _name(module: ModuleType, name: str) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from hxtorch_emulator.__main__ import main
@@ -59,6 +60,41 @@ def test_a_module_runs_likewise(tmp_path: Path) -> None:
     done = _run("-m", "program", "x", folder=tmp_path)
 
     assert done.stdout.strip() == "torch.Size([3, 5]) ['x']", done.stderr
+
+
+CELLS = [
+    "from _static.common.helpers import get_nightly_calibration, save_nightly_calibration, setup_hardware_client",
+    "setup_hardware_client()",
+    "save_nightly_calibration('hagen_cocolist.pbin')\nimport hxtorch",
+    "hxtorch.init_hardware(hxtorch.CalibrationPath('hagen_cocolist.pbin'))",
+    "%matplotlib inline",
+    "print(get_nightly_calibration().chip_id == hxtorch.get_unique_identifier()[0], get_ipython() is not None)",
+]
+
+
+@pytest.mark.system
+def test_a_notebook_runs_with_the_helpers_of_the_teaching_ones(tmp_path: Path) -> None:
+    (tmp_path / "_static").mkdir()
+    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "teaching.ipynb")
+
+    done = _run("--chip", "bench7", "teaching.ipynb", folder=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip().endswith("True True")
+    assert "Connection to bench7 established" in done.stderr
+
+
+@pytest.mark.system
+def test_a_cell_that_fails_ends_a_notebook(tmp_path: Path) -> None:
+    cells = [nbformat.v4.new_code_cell(cell) for cell in ("import hxtorch\n1 / 0", "print('later')")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "failing.ipynb")
+
+    done = _run("failing.ipynb", folder=tmp_path)
+
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stdout + done.stderr
+    assert "later" not in done.stdout
 
 
 @pytest.mark.system

@@ -1,17 +1,12 @@
 """Letting `import hxtorch` mean the chip of a service."""
 
 import importlib.util
-import pkgutil
 import sys
-from types import ModuleType
-from typing import Final
 
 from hxserve.errors import SharedChipError
 from hxserve.programs.remote_chip import RemoteChip
 from hxtorch_emulator import connection, install
-
-_NOTEBOOK_PACKAGES: Final = ("_static", "_static.common")
-_NOTEBOOK_SETUP: Final = "_static.common.helpers"
+from hxtorch_emulator.installation import provide_helpers
 
 
 def use_shared_chip(chip: RemoteChip | None = None) -> None:
@@ -32,11 +27,7 @@ def use_shared_chip(chip: RemoteChip | None = None) -> None:
     _refuse_genuine()
     connection.choose_chip(chip or RemoteChip())
     install()
-    for name in _NOTEBOOK_PACKAGES:
-        package = ModuleType(name)
-        package.__path__ = pkgutil.extend_path([], name)
-        sys.modules[name] = package
-    sys.modules[_NOTEBOOK_SETUP] = importlib.import_module("hxserve.programs.notebook_setup")
+    provide_helpers(importlib.import_module("hxserve.programs.notebook_setup"))
 
 
 def shared_chip() -> RemoteChip:

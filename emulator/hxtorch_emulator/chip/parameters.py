@@ -60,7 +60,7 @@ class ChipParameters:
     knee_slope: float = 0.0
     gain_trim_step: float = 0.04
     gain_trim_steps: int = 31
-    offset_trim_step_lsb: float = 6.0
+    offset_trim_step_lsb: float = 4.0
     offset_trim_steps: int = 31
     driver_loss: float = 0.6
     driver_recovery_cycles: float = 1.0
