@@ -14,7 +14,7 @@ from werkzeug.wrappers import Request, Response
 from services.errors import CrossSiteError, ForbiddenError, NotAuthenticatedError
 from services.users.accounts import digest_of
 from services.users.authentication import Tokens, User
-from services.users.rates import RequestRates
+from services.users.rates import Rates
 from services.users.sessions import SessionStore
 
 _PUBLIC: Final = frozenset(
@@ -65,7 +65,7 @@ class Authenticator:
     def __init__(self, tokens: Tokens, sessions: SessionStore) -> None:
         self._tokens = tokens
         self._sessions = sessions
-        self._rates = RequestRates()
+        self._rates = Rates()
 
     def user_of(self, request: HttpRequest) -> User:
         """Return the user whose token or session came with a request; a token goes before a session.
@@ -91,6 +91,15 @@ class Authenticator:
             QuotaExceededError: the user has sent too many requests lately.
         """
         self._rates.admit(user)
+
+    def admit_operation(self, user: User, size: int) -> None:
+        """Count an operation of a program, and the bytes of its body.
+
+        Raises:
+            QuotaExceededError: the user has sent too many, or too large ones, lately.
+        """
+        self._rates.admit(user, "operations_per_second")
+        self._rates.admit(user, "operation_bytes_per_second", size)
 
     def _bearer_of(self, request: HttpRequest) -> User:
         token = bearer_token(request)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from api.application import Application
+from api.authentication import Authenticator
 from api.compression import read_body
 from api.protection import HEADERS
 from api.request_ids import with_given_id
@@ -54,7 +55,7 @@ class OperationExchange:
         began, endpoint = time.monotonic(), self._endpoint
         try:
             user = endpoint.authenticator.user_of(request)
-            body = run_operation(endpoint.services, request, self._session, user)
+            body = run_operation(endpoint.services, endpoint.authenticator, request, self._session, user)
             status, headers = 200, with_given_id(_HEADERS, request)
         except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
             status, headers, body = endpoint.failure(request, error)
@@ -62,7 +63,9 @@ class OperationExchange:
         respond(status, headers, body)
 
 
-def run_operation(services: Application, request: Request, session: str, user: User) -> bytes:
+def run_operation(
+    services: Application, authenticator: Authenticator, request: Request, session: str, user: User
+) -> bytes:
     """Run the operation that a request brings; return the answer's body.
 
     Raises:
@@ -71,7 +74,9 @@ def run_operation(services: Application, request: Request, session: str, user: U
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != MEDIA_TYPE:
         raise UnsupportedMediaError(f"the body is of type {media_type!r}; send {MEDIA_TYPE}")
-    operation, keep = _read_operation(session, read_body(request, _MOST_BODY_BYTES))
+    body = read_body(request, _MOST_BODY_BYTES)
+    authenticator.admit_operation(user, len(body))
+    operation, keep = _read_operation(session, body)
     key = request.headers.get("idempotency-key", "")
     return _write_readouts(services.programs.run(operation, user, key, keep=keep))
 

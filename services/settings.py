@@ -119,6 +119,10 @@ class Settings(BaseSettings):
     """Chip time of a user in a day (UTC), in seconds; `none` for no limit."""
     user_requests_per_second: Annotated[float | None, Field(gt=0)] = 1_000.0
     """Requests of a user to one API process; `none` for no limit."""
+    user_operations_per_second: Annotated[float | None, Field(gt=0)] = 500.0
+    """Operations of a user's programs, at one API process; `none` for no limit."""
+    user_operation_bytes_per_second: Annotated[float | None, Field(gt=0)] = 100e6
+    """Bytes of these operations; `none` for no limit."""
     batch_crops: Annotated[int, Field(ge=1, le=4096)] = 256
     """Maximum number of crops in a chip call."""
     quantum_s: Annotated[float, Field(gt=0, le=10)] = 0.5
@@ -162,6 +166,8 @@ class Settings(BaseSettings):
             max_waiting_crops=self.user_max_waiting_crops,
             chip_seconds_per_day=self.user_chip_seconds_per_day,
             requests_per_second=self.user_requests_per_second,
+            operations_per_second=self.user_operations_per_second,
+            operation_bytes_per_second=self.user_operation_bytes_per_second,
         )
 
     @property

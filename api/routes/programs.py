@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 from pydantic import Field
 
 from api.application import application
-from api.authentication import current_user
+from api.authentication import authenticator, current_user
 from api.documentation import SPEC, answers, json_response
 from api.operations import MEDIA_TYPE, run_operation
 from api.schemas import Moment, Schema, rounded
@@ -115,5 +115,5 @@ def operate(session: str) -> Response:
     name of weights that the session keeps; `readouts` I8 (batch, columns). The header `Idempotency-Key` names the
     operation: sent again under the same one, it is run once, and has the same answer.
     """
-    body = run_operation(application(), request_of(request.environ), session, current_user())
+    body = run_operation(application(), authenticator(), request_of(request.environ), session, current_user())
     return Response(body, content_type=MEDIA_TYPE)

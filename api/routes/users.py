@@ -34,6 +34,8 @@ class QuotasBody(Schema):
     max_waiting_crops: Count | Literal["unlimited"] | None = None
     chip_seconds_per_day: Amount | Literal["unlimited"] | None = None
     requests_per_second: Rate | Literal["unlimited"] | None = None
+    operations_per_second: Rate | Literal["unlimited"] | None = None
+    operation_bytes_per_second: Rate | Literal["unlimited"] | None = None
 
     def split(self) -> tuple[dict[str, float | None], list[str]]:
         """Return the quotas to set, None for no limit, and the names of those to reset to the defaults."""
@@ -135,6 +137,8 @@ class MyQuotasAnswer(Schema):
     max_waiting_crops: QuotaAnswer
     chip_seconds_per_day: QuotaAnswer
     requests_per_second: QuotaAnswer
+    operations_per_second: QuotaAnswer
+    operation_bytes_per_second: QuotaAnswer
 
 
 class MeAnswer(Schema):

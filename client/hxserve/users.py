@@ -9,8 +9,9 @@ from hxserve.transport import Transport, json_object, segment
 class Users:
     """Managing users: `client.users`.
 
-    Quotas are `max_queued_jobs`, `max_waiting_crops`, `chip_seconds_per_day` and `requests_per_second`: a number,
-    "unlimited", or None for the service's default; one that is not given stays as it is.
+    Quotas are `max_queued_jobs`, `max_waiting_crops`, `chip_seconds_per_day`, `requests_per_second`,
+    `operations_per_second` and `operation_bytes_per_second`: a number, "unlimited", or None for the service's default;
+    one that is not given stays as it is.
     """
 
     def __init__(self, transport: Transport) -> None:

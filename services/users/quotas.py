@@ -1,4 +1,4 @@
-"""Quotas of one user: waiting work, chip time per day, requests per second."""
+"""Quotas of one user: waiting work, chip time per day, requests and operations per second."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -11,6 +11,8 @@ _SAID: Final[Mapping[str, str]] = {
     "max_waiting_crops": "waiting crops; wait until some are read, or send fewer at a time",
     "chip_seconds_per_day": "seconds of chip time in a day (UTC); go on tomorrow, or ask an admin for more",
     "requests_per_second": "requests per second; send several crops in one request",
+    "operations_per_second": "operations per second; multiply larger batches",
+    "operation_bytes_per_second": "bytes of operations per second; name kept weights instead of sending them again",
 }
 
 
@@ -22,6 +24,8 @@ class Quotas:
     max_waiting_crops: int | None = None
     chip_seconds_per_day: float | None = None
     requests_per_second: float | None = None
+    operations_per_second: float | None = None
+    operation_bytes_per_second: float | None = None
 
     def with_own(self, own: Mapping[str, float | None]) -> "Quotas":
         """Return these quotas, with a user's own in place of the defaults."""

@@ -206,3 +206,17 @@ def test_metrics_count_sessions_and_waiting_operations(
 
     assert "hxserve_open_sessions 1.0" in metrics
     assert 'hxserve_waiting_operations{chip="chip-1"} 1.0' in metrics
+
+
+def test_operations_and_their_bytes_are_counted_against_quotas(idle_chip: Chip, enter: Enter) -> None:
+    del idle_chip
+    grace = enter("grace", operations_per_second=0.5, operation_bytes_per_second=1e6)
+    session = grace.post(SESSIONS, json={}).get_json()["id"]
+    body = {"inputs": INPUTS, "weights": WEIGHTS[:2]}  # refused after it was counted
+
+    codes = [_send(grace, session, body).get_json()["code"] for _ in range(2)]
+    refused = _send(grace, session, body)
+
+    assert codes == ["invalid_input", "quota_exceeded"]
+    assert refused.get_json()["quota"] == "operations_per_second"
+    assert int(refused.headers["Retry-After"]) >= 1

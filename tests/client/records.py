@@ -148,6 +148,8 @@ def a_user(**changes: Any) -> dict[str, Any]:
             "max_waiting_crops": None,
             "chip_seconds_per_day": 14400.0,
             "requests_per_second": 0.5,
+            "operations_per_second": 500.0,
+            "operation_bytes_per_second": 100e6,
         },
         "tokens": [{"id": "0123456789ab", "created_at": "2026-03-01T10:00:00Z", "expires_at": None}],
     } | changes

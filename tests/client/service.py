@@ -121,6 +121,8 @@ ANSWERS: dict[tuple[str, str], Reply] = {
                 "max_waiting_crops": {"limit": None, "used": 0, "remaining": None},
                 "chip_seconds_per_day": {"limit": 14400.0, "used": 3600.0, "remaining": 10800.0},
                 "requests_per_second": {"limit": 1000.0, "used": None, "remaining": None},
+                "operations_per_second": {"limit": 500.0, "used": None, "remaining": None},
+                "operation_bytes_per_second": {"limit": 100e6, "used": None, "remaining": None},
             },
         }
     ),

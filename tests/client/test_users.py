@@ -82,7 +82,19 @@ def test_users_are_disabled_and_enabled(service: Service, run: Run, command: str
 def test_users_are_listed_with_their_quotas(run: Run) -> None:
     lines = run("users").stdout.splitlines()
 
-    assert lines[-1].split() == ["grace", "user", "disabled", "20", "unlimited", "4", "h", "0.5", "1"]
+    assert lines[-1].split() == [
+        "grace",
+        "user",
+        "disabled",
+        "20",
+        "unlimited",
+        "4",
+        "h",
+        "0.5",
+        "500",
+        "100,000,000",
+        "1",
+    ]
 
 
 def test_a_new_token_may_void_the_others(service: Service, run: Run) -> None:
@@ -115,11 +127,13 @@ def test_a_token_is_asked_for_once_however_the_request_ends(
 def test_what_is_left_is_shown_in_the_units_of_people(run: Run) -> None:
     said = run("me").stdout
 
-    assert [line.split() for line in said.splitlines()[-4:]] == [
+    assert [line.split() for line in said.splitlines()[-6:]] == [
         ["jobs", "20", "3", "17"],
         ["crops", "unlimited", "0"],
         ["chip", "time", "a", "day", "4", "h", "60", "min", "3", "h"],
         ["requests/s", "1,000"],
+        ["operations/s", "500"],
+        ["bytes/s", "100,000,000"],
     ]
 
 

@@ -19,6 +19,8 @@ _QUOTAS: Final = {
     "max_waiting_crops": ("crops", "Crops that may wait"),
     "chip_seconds_per_day": ("chip time a day", "Seconds of chip time in a day (UTC)"),
     "requests_per_second": ("requests/s", "Requests per second"),
+    "operations_per_second": ("operations/s", "Operations of programs per second"),
+    "operation_bytes_per_second": ("bytes/s", "Bytes of operations per second"),
 }
 
 
@@ -239,4 +241,4 @@ def _amount(quota: str, limit: float | None) -> str:
 def _spent(quota: str, amount: float | None) -> str:
     if amount is None:
         return ""
-    return duration(amount) if quota == "chip_seconds_per_day" and amount else f"{amount:,g}"
+    return duration(amount) if quota == "chip_seconds_per_day" and amount else f"{amount:,.9g}"

@@ -12,7 +12,7 @@ from services.jobs.store import JobStore
 from services.store.connection import Connection
 from services.users.authentication import User
 from services.users.quotas import Quotas
-from services.users.rates import RequestRates
+from services.users.rates import Rates
 from services.users.store import UserStore
 from tests.services.samples import ADA, PLENTY, a_job, accept, acceptance, finish, some_crops
 
@@ -176,7 +176,7 @@ class _Clock:
         return self.now
 
 
-def _admitted(rates: RequestRates, user: User, attempts: int) -> int:
+def _admitted(rates: Rates, user: User, attempts: int) -> int:
     admitted = 0
     for _ in range(attempts):
         try:
@@ -189,7 +189,7 @@ def _admitted(rates: RequestRates, user: User, attempts: int) -> int:
 
 def test_a_user_may_send_for_two_seconds_at_once_and_then_as_fast_as_they_may() -> None:
     clock = _Clock()
-    rates = RequestRates(clock)
+    rates = Rates(clock)
     ada = User("ada", quotas=Quotas(requests_per_second=10))
 
     assert _admitted(rates, ada, 100) == 20
@@ -200,7 +200,7 @@ def test_a_user_may_send_for_two_seconds_at_once_and_then_as_fast_as_they_may() 
 
 
 def test_a_user_who_sends_too_fast_is_refused_and_others_are_not_delayed() -> None:
-    rates = RequestRates(_Clock())
+    rates = Rates(_Clock())
     slow = User("ada", quotas=Quotas(requests_per_second=0.1))
     rates.admit(slow)
 
@@ -210,3 +210,17 @@ def test_a_user_who_sends_too_fast_is_refused_and_others_are_not_delayed() -> No
     assert refusal.value.retry_after_s == pytest.approx(10)
     assert _admitted(rates, User("grace", quotas=Quotas(requests_per_second=0.1)), 5) == 1
     assert _admitted(rates, User("edith"), 500) == 500
+
+
+def test_an_operation_larger_than_its_bucket_takes_from_the_time_after() -> None:
+    clock = _Clock()
+    rates = Rates(clock)
+    ada = User("ada", quotas=Quotas(operation_bytes_per_second=100, requests_per_second=1))
+
+    rates.admit(ada, "operation_bytes_per_second", 500)
+    clock.now += 4.9
+    with pytest.raises(QuotaExceededError, match="100 bytes of operations per second"):
+        rates.admit(ada, "operation_bytes_per_second", 200)
+    clock.now += 0.1
+    rates.admit(ada, "operation_bytes_per_second", 200)
+    rates.admit(ada)
