@@ -64,7 +64,7 @@ class CostMeter:
             measured_s = own_s * (1 + measurement.upkeep_s / seconds)
             for kind in (phase.kind, phase.wider_kind):
                 learned[kind] = learn(
-                    self._known.get(kind), measured_s, steps * phase.step_s, weight_s=measured_s
+                    self._known.get(kind), measured_s, steps * phase.reference_s, weight_s=measured_s
                 )
         self._keep(learned)
 

@@ -110,8 +110,9 @@ class Client(ModelRequests, ServiceRequests):
             wait: return only when it has succeeded.
             **params: `recipe`, `epochs`, `batch_size`, `learning_rate`, `seed`, `execution`, `start_from` (a
                 version of the same model to learn on from), `chip_epochs` and `chip_learning_rate` (of the part
-                in the chip's loop), `dataset`, `network` (`hidden`, `shift`, `num_sends`); what is left out or
-                None is the service's choice.
+                in the chip's loop), `dataset`, `network` (a list of layers such as `{"type": "linear", "out_features":
+                10}`, or a mapping of `hidden`, `shift` and `num_sends`); what is left out or None is the service's
+                choice.
 
         Raises:
             JobFailedError: waited for, it ended without a version.

@@ -7,7 +7,7 @@ from typing import Final
 from hxserve_planner.question import Backend, Question
 from services.jobs.params import TrainingParams
 from services.jobs.record import JobKind
-from services.jobs.workloads import Phase, plan_work
+from services.jobs.workloads import DEFAULT_RUNS, Phase, plan_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,5 +121,5 @@ def _step_s(phase: Phase, pace: ChipPace, call_s: float, crop_s: float) -> float
     if phase.execution != "chip":
         return phase.step_s
     if pace.chip_step is None:
-        return phase.step_s + call_s + phase.step_crops * crop_s
+        return phase.step_s + call_s + phase.step_crops * crop_s * phase.crop_runs / DEFAULT_RUNS
     return phase.step_s * pace.chip_step

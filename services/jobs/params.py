@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from services.errors import InvalidInputError
-from services.jobs.recipes import RecipeName
+from services.jobs.recipes import RECIPES, RecipeName
 from services.jobs.record import JobKind, LongKind
 from services.names import MODEL_PATTERN, NAME_PATTERN, NAME_WORDS, ModelName, Name
 from services.networks.network import Network
@@ -52,10 +52,18 @@ class TrainingParams(Params):
     dataset: Literal["auto", "mnist", "digits"] = "auto"
     """`auto`: MNIST where it is found, else the digits inside scikit-learn."""
     network: Network = Network.perceptron()
+    """When left out, that of the recipe."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_recipes_network(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("recipe") in RECIPES and "network" not in given:
+            return {**given, "network": RECIPES[given["recipe"]].network}
+        return given
 
     @model_validator(mode="after")
     def _what_goes_on_keeps_its_network(self) -> Self:
-        if self.start_from is not None and self.network != Network.perceptron():
+        if self.start_from is not None and self.network != RECIPES[self.recipe].network:
             raise ValueError("a training that starts from a version has its network; leave out network")
         return self
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-RecipeName = Literal["notebook", "strong"]
+from services.networks.network import Network
+
+RecipeName = Literal["notebook", "strong", "conv"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class RecipeFacts:
         least_steps: The least mini-batches of an epoch; a smaller training set is repeated within it.
         holds_out: Whether a twentieth of the training set is kept from learning.
         chip_epochs: Passes with the chip in the loop.
+        network: The network that it trains unless another is given.
     """
 
     epochs: int
@@ -29,13 +32,49 @@ class RecipeFacts:
     least_steps: int
     holds_out: bool
     chip_epochs: int
+    network: Network
 
+
+_CONV: Final = Network.model_validate(
+    [
+        {"type": "conv2d", "out_channels": 16, "kernel_size": 5, "stride": 2, "num_sends": 7},
+        {"type": "converting_relu", "shift": 2},
+        {"type": "conv2d", "out_channels": 32, "kernel_size": 3, "stride": 2, "num_sends": 3},
+        {"type": "converting_relu", "shift": 2},
+        {"type": "flatten"},
+        {"type": "linear", "out_features": 64, "num_sends": 2},
+        {"type": "converting_relu", "shift": 2},
+        {"type": "linear", "out_features": 10, "num_sends": 5},
+    ]
+)
+"""Inputs are sent half as often as hxtorch would choose: readouts saturate less. Source: docs/decisions/0036."""
 
 RECIPES: Final[Mapping[RecipeName, RecipeFacts]] = {
     "strong": RecipeFacts(
-        epochs=8, batch_size=200, learning_rate=1.0, least_steps=60, holds_out=True, chip_epochs=3
+        epochs=8,
+        batch_size=200,
+        learning_rate=1.0,
+        least_steps=60,
+        holds_out=True,
+        chip_epochs=3,
+        network=Network.perceptron(),
     ),
     "notebook": RecipeFacts(
-        epochs=4, batch_size=200, learning_rate=0.25, least_steps=0, holds_out=False, chip_epochs=1
+        epochs=4,
+        batch_size=200,
+        learning_rate=0.25,
+        least_steps=0,
+        holds_out=False,
+        chip_epochs=1,
+        network=Network.perceptron(),
+    ),
+    "conv": RecipeFacts(
+        epochs=8,
+        batch_size=200,
+        learning_rate=1.0,
+        least_steps=60,
+        holds_out=True,
+        chip_epochs=3,
+        network=_CONV,
     ),
 }

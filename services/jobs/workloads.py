@@ -29,6 +29,10 @@ TEST_CROPS: Final[Mapping[str, int]] = {"mnist": 10_000, "digits": 360}
 _READ_BATCH: Final = 500
 _HELD_OUT: Final = 0.05
 _DEFAULT_NETWORK: Final = Network.perceptron()
+DEFAULT_RUNS: Final = _DEFAULT_NETWORK.runs
+"""Runs of the whole chip for a crop in the network 784-256-256-10."""
+_RUN_S: Final = 0.2e-3
+"""A run of a real chip in a large batch. Source: `VECTOR_S` in worker/chip/real_time.py."""
 _CALIBRATION_S: Final = 60.0
 
 
@@ -40,8 +44,9 @@ class Phase:
         kind: Of work, the most exact name under which its pace is learned.
         execution: Where they are computed.
         steps: How many.
-        step_s: Reference time of one, on average.
+        step_s: Reference time of one, on average, without a real chip's own.
         step_crops: How many crops pass through the network in one, on average; 0 where none do.
+        crop_runs: How often the whole chip runs for a crop.
     """
 
     kind: str
@@ -49,6 +54,13 @@ class Phase:
     steps: int
     step_s: float
     step_crops: float = 0.0
+    crop_runs: int = DEFAULT_RUNS
+
+    @property
+    def reference_s(self) -> float:
+        """Reference time of one mini-batch, on average: on a real chip, the chip's own time comes on top."""
+        is_real = self.execution == "chip" and self.kind.startswith("hxtorch/")
+        return self.step_s + (self.step_crops * self.crop_runs * _RUN_S if is_real else 0.0)
 
     @property
     def wider_kind(self) -> str:
@@ -151,10 +163,10 @@ def _training(params: TrainingParams, model: str, backend: str, auto_dataset: st
     for number, (execution, epochs) in enumerate(parts):
         is_last = number == len(parts) - 1
         steps = epochs * (train_steps + test_steps) + (scaling_steps if is_last else 0)
-        total_s = epochs * epoch_s + (scaling_s if is_last else 0.0)
         crops = epochs * (repeats * learned + TEST_CROPS[dataset]) + (held_out if is_last else 0)
+        total_s = epochs * epoch_s + (scaling_s if is_last else 0.0)
         kind = f"{backend}/training/{execution}/{params.recipe}/{dataset}/{batch_size}/{shape}"
-        phases.append(Phase(kind, execution, steps, total_s / steps, crops / steps))
+        phases.append(Phase(kind, execution, steps, total_s / steps, crops / steps, network.runs))
     return tuple(phases)
 
 
@@ -180,16 +192,16 @@ def _shape_of(network: Network) -> str:
     return hashlib.sha256(network.model_dump_json().encode()).hexdigest()[:12]
 
 
-def _products(network: Network) -> int:
-    """Return the number of multiplications for one crop."""
+def _macs(network: Network) -> int:
+    """Return the number of multiply-accumulates for one crop."""
     return sum(product.macs for product in network.products)
 
 
 def _learning_s(crops: float, network: Network) -> float:
     """Return the reference time of learning from a mini-batch. Source: docs/decisions/0016-honest-waiting.md."""
-    return 1.5e-3 + crops * (6e-6 + 75e-12 * _products(network))
+    return 1.5e-3 + crops * (6e-6 + 75e-12 * _macs(network) + 2e-9 * network.window_values)
 
 
 def _reading_s(crops: float, network: Network) -> float:
     """Return the reference time of reading a mini-batch. Source: the same."""
-    return 1e-3 + crops * (1e-6 + 30e-12 * _products(network))
+    return 1e-3 + crops * (1e-6 + 30e-12 * _macs(network) + 1e-9 * network.window_values)

@@ -38,7 +38,7 @@ _PICTURE: Final = (1, 28, 28)
 MOST_WEIGHTS: Final = 4 * 2**20
 MOST_EXECUTIONS: Final = 4096
 """Runs of the whole chip for one crop; a real chip takes about 0.2 ms for each."""
-MOST_UNROLLED: Final = 2**17
+MOST_WINDOW_VALUES: Final = 2**17
 """Values that the windows of all convolutions hold for one crop: a bound on memory."""
 
 
@@ -105,6 +105,16 @@ class Network(BaseModel):
         """The multiplications, layer by layer."""
         layers = zip(self.layers, self.shapes, strict=False)
         return tuple(layer.product(shape) for layer, shape in layers if isinstance(layer, MacLayer))
+
+    @property
+    def runs(self) -> int:
+        """The number of times the whole chip runs for one crop."""
+        return sum(product.executions for product in self.products)
+
+    @property
+    def window_values(self) -> int:
+        """The number of values in the windows of all convolutions for one crop."""
+        return sum(product.rows * product.vectors for product in self.products if product.vectors > 1)
 
     @property
     def num_sends(self) -> tuple[int, ...] | None:
@@ -212,12 +222,11 @@ def _check_sizes(network: Network) -> None:
     Raises:
         ValueError: it is.
     """
-    products = network.products
     shapes = network.parameter_shapes.items()
     for what, most, found in (
         ("weights", MOST_WEIGHTS, sum(math.prod(shape) for name, shape in shapes if name.endswith("weight"))),
-        ("runs of the chip for a crop", MOST_EXECUTIONS, sum(product.executions for product in products)),
-        ("values in the windows of a crop", MOST_UNROLLED, sum(p.rows * p.vectors for p in products)),
+        ("runs of the chip for a crop", MOST_EXECUTIONS, network.runs),
+        ("values in the windows of a crop", MOST_WINDOW_VALUES, network.window_values),
     ):
         if found > most:
             raise ValueError(

@@ -101,9 +101,9 @@ def cost_of(workload: Workload, paces: Mapping[str, Pace]) -> Cost:
     for phase in workload.phases:
         exact, wider = paces.get(phase.kind), paces.get(phase.wider_kind)
         if exact is not None:
-            total += _spread(phase.steps * phase.step_s, exact, 0.0)
+            total += _spread(phase.steps * phase.reference_s, exact, 0.0)
         else:
-            total += _spread(phase.steps * phase.step_s, wider, _OTHER_SHAPE_STD)
+            total += _spread(phase.steps * phase.reference_s, wider, _OTHER_SHAPE_STD)
     return total
 
 

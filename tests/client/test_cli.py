@@ -57,6 +57,62 @@ def test_a_training_shows_its_epochs_and_the_version_it_made(service: Service, r
     assert "queued, 2 of 3, done in 20 s to 40 s" in result.stderr
 
 
+def test_a_training_takes_its_layers_from_a_file(service: Service, run: Run, tmp_path: Path) -> None:
+    layers = [{"type": "flatten"}, {"type": "linear", "out_features": 10}]
+    service.jobs = deque([job_record("queued"), trained()])
+    (tmp_path / "layers.json").write_text(json.dumps(layers))
+
+    result = run("train", "--recipe", "conv", "--network", str(tmp_path / "layers.json"))
+
+    assert result.exit_code == 0, result.stderr
+    assert service.requests[0].json["params"] == {"recipe": "conv", "network": layers}
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "said"),
+    [
+        ("{", [], "is not JSON"),
+        ("[]", ["--hidden", "8"], "give either --network or --hidden, --shift and --num-sends"),
+    ],
+)
+def test_layers_that_cannot_be_read_are_refused(
+    service: Service, run: Run, tmp_path: Path, content: str, more: list[str], said: str
+) -> None:
+    (tmp_path / "layers.json").write_text(content)
+
+    result = run("train", "--network", str(tmp_path / "layers.json"), *more)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not service.requests
+
+
+def test_the_layers_of_a_version_are_shown_in_order(service: Service, run: Run) -> None:
+    layers = [
+        {"type": "conv2d", "out_channels": 8, "kernel_size": [5, 3], "stride": 2, "padding": 0, "bias": True},
+        {"type": "converting_relu", "shift": 1},
+        {"type": "flatten"},
+        {
+            "type": "linear",
+            "out_features": 10,
+            "num_sends": 4,
+            "avg": 1,
+            "wait_between_events": 5,
+            "bias": False,
+        },
+    ]
+    service.answers["GET", "/v1/models/digits/versions/1"] = Reply(
+        document=manifest() | {"network": {"layers": layers, "input": [1, 28, 28]}}
+    )
+
+    result = run("models", "show", "digits", "1")
+
+    assert (
+        "conv2d (out_channels 8, kernel_size [5, 3], stride 2) → converting_relu (shift 1) → flatten → "
+        "linear (out_features 10, num_sends 4, bias False)"
+    ) in " ".join(result.stdout.split())
+
+
 def test_a_training_that_is_not_waited_for_says_how_to_watch_it(service: Service, run: Run) -> None:
     service.jobs[0] = job_record("queued")
 

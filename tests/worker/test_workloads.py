@@ -36,6 +36,7 @@ def test_the_service_knows_the_recipes(name: RecipeName) -> None:
         least_steps=recipe.min_steps_per_epoch,
         holds_out=recipe.hold_out,
         chip_epochs=recipe.chip_epochs,
+        network=RECIPES[name].network,
     )
 
 
@@ -60,6 +61,8 @@ def test_the_service_knows_the_sizes_of_the_data_sets(datasets: Datasets) -> Non
         {"epochs": 3, "batch_size": 77},
         {"recipe": "notebook", "batch_size": 1000, "epochs": 1},
         {"execution": "float32", "network": {"hidden": [12]}},
+        {"recipe": "conv", "epochs": 2},
+        {"network": [{"type": "conv2d", "out_channels": 10, "kernel_size": 28}, {"type": "flatten"}]},
     ],
 )
 def test_the_mini_batches_of_a_training_are_counted_before_it_runs(

@@ -1,18 +1,21 @@
 """Classification of crops with a trained network."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from services.networks.layers import ConvertingReLU, Layer, Linear
+from services.networks.layers import ConvertingReLU, Linear, MacLayer, ReLU
 from services.networks.network import Network
 from worker.learning.arithmetic import Perceptron
 from worker.learning.errors import NetworkInvalidError
-from worker.learning.network import INPUT_MAX, WEIGHT_MAX, build_network, load_weights
+from worker.learning.network import INPUT_MAX, READOUTS, WEIGHT_MAX, build_network, load_weights
+
+_MOST_WINDOW_VALUES: Final = 2**24
+"""Values in the windows of convolutions at a time, 64 MiB."""
 
 _Step = Callable[[Tensor], Tensor]
 
@@ -20,9 +23,10 @@ _Step = Callable[[Tensor], Tensor]
 class Classifier:
     """Reads crops with fixed weights, on the open chip or in mock arithmetic.
 
-    The weights are clamped, rounded and laid out once, so a call does nothing but the chip's own operations.
-    It computes the network's forward pass: the same numbers without noise, the same distribution with
-    it. Noise comes from torch's global generator, gain and noise are those in force when `scores` is called.
+    The weights of linear layers are clamped, rounded and laid out once, so their calls do nothing but the chip's own
+    operations. It computes the network's forward pass: the same numbers without noise, the same distribution with
+    it. Noise comes from torch's global generator, gain and noise are those in force when `scores` is called. Batches
+    are split where the windows of convolutions would take much memory.
     """
 
     def __init__(
@@ -43,13 +47,13 @@ class Classifier:
             raise NetworkInvalidError(
                 "the network's spec leaves num_sends open; use the spec stored with the trained weights."
             )
-        network = build_network(spec, perceptron, "mock")
+        network = build_network(spec, perceptron, "mock" if mock else "chip")
         load_weights(network, weights)
-        self._input = spec.input
-        self._steps = [
-            _step_of(layer, network.get_submodule(name), perceptron, mock=mock)
-            for name, layer in zip(spec.names, spec.layers, strict=True)
-        ]
+        self._steps = [_step_of(layer, perceptron, mock=mock) for layer in network]
+        if not _gives_readouts(spec):
+            self._steps.append(lambda scores: scores.floor().clamp(*READOUTS))
+        windows = spec.window_values
+        self._most_at_once = _MOST_WINDOW_VALUES // windows if windows else None
 
     def scores(self, crops: NDArray[np.uint8]) -> NDArray[np.int8]:
         """Give the scores `(batch, 10)`, -128..127, of crops `(batch, 784)`, 0..255, each read once.
@@ -82,35 +86,48 @@ class Classifier:
     def _read(self, values: Tensor) -> Tensor:
         """Pass inputs `(batch, 784)`, 0..31, through the network: `(batch, 10)` float32, -128..127."""
         with torch.inference_mode():
-            if len(self._input) > 1:
-                values = values.view(-1, *self._input)
-            for step in self._steps:
-                values = step(values)
-            return values
+            if self._most_at_once is not None and len(values) > self._most_at_once:
+                return torch.cat([self._pass(part) for part in torch.split(values, self._most_at_once)])
+            return self._pass(values)
+
+    def _pass(self, values: Tensor) -> Tensor:
+        for step in self._steps:
+            values = step(values)
+        return values
 
 
-def _step_of(layer: Layer, built: Any, perceptron: Perceptron, *, mock: bool) -> _Step:
+def _step_of(layer: Any, perceptron: Perceptron, *, mock: bool) -> _Step:
     """Return the forward pass of a layer, with the work that is the same for every call already done."""
-    match layer:
-        case Linear(avg=1):
-            return _linear_step(built, layer.wait_between_events, perceptron, mock=mock)
-        case ConvertingReLU(shift=shift):
-            return lambda values: perceptron.converting_relu(values, shift, mock)
-        case _:
-            built.mock = mock
-            return cast("_Step", built)
+    kinds = perceptron.nn
+    if isinstance(layer, kinds.ConvertingReLU):
+        shift = layer.shift
+        return lambda values: perceptron.converting_relu(values, shift, mock)
+    if not isinstance(layer, kinds.Linear) or layer.avg > 1:
+        return cast("_Step", layer)
+    weight = layer.weight.detach().clamp(-WEIGHT_MAX, WEIGHT_MAX)
+    # The chip rounds halves otherwise than the mock, so they are left to it.
+    weight = (weight.round() if mock else weight).t().contiguous()
+    bias = None if layer.bias is None else layer.bias.detach()
+    options = {"num_sends": layer.num_sends, "wait_between_events": layer.wait_between_events, "mock": mock}
 
-
-def _linear_step(built: Any, wait: int, perceptron: Perceptron, *, mock: bool) -> _Step:
-    """Return the forward pass of a linear layer, with its weights clamped, rounded and laid out."""
-    weight = built.weight.detach().clamp(-WEIGHT_MAX, WEIGHT_MAX).round().t().contiguous()
-    bias, num_sends = None if built.bias is None else built.bias.detach(), built.num_sends
-
-    def step(values: Tensor) -> Tensor:
-        values = perceptron.matmul(values, weight, num_sends=num_sends, wait_between_events=wait, mock=mock)
+    def multiply(values: Tensor) -> Tensor:
+        values = perceptron.matmul(values, weight, **options)
         return values if bias is None else perceptron.add(values, bias, mock=mock)
 
-    return step
+    return multiply
+
+
+def _gives_readouts(spec: Network) -> bool:
+    """Return whether the scores are whole numbers of -128..127, unlike convolutions with a bias and averages."""
+    for layer in reversed(spec.layers):
+        match layer:
+            case ReLU() | ConvertingReLU():
+                return True
+            case Linear(avg=avg, bias=bias):
+                return bias or avg == 1
+            case MacLayer(bias=bias):
+                return not bias
+    return True
 
 
 def _inputs_of(crops: NDArray[np.uint8]) -> Tensor:

@@ -14,7 +14,7 @@ from worker.learning.errors import NetworkInvalidError
 
 WEIGHT_MAX = 63.0
 INPUT_MAX = 31.0
-READOUT_MAX = 127.0
+READOUTS = -128.0, 127.0
 
 
 def encode(crops: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def _build_layer(layer: Layer, shape: Shape, perceptron: Perceptron, execution: 
         case ConvertingReLU():
             built = SmoothConvertingReLU(layer.shift) if smooth else kinds.ConvertingReLU(layer.shift, mock)
         case ReLU():
-            built = nn.Hardtanh(0.0, READOUT_MAX) if smooth else kinds.ReLU(mock)
+            built = nn.Hardtanh(0.0, READOUTS[1]) if smooth else kinds.ReLU(mock)
         case Flatten():
             built = nn.Flatten()
         case Unflatten():
@@ -97,7 +97,7 @@ class SmoothConvertingReLU(nn.Module):
     def __init__(self, shift: int) -> None:
         super().__init__()
         self._factor = 2.0**-shift
-        self._max = min(INPUT_MAX, READOUT_MAX * self._factor)
+        self._max = min(INPUT_MAX, READOUTS[1] * self._factor)
 
     def forward(self, readouts: Tensor) -> Tensor:
         """Map readouts of any shape to 0..31."""

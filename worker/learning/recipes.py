@@ -129,7 +129,10 @@ _STRONG: dict[str, Any] = {
 }
 """Better and no slower. Source: measured, docs/decisions/0005-strong-recipe.md."""
 
-RECIPES: dict[str, dict[str, Any]] = {"notebook": _NOTEBOOK, "strong": _STRONG}
+_CONV: dict[str, Any] = {**_STRONG, "name": "conv"}
+"""For a convolutional network. Source: measured, docs/decisions/0036-networks-of-layers.md."""
+
+RECIPES: dict[str, dict[str, Any]] = {"notebook": _NOTEBOOK, "strong": _STRONG, "conv": _CONV}
 
 
 def resolve(name: str, overrides: Mapping[str, object] | None = None) -> Recipe:

@@ -4,7 +4,7 @@ import { LineChart } from "./chart.js";
 import { $, call, el, number, percent, showProblem, t } from "./common.js";
 import { confusionTable, mistakeList } from "./outcome.js";
 import { listen } from "./stream.js";
-import { clock, date, duration, outlook, progressBar, stateBadge } from "./words.js";
+import { clock, date, duration, outlook, progressBar, sizes, stateBadge } from "./words.js";
 
 const id = $("#job").dataset.job;
 const batches = new Map();
@@ -37,6 +37,7 @@ function showFacts() {
     operations: typeof result?.operations === "number" && number(result.operations),
     epoch: metrics.epochs_total && `${metrics.epoch} / ${metrics.epochs_total}`,
     dataset: result?.dataset ?? metrics.dataset,
+    network: job.kind === "training" && !job.params.start_from && job.params.network && sizes(job.params.network),
     accuracy: typeof result?.accuracy === "number" && percent(result.accuracy, 2),
     measured: result?.execution === "chip" ? `${result.chip} (${result.backend})` : result?.execution,
     [result?.partial ? "partial_version" : "version"]: result?.version,

@@ -9,7 +9,7 @@ const form = $("#training");
 
 function showRecipe() {
   for (const [name, value] of Object.entries(form.elements.recipe.selectedOptions[0].dataset)) {
-    form.elements[name].placeholder = `${Number(value)} (${t("train.recipe_value")})`;
+    form.elements[name].placeholder = `${name === "hidden" ? value : Number(value)} (${t("train.recipe_value")})`;
   }
 }
 

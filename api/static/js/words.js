@@ -29,6 +29,11 @@ export function duration(seconds) {
   return `${number(seconds / 86400, 1)} d`;
 }
 
+/** The sizes of a network: those of its layers with weights. */
+export const sizes = ({ hidden, layers }) => (hidden ? [784, ...hidden, 10]
+  : layers.filter(({ out_channels, out_features }) => out_channels || out_features)
+    .map(({ type, out_channels, out_features }) => `${type} ${out_channels ?? out_features}`)).join(" → ");
+
 const SIGNS = { queued: "◷", running: "▶", succeeded: "✓", failed: "✕", cancelled: "⊘", expired: "⌛" };
 
 /** A job's state as a sign and a word. */

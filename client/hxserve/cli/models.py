@@ -9,7 +9,7 @@ import click
 
 from hxserve.cli.console import show_facts, show_json, show_line, show_table
 from hxserve.cli.options import Options, OptionsGroup
-from hxserve.cli.phrases import age, flat, local_time, percent
+from hxserve.cli.phrases import age, flat, layers, local_time, percent
 
 
 @click.group(cls=OptionsGroup, invoke_without_command=True)
@@ -178,6 +178,8 @@ def _show_manifest(manifest: dict[str, Any]) -> None:
     facts: dict[str, object] = {"model": manifest["name"], "version": manifest["version"]}
     facts["made"] = local_time(_moment(manifest))
     facts["accuracy"] = percent(manifest["metrics"].get("accuracy"))
+    if "layers" in manifest["network"]:
+        manifest = {**manifest, "network": layers(manifest["network"]["layers"])}
     for name, value in manifest.items():
         if name not in {"name", "version", "created_at", "metrics", "format"} and value is not False:
             facts[name.replace("_", " ")] = flat(value) if isinstance(value, dict) else value

@@ -1,8 +1,8 @@
 """Numbers, times and names as a person reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from hxserve.jobs import Eta, Job
 
@@ -80,6 +80,18 @@ def flat(mapping: Mapping[str, Any] | None) -> str:
             f"{name} {_brief(value)}" for name, value in mapping.items() if value is not None and value != {}
         )
     )
+
+
+_USUAL: Final = {"bias": True, "avg": 1, "stride": 1, "padding": 0, "wait_between_events": 5}
+
+
+def layers(network: Iterable[Mapping[str, Any]]) -> str:
+    """Format a network's layers in one line, without settings that have their usual values."""
+    parts = []
+    for layer in network:
+        shown = {key: value for key, value in layer.items() if key != "type" and _USUAL.get(key) != value}
+        parts.append(f"{layer['type']} ({flat(shown)})" if shown else layer["type"])
+    return one_line(" → ".join(parts))
 
 
 def _brief(value: object) -> str:

@@ -1,6 +1,7 @@
 """The commands that submit long work: `train`, `evaluate` and `calibrate`."""
 
-from typing import Any, Final
+import json
+from typing import Any, Final, TextIO
 
 import click
 
@@ -25,7 +26,7 @@ class Numbers(click.ParamType[list[int]]):
             self.fail(f"{value!r} is not a list of whole numbers such as 256,256", param, ctx)
 
 
-RECIPE: Final = click.Choice(["notebook", "strong"])
+RECIPE: Final = click.Choice(["notebook", "strong", "conv"])
 _DATASET = click.option("--dataset", type=click.Choice(["auto", "mnist", "digits"]), help="Default: auto.")
 _SEED = click.option("--seed", type=click.IntRange(min=0), help="Of the random numbers; default 0.")
 _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wait for the end.")
@@ -50,18 +51,27 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wai
 @click.option("--hidden", type=Numbers(), help="Sizes of the hidden layers; default 256,256.")
 @click.option("--shift", type=click.IntRange(min=0), help="Right shift of the converting ReLU; default 1.")
 @click.option("--num-sends", type=Numbers(), help="Per layer, how often its input is sent.")
+@click.option(
+    "--network",
+    type=click.File(),
+    metavar="FILE",
+    help="Layers, as JSON; instead of --hidden, --shift, --num-sends.",
+)
 @_DATASET
 @_SEED
 @_NO_WAIT
-def train(options: Options, /, model: str, no_wait: bool, **given: Any) -> None:
+def train(options: Options, /, model: str, network: TextIO | None, no_wait: bool, **given: Any) -> None:
     """Train a model; its next version comes out.
 
     Shows the progress. Ctrl-C stops the watching, not the training.
     """
-    shape = {name: given.pop(name) for name in ("hidden", "shift", "num_sends")}
-    network = {name: value for name, value in shape.items() if value is not None}
+    short = {name: given.pop(name) for name in ("hidden", "shift", "num_sends")}
+    short = {name: value for name, value in short.items() if value is not None}
+    if network is not None and short:
+        raise click.UsageError("give either --network or --hidden, --shift and --num-sends")
+    given["network"] = (short or None) if network is None else _read_network(network)
     client = options.client()
-    _follow(options, client, client.train(model, **given, network=network or None), no_wait)
+    _follow(options, client, client.train(model, **given), no_wait)
 
 
 @click.command(cls=OptionsCommand)
@@ -100,6 +110,13 @@ def calibrate(options: Options, /, chip: str | None, no_wait: bool) -> None:
     """Calibrate a chip: measure it, flatten its fixed pattern, and load what was found."""
     client = options.client()
     _follow(options, client, client.calibrate(chip), no_wait)
+
+
+def _read_network(file: TextIO) -> Any:
+    try:
+        return json.load(file)
+    except ValueError as error:
+        raise click.UsageError(f"{file.name} is not JSON: {error}") from None
 
 
 def _follow(options: Options, client: Client, job: Job, no_wait: bool) -> None:

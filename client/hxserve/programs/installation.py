@@ -1,13 +1,12 @@
 """Letting `import hxtorch` mean the chip of a service."""
 
-import importlib
+import importlib.util
 import sys
-from pathlib import Path
 
 from hxserve.errors import SharedChipError
 from hxserve.programs.remote_chip import RemoteChip
 from hxtorch_emulator import connection, install
-from hxtorch_emulator.installation import find_genuine, surround
+from hxtorch_emulator.installation import provide_helpers
 
 
 def use_shared_chip(chip: RemoteChip | None = None) -> None:
@@ -28,7 +27,7 @@ def use_shared_chip(chip: RemoteChip | None = None) -> None:
     _refuse_genuine()
     connection.choose_chip(chip or RemoteChip())
     install()
-    surround(importlib.import_module("hxserve.programs.notebook_setup"), Path(__file__).parent / "spawned")
+    provide_helpers(importlib.import_module("hxserve.programs.notebook_setup"))
 
 
 def shared_chip() -> RemoteChip:
@@ -56,7 +55,7 @@ def _refuse_genuine() -> None:
     if loaded is not None:
         is_genuine, place = loaded.__name__ != "hxtorch_emulator", getattr(loaded, "__file__", None)
     else:
-        found = find_genuine()
+        found = importlib.util.find_spec("hxtorch")
         is_genuine, place = found is not None, found and found.origin
     if is_genuine:
         raise SharedChipError(

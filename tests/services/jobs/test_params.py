@@ -54,7 +54,7 @@ def test_options_survive_being_stored() -> None:
         ({"epochs": True}, r"params\.epochs: .*integer"),
         ({"learning_rate": float("nan")}, r"params\.learning_rate"),
         ({"learning_rate": float("inf")}, r"params\.learning_rate"),
-        ({"recipe": "weak"}, r"params\.recipe: .*'notebook' or 'strong', got 'weak'"),
+        ({"recipe": "weak"}, r"params\.recipe: .*'notebook', 'strong' or 'conv', got 'weak'"),
         ({"seed": -1}, r"params\.seed"),
         ({"seed": 2**53}, r"params\.seed"),
         ({"network": {"hidden": []}}, r"params\.network\.hidden: .*at least 1 item"),

@@ -1,9 +1,16 @@
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+import hxtorch_emulator
+from hxtorch_emulator import connection
+from hxtorch_emulator.chip import ChipParameters, VirtualChip
 from services.networks.network import Network
+from worker.learning import inference
 from worker.learning.arithmetic import Perceptron
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.inference import Classifier
@@ -14,6 +21,17 @@ from worker.learning.network import build_network, encode, resolve_spec, weights
 def network(perceptron: Perceptron) -> torch.nn.Sequential:
     torch.manual_seed(1)
     return build_network(Network.perceptron((40, 30)), perceptron, "mock")
+
+
+@pytest.fixture
+def exact_chip() -> Iterator[None]:
+    """An open chip without noise whose clock stands still: it reads the same twice."""
+    former = connection.chosen_chip()
+    connection.choose_chip(VirtualChip("a", ChipParameters(noise_std_lsb=0.0), clock=lambda: 1e9))
+    hxtorch_emulator.init_hardware_minimal()
+    yield
+    hxtorch_emulator.release_hardware()
+    connection.choose_chip(former)
 
 
 @pytest.fixture
@@ -38,6 +56,48 @@ def test_without_noise_the_scores_are_the_networks(
     assert scores.shape == (count, 10)
     assert scores.dtype == np.int8
     assert np.array_equal(scores, network(encode(torch.from_numpy(crops))).detach().numpy())
+
+
+SCORES = {"type": "flatten"}, {"type": "linear", "out_features": 10, "num_sends": 2}
+CONV = {"type": "conv2d", "out_channels": 3, "kernel_size": [5, 4], "stride": 4, "num_sends": 9}
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [CONV, {"type": "relu"}, {"type": "converting_relu", "shift": 1}, *SCORES],
+        [CONV, {"type": "converting_relu"}, *SCORES, {"type": "relu"}],
+        [
+            {"type": "unflatten", "unflattened_size": [4, 196]},
+            {"type": "expanded_conv1d", "out_channels": 3, "kernel_size": 30, "stride": 3, "num_sends": 4},
+            {"type": "converting_relu", "shift": 3},
+            *SCORES,
+        ],
+        [{"type": "linear", "out_features": 10, "avg": 3, "num_sends": 3, "bias": False}],
+        [{"type": "conv2d", "out_channels": 10, "kernel_size": 28, "num_sends": 20}, {"type": "flatten"}],
+    ],
+)
+@pytest.mark.parametrize("mock", [True, False])
+@pytest.mark.usefixtures("exact_chip")
+def test_the_scores_of_any_network_are_those_of_its_layers(
+    layers: list[dict[str, Any]], mock: bool, perceptron: Perceptron, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "_MOST_WINDOW_VALUES", 8000)
+    spec = Network.model_validate(layers)
+    torch.manual_seed(1)
+    network = build_network(spec, perceptron, "mock" if mock else "chip")
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_((parameter * 4).round() / 2 if name.endswith("weight") else parameter)
+    perceptron.set_mock_parameter(perceptron.MockParameter(noise_std=0.0, gain=0.002))
+    crops = some_crops(50)
+
+    scores = Classifier(resolve_spec(spec, network), weights_of(network), perceptron, mock=mock).scores(crops)
+
+    expected = network(encode(torch.from_numpy(crops))).detach()
+
+    assert np.array_equal(scores, expected.floor().clamp(-128, 127).numpy())
+    assert len(np.unique(scores)) > 10
 
 
 def test_with_noise_the_scores_are_distributed_as_the_networks(

@@ -18,6 +18,16 @@ from worker.learning.training import Trainer
 from worker.learning.training_state import TrainerState
 
 SPEC = Network.perceptron((40, 30))
+CONV = Network.model_validate(
+    [
+        {"type": "conv2d", "out_channels": 5, "kernel_size": 7, "stride": 4},
+        {"type": "converting_relu", "shift": 1},
+        {"type": "conv2d", "out_channels": 6, "kernel_size": [3, 2]},
+        {"type": "converting_relu", "shift": 1},
+        {"type": "flatten"},
+        {"type": "linear", "out_features": 10, "avg": 2},
+    ]
+)
 
 Build = Callable[..., Trainer]
 
@@ -100,21 +110,21 @@ def test_an_epochs_metrics_are_the_means_of_its_steps(build: Build) -> None:
     assert metrics.test_accuracy == pytest.approx(sum(step.accuracy * step.crops for step in testing) / 600)
 
 
-@pytest.mark.parametrize("recipe", ["notebook", "strong"])
+@pytest.mark.parametrize(("recipe", "spec"), [("notebook", SPEC), ("strong", SPEC), ("strong", CONV)])
 def test_a_training_interrupted_anywhere_ends_with_the_same_bits(
-    build: Build, tmp_path: Path, recipe: str
+    build: Build, tmp_path: Path, recipe: str, spec: Network
 ) -> None:
-    expected = finish(build(recipe))
+    expected = finish(build(recipe, spec))
 
-    trainer = build(recipe)
+    trainer = build(recipe, spec)
     for interruption in (1, 4, 4, 1, 1, 5, 2, 3, 1):
         for _ in range(interruption):
             trainer.step()
         state = through_a_file(trainer.state(), tmp_path)
-        foreign = build(recipe, seed=9)
+        foreign = build(recipe, spec, seed=9)
         foreign.step()
         torch.manual_seed(77)
-        trainer = build(recipe)
+        trainer = build(recipe, spec)
         trainer.load_state(state)
     finish(trainer)
 
@@ -123,6 +133,19 @@ def test_a_training_interrupted_anywhere_ends_with_the_same_bits(
     assert torch.equal(trainer.progress.confusion, expected.progress.confusion)
     assert trainer.progress.score_scale == expected.progress.score_scale
     assert int(trainer.progress.confusion.sum()) == 600
+
+
+def test_a_save_from_before_networks_were_lists_of_layers_goes_on(build: Build, tmp_path: Path) -> None:
+    expected = finish(build())
+    trainer = build()
+    trainer.step()
+    state = through_a_file(trainer.state(), tmp_path)
+    shape = {"inputs": 784, "hidden_sizes": [40, 30], "outputs": 10, "shift": 1, "num_sends": None}
+
+    later = build()
+    later.load_state(TrainerState(state.tensors, {**state.facts, "network": shape}))
+
+    assert same_weights(finish(later), expected)
 
 
 def test_what_happens_between_two_steps_changes_nothing(build: Build, perceptron: Perceptron) -> None:

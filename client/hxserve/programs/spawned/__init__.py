@@ -1,1 +1,0 @@
-"""As `hxtorch_emulator.spawned`, for programs on a shared chip."""
