@@ -6,9 +6,11 @@ class's docstring is its message when no better one is given.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hxserve.jobs import Job
 
 
@@ -21,6 +23,16 @@ class ClientError(Exception):
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or (type(self).__doc__ or "").strip()
         super().__init__(self.detail)
+
+    def __reduce__(self) -> tuple[Callable[..., ClientError], tuple[Any, ...]]:
+        """Let it be pickled with its attributes, whatever its constructor takes: pools send errors to their process."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[ClientError], args: tuple[Any, ...], attributes: dict[str, Any]) -> ClientError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class ServiceError(ClientError):

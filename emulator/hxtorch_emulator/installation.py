@@ -4,11 +4,28 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from hxtorch_emulator.vision import allow_torchvision
 
 _MODULES = ("perceptron", "perceptron.nn", "perceptron.constants", "perceptron.constants.defaults", "logger")
+
+_SPAWNED: Final = Path(__file__).parent / "spawned"
+_OURS: Final = frozenset({("hxtorch_emulator", "spawned"), ("programs", "spawned")})
+"""Ends of the folders that are put in the module search path, here and by ``hxserve``."""
+
+
+def find_genuine() -> ModuleSpec | None:
+    """Return where a real hxtorch would be imported from; None if there is none."""
+    found = importlib.util.find_spec("hxtorch")
+    return None if found is None or _is_ours(Path(found.origin or "").parent) else found
+
+
+def _is_ours(folder: Path) -> bool:
+    return folder.parts[-2:] in _OURS
 
 
 def install() -> None:
@@ -24,7 +41,7 @@ def install() -> None:
     emulator = importlib.import_module("hxtorch_emulator")
     if sys.modules.get("hxtorch") is emulator:
         return
-    if "hxtorch" in sys.modules or importlib.util.find_spec("hxtorch") is not None:
+    if "hxtorch" in sys.modules or find_genuine() is not None:
         raise RuntimeError("the real hxtorch is importable here; run the program without the emulator")
     sys.modules["hxtorch"] = emulator
     _name(emulator, "hxtorch")
@@ -36,16 +53,22 @@ def install() -> None:
             sys.modules[f"hxtorch.{name.replace('perceptron', 'ann', 1)}"] = module
     emulator.__dict__.setdefault("ann", emulator.perceptron)
     allow_torchvision()
-    provide_helpers(importlib.import_module("hxtorch_emulator.notebook_setup"))
+    surround(importlib.import_module("hxtorch_emulator.notebook_setup"), _SPAWNED)
 
 
-def provide_helpers(setup: ModuleType) -> None:
-    """Let ``setup`` be the notebooks' ``_static.common.helpers``, also where there is a folder ``_static``."""
+def surround(helpers: ModuleType, spawned: Path) -> None:
+    """Provide what programs expect beside hxtorch.
+
+    Args:
+        helpers: the notebooks' ``_static.common.helpers``, also where there is a folder ``_static``.
+        spawned: folder with the ``hxtorch.py`` for processes that the program spawns.
+    """
+    sys.path[:] = [*(place for place in sys.path if not _is_ours(Path(place))), str(spawned)]
     for name in ("_static", "_static.common"):
         package = ModuleType(name)
         package.__path__ = pkgutil.extend_path([], name)
         sys.modules[name] = package
-    sys.modules["_static.common.helpers"] = setup
+    sys.modules["_static.common.helpers"] = helpers
 
 
 def _name(module: ModuleType, name: str) -> None:

@@ -67,6 +67,13 @@ def test_a_digital_operation_without_a_chip_says_so(operation: Callable[[torch.T
         operation(X)
 
 
+@pytest.mark.usefixtures("_quiet_chip")
+@pytest.mark.parametrize("mock", [True, False])
+def test_weights_without_rows_are_refused(mock: bool) -> None:
+    with pytest.raises(RuntimeError, match=r"at least one row, but got shape \(0, 2\)"):
+        perceptron.matmul(torch.zeros(3, 0), torch.zeros(0, 2), mock=mock)
+
+
 @pytest.mark.parametrize(("batch", "columns"), [(0, 2), (3, 0), (0, 0)])
 def test_nothing_in_gives_nothing_out(batch: int, columns: int) -> None:
     y = perceptron.matmul(torch.zeros(batch, 300), torch.zeros(300, columns), mock=True)

@@ -62,6 +62,29 @@ def test_a_module_runs_likewise(tmp_path: Path) -> None:
     assert done.stdout.strip() == "torch.Size([3, 5]) ['x']", done.stderr
 
 
+SPAWNING = """
+import multiprocessing
+import hxtorch
+import torch
+
+def double(number):
+    return hxtorch.perceptron.add(torch.tensor([number]), torch.tensor([number]), mock=True).item()
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(pool.map(double, [1.0, 20.0]))
+"""
+
+
+@pytest.mark.system
+def test_processes_that_a_program_spawns_import_hxtorch_too(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(SPAWNING)
+
+    done = _run("program.py", folder=tmp_path)
+
+    assert done.stdout.strip() == "[2.0, 40.0]", done.stderr
+
+
 CELLS = [
     "from _static.common.helpers import get_nightly_calibration, save_nightly_calibration, setup_hardware_client",
     "setup_hardware_client()",

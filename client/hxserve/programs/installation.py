@@ -1,12 +1,13 @@
 """Letting `import hxtorch` mean the chip of a service."""
 
-import importlib.util
+import importlib
 import sys
+from pathlib import Path
 
 from hxserve.errors import SharedChipError
 from hxserve.programs.remote_chip import RemoteChip
 from hxtorch_emulator import connection, install
-from hxtorch_emulator.installation import provide_helpers
+from hxtorch_emulator.installation import find_genuine, surround
 
 
 def use_shared_chip(chip: RemoteChip | None = None) -> None:
@@ -27,7 +28,7 @@ def use_shared_chip(chip: RemoteChip | None = None) -> None:
     _refuse_genuine()
     connection.choose_chip(chip or RemoteChip())
     install()
-    provide_helpers(importlib.import_module("hxserve.programs.notebook_setup"))
+    surround(importlib.import_module("hxserve.programs.notebook_setup"), Path(__file__).parent / "spawned")
 
 
 def shared_chip() -> RemoteChip:
@@ -55,7 +56,7 @@ def _refuse_genuine() -> None:
     if loaded is not None:
         is_genuine, place = loaded.__name__ != "hxtorch_emulator", getattr(loaded, "__file__", None)
     else:
-        found = importlib.util.find_spec("hxtorch")
+        found = find_genuine()
         is_genuine, place = found is not None, found and found.origin
     if is_genuine:
         raise SharedChipError(

@@ -99,6 +99,8 @@ def biased_mac(
         raise RuntimeError(f"x has shape (rows,) or (batch, rows), but got {x.dim()} dimension(s)")
     if x.shape[-1] != weights.shape[0]:
         raise RuntimeError(f"x has {x.shape[-1]} rows, but the weights have {weights.shape[0]}")
+    if weights.shape[0] == 0:
+        raise RuntimeError(f"weights have at least one row, but got shape {tuple(weights.shape)}")
     settings = _Settings(num_sends, wait_between_events, mock, saturate_weights)
     if not (is_gradient_wanted(x, weights) or (bias is not None and is_gradient_wanted(bias))):
         return _accumulate(x, weights, bias, settings)

@@ -30,6 +30,33 @@ def test_hxtorch_and_the_helpers_are_those_of_the_shared_chip(tmp_path: Path) ->
     assert _python(code, tmp_path) == "True True\nhxserve.programs.notebook_setup grey\n"
 
 
+SPAWNING = """
+import multiprocessing
+import hxtorch_emulator
+
+hxtorch_emulator.install()
+import hxserve.hxtorch
+
+def chip(_):
+    import hxtorch
+    from hxtorch_emulator.connection import chosen_chip
+    from _static.common.helpers import setup_hardware_client
+    return type(chosen_chip()).__name__, setup_hardware_client.__module__
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(pool.map(chip, [0]))
+"""
+
+
+def test_processes_that_a_program_spawns_use_the_shared_chip_and_no_virtual_one(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(SPAWNING)
+
+    said = _python("import runpy; runpy.run_path('program.py', run_name='__main__')", tmp_path)
+
+    assert said == "[('RemoteChip', 'hxserve.programs.notebook_setup')]\n"
+
+
 def test_a_genuine_hxtorch_refuses_the_one_line(tmp_path: Path) -> None:
     (tmp_path / "hxtorch.py").write_text("")
 

@@ -1,0 +1,1 @@
+"""As `hxtorch_emulator.spawned`, for programs on a shared chip."""
