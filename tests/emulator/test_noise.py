@@ -50,6 +50,18 @@ def test_the_tails_reach_as_far_as_those_of_a_normal_distribution() -> None:
     assert spread.abs().max() > 4.5
 
 
+def _read_out(charges: torch.Tensor, noise_std: float) -> torch.Tensor:
+    """Read out charges, (tiles, crops, columns), as the mock does: (crops, columns)."""
+    return readout.add_up(
+        lambda start, stop: charges[:, start:stop].clone().unbind(),
+        batch=charges.shape[1],
+        columns=charges.shape[2],
+        scale=1.0,
+        noise_std=noise_std,
+        device=charges.device,
+    )
+
+
 def test_noise_is_uncorrelated_between_crops_columns_and_calls() -> None:
     first, second = _readouts(3000, 300, 40), _readouts(3000, 300, 40)
 
@@ -67,9 +79,7 @@ def test_noise_is_uncorrelated_between_crops_columns_and_calls() -> None:
 def test_adding_tiles_at_once_has_the_law_of_adding_them_one_by_one(noise_std: float, centre: int) -> None:
     offsets = torch.tensor([0.0, 0.3, -0.4]).view(3, 1, 1)
     sums = torch.full((3, 500, 400), float(centre)) * torch.tensor([1.0, -0.5, 0.2]).view(3, 1, 1) + offsets
-    at_once = torch.empty(500, 400)
-
-    assert readout._add_at_once(lambda: sums.clone().unbind(), 3, 1.0, noise_std, at_once)
+    at_once = _read_out(sums, noise_std)
     one_by_one = _tile_by_tile(sums, 1.0, noise_std)
 
     counts = [
@@ -79,12 +89,25 @@ def test_adding_tiles_at_once_has_the_law_of_adding_them_one_by_one(noise_std: f
     assert distance < 0.0055  # the Kolmogorov-Smirnov limit for two samples of 200,000 at p = 0.005
 
 
-@pytest.mark.parametrize("charge", [300.0, -300.0, math.nan])
-def test_a_readout_that_may_be_clamped_is_not_added_at_once(charge: float) -> None:
-    sums = torch.zeros(2, 5, 10)
-    sums[1, 3, 7] = charge
+@pytest.mark.parametrize("tile", [0, 1, 2])
+@pytest.mark.parametrize("charge", [126.0, -300.0])
+def test_a_tile_that_may_be_clamped_is_read_out_beside_the_sum_of_the_others(
+    tile: int, charge: float
+) -> None:
+    sums = torch.full((3, 500, 400), -math.copysign(40.0, charge))  # so that the sum is not clamped
+    sums[tile] = charge
 
-    assert not readout._add_at_once(sums.unbind, 2, 1.0, 2.0, torch.empty(5, 10))
+    mixed, one_by_one = _read_out(sums, 2.0), _tile_by_tile(sums, 1.0, 2.0)
+
+    assert mixed.mean().item() == pytest.approx(one_by_one.mean().item(), abs=0.05)
+    assert mixed.std().item() == pytest.approx(one_by_one.std().item(), abs=0.05)
+
+
+def test_a_charge_that_is_no_number_stays_where_it_is() -> None:
+    sums = torch.zeros(2, 5, 10)
+    sums[1, 3, 7] = math.nan
+
+    assert _read_out(sums, 2.0).isnan().nonzero().tolist() == [[3, 7]]
 
 
 def test_where_readouts_are_clamped_every_tile_is_read_out() -> None:

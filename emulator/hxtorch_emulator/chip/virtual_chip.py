@@ -113,7 +113,7 @@ class VirtualChip:
         return readout.add_up(
             lambda start, stop: matrix.charge(inputs[start:stop], effective, num_sends=num_sends, loss=loss),
             batch=inputs.shape[0],
-            shape=(matrix.tiles, weights.shape[1]),
+            columns=weights.shape[1],
             scale=1.0,
             noise_std=self.noise_std_lsb,
             device=_CPU,

@@ -17,9 +17,11 @@ def read_each(charges: torch.Tensor, scale: float, noise_std: float, out: torch.
     return out.floor_().clamp_(constants.output_activation_min, constants.output_activation_max)
 
 
-def draw_sum(total: torch.Tensor, count: int, scale: float, noise_std: float, out: torch.Tensor) -> None:
-    """Draw the sum of ``count`` readouts that cannot be clamped, of charges that add up to ``total``."""
-    fill_normal(out, *_law(count, noise_std)).add_(total, alpha=scale).floor_()
+def draw_sum(
+    total: torch.Tensor, count: int, scale: float, noise_std: float, out: torch.Tensor
+) -> torch.Tensor:
+    """Draw the sum of ``count`` readouts that cannot be clamped, of charges that add up to ``total``, into ``out``."""
+    return fill_normal(out, *_law(count, noise_std)).add_(total, alpha=scale).floor_()
 
 
 def _law(count: int, noise_std: float) -> tuple[float, float]:

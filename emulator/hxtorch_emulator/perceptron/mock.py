@@ -2,7 +2,7 @@
 
 import torch
 
-from hxtorch_emulator.perceptron import constants, readout
+from hxtorch_emulator.perceptron import readout
 from hxtorch_emulator.perceptron.mocking import MockParameter
 from hxtorch_emulator.perceptron.products import operands, tile_products
 from hxtorch_emulator.perceptron.ranges import Rounded
@@ -21,11 +21,10 @@ def multiply(inputs: Rounded, weights: Rounded, *, num_sends: int, parameter: Mo
         (batch, columns), -128..127, on the device of ``inputs``; NaN where NaN went in.
     """
     x, w = operands(inputs, weights)
-    tiles = -(-w.shape[0] // constants.hardware_matrix_height)
     return readout.add_up(
         lambda start, stop: tile_products(x[start:stop], w),
         batch=x.shape[0],
-        shape=(tiles, w.shape[1]),
+        columns=w.shape[1],
         scale=num_sends * parameter.gain,
         noise_std=abs(parameter.noise_std),
         device=x.device,

@@ -3,6 +3,7 @@
 What it gives is scratch memory, valid until it is asked again.
 """
 
+import math
 import struct
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -78,7 +79,8 @@ def round_weights(weights: torch.Tensor, door: Door, *, saturate: bool = False) 
     if not (low <= smallest and largest <= high):  # written so that NaN is looked at
         if saturate:
             weights = original.data.clamp_(low, high)
-        has_nan = _refuse_outside(weights, door, "weights", low, high)
+            smallest, largest = max(smallest, low), min(largest, high)
+        has_nan = _refuse_outside(weights, (smallest, largest), door, "weights", low, high)
     return Rounded(_round(weights, door, "weights"), has_nan)
 
 
@@ -90,7 +92,9 @@ def round_inputs(inputs: torch.Tensor, door: Door) -> Rounded:
     """
     inputs = _floating(inputs)
     low, high = constants.input_activation_min, constants.input_activation_max
-    has_nan = not _are_plainly_inputs(inputs) and _refuse_outside(inputs, door, "inputs", low, high)
+    has_nan = not _are_plainly_inputs(inputs) and _refuse_outside(
+        inputs, extremes(inputs), door, "inputs", low, high
+    )
     return Rounded(_round(inputs, door, "inputs"), has_nan)
 
 
@@ -120,21 +124,34 @@ def _are_plainly_inputs(values: torch.Tensor) -> bool:
     return smallest >= 0 and largest < _PAST_LARGEST_INPUT
 
 
-def _refuse_outside(values: torch.Tensor, door: Door, name: str, low: int, high: int) -> bool:
-    """Refuse values that do not round to low..high; rounding keeps the order, so the extremes decide.
+def _refuse_outside(
+    values: torch.Tensor, bounds: tuple[float, float], door: Door, name: str, low: int, high: int
+) -> bool:
+    """Refuse values that do not round to low..high; rounding keeps the order, so their extremes decide.
+
+    Args:
+        values: any shape, not empty.
+        bounds: their extremes, NaN if NaN is among them.
+        door: the backend's; one that does not take NaN refuses it.
+        name: of the values, for people.
+        low: smallest integer of the range.
+        high: largest integer of the range.
 
     Returns:
-        Whether NaN is among ``values``; a door that does not take NaN refuses it.
+        Whether NaN is among ``values``.
     """
-    numbers = values[~values.isnan()] if door.takes_nan else values
-    has_nan = numbers.numel() < values.numel()
-    if numbers.numel() > 0:
-        bounds = torch.tensor(extremes(numbers), dtype=numbers.dtype, device="cpu")
-        smallest, largest = door.round(bounds, out=torch.empty_like(bounds)).tolist()
-        if not (low <= smallest and largest <= high):  # written so that NaN is refused too
-            raise OverflowError(
-                f"{name} must round to {low}..{high}, but the observed range is {smallest:g}..{largest:g}"
-            )
+    has_nan = any(map(math.isnan, bounds))
+    if has_nan and door.takes_nan:
+        numbers = values[~values.isnan()]
+        if numbers.numel() == 0:
+            return True
+        bounds = extremes(numbers)
+    ends = torch.tensor(bounds, dtype=values.dtype, device="cpu")
+    smallest, largest = door.round(ends, out=torch.empty_like(ends)).tolist()
+    if not (low <= smallest and largest <= high):  # written so that NaN is refused too
+        raise OverflowError(
+            f"{name} must round to {low}..{high}, but the observed range is {smallest:g}..{largest:g}"
+        )
     return has_nan
 
 
