@@ -103,9 +103,9 @@ class Program:
         wait_until(lambda: f"{line}\n" in self.lines or self._process.poll() is not None)
         assert f"{line}\n" in self.lines, self._errors.read_text()
 
-    def finish(self) -> str:
+    def finish(self, timeout_s: float = 100) -> str:
         """Returns the last line when the program has ended well."""
-        status = self._process.wait(timeout=100)
+        status = self._process.wait(timeout=timeout_s)
         self._reading.join()
         assert status == 0, self._errors.read_text()
         return self.lines[-1].strip()
