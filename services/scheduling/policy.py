@@ -236,14 +236,15 @@ def divide_evenly(wanted: Mapping[str, int], capacity: int) -> dict[str, int]:
 
 
 def newcomer_charge_s(own_s: float, least_s: float | None) -> float:
-    """Return the charge, in seconds, of a user whose first long job is accepted: see decision 10.
+    """Return the charge, in seconds, of a user whose first long job is accepted, or first session opened: decision 10.
 
     The user goes ahead of the others by `CREDIT_S` at most, however much those were charged before. `let_in` in
     `services/store/prelude.lua` is the same rule in the step that accepts a job.
 
     Args:
         own_s: The user's charge so far.
-        least_s: The least charge of the users with unfinished long jobs, maintenance apart; None without such users.
+        least_s: The least charge of the users with unfinished long jobs, maintenance apart; without such users the
+            highest charge of those with programs in use, None if there are none either.
     """
     return own_s if least_s is None else max(own_s, least_s - CREDIT_S)
 

@@ -8,6 +8,7 @@ local PART_CROPS = 64  -- no entry of a lane has more: services/crops/lanes.py
 local MOST_KEPT_WEIGHTS = 16  -- of one session; when another comes, all are dropped
 local MOST_HANDED_BYTES = 65536
 local KEEP_WEIGHTS_S = 120
+local IN_USE_S = 10  -- a program is in use for this long after an operation
 
 local function clock()
   local t = redis.call('TIME')
@@ -324,7 +325,19 @@ local function spent(user)
   return {'quota', 'chip_seconds_per_day', used_today(user), tostring(86400 - math.floor(NOW % 86400))}
 end
 
--- A user who comes to long work that others wait for goes ahead of them by `credit_s` at most, however much those
+-- The highest charge of the other users with programs in use; nil if there are none, or `user` has one too. Of programs
+-- it is not the least: they go in turns, whatever their charges, and none shall stop until a newcomer has caught up.
+local function charge_of_programs(user, half_life_s)
+  local most = nil
+  for _, session in ipairs(redis.call('ZRANGEBYSCORE', PROGRAMS, NOW - IN_USE_S, '+inf')) do
+    local other = redis.call('HGET', job_key(session), 'user')
+    if other == user then return nil end
+    if other then most = math.max(most or 0, charged_now(name_in(other), half_life_s)) end
+  end
+  return most
+end
+
+-- A user who comes to long work that others wait for, or to programs of others, goes ahead of them by `credit_s` at most, however much those
 -- were charged before: from then on all share alike. See decision 10; `newcomer_charge_s` in
 -- services/scheduling/policy.py is the same rule for forecasts and plans.
 local function let_in(id, half_life_s, credit_s)
@@ -337,6 +350,7 @@ local function let_in(id, half_life_s, credit_s)
       if not least or charged < least then least = charged end
     end
   end
+  least = least or charge_of_programs(newcomer[1], half_life_s)
   local user = string.sub(newcomer[1], 2, -2)
   if least and newcomer[2] ~= '"calibration"' and charged_now(user, half_life_s) < least - credit_s then
     set_charged(user, least - credit_s)

@@ -1,12 +1,16 @@
 """Users who come to long work that others wait for: a little ahead, then alike."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.jobs.acceptance import Idempotency
-from services.jobs.record import JobKind
+from services.jobs.record import JobKind, JobState
 from services.jobs.store import JobStore
+from services.programs.store import ProgramStore
 from services.scheduling.policy import CREDIT_S
 from services.store.connection import Connection
+from services.users.quotas import Quotas
 from tests.services.samples import PLENTY, a_job
 
 
@@ -17,6 +21,12 @@ def _charge(connection: Connection, user: str, seconds: float) -> None:
 
 def _submit(jobs: JobStore, user: str, kind: JobKind = JobKind.TRAINING) -> None:
     jobs.submit(a_job(kind, user), Idempotency(), most=PLENTY)
+
+
+def _open(connection: Connection, user: str) -> None:
+    ProgramStore(connection, keep_jobs_s=60).open(
+        replace(a_job(JobKind.PROGRAM, user), state=JobState.RUNNING), Quotas()
+    )
 
 
 def _charged(jobs: JobStore, user: str) -> float | None:
@@ -78,3 +88,50 @@ def test_care_of_the_chip_neither_counts_nor_is_counted(jobs: JobStore, connecti
 
     assert _charged(jobs, "system") is None
     assert _charged(jobs, "grace") == pytest.approx(90.0 - CREDIT_S, abs=0.5)
+
+
+def test_a_newcomer_to_programs_is_charged_a_little_less_than_the_highest_of_their_users(
+    jobs: JobStore, connection: Connection
+) -> None:
+    _open(connection, "eve")
+    _open(connection, "joan")
+    _charge(connection, "eve", 90.0)
+    _charge(connection, "joan", 20.0)
+
+    _submit(jobs, "grace")
+    _open(connection, "ada")
+
+    assert _charged(jobs, "grace") == pytest.approx(90.0 - CREDIT_S, abs=0.5)
+    assert _charged(jobs, "ada") == pytest.approx(90.0 - 2 * CREDIT_S, abs=0.5)
+    assert _charged(jobs, "joan") == 20.0
+
+
+def test_a_program_that_is_not_in_use_and_ones_own_do_not_count(
+    jobs: JobStore, connection: Connection
+) -> None:
+    for user in ("eve", "grace"):
+        _open(connection, user)
+    _charge(connection, "eve", 90.0)
+
+    _submit(jobs, "grace")
+    for session in ProgramStore(connection, keep_jobs_s=60).sessions():
+        connection.client.zincrby("hx:programs", -11, session)
+    jobs.cancel(next(iter(jobs.unfinished())).id)
+    _submit(jobs, "ada")
+
+    assert _charged(jobs, "grace") is None
+    assert _charged(jobs, "ada") is None
+
+
+def test_beside_long_work_of_others_the_charges_of_programs_do_not_count(
+    jobs: JobStore, connection: Connection
+) -> None:
+    _open(connection, "eve")
+    _charge(connection, "eve", 90.0)
+    _charge(connection, "joan", 30.0)
+    _submit(jobs, "joan")
+    _charge(connection, "joan", 30.0)
+
+    _submit(jobs, "grace")
+
+    assert _charged(jobs, "grace") == pytest.approx(30.0 - CREDIT_S, abs=0.5)
