@@ -1,19 +1,50 @@
 """The result of a simulated day, as one document; docs/capacity.md explains its keys."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from hxserve_planner.assumptions import assumptions
 from hxserve_planner.costs import Costs
 from hxserve_planner.question import Question
-from hxserve_planner.simulation import Simulated
+from hxserve_planner.simulation import Simulated, simulate
 from hxserve_planner.statistics import CHIP_USES, IntervalStatistics, Statistics, percentiles
 
 _RANKS: Final = (50, 95, 99)
 _CURVE: Final = tuple(range(0, 101, 2))
+
+
+def answer_of(question: Question, on_progress: Callable[[float], None] = lambda _: None) -> dict[str, Any]:
+    """Simulate a question and compile the whole answer, with what others have without its programs."""
+    runs = 2 if _is_shared(question) else 1
+    answer = describe(simulate(question, lambda part: on_progress(part / runs)))
+    return {
+        **answer,
+        "without_programs": without_programs(question, lambda part: on_progress((1 + part) / runs)),
+    }
+
+
+def without_programs(
+    question: Question, on_progress: Callable[[float], None] = lambda _: None
+) -> dict[str, Any] | None:
+    """Return what crops and trainings have where the programs stay away; None if there are only programs, or none."""
+    if not _is_shared(question):
+        return None
+    answer = describe(simulate(question.model_copy(update={"programs": 0}), on_progress))
+    return {
+        "users_answer_ms": answer["crops"]["users"]["answer_ms"],
+        "letters_latency_ms": answer["letters"]["latency_ms"],
+        **{
+            f"trainings_{name}": answer["trainings"][name]
+            for name in ("finished", "waiting_s", "completion_s")
+        },
+    }
+
+
+def _is_shared(question: Question) -> bool:
+    return bool(question.programs and (question.letters_per_hour or question.asks_users))
 
 
 def describe(simulated: Simulated) -> dict[str, Any]:
@@ -24,6 +55,7 @@ def describe(simulated: Simulated) -> dict[str, Any]:
         "users": question.users,
         "letters_per_hour": question.letters_per_hour,
         "trainings_per_user_per_day": question.trainings_per_user_per_day,
+        "programs_at_once": question.programs,
         "hours": question.hours,
         "start_hour": question.start_hour,
         "backend": question.backend,
@@ -31,6 +63,7 @@ def describe(simulated: Simulated) -> dict[str, Any]:
         "utilisation": _utilisation(question, statistics.intervals),
         "crops": _crops(statistics.intervals),
         "letters": _letters(question, statistics.intervals),
+        "programs": _programs(question, simulated.costs, statistics.intervals),
         "trainings": _trainings(question, simulated.costs, statistics),
         "long_share_under_flood": _flooded(statistics.intervals),
         "day": [_hour(question, interval) for interval in statistics.intervals],
@@ -74,36 +107,6 @@ def judge(question: Question, answer: dict[str, Any]) -> dict[str, dict[str, Any
         for name, (wanted, value, is_most) in found.items()
         if wanted is not None
     }
-
-
-def assumptions(question: Question, simulated: Simulated) -> list[str]:
-    """List everything that the numbers rest on, a sentence each."""
-    costs = simulated.costs
-    times = (costs.call_s, costs.crop_s, costs.look_s, costs.store_s, max(s.step_s for s in costs.training))
-    call, crop, look, store, step = (f"{1000 * seconds:.3g} ms" for seconds in times)
-    training = f"a training ({question.recipe}, {question.dataset}) takes {costs.training_s:.3g} s of a chip"
-    models = "models stay with the chip they learnt on" if question.bound_to_chips else "any chip reads any"
-    said = [
-        f"a chip call takes {call} and {crop} per crop ({costs.said['crops']})",
-        f"the worker looks for {look} before each unit ({costs.said['look']})",
-        f"claiming and storing a batch take {store} ({costs.said['store']})",
-        f"{training}, in mini-batches of {step} ({costs.said['trainings']})",
-        f"each user reads with a model of their own; {models}",
-        "requests, letters and trainings come at random (Poisson), as often as the hour's profile says",
-        "the API and Redis keep up; the canary is simulated, nightly calibrations are not; nothing fails",
-    ]
-    if question.letters_per_hour:
-        centres = math.ceil(question.letters_per_hour / question.letters_per_centre - 1e-9)
-        said.append(
-            f"{centres} letter centre(s), each with {question.connections_per_centre} connections and room for "
-            f"{question.buffer_per_centre} letters; {question.crops_per_letter} crops per letter, "
-            f"{question.crops_per_second_look} more for {question.second_looks:.0%} of them; no quotas"
-        )
-    if simulated.detailed_s < 0.999 * question.hours * 3600:
-        said.append(
-            f"crops were simulated in {simulated.detailed_s:,.0f} s of the time, in a window per hour; trainings in all"
-        )
-    return said
 
 
 def _utilisation(question: Question, intervals: Sequence[IntervalStatistics]) -> dict[str, Any]:
@@ -166,6 +169,28 @@ def _letters(question: Question, intervals: Sequence[IntervalStatistics]) -> dic
     }
 
 
+def _programs(question: Question, costs: Costs, intervals: Sequence[IntervalStatistics]) -> dict[str, Any]:
+    """Describe the operations; `slowdown` is a forward pass with its times at home over that of a program alone."""
+    operations = sum(len(s.operations_s) * s.weight for s in intervals)
+    spent_s = sum(sum(s.operations_s) * s.weight for s in intervals)
+    busiest = max(intervals, key=lambda s: len(s.operations_s) * s.weight / s.seconds)
+    home_s = question.program_home_ms / 1000
+    refused: Counter[str] = Counter()
+    for interval in intervals:
+        for why, count in interval.operations_refused.items():
+            refused[why] += round(count * interval.weight)
+    return {
+        "operations": round(operations),
+        "operations_per_second": _round(operations / (question.hours * 3600)),
+        "operations_per_second_busiest": _round(len(busiest.operations_s) * busiest.weight / busiest.seconds),
+        "answer_ms": _ms(intervals, lambda s: s.operations_s),
+        "slowdown": _round((spent_s / operations + home_s) / (costs.operation_s + home_s))
+        if operations
+        else None,
+        "refused": dict(refused),
+    }
+
+
 def _trainings(question: Question, costs: Costs, statistics: Statistics) -> dict[str, Any]:
     refused = sum(statistics.refused.values())
     submitted = sum(interval.trainings for interval in statistics.intervals)
@@ -187,7 +212,7 @@ def _trainings(question: Question, costs: Costs, statistics: Statistics) -> dict
 
 
 def _flooded(intervals: Sequence[IntervalStatistics]) -> float | None:
-    """Return long work's share of the time in which more crops came than chips could read; None without such time."""
+    """Return long work's share of the time with more crops and operations than fit; None without such time."""
     flooded_s = sum(s.flooded_s * s.weight for s in intervals)
     if not flooded_s:
         return None
@@ -201,6 +226,7 @@ def _hour(question: Question, interval: IntervalStatistics) -> dict[str, Any]:
         "utilisation": {use: _round(share) for use, share in shares.items()},
         "users_answer_ms": _ms([interval], lambda s: s.answered_s),
         "letters_latency_ms": _ms([interval], lambda s: s.letters_s),
+        "operations_per_second": _round(len(interval.operations_s) * interval.weight / interval.seconds),
         "letters_per_hour": round(
             (len(interval.letters_s) + interval.held_up) * interval.weight * 3600 / interval.seconds
         ),

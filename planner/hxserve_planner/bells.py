@@ -57,14 +57,18 @@ class Bells:
             return True
         return call(self.at_long_work.soonest(self._env.now))
 
+    def ring_at(self, number: int) -> None:
+        """Call one chip, from its rest or from long work."""
+        chip = self._chips[number]
+        if chip.bell is not None:
+            self._wake(chip)
+        else:
+            call(chip)
+
     def ring_for_crops(self, home: int) -> None:
         """Call enough chips for the waiting crops of a home: idle ones, else those that give way soonest."""
         if home != ANY:
-            chip = self._chips[home]
-            if chip.bell is not None:
-                self._wake(chip)
-            else:
-                call(chip)
+            self.ring_at(home)
             return
         wanted = -(-self._lanes.crops_at[ANY] // self._batch_crops)
         while wanted > self._called and self.ring():

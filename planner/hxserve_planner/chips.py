@@ -39,6 +39,7 @@ class Chip:
         self.number = number
         self.meter = ShareMeter()
         self.on_chip: str | None = None
+        self.crops_went_last = False
         self.canary_at = canary_at
         self.bell: simpy.Event | None = None
         """The event that an idle chip waits for."""

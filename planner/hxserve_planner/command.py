@@ -1,4 +1,4 @@
-"""The command `plan`: how many letters, users and trainings a number of chips can serve."""
+"""The command `plan`: how many letters, users, trainings and programs a number of chips can serve."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from hxserve.cli.submission import RECIPE
 from hxserve.client import Client
 from hxserve.errors import AddressError, ConnectionFailedError
 from hxserve.plots import require_plots
-from hxserve_planner.answer import describe
+from hxserve_planner.answer import answer_of
 from hxserve_planner.measured_costs import backend_of, measured_paces
 from hxserve_planner.plots import draw_plan
 from hxserve_planner.question import read_question
 from hxserve_planner.search import find
-from hxserve_planner.simulation import simulate
 from hxserve_planner.view import plan_progress, show_plan
 from services.errors import HxserveError
 
@@ -70,6 +69,22 @@ class Limit(click.ParamType[Any]):
 )
 @click.option("--requests-per-user-per-hour", type=_NOT_NEGATIVE, help="In the busiest hour.  [default: 20]")
 @click.option("--crops-per-request", type=click.IntRange(1, 20_000), help="Of users.  [default: 1]")
+@click.option(
+    "--programs",
+    type=click.IntRange(0, 10_000),
+    help="In the loop at once, in the busiest hour.  [default: 0]",
+)
+@click.option(
+    "--operation-ms",
+    type=_POSITIVE,
+    multiple=True,
+    help="Chip time of an operation of a program; repeat it for the operations of one forward pass.",
+)
+@click.option(
+    "--program-home-ms",
+    type=_NOT_NEGATIVE,
+    help="Time that a program computes at home between two operations.  [default: 5]",
+)
 @click.option("--hours", type=click.FloatRange(0, 168, min_open=True), help="To simulate.  [default: 24]")
 @click.option(
     "--start-hour", type=click.FloatRange(0, 24, max_open=True), help="Hour it begins.  [default: 0]"
@@ -143,7 +158,7 @@ class Limit(click.ParamType[Any]):
 def plan(
     options: Options, /, *, plot: Path | None, assumed: bool, profiles_file: Path | None, **given: Any
 ) -> None:
-    """Forecast the capacity of chips: letters, users and trainings over a day.
+    """Forecast the capacity of chips: letters, users, trainings and programs over a day.
 
     Simulates the service's own scheduling in simulated time. Paces are those that a running service of the same chip
     measured, if one is reachable, else documented ones; every assumption is printed. With --find, answers how many
@@ -187,9 +202,7 @@ def _simulated(question: dict[str, Any]) -> dict[str, Any]:
     try:
         asked = read_question(json.dumps(question))
         with plan_progress() as update:
-            if asked.find is not None:
-                return find(asked, update)
-            return describe(simulate(asked, update))
+            return find(asked, update) if asked.find is not None else answer_of(asked, update)
     except HxserveError as error:
         raise Failure(error.code, error.message) from None
 

@@ -19,6 +19,7 @@ class ChipPace:
         crop_s: Added by each crop.
         chip_step: Time of a mini-batch in the chip's loop over that in mock arithmetic; None: the chip call adds to it.
         canary_s: One canary.
+        operations_s: The three multiply-accumulates of a forward pass of that network at batch 200.
         said: The source.
     """
 
@@ -26,14 +27,26 @@ class ChipPace:
     crop_s: float
     chip_step: float | None
     canary_s: float
+    operations_s: tuple[float, ...]
     said: str
 
 
+_ON_HOST_S: Final = (5e-3, 2.5e-3, 1.2e-3)
+
 PACES: Final[Mapping[Backend, ChipPace]] = {
-    "mock": ChipPace(0.5e-3, 22e-6, 1.0, 0.0, "mock arithmetic, 256 crops in 6 ms on a busy core"),
-    "emulator": ChipPace(0.5e-3, 22e-6, 1.0, 0.01, "the virtual chip is about as fast as the mock"),
+    "mock": ChipPace(
+        0.5e-3, 22e-6, 1.0, 0.0, _ON_HOST_S, "mock arithmetic, 256 crops in 6 ms on a busy core"
+    ),
+    "emulator": ChipPace(
+        0.5e-3, 22e-6, 1.0, 0.01, _ON_HOST_S, "the virtual chip is about as fast as the mock"
+    ),
     "hxtorch": ChipPace(
-        12e-3, 1 / 780, None, 0.5, "13 ms for one crop, 780 crops/s at large batch (published: 380 to 1,230)"
+        12e-3,
+        1 / 780,
+        None,
+        0.5,
+        (0.168, 0.043, 0.043),
+        "13 ms for one crop, 780 crops/s at large batch (published: 380 to 1,230)",
     ),
 }
 
@@ -67,11 +80,18 @@ class Costs:
     fixed_s: float
     canary_s: float
     said: Mapping[str, str]
+    operations_s: tuple[float, ...] = ()
+    """Chip time of the operations of a program, in turn."""
 
     @property
     def training_s(self) -> float:
         """Chip time of a whole training."""
         return sum(block.steps * block.step_s for block in self.training)
+
+    @property
+    def operation_s(self) -> float:
+        """Mean time of an operation of a program whose chip is idle, from sending it to its answer."""
+        return sum(self.operations_s) / len(self.operations_s) + self.look_s + self.store_s
 
     def call_of(self, crops: int) -> float:
         """Return the duration of a chip call with `crops` crops."""
@@ -96,6 +116,7 @@ def costs_of(question: Question) -> Costs:
     else:
         training = (StepBlock(work.steps, measured.step_s),)
     by_default = "default: "
+    operations_s, operations_said = _operations(question, pace)
     return Costs(
         call_s=call_s,
         crop_s=crop_s,
@@ -113,8 +134,19 @@ def costs_of(question: Question) -> Costs:
             else by_default
             + "reference of docs/decisions/0016"
             + (", and the chip's calls" if pace.chip_step is None else ""),
+            "operations": operations_said,
         },
+        operations_s=operations_s,
     )
+
+
+def _operations(question: Question, pace: ChipPace) -> tuple[tuple[float, ...], str]:
+    """Return the chip time of a program's operations, and its source."""
+    if question.operation_ms:
+        return tuple(each / 1000 for each in question.operation_ms), "given"
+    if question.measured.operation_s is not None:
+        return (question.measured.operation_s,), "measured"
+    return pace.operations_s, "default: 784-256-256-10 at batch 200, docs/capacity.md"
 
 
 def _step_s(phase: Phase, pace: ChipPace, call_s: float, crop_s: float) -> float:

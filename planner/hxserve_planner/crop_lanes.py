@@ -2,7 +2,7 @@
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,6 +44,19 @@ class Part:
     request: Request
     crops: int
     at: float
+
+
+def batches_of(parts: Sequence[Part], most: int) -> Iterator[list[Part]]:
+    """Divide parts into batches of at most `most` crops, or of one part."""
+    batch: list[Part] = []
+    crops = 0
+    for part in parts:
+        if batch and crops + part.crops > most:
+            yield batch
+            batch, crops = [], 0
+        batch.append(part)
+        crops += part.crops
+    yield batch
 
 
 @dataclass(slots=True)

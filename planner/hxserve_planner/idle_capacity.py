@@ -13,13 +13,17 @@ class IdleCapacity:
     its long work: the overflow of a loss system. Source: Erlang's formula B.
 
     Args:
-        busy: of each chip, the share of its time that was not for long work lately.
+        busy: of each chip, the share of its time that was not for long work or programs lately.
+        programs: of each chip, the share for programs, whose operations no other chip takes.
         guaranteed: the share that long work keeps in any case.
         any_chip: whether any chip reads any crops.
     """
 
-    def __init__(self, busy: Sequence[float], guaranteed: float, *, any_chip: bool) -> None:
+    def __init__(
+        self, busy: Sequence[float], programs: Sequence[float], guaranteed: float, *, any_chip: bool
+    ) -> None:
         self._busy = busy
+        self._programs = programs
         self._load = sum(busy)
         self._least = max(guaranteed, _LEAST)
         self._any_chip = any_chip
@@ -27,17 +31,16 @@ class IdleCapacity:
 
     def part(self, chip: int, at_long_work: int) -> float:
         """Return the share of one chip, 0..1, while `at_long_work` chips, it included, are at long work."""
-        if not self._any_chip:
-            return self._bounded(1 - self._busy[chip])
+        crops = self._overflow(at_long_work) if self._any_chip else self._busy[chip]
+        return min(1.0, max(1 - crops - self._programs[chip], self._least))
+
+    def _overflow(self, at_long_work: int) -> float:
+        """Return the share of a chip at long work that crops take which find no idle chip."""
         part = self._parts.get(at_long_work)
         if part is None:
             others = len(self._busy) - at_long_work
-            overflow = self._load * blocking(others, self._load)
-            part = self._parts[at_long_work] = self._bounded(1 - overflow / at_long_work)
+            part = self._parts[at_long_work] = self._load * blocking(others, self._load) / at_long_work
         return part
-
-    def _bounded(self, part: float) -> float:
-        return min(1.0, max(part, self._least))
 
 
 def blocking(servers: int, load: float) -> float:

@@ -12,6 +12,7 @@ from hxserve_planner.chip_pool import ChipPool
 from hxserve_planner.costs import Costs
 from hxserve_planner.crop_lanes import ANY, Request
 from hxserve_planner.long_queue import Work
+from hxserve_planner.operations import MOST_WAITING, Operation
 from hxserve_planner.question import Limits, Question
 from hxserve_planner.statistics import Statistics
 from services.scheduling.policy import LongJob
@@ -77,6 +78,21 @@ class Admission:
         if pool.is_watched:
             interval.refuse(why)
         return False
+
+    def take_operation(self, operation: Operation) -> str | None:
+        """Take in an operation, or count its refusal and return the reason."""
+        pool = self._pool
+        if self._has_spent(operation.user):
+            why = "chip_seconds_per_day"
+        elif pool.operations.waiting_at(operation.chip) >= MOST_WAITING:
+            why = "queue_full"
+        else:
+            pool.operate(operation)
+            return None
+        if pool.is_watched:
+            refused = pool.interval.operations_refused
+            refused[why] = refused.get(why, 0) + 1
+        return why
 
     def take_job(self, work: Work) -> bool:
         """Take in a long job, or count its refusal."""

@@ -3,7 +3,7 @@
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,6 +78,11 @@ class Charges:
     def add(self, user: str, seconds: float, now: float) -> None:
         """Charge chip time."""
         self._of[user] = Charge(self.seconds(user, now) + seconds, now)
+
+    def add_steadily(self, user: str, per_s: float, since: float, now: float) -> None:
+        """Charge `per_s` seconds of chip time in each second since an instant."""
+        decayed = 1 - 0.5 ** ((now - since) / self._half_life_s)
+        self.add(user, per_s * self._half_life_s / math.log(2) * decayed, now)
 
     def raise_to(self, user: str, seconds: float, now: float) -> None:
         """Raise a user's charge to at least this much."""
@@ -161,17 +166,29 @@ class LongQueue:
         """Return the number of a user's unfinished jobs."""
         return self._of_user.get(user, 0)
 
-    def submit(self, work: Work, now: float) -> None:
-        """Take in a job; the charge of a newcomer is `newcomer_charge_s`."""
+    def submit(self, work: Work, now: float, programs: Collection[str] = ()) -> None:
+        """Take in a job; the charge of a newcomer is `newcomer_charge_s`. `programs` are users with programs in use."""
         user = work.job.user
         if user not in self._of_user:
-            charge_s = newcomer_charge_s(self._charges.seconds(user, now), self._least_charged_s(now))
-            self._charges.raise_to(user, charge_s, now)
+            self.let_in(user, now, programs)
             heapq.heappush(self._users, (self._charges.rank(user), user))
         self._of_user[user] = self._of_user.get(user, 0) + 1
         self._waiting.add(work)
         self.unfinished += 1
         self.waiting += 1
+
+    def let_in(self, user: str, now: float, programs: Collection[str] = ()) -> None:
+        """Raise the charge of a user who begins to use the chips; `programs` are the users with programs in use.
+
+        Source: let_in in services/store/prelude.lua.
+        """
+        if user in self._of_user:
+            return
+        others_s = self._least_charged_s(now)
+        if others_s is None and programs and user not in programs:
+            others_s = max(self._charges.seconds(other, now) for other in programs)
+        own_s = self._charges.seconds(user, now)
+        self._charges.raise_to(user, newcomer_charge_s(own_s, others_s), now)
 
     def candidates(self, chip: int) -> list[Work]:
         """Return the jobs of which one goes next on this chip: the first that waits, and the first it has taken up."""

@@ -1,4 +1,4 @@
-"""Measurements of a running service for a plan: its chip calls and its finished trainings."""
+"""Measurements of a running service for a plan: its chip calls, its finished trainings, its programs."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,11 @@ def measured_paces(
 ) -> dict[str, float]:
     """Return paces of this backend in seconds, by the names of a plan's question; without work that was never done."""
     finished = client.jobs(state="succeeded", kind="training", limit=_NEWEST)
-    return calls_pace(client.statistics()) | training_pace(finished, backend, recipe, dataset, execution)
+    return (
+        calls_pace(client.statistics())
+        | training_pace(finished, backend, recipe, dataset, execution)
+        | operation_pace(client.jobs(kind="program", limit=_NEWEST))
+    )
 
 
 def calls_pace(models: Iterable[Mapping[str, Any]]) -> dict[str, float]:
@@ -65,6 +69,19 @@ def training_pace(
         and job.chip_time_s
     ]
     return {"step_s": statistics.median(paces)} if paces else {}
+
+
+def operation_pace(sessions: Iterable[Job]) -> dict[str, float]:
+    """Return `operation_s`: the mean chip time of the operations of programs; nothing from few of them."""
+    measured = [
+        (session.chip_time_s, int((session.result or {}).get("operations", 0)))
+        for session in sessions
+        if session.chip_time_s
+    ]
+    operations = sum(count for _, count in measured)
+    if operations < _LEAST_CALLS:
+        return {}
+    return {"operation_s": sum(seconds for seconds, _ in measured) / operations}
 
 
 def _is_alike(job: Job, backend: str, recipe: str, dataset: str, execution: str | None) -> bool:

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from hxserve.plots import require_plots
 
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072b2", "#e69f00", "#009e73", "#999999"
+_BLUE, _ORANGE, _GREEN, _YELLOW, _GREY = "#0072b2", "#e69f00", "#009e73", "#f0e442", "#999999"
 """Of Okabe and Ito: colour-blind people tell them apart; lines differ in style and marker besides."""
 
 _DOINGS: Final = (
     ("crops", "crops", _BLUE),
+    ("programs", "programs", _YELLOW),
     ("long", "trainings", _ORANGE),
     ("care", "the chip's care", _GREEN),
     ("around", "between units", _GREY),

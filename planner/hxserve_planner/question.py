@@ -38,7 +38,7 @@ class Measured(_Frozen):
 
     `call_s` and `crop_s` are the fixed part of a chip call and the part of each crop; `look_s` is the time from the
     bell to a choice, `store_s` that of claiming crops and storing answers; `step_s` is a mini-batch of the training
-    in question, and `fixed_s` taking up and ending one.
+    in question, and `fixed_s` taking up and ending one; `operation_s` is the mean chip time of a program's operation.
     """
 
     call_s: Annotated[float | None, Field(ge=0)] = None
@@ -47,6 +47,7 @@ class Measured(_Frozen):
     store_s: Annotated[float | None, Field(ge=0)] = None
     step_s: Annotated[float | None, Field(gt=0)] = None
     fixed_s: Annotated[float | None, Field(ge=0)] = None
+    operation_s: Annotated[float | None, Field(gt=0)] = None
 
 
 class Limits(_Frozen):
@@ -88,6 +89,19 @@ class Question(_Frozen):
     trainings_per_user_per_day: Annotated[float, Field(ge=0, le=10_000)] = 0.5
     requests_per_user_per_hour: Annotated[float, Field(ge=0, le=1e6)] = 20.0
     crops_per_request: Annotated[int, Field(ge=1, le=20_000)] = 1
+    programs: Annotated[
+        int, Field(ge=0, le=10_000, description="Programs in the loop at once, in the users' busiest hour.")
+    ] = 0
+    operation_ms: Annotated[
+        tuple[Annotated[float, Field(gt=0)], ...],
+        Field(
+            max_length=64,
+            description="Chip time of each operation of a forward pass; empty: measured or documented.",
+        ),
+    ] = ()
+    program_home_ms: Annotated[
+        float, Field(ge=0, description="Mean time that a program computes at home between two operations.")
+    ] = 5.0
     hours: Annotated[float, Field(gt=0, le=168)] = 24.0
     start_hour: Annotated[float, Field(ge=0, lt=24)] = 0.0
 
@@ -128,14 +142,14 @@ class Question(_Frozen):
 
     @model_validator(mode="after")
     def _the_load_is_one(self) -> Self:
-        if not self.letters_per_hour and not self.asks_users and self.find is None:
+        if not self.has_load and self.find is None:
             raise ValueError(
-                "nothing asks for the chips: give letters per hour, or users with trainings or requests"
+                "nothing asks for the chips: give letters per hour, programs, or users with trainings or requests"
             )
         if self.letters_per_hour and not any(self.letter_profile):
             raise ValueError("letter_profile is 0 in every hour, but letters are to come")
-        if self.users and not any(self.user_profile):
-            raise ValueError("user_profile is 0 in every hour, but there are users")
+        if (self.users or self.programs) and not any(self.user_profile):
+            raise ValueError("user_profile is 0 in every hour, but there are users or programs")
         return self
 
     @model_validator(mode="after")
@@ -146,14 +160,19 @@ class Question(_Frozen):
             raise ValueError("find=trainings needs users that train; give users")
         if self.find == "users" and not (self.trainings_per_user_per_day or self.requests_per_user_per_hour):
             raise ValueError("find=users needs something that users do: trainings or requests")
-        if self.find == "chips" and not (self.letters_per_hour or self.asks_users):
-            raise ValueError("find=chips needs a load to hold; give letters per hour or users")
+        if self.find == "chips" and not self.has_load:
+            raise ValueError("find=chips needs a load to hold; give letters per hour, programs or users")
         return self
 
     @property
     def asks_users(self) -> bool:
         """Whether users send anything."""
         return bool(self.users and (self.trainings_per_user_per_day or self.requests_per_user_per_hour))
+
+    @property
+    def has_load(self) -> bool:
+        """Whether anything asks for the chips."""
+        return bool(self.letters_per_hour or self.asks_users or self.programs)
 
     @property
     def bound_to_chips(self) -> bool:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, assert_never
 
-from hxserve_planner.answer import describe
+from hxserve_planner.answer import describe, without_programs
 from hxserve_planner.question import Question, Sought
 from hxserve_planner.simulation import simulate
 from services.errors import InvalidInputError
@@ -31,7 +31,11 @@ def find(question: Question, on_progress: Callable[[float], None] = lambda _: No
     search = _Search(question, question.find, on_progress)
     found, answer = search.fewest_chips() if question.find == "chips" else search.largest_load()
     tried = sorted(search.tried, key=lambda each: float(each["value"]))
-    return {**answer, "find": {"what": question.find, "found": found, "tried": tried}}
+    return {
+        **answer,
+        "without_programs": without_programs(search.asked(found)),
+        "find": {"what": question.find, "found": found, "tried": tried},
+    }
 
 
 class _Search:
@@ -104,7 +108,8 @@ class _Search:
     def _whole(self, value: float) -> float:
         return float(round(value)) if self._sought == "users" else float(f"{value:.4g}")
 
-    def _try(self, value: float) -> dict[str, Any]:
+    def asked(self, value: float) -> Question:
+        """Return the question with this value of what is sought."""
         field = {
             "letters": "letters_per_hour",
             "users": "users",
@@ -112,8 +117,10 @@ class _Search:
             "chips": "chips",
         }[self._sought]
         number = int(value) if field in {"users", "chips"} else value
-        asked = self._question.model_copy(update={field: number, "find": None})
-        answer = describe(simulate(asked))
+        return self._question.model_copy(update={field: number, "find": None})
+
+    def _try(self, value: float) -> dict[str, Any]:
+        answer = describe(simulate(self.asked(value)))
         found = {name: level["found"] for name, level in answer["levels"].items() if name in _SHOWN}
         self.tried.append(
             {
@@ -136,7 +143,7 @@ class _Search:
             case "trainings":
                 return bool(trainings["submitted"])
             case _:
-                return bool(crops["read"] or trainings["submitted"])
+                return bool(crops["read"] or trainings["submitted"] or answer["programs"]["operations"])
 
     def _said(self, value: float) -> str:
         unit = {"letters": "letters per hour", "users": "users", "trainings": "trainings per user and day"}

@@ -1,8 +1,8 @@
 """A simulated day: windows in which every unit of the chips is simulated, and between them long work alone.
 
-Crops take milliseconds and trainings minutes. To know how crops fare in an hour a part of it is enough, if what waits
-is carried on from one part to the next; of trainings every one is simulated. If a window reaches to the end of its
-interval, nothing is left out. See docs/decisions/0019-capacity-by-simulation.md.
+Crops and operations take milliseconds and trainings minutes. To know how crops and programs fare in an hour a part of
+it is enough, if what waits is carried on from one part to the next; of trainings every one is simulated. If a window
+reaches to the end of its interval, nothing is left out. See docs/decisions/0019-capacity-by-simulation.md.
 """
 
 import math
@@ -17,6 +17,7 @@ from hxserve_planner.chip_pool import ChipPool
 from hxserve_planner.costs import Costs, costs_of
 from hxserve_planner.letter_centre import Centre
 from hxserve_planner.load import Admission, Gate, Users
+from hxserve_planner.programs import Programs
 from hxserve_planner.question import Question
 from hxserve_planner.statistics import IntervalStatistics, Statistics
 from services.scheduling.policy import Policy
@@ -73,6 +74,7 @@ class Simulation:
         self._gate = gate = Gate(env.event())
         admission = Admission(pool, question.limits, statistics)
         Users(env, question, self._costs, pool, admission, gate)
+        Programs(env, question, self._costs, pool, admission, gate)
         centres = math.ceil(question.letters_per_hour / question.letters_per_centre - 1e-9)
         self._centres = [
             Centre(env, question, number, question.letters_per_hour / centres, pool, admission, gate)
@@ -134,7 +136,6 @@ class Simulation:
 
     def _open_window(self) -> None:
         paused_s = self._env.now - self._closed_at
-        self._pool.lanes.delay(paused_s)
         for centre in self._centres:
             centre.delay(paused_s)
         self._pool.open_window()

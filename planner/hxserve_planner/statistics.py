@@ -7,10 +7,10 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-ChipUse = Literal["crops", "long", "care", "around"]
-"""Uses of a chip's time: reading crops, long work, its own care; `around` is the worker's time in between."""
+ChipUse = Literal["crops", "programs", "long", "care", "around"]
+"""Uses of a chip's time: crops, programs, long work, its own care; `around` is the worker's time in between."""
 
-CHIP_USES: Final[Sequence[ChipUse]] = ("crops", "long", "care", "around")
+CHIP_USES: Final[Sequence[ChipUse]] = ("crops", "programs", "long", "care", "around")
 
 
 @dataclass(slots=True)
@@ -30,8 +30,11 @@ class IntervalStatistics:
         held_up: Letters that came while their belt stood.
         crops: Read in the time that was watched.
         requests, refused: Of crops, in the time that was watched.
+        operations_s: Of programs, from sending an operation to its answer, in the time that was watched.
+        operations_refused: By reason, in that time.
         trainings: Submitted in the whole interval.
-        flooded_s, flooded_long_s: Time of a flood of crops while long work waited, and its part for long work.
+        flooded_s, flooded_long_s: Time of a flood of crops and operations while long work waited, and its part for long
+            work.
         queue_jobs, queue_crops: Unfinished long jobs and waiting crops at the end.
     """
 
@@ -50,6 +53,8 @@ class IntervalStatistics:
     crops: int = 0
     requests: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    operations_s: list[float] = field(default_factory=list)
+    operations_refused: dict[str, int] = field(default_factory=dict)
     trainings: int = 0
     flooded_s: float = 0.0
     flooded_long_s: float = 0.0

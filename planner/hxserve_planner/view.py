@@ -32,17 +32,18 @@ def show_plan(answer: Mapping[str, Any]) -> None:
     flooded = answer["long_share_under_flood"]
     show_facts(
         {
-            "chips": f"{answer['chips']:,}, busy {percent(use['all'])}: crops {percent(use['crops'])}, trainings "
-            f"{percent(use['long'])}, care {percent(use['care'])}, in between {percent(use['around'])}",
+            "chips": f"{answer['chips']:,}, busy {percent(use['all'])}: {_uses(use)}",
             "busiest hour": f"{percent(use['busiest_hour']['all'])}, {use['busiest_hour']['hour']:g} h after the start",
             "users' crops": _times(crops["users"]),
             "letters' crops": _times(crops["letters"]),
             "letters": _letters(letters),
+            "programs": _programs(answer),
             "trainings": _trainings(trainings),
-            "refused": _refused(crops["refused"], trainings["refused"]),
+            "refused": _refused(crops["refused"], answer["programs"]["refused"], trainings["refused"]),
             "under flood": f"trainings keep {percent(flooded)} of the chips' time"
             if flooded is not None
             else None,
+            "without programs": _without_programs(answer),
         }
     )
     show_line()
@@ -57,6 +58,17 @@ def show_plan(answer: Mapping[str, Any]) -> None:
     show_line()
     for assumption in answer["assumptions"]:
         show_line(f"assumed: {assumption}")
+
+
+def _uses(use: Mapping[str, Any]) -> str:
+    names = {
+        "crops": "crops",
+        "programs": "programs",
+        "long": "trainings",
+        "care": "care",
+        "around": "in between",
+    }
+    return ", ".join(f"{name} {percent(use[key])}" for key, name in names.items())
 
 
 def _found(answer: Mapping[str, Any]) -> str:
@@ -91,6 +103,40 @@ def _letters(letters: Mapping[str, Any]) -> str | None:
     return f"{letters['count']:,}, {in_time}{hurried}{stood}"
 
 
+def _programs(answer: Mapping[str, Any]) -> str | None:
+    programs = answer["programs"]
+    if programs["slowdown"] is None:
+        return None
+    each = ", ".join(f"{rank} {duration(ms / 1000)}" for rank, ms in programs["answer_ms"].items())
+    return (
+        f"{programs['operations_per_second_busiest']:g} operations/s in their busiest hour, answered after {each}; "
+        f"a program takes {programs['slowdown']:.3g} times as long as one alone"
+    )
+
+
+def _without_programs(answer: Mapping[str, Any]) -> str | None:
+    without = answer["without_programs"]
+    if without is None:
+        return None
+    pairs = (
+        ("users' crops p99", answer["crops"]["users"]["answer_ms"], without["users_answer_ms"], "p99", 1000),
+        ("letters p99", answer["letters"]["latency_ms"], without["letters_latency_ms"], "p99", 1000),
+        (
+            "trainings end after",
+            answer["trainings"]["completion_s"],
+            without["trainings_completion_s"],
+            "p50",
+            1,
+        ),
+    )
+    said = [
+        f"{name} {duration(before[rank] / parts)} instead of {duration(now[rank] / parts)}"
+        for name, now, before, rank, parts in pairs
+        if now and before
+    ]
+    return ", ".join(said) or None
+
+
 def _trainings(trainings: Mapping[str, Any]) -> str | None:
     if not trainings["submitted"]:
         return None
@@ -104,8 +150,9 @@ def _trainings(trainings: Mapping[str, Any]) -> str | None:
     return "; ".join(parts)
 
 
-def _refused(crops: Mapping[str, int], trainings: Mapping[str, int]) -> str:
+def _refused(crops: Mapping[str, int], operations: Mapping[str, int], trainings: Mapping[str, int]) -> str:
     said = [f"{count:,} requests ({why})" for why, count in crops.items()]
+    said += [f"{count:,} operations ({why})" for why, count in operations.items()]
     said += [f"{count:,} trainings ({why})" for why, count in trainings.items()]
     return ", ".join(said) or "nothing"
 

@@ -82,9 +82,15 @@ class Inspections:
 
     def view(self, job: Job) -> JobView:
         """Return a job with result and outlook."""
+        if job.kind is JobKind.CLASSIFICATION:
+            return JobView(job, self._classifications.result_of(job), self._waiting.outlook(job))
+        return self._listed(job)
+
+    def _listed(self, job: Job) -> JobView:
+        """Return a job with its outlook and the result that is in its record."""
         result = job.result
         if job.kind is JobKind.CLASSIFICATION:
-            result = self._classifications.result_of(job)
+            result = None
         if job.kind is JobKind.PROGRAM:
             result = {"operations": job.operations}
         return JobView(job, result, self._waiting.outlook(job))
@@ -134,16 +140,8 @@ class Inspections:
             self._jobs.forget((job_id for _, job_id in places if job_id not in present), owner)
             found.extend(job for job in present.values() if wanted.admits(job))
         jobs = found[:limit]
-        views = [
-            JobView(
-                job,
-                None if job.kind is JobKind.CLASSIFICATION else job.result,
-                self._waiting.outlook(job),
-            )
-            for job in jobs
-        ]
         more = len(found) > limit
-        return Page(views, _write_cursor(jobs[-1]) if more else None)
+        return Page([self._listed(job) for job in jobs], _write_cursor(jobs[-1]) if more else None)
 
 
 def _write_cursor(job: Job) -> str:

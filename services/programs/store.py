@@ -29,7 +29,7 @@ from services.users.quotas import Quotas
 KEEP_ANSWERS_S: Final = 120
 """How long the answer to an operation is kept for a client that asks again."""
 _KEEP_REQUESTS_S: Final = 3600
-_MOST_WAITING: Final = 256
+MOST_WAITING: Final = 256
 """Operations that wait for one chip: of up to 8 MiB each, in the memory of Redis."""
 
 
@@ -134,7 +134,7 @@ class ProgramStore:
             digest,
             reply_to,
             limit(user.quotas.chip_seconds_per_day),
-            _MOST_WAITING,
+            MOST_WAITING,
             operation.digest if named else "",
             operation.weights if keep else b"",
             _KEEP_REQUESTS_S,

@@ -3,6 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Generator, Sequence
+from itertools import cycle
 from typing import Any
 
 import simpy
@@ -11,6 +12,7 @@ from hxserve_planner.chip_pool import ChipPool
 from hxserve_planner.costs import Costs, StepBlock
 from hxserve_planner.crop_lanes import ANY, Request
 from hxserve_planner.long_queue import Work
+from hxserve_planner.operations import Operation
 from hxserve_planner.statistics import IntervalStatistics, Statistics
 from services.scheduling.policy import LongJob, Policy
 
@@ -33,8 +35,11 @@ class Day:
             self.env, chips, self.costs, policy or Policy(), self.statistics, random.Random(0)
         )
         self.pool.interval = IntervalStatistics(0.0, 1.0)
+        self.operations: list[tuple[str, float]] = []
+        """User and time to the answer of each operation, in the order of the answers."""
         self.waits: list[float] = []
         self.answered: list[Request] = []
+        self._programs = 0
 
     def send(self, requests: Sequence[tuple[float, str, int]], home: int = ANY) -> None:
         """Sends (seconds, user, crops) when it is time."""
@@ -56,6 +61,27 @@ class Day:
                 left = deque([(float(count), self.costs.training[0].step_s)])
                 self.pool.submit(Work(LongJob(f"{number:04}", user, self.env.now), left))
 
+        self.env.process(steps())
+
+    def compute(
+        self, user: str, chip_s: Sequence[float], home_s: float = 0.0, since: float = 0.0, until: float = 10.0
+    ) -> None:
+        """Runs a program on the first chip, whose operations take these times in turn, while it is so late."""
+
+        def steps() -> Steps:
+            yield self.env.timeout(since)
+            for place, seconds in enumerate(cycle(chip_s)):
+                if self.env.now >= until:
+                    return
+                began = self.env.now
+                operation = Operation(f"{number}:{place:06}", user, 0, seconds, began, self.env.event())
+                self.pool.operate(operation)
+                yield operation.answered
+                self.operations.append((user, self.env.now - began))
+                yield self.env.timeout(home_s)
+
+        self._programs += 1
+        number = self._programs
         self.env.process(steps())
 
     def run(self) -> "Day":

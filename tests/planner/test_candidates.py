@@ -15,6 +15,7 @@ from services.scheduling.policy import (
     Policy,
     RunSlice,
     Situation,
+    WaitingOperation,
     next_unit,
 )
 
@@ -47,19 +48,25 @@ def test_the_policy_chooses_the_same_from_the_candidates_as_from_all(
 
         chip = rng.randrange(chips)
         candidates, everything = long.candidates(chip), long.all_for(chip)
+        operations = [
+            WaitingOperation(f"op{n}", f"u{rng.randrange(6)}", now - 0.01 * n, rng.choice([0.0, now - 1]))
+            for n in range(rng.choice([0, 0, 1, 3]))
+        ]
         shown = Situation(
             now=now,
             waiting=lanes.waiting_for(chip, on_chip),
             jobs=[w.job for w in candidates],
-            charged=charges.of([w.job.user for w in candidates]),
+            charged=charges.of([*(w.job.user for w in candidates), *(each.user for each in operations)]),
             on_chip=on_chip,
             long_share=long_share,
+            operations=operations,
+            crops_went_last=rng.random() < 0.5,
         )
         full = replace(
             shown,
             waiting=lanes.all_waiting_for(chip),
             jobs=[w.job for w in everything],
-            charged=charges.of([w.job.user for w in everything]),
+            charged=charges.of([f"u{n}" for n in range(6)]),
         )
         unit = next_unit(shown, _POLICY)
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from hxserve.cli import cli
 from hxserve.jobs import Job
-from hxserve_planner.measured_costs import calls_pace, training_pace
+from hxserve_planner.measured_costs import calls_pace, operation_pace, training_pace
 from tests.client.records import trained
 from tests.client.service import TOKEN, Reply, Service
 
@@ -35,6 +35,10 @@ def _training(chip_s: float, **params: Any) -> dict[str, Any]:
         "chip_time_s": chip_s,
         "provenance": {"backend": "mock"},
     }
+
+
+def _session(operations: int, chip_s: float) -> dict[str, Any]:
+    return trained() | {"kind": "program", "result": {"operations": operations}, "chip_time_s": chip_s}
 
 
 @pytest.fixture
@@ -156,6 +160,30 @@ def test_profiles_come_from_a_file(run: Run, tmp_path: Path) -> None:
 def test_calls_of_one_size_or_too_few_tell_no_pace() -> None:
     assert calls_pace([_model(_call(1, 500, 0.003))]) == {}
     assert calls_pace([_model(_call(1, 3, 0.003), _call(9, 4, 0.004))]) == {}
+
+
+def test_operations_are_as_long_as_those_of_the_services_programs() -> None:
+    sessions = [Job.from_record(_session(*each)) for each in ((300, 0.9), (100, 0.5), (0, 0.0))]
+
+    assert operation_pace(sessions) == {"operation_s": pytest.approx(1.4 / 400)}
+    assert operation_pace(sessions[2:]) == {}
+    assert operation_pace([Job.from_record(_session(19, 0.1))]) == {}
+
+
+def test_programs_are_planned_with_what_crops_and_trainings_lose(run: Run) -> None:
+    result = run(
+        "--programs", "3", "--operation-ms", "4", "--operation-ms", "2", "--program-home-ms", "8", *_SMALL
+    )
+    answer = json.loads(run("--programs", "3", "--json", *_SMALL).stdout)
+
+    said = " ".join(result.stdout.split())
+    assert "the operations of a program take 4, 2 ms of a chip in turn (given)" in said
+    assert "it computes 8 ms at home on average" in said
+    assert "times as long as one alone" in said
+    assert "users' crops p99" in said.partition("without programs")[2]
+    assert answer["programs_at_once"] == 3
+    assert answer["programs"]["operations_per_second"] > 0
+    assert answer["without_programs"]["users_answer_ms"]["p99"] > 0
 
 
 def test_trainings_of_another_kind_do_not_count() -> None:
