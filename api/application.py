@@ -29,6 +29,7 @@ from services.jobs.usage import UsageStore
 from services.letters import LettersStore
 from services.models.files import ModelStore
 from services.models.registry import Registry
+from services.models.uploads import Uploads
 from services.programs.sessions import Programs
 from services.programs.store import ProgramStore
 from services.scheduling.costs import CostStore
@@ -66,6 +67,7 @@ class Application:
         self.chips = ChipStore(connection, lease_s=settings.lease_s)
         self.models = ModelStore(settings.models_dir)
         self.registry = Registry(self.models)
+        self.uploads = Uploads(settings.saves_dir)
         self.series = SeriesStore(connection)
         self.queue_metrics = QueueMetricsStore(connection)
         self.users = UserStore(connection)
@@ -98,6 +100,7 @@ class Application:
             self.chips,
             affinity,
             wake_up,
+            uploads=self.uploads,
             max_queued_jobs=settings.max_queued_jobs,
             disk=self.disk,
         )
@@ -116,7 +119,11 @@ class Application:
 def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Application]:
     """Open the services of one API process; they listen to Redis until the context ends."""
     app = Application(settings, wake_up)
-    housekeeping = Housekeeping(app.queue_metrics.note, app.programs.end_silent)
+    housekeeping = Housekeeping(
+        app.queue_metrics.note,
+        app.programs.end_silent,
+        lambda: app.uploads.discard_ended(app.jobs.unfinished_ids),
+    )
     app.listener.start()
     app.subscriptions.start()
     app.batcher.start()

@@ -25,6 +25,7 @@ from api.schemas import ImagesBody, Problem
 from services.errors import InvalidInputError, UnsupportedMediaError
 from services.jobs.params import PARAMS_OF, explain
 from services.jobs.submission import LONGEST_KEY
+from services.models.description import Description
 
 _FILE: Final = {"type": "string", "format": "binary"}
 _FILES: Final = {"type": "object", "additionalProperties": _FILE, "minProperties": 1}
@@ -159,10 +160,12 @@ def _complete(spec: Mapping[str, Any]) -> dict[str, Any]:
     document = dict(spec)
     schemas = document["components"]["schemas"]
     _, params = models_json_schema(
-        [(model, "validation") for model in PARAMS_OF.values()], ref_template="#/components/schemas/{model}"
+        [*((model, "validation") for model in PARAMS_OF.values()), (Description, "validation")],
+        ref_template="#/components/schemas/{model}",
     )
     schemas |= params["$defs"]
     _describe_operations(document["paths"]["/v1/chip/sessions/{session}/operations"]["post"])
+    _describe_tensors(document["paths"]["/v1/models/{name}/versions"]["post"], least_key=0)
     for operation in (operation for item in document["paths"].values() for operation in item.values()):
         responses = operation["responses"]
         body = operation.get("requestBody")
@@ -184,17 +187,21 @@ def _complete(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _describe_operations(operation: dict[str, Any]) -> None:
     """Describe the route whose body and answer are tensors."""
-    content = {TENSORS: {"schema": _FILE}}
-    operation["requestBody"] = {"required": True, "content": content}
-    operation["responses"]["200"]["content"] = content
+    operation["responses"]["200"]["content"] = {TENSORS: {"schema": _FILE}}
+    _describe_tensors(operation, least_key=1)
+
+
+def _describe_tensors(operation: dict[str, Any], *, least_key: int) -> None:
+    """Describe a body of tensors, and the header `Idempotency-Key`: required if it has at least one character."""
+    operation["requestBody"] = {"required": True, "content": {TENSORS: {"schema": _FILE}}}
     # Set, not added: spectree gives out the same objects each time.
     operation["parameters"] = [
         *(known for known in operation["parameters"] if known["in"] == "path"),
         {
             "name": "Idempotency-Key",
             "in": "header",
-            "required": True,
-            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+            "required": least_key > 0,
+            "schema": {"type": "string", "minLength": least_key, "maxLength": LONGEST_KEY},
         },
     ]
     _add_body_errors(operation["responses"])

@@ -1,4 +1,4 @@
-"""The free space of the data folder, and the limit below which new trainings are refused."""
+"""The free space of the data folder, and the limit below which new trainings and uploads are refused."""
 
 import shutil
 from pathlib import Path
@@ -29,6 +29,6 @@ class Disk:
         if free_bytes < self.floor_bytes:
             raise DiskLowError(
                 f"the service's disk has {free_bytes / 2**20:.0f} MiB free, less than the "
-                f"{self.floor_bytes / 2**20:.0f} MiB below which new trainings are refused; accepted ones "
+                f"{self.floor_bytes / 2**20:.0f} MiB below which new trainings and uploads are refused; accepted ones "
                 "continue and crops are read. Delete models that nobody needs, or ask the operator for disk space"
             )

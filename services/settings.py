@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     keep_results_s: Annotated[float, Field(ge=60)] = 86_400.0
     """Retention of crop results in seconds."""
     min_free_disk_bytes: Annotated[int, Field(ge=0)] = 512 * 2**20
-    """Free space of the data folder below which new trainings are refused; 0 for no limit."""
+    """Free space of the data folder below which new trainings and uploads are refused; 0 for no limit."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
     log_format: LogFormat = "text"

@@ -21,13 +21,20 @@ from services.jobs.record import Job, JobKind
 from services.jobs.store import JobStore
 from services.logs import configure_logging
 from services.models.files import ModelStore
+from services.models.uploads import Uploads
 from services.programs.store import ProgramStore
 from services.scheduling.costs import CostStore
 from services.scheduling.policy import Policy
 from services.settings import Settings, load_settings
 from services.store.connection import Connection, ExclusiveConnection
 from services.store.schema import ensure_schema
-from worker.activities import Activity, CalibrationActivity, EvaluationActivity, TrainingActivity
+from worker.activities import (
+    Activity,
+    CalibrationActivity,
+    EvaluationActivity,
+    TrainingActivity,
+    UploadActivity,
+)
 from worker.background_saves import BackgroundSaves
 from worker.batches import Batches
 from worker.celery_app import create_app, send_wake_up
@@ -157,10 +164,11 @@ def _serve(
     )
     models = ModelStore(settings.models_dir)
     saves = BackgroundSaves(Saves(settings.saves_dir))
+    uploads = Uploads(settings.saves_dir)
     marker = marker_of(saves, settings.chip_id)
     recover_jobs(lease, jobs, saves, marker)
     SampleStore(connection).keep(pick_samples(datasets.get("auto")))
-    publish_untrained(models, session)
+    publish_untrained(models, session, datasets.get("auto").test_images)
     series = SeriesStore(connection)
     schedule = MaintenanceSchedule(
         settings.canary_every_s, settings.calibrate_at, settings.recalibrate_on_drift
@@ -175,6 +183,8 @@ def _serve(
                 return TrainingActivity(job, session, datasets, models, saves)
             case JobKind.EVALUATION:
                 return EvaluationActivity(job, session, datasets, models)
+            case JobKind.UPLOAD:
+                return UploadActivity(job, session, datasets, models, uploads)
             case JobKind.CALIBRATION:
                 return CalibrationActivity(session, maintenance.after_calibration)
             case JobKind.CLASSIFICATION | JobKind.PROGRAM:

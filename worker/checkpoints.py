@@ -15,6 +15,7 @@ from torch import Tensor
 
 from services.errors import CheckpointDamagedError
 from services.files import storage_errors, write_durably
+from services.models.description import Description
 from services.models.files import ModelStore
 from services.models.manifest import Manifest
 from worker.learning.training_state import TrainerState
@@ -24,9 +25,10 @@ _SHA256: Final = "sha256"
 _log = logging.getLogger(__name__)
 
 
-def pack_weights(weights: Mapping[str, Tensor]) -> bytes:
-    """Return weights as the bytes of a safetensors file."""
-    packed: bytes = save({name: tensor.contiguous() for name, tensor in weights.items()})
+def pack_weights(weights: Mapping[str, Tensor], description: Description | None = None) -> bytes:
+    """Return weights as the bytes of a safetensors file, with the description of their network."""
+    metadata = description.metadata() if description else None
+    packed: bytes = save({name: tensor.contiguous() for name, tensor in weights.items()}, metadata)
     return packed
 
 

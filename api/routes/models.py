@@ -3,17 +3,26 @@
 from dataclasses import replace
 from typing import Annotated
 
-from flask import Blueprint, Response, send_file
+from flask import Blueprint, Response, request, send_file
 from pydantic import Field
 
 from api.application import application
 from api.authentication import current_user
 from api.documentation import SPEC, answers
-from api.schemas import Schema, StoredProblem
+from api.operations import MEDIA_TYPE
+from api.routes.jobs import job_response
+from api.schemas import JobAnswer, Schema, StoredProblem
+from api.uploads import read_upload
 from services.crops.answers import problem_of
-from services.errors import CheckpointDamagedError, ModelNotFoundError
+from services.errors import (
+    CheckpointDamagedError,
+    InvalidInputError,
+    ModelNotFoundError,
+    UnsupportedMediaError,
+)
 from services.models.manifest import Manifest
 from services.models.registry import ModelView
+from services.names import NAME_WORDS, is_model_name
 
 routes = Blueprint("models", __name__, url_prefix="/v1/models")
 
@@ -94,6 +103,29 @@ def show_model(name: str) -> ModelAnswer:
             problem = StoredProblem.model_validate(problem_of(error))
             versions.append(DamagedVersion(version=version, problem=problem))
     return ModelAnswer.model_validate(_summary(view).model_dump() | {"versions": versions})
+
+
+@routes.post("/<name>/versions")
+@SPEC.validate(
+    resp=answers(202, JobAnswer, 403, 404, 409, 413, 415, 507), skip_validation=True, tags=["models"]
+)
+def upload_version(name: str) -> Response:
+    """Upload a version, as a job of the kind `upload`.
+
+    The body is a safetensors file as a download of weights gives it: float32 tensors named `linear1.weight`,
+    `linear1.bias`, `conv1.weight` and so on, and in the metadata one key, `hxserve`, with a JSON object of the schema
+    `Description`. The job computes the check crops in the mock without noise, and publishes the version if it finds the
+    scores that the file states. The file is durable when the answer comes. With an `Idempotency-Key` header, the same
+    request sent twice is one job.
+    """
+    if request.mimetype != MEDIA_TYPE:
+        raise UnsupportedMediaError(f"the body is of type {request.mimetype!r}; send {MEDIA_TYPE}")
+    app, user, body = application(), current_user(), request.get_data(cache=False)
+    if not is_model_name(name):
+        raise InvalidInputError(f"{name!r} cannot be the name of a model; use {NAME_WORDS}")
+    key = request.headers.get("Idempotency-Key")
+    job = app.submissions.submit_upload(name, read_upload(body), body, user, key)
+    return job_response(app, job, 202)
 
 
 @routes.delete("/<name>")

@@ -114,13 +114,14 @@ def show_depth(query: MinutesQuery) -> DepthAnswer:
 def show_queue(query: QueueQuery) -> QueueAnswer:
     """Show what waits, and the outlook of a job that you submit now.
 
-    `kinds` has every kind of long job with default params; with `kind` (and params beside it), that one alone.
+    `kinds` has every kind of long job that is submitted by name, with default params; with `kind` (and params beside
+    it), that one alone.
     """
     app, user = application(), current_user().name
     unfinished = app.waiting.forecast().unfinished.values()
     counts = Counter((job.kind, job.state) for job in unfinished)
     kinds: dict[str, Any] = {}
-    for kind in [JobKind(query.kind)] if query.kind else [kind for kind in JobKind if kind.is_long]:
+    for kind in map(JobKind, [query.kind] if query.kind else get_args(LongKind)):
         params = validate_params(kind, query.model_dump(exclude={"kind"}, exclude_none=True))
         prospect = app.waiting.prospect(kind, params, user)
         kinds[kind] = {

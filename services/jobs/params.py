@@ -1,7 +1,7 @@
 """The params of each kind of job, validated by the API and again by the worker."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -106,11 +106,24 @@ class CalibrationParams(Params):
     """The chip's id; any that is free when left out."""
 
 
+class UploadParams(Params):
+    """Params of an upload, made from the uploaded file."""
+
+    sha256: str
+    """Of the file."""
+    network: Network
+
+
 PARAMS_OF: Final[Mapping[JobKind, type[Params]]] = {
     JobKind.TRAINING: TrainingParams,
     JobKind.EVALUATION: EvaluationParams,
     JobKind.CALIBRATION: CalibrationParams,
+    JobKind.UPLOAD: UploadParams,
 }
+
+
+SUBMITTED: Final = tuple(PARAMS_OF[JobKind(kind)] for kind in get_args(LongKind))
+"""The params of the kinds that clients submit by name."""
 
 
 class JobRequest(BaseModel):
@@ -125,7 +138,7 @@ class JobRequest(BaseModel):
     service's always `service~<name>`."""
     params: Annotated[
         dict[str, Any],
-        Field(description=f"By kind: {', '.join(f'`{model.__name__}`' for model in PARAMS_OF.values())}."),
+        Field(description=f"By kind: {', '.join(f'`{model.__name__}`' for model in SUBMITTED)}."),
     ] = {}
 
     def validated_params(self) -> Params:

@@ -16,6 +16,7 @@ class JobKind(StrEnum):
     TRAINING = "training"
     EVALUATION = "evaluation"
     CALIBRATION = "calibration"
+    UPLOAD = "upload"
     CLASSIFICATION = "classification"
     PROGRAM = "program"
 

@@ -136,8 +136,12 @@ class JobStore:
 
     def unfinished(self) -> list[Job]:
         """Return all long jobs that are queued or running."""
+        return self.get_many(self.unfinished_ids())
+
+    def unfinished_ids(self) -> list[str]:
+        """Return the ids of all long jobs that are queued or running."""
         ids: Any = self._connection.client.smembers(keys.LONG)
-        return self.get_many(job_id.decode() for job_id in ids)
+        return [job_id.decode() for job_id in ids]
 
     def long_revision(self) -> int:
         """Return a number that changes whenever a long job is submitted, begins, is cancelled or ends."""

@@ -11,13 +11,21 @@ from services.chips.affinity import Affinity
 from services.chips.store import ChipStore
 from services.chips.wakeups import WakeUp, wake_all
 from services.disk import Disk
-from services.errors import ForbiddenError, InvalidInputError, NotFoundError
-from services.jobs.acceptance import Idempotency
-from services.jobs.params import CalibrationParams, JobRequest, TrainingParams, VersionParams
+from services.errors import (
+    ForbiddenError,
+    HxserveError,
+    InvalidInputError,
+    NotFoundError,
+    RedisUnavailableError,
+)
+from services.jobs.acceptance import Accepted, Idempotency
+from services.jobs.params import CalibrationParams, JobRequest, TrainingParams, UploadParams, VersionParams
 from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import JobStore, job_not_found
 from services.logs import about, log_end
+from services.models.description import Description
 from services.models.registry import Registry
+from services.models.uploads import Uploads
 from services.users.authentication import User
 
 LONGEST_KEY: Final = 200
@@ -79,6 +87,7 @@ class Submissions:
         affinity: Affinity,
         wake_up: WakeUp,
         *,
+        uploads: Uploads,
         max_queued_jobs: int,
         disk: Disk | None = None,
     ) -> None:
@@ -87,6 +96,7 @@ class Submissions:
         self._chips = chips
         self._wake_up = wake_up
         self._affinity = affinity
+        self._uploads = uploads
         self._max_queued_jobs = max_queued_jobs
         self._disk = disk
 
@@ -130,14 +140,52 @@ class Submissions:
                 )
         job = new_job(JobKind(request.kind), user, model, params.model_dump(), home)
         body = json.dumps(request.model_dump(), sort_keys=True).encode()
-        accepted = self._jobs.submit(
-            job, bind_key(user, key, body), most=self._max_queued_jobs, quotas=user.quotas
-        )
+        return self._jobs.get(self._record(job, user, bind_key(user, key, body)).id)
+
+    def submit_upload(
+        self, model: str, description: Description, content: bytes, user: User, key: str | None = None
+    ) -> Job:
+        """Record the upload of a version; file and job are durable when this returns.
+
+        Args:
+            model: the name that the user gives the model.
+            description: of the file, read from it.
+            content: the file, checked.
+            user: who uploads it.
+            key: an Idempotency-Key.
+
+        Raises:
+            ForbiddenError: it would be another's model.
+            IdempotencyConflictError: the key was used for another request.
+            QueueFullError: too many jobs are unfinished.
+            QuotaExceededError: the user's are too many, or have used the chip too long today.
+            DiskLowError: there is no room for another version.
+            StorageError: the file cannot be written.
+        """
+        if self._disk is not None:
+            self._disk.check()
+        params = UploadParams(sha256=hashlib.sha256(content).hexdigest(), network=description.network)
+        job = new_job(JobKind.UPLOAD, user, self._registry.to_train(user, model), params.model_dump())
+        idempotency = bind_key(user, key, f"{job.model} {params.sha256}".encode())
+        self._uploads.keep(job.id, content)
+        try:
+            accepted = self._record(job, user, idempotency)
+        except RedisUnavailableError:
+            raise  # it may be recorded; housekeeping deletes the file if not
+        except HxserveError:
+            self._uploads.discard(job.id)
+            raise
+        if accepted.repeated:
+            self._uploads.discard(job.id)
+        return self._jobs.get(accepted.id)
+
+    def _record(self, job: Job, user: User, idempotency: Idempotency) -> Accepted:
+        accepted = self._jobs.submit(job, idempotency, most=self._max_queued_jobs, quotas=user.quotas)
         if not accepted.repeated:
             with about(job=job.id, user=job.user):
                 _log.info("job %s: submitted, %s of %s", job.id, job.kind, job.model or "the chip")
         wake_all(self._wake_up, accepted.asleep)
-        return self._jobs.get(accepted.id)
+        return accepted
 
     def cancel(self, job_id: str, user: User) -> Job:
         """Cancel a job: at once while it waits, at the next mini-batch while it runs.

@@ -17,6 +17,7 @@ from services.jobs.params import (
     Params,
     TrainingExecution,
     TrainingParams,
+    UploadParams,
     validate_params,
 )
 from services.jobs.recipes import RECIPES, RecipeFacts
@@ -27,6 +28,9 @@ from services.settings import CHIPLESS
 TRAIN_CROPS: Final[Mapping[str, int]] = {"mnist": 60_000, "digits": 1437}
 TEST_CROPS: Final[Mapping[str, int]] = {"mnist": 10_000, "digits": 360}
 _READ_BATCH: Final = 500
+UPLOAD_SCALING_CROPS: Final = 1000
+"""Test crops on which an uploaded version's confidence is fitted."""
+UPLOAD_BATCH: Final = 100
 _HELD_OUT: Final = 0.05
 _DEFAULT_NETWORK: Final = Network.perceptron()
 DEFAULT_RUNS: Final = _DEFAULT_NETWORK.runs
@@ -124,6 +128,12 @@ def plan_work(kind: JobKind, params: Params, model: str, backend: str, auto_data
             return Workload((phase,), fixed, 0.02)
         case CalibrationParams():
             return Workload((Phase(f"{backend}/{kind}/chip", "chip", 1, _CALIBRATION_S),), fixed, 0.02)
+        case UploadParams():
+            crops = min(UPLOAD_SCALING_CROPS, TEST_CROPS[auto_dataset])
+            steps = math.ceil(crops / UPLOAD_BATCH)
+            name = f"{backend}/{kind}/mock/{auto_dataset}/{_shape_of(params.network)}"
+            step_s = _reading_s(crops / steps, params.network)
+            return Workload((Phase(name, "mock", 1 + steps, step_s, crops / steps),), fixed, 0.05)
         case _:
             raise AssertionError(f"work of kind {kind} is not done in slices")
 

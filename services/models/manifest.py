@@ -13,7 +13,8 @@ class Origin(BaseModel):
 
     `gain` (ADC counts per weight and activation LSB) and `noise_std` (ADC LSB) are those it learnt with.
     `identifier` is the hardware's own name, `chip` its name in the service. `score_scale` multiplies the scores
-    before the softmax that gives the confidence.
+    before the softmax that gives the confidence. An uploaded version has no recipe, data set and accuracy; `chip` and
+    `software` are those by which it was checked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class Origin(BaseModel):
     parent: str | None = None
     partial: bool = False
     software: dict[str, str]
+    source: Literal["training", "upload"] = "training"
 
     @property
     def home(self) -> str:

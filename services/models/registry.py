@@ -96,7 +96,7 @@ class Registry:
         raise _not_found(asked, LATEST, [], [], self._names_for(user))
 
     def to_train(self, user: User, asked: str) -> str:
-        """Return the full name of the model that a training creates or continues.
+        """Return the full name of the model that a training or an upload creates or continues.
 
         Raises:
             ForbiddenError: it would be another's.
@@ -105,7 +105,9 @@ class Registry:
         if user.is_admin:
             return asked if owner != SERVICE else _name_in(asked)
         if owner not in {None, user.name}:
-            raise ForbiddenError(f"{asked!r} would be a model of {owner!r}; train one of your own")
+            raise ForbiddenError(
+                f"{asked!r} would be a model of {owner!r}; train one of your own, or upload it under another name"
+            )
         return asked if owner else model_of(user.name, asked)
 
     def to_change(self, user: User, asked: str) -> str:

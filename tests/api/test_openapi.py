@@ -24,6 +24,7 @@ from services.store.connection import Connection
 from tests.api.requests import CLASSIFY, TOKEN
 from tests.services.chip import Chip
 from tests.services.samples import an_origin, some_crops
+from tests.services.uploads import a_version_file
 
 PUBLIC = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 PAGES = {"/", "/train", "/jobs", "/jobs/<job_id>", "/chip", "/letters", "/login", "/logout"}
@@ -40,6 +41,12 @@ LETTERS = {
     "recent": [],
 }
 TRAINING = {"kind": "training", "model": "digits"}
+UPLOAD = {"content_type": TENSORS, "data": a_version_file()}
+UPLOADS: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "/v1/models/brought/versions", UPLOAD | {"headers": {"Idempotency-Key": "brought"}}),
+    ("POST", "/v1/models/brought/versions", UPLOAD | {"data": b"x"}),
+    ("POST", "/v1/models/brought/versions", UPLOAD | {"content_type": "text/plain"}),
+]
 INFER = {"inputs": [{"name": "crops", "datatype": "UINT8", "shape": [1, 784], "data": [0] * 784}]}
 
 
@@ -270,7 +277,7 @@ def test_every_route_answers_as_documented(
     session = client.post("/v1/chip/sessions", json={}).get_json()["id"]
     answered = set()
 
-    for method, path, arguments in [*_requests(job_id), *_program_requests(session)]:
+    for method, path, arguments in [*_requests(job_id), *_program_requests(session), *UPLOADS]:
         with client.open(path, method=method, **arguments) as answer:
             _check(app, document, method, path, answer)
             if answer.status_code < 300:

@@ -4,5 +4,6 @@ from worker.activities.activity import Activity
 from worker.activities.calibration import CalibrationActivity
 from worker.activities.evaluation import EvaluationActivity
 from worker.activities.training import TrainingActivity
+from worker.activities.upload import UploadActivity
 
-__all__ = ["Activity", "CalibrationActivity", "EvaluationActivity", "TrainingActivity"]
+__all__ = ["Activity", "CalibrationActivity", "EvaluationActivity", "TrainingActivity", "UploadActivity"]

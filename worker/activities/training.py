@@ -13,6 +13,7 @@ from worker.activities.activity import Activity, measured_on, need_chip, picture
 from worker.checkpoints import Saves, pack_weights, read_version, software_versions
 from worker.chip import ChipSession
 from worker.datasets import Datasets
+from worker.descriptions import describe_version
 from worker.learning.errors import LearningError, StateMismatchError
 from worker.learning.mistakes import read_mistakes
 from worker.learning.recipes import Recipe, resolve
@@ -115,7 +116,14 @@ class TrainingActivity(Activity):
         accuracy = epochs[-1]["test_accuracy"] if epochs else None
         confusion = progress.confusion.tolist()
         mistakes = picture_mistakes(read_mistakes(progress.mistakes), self._dataset.test_images)
-        session = self._session.describe()
+        session, weights = self._session.describe(), trainer.weights()
+        description = describe_version(
+            trainer.spec,
+            weights,
+            self._dataset.test_images,
+            self._session.perceptron,
+            trainer.mock_parameter,
+        )
         manifest = self._models.publish(
             Origin(
                 name=self._job.model,
@@ -143,7 +151,7 @@ class TrainingActivity(Activity):
                 partial=partial,
                 software=software_versions(),
             ),
-            pack_weights(trainer.weights()),
+            pack_weights(weights, description),
         )
         return {
             "model": manifest.name,

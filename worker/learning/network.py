@@ -117,10 +117,15 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
     forward pass would use.
     """
     weights = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    clamp_weights(weights)
+    return weights
+
+
+def clamp_weights(weights: Mapping[str, Tensor]) -> None:
+    """Clamp weights, not biases, to -63..63 in place."""
     for name, tensor in weights.items():
         if name.endswith(".weight"):
             tensor.clamp_(-WEIGHT_MAX, WEIGHT_MAX)
-    return weights
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -41,6 +41,7 @@ function showFacts() {
     accuracy: typeof result?.accuracy === "number" && percent(result.accuracy, 2),
     measured: result?.execution === "chip" ? `${result.chip} (${result.backend})` : result?.execution,
     [result?.partial ? "partial_version" : "version"]: result?.version,
+    checked_crops: result?.checked_crops && number(result.checked_crops),
     gain: result?.gain && `${number(result.gain, 5)} LSB`,
     spread: result?.spread_before_lsb && [`${number(result.spread_before_lsb, 1)} → ${number(result.spread_after_lsb, 1)} LSB`,
       result.was_flat ? t("job.was_flat") : ""].filter(Boolean).join(", "),
@@ -129,6 +130,10 @@ async function refresh() {
 
 async function showOutcome() {
   const { result } = job;
+  if (job.kind === "upload" && result) {
+    showActions(result);
+    $("#outlook").textContent = t("job.uploaded_by", { user: job.user });
+  }
   if (!result?.confusion) return;
   if (job.kind === "training") showActions(result);
   if (!result.confusion.flat().some(Boolean)) return; // cancelled before the first test
@@ -172,11 +177,12 @@ async function compare() {
   $("#compared-with").replaceChildren();
   compared = null;
   if (model) {
-    const { metrics, recipe, user, dataset } = await call(`/v1/models/${model}/versions/${version}`);
+    const { metrics, recipe, user, dataset, source } = await call(`/v1/models/${model}/versions/${version}`);
     compared = { label: `${model} ${version}`, epochs: metrics.epochs ?? [] };
     const mine = job.result.accuracy, theirs = metrics.accuracy;
     if (typeof theirs !== "number") {
-      $("#compared-with").append(el("p", { className: "note" }, t("job.untested", { name: compared.label })));
+      $("#compared-with").append(el("p", { className: "note" },
+        source === "upload" ? t("job.uploaded_by", { user }) : t("job.untested", { name: compared.label })));
       return showCurves(job.metrics);
     }
     const points = (mine - theirs) * 100;

@@ -5,7 +5,7 @@ import { $, call, percent, t } from "./common.js";
 import { MINUTE, minuteAxis } from "./times.js";
 
 export const KINDS = { classification: "blue", training: "orange", evaluation: "green", calibration: "purple",
-  program: "yellow" };
+  program: "yellow", upload: "grey" };
 const COLORS = ["blue", "orange", "green", "purple", "yellow"];
 
 const chart = new StackedColumns($("#utilisation"), { title: t("chip.utilisation_title"), height: 240,
@@ -29,7 +29,7 @@ export function showUtilisation(chips = shown, ready = serving) {
   const order = [...totals.keys()];
   if (by === "user") order.sort((a, b) => totals.get(b) - totals.get(a));
   if (by === "chip") order.sort();
-  const single = order.length > COLORS.length ? order.slice(0, COLORS.length - 1) : order;
+  const single = by !== "kind" && order.length > COLORS.length ? order.slice(0, COLORS.length - 1) : order;
   const rest = order.slice(single.length);
   const series = (name, color, test) => ({ name, color, format: (y) => percent(y, 1), points: used.map(([at, parts]) =>
     [at, parts.filter((part) => test(keys[by](part))).reduce((sum, { seconds }) => sum + seconds, 0) / (60 * Math.max(1, present.size))]) });

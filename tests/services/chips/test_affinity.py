@@ -12,6 +12,7 @@ from services.jobs.store import JobStore
 from services.jobs.submission import Submissions
 from services.models.files import ModelStore
 from services.models.registry import Registry
+from services.models.uploads import Uploads
 from services.users.authentication import ADMIN
 from tests.services.samples import PLENTY, a_holder, a_job, an_origin
 
@@ -68,7 +69,13 @@ def test_a_measurement_on_the_chip_is_bound_and_one_in_the_mock_is_not(
 ) -> None:
     _open(chips, "chip-1", "hxone")
     submissions = Submissions(
-        jobs, Registry(models), chips, Affinity(models, chips), lambda _: None, max_queued_jobs=PLENTY
+        jobs,
+        Registry(models),
+        chips,
+        Affinity(models, chips),
+        lambda _: None,
+        uploads=Uploads(models.folder),
+        max_queued_jobs=PLENTY,
     )
 
     def home_of(**params: object) -> str:

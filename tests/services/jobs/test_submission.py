@@ -22,6 +22,7 @@ from services.jobs.store import JobStore
 from services.jobs.submission import Submissions, bind_key, new_job_id
 from services.models.files import ModelStore
 from services.models.registry import Registry
+from services.models.uploads import Uploads
 from services.users.authentication import ADMIN, User
 from tests.services.samples import CHIP, PLENTY, an_origin
 
@@ -37,9 +38,22 @@ def woken() -> list[str]:
 
 
 @pytest.fixture
-def submissions(jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]) -> Submissions:
+def uploads(tmp_path: Path) -> Uploads:
+    return Uploads(tmp_path / "saves")
+
+
+@pytest.fixture
+def submissions(
+    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str], uploads: Uploads
+) -> Submissions:
     return Submissions(
-        jobs, Registry(models), chips, Affinity(models, chips), woken.append, max_queued_jobs=PLENTY
+        jobs,
+        Registry(models),
+        chips,
+        Affinity(models, chips),
+        woken.append,
+        uploads=uploads,
+        max_queued_jobs=PLENTY,
     )
 
 
@@ -65,7 +79,14 @@ def test_below_the_floor_of_free_room_no_training_is_taken_in_but_other_work_is(
     models.publish(an_origin(), b"weights")
     disk = Disk(tmp_path / "not" / "made" / "yet", floor_bytes=2**62)
     submissions = Submissions(
-        jobs, Registry(models), chips, Affinity(models, chips), lambda _: None, max_queued_jobs=9, disk=disk
+        jobs,
+        Registry(models),
+        chips,
+        Affinity(models, chips),
+        lambda _: None,
+        uploads=Uploads(tmp_path),
+        max_queued_jobs=9,
+        disk=disk,
     )
 
     with pytest.raises(DiskLowError, match="MiB free, less than the 4398046511104 MiB below which"):
@@ -125,10 +146,16 @@ def test_requests_without_key_are_never_the_same(submissions: Submissions, jobs:
 
 
 def test_a_repeated_request_is_answered_even_when_the_queue_is_full(
-    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
+    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str], uploads: Uploads
 ) -> None:
     submissions = Submissions(
-        jobs, Registry(models), chips, Affinity(models, chips), woken.append, max_queued_jobs=1
+        jobs,
+        Registry(models),
+        chips,
+        Affinity(models, chips),
+        woken.append,
+        uploads=uploads,
+        max_queued_jobs=1,
     )
     first = submissions.submit(TRAINING, ADMIN, "k")
 
@@ -136,10 +163,16 @@ def test_a_repeated_request_is_answered_even_when_the_queue_is_full(
 
 
 def test_a_job_beyond_the_limit_is_refused_and_says_when_to_come_back(
-    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
+    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str], uploads: Uploads
 ) -> None:
     submissions = Submissions(
-        jobs, Registry(models), chips, Affinity(models, chips), woken.append, max_queued_jobs=1
+        jobs,
+        Registry(models),
+        chips,
+        Affinity(models, chips),
+        woken.append,
+        uploads=uploads,
+        max_queued_jobs=1,
     )
     submissions.submit(TRAINING, ADMIN)
 
@@ -151,10 +184,16 @@ def test_a_job_beyond_the_limit_is_refused_and_says_when_to_come_back(
 
 
 def test_a_finished_job_makes_room(
-    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str]
+    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str], uploads: Uploads
 ) -> None:
     submissions = Submissions(
-        jobs, Registry(models), chips, Affinity(models, chips), woken.append, max_queued_jobs=1
+        jobs,
+        Registry(models),
+        chips,
+        Affinity(models, chips),
+        woken.append,
+        uploads=uploads,
+        max_queued_jobs=1,
     )
     submissions.cancel(submissions.submit(TRAINING, ADMIN).id, ADMIN)
 

@@ -26,6 +26,7 @@ from services.models.files import ModelStore
 from services.programs.store import ProgramStore
 from tests.api.requests import NPY, RAW, TOKEN, bright_on_dark, npy, picture, png
 from tests.services.samples import CHIP, an_origin
+from tests.services.uploads import a_version_file
 from tests.system.hostile.conftest import Server
 
 pytestmark = pytest.mark.long
@@ -82,7 +83,7 @@ def _bodies() -> None:
     media_type(RAW, crops | crops.map(lambda one: one * 70) | st.binary(max_size=1000))
     media_type(NPY, st.sampled_from([npy(crop), npy(crop / 255)]) | st.binary(max_size=1000))
     tensors = {"inputs": np.ones((2, 3), np.uint8), "weights": np.ones((3, 4), np.int8)}
-    media_type(TENSORS, st.just(save(tensors)) | st.binary(max_size=1000))
+    media_type(TENSORS, st.sampled_from([save(tensors), a_version_file()]) | st.binary(max_size=1000))
     media_type("image/png", _DAMAGED | st.just(png(crop)))
     media_type("image/jpeg", st.sampled_from([jpeg, jpeg[:-40], b""]) | st.binary(max_size=1000))
 
