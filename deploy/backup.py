@@ -20,6 +20,7 @@ from deploy.command import run_command
 from deploy.recovery import open_records, parser_of, report, settings_from
 from services.errors import StorageError
 from services.models.files import ModelStore
+from services.models.uploads import SUFFIX
 from services.settings import Settings
 from services.store.snapshot import Record, SnapshotStore
 
@@ -72,11 +73,11 @@ def _add_records(tar: tarfile.TarFile, records: Sequence[Record]) -> None:
 
 
 def _add_saves(tar: tarfile.TarFile, folder: Path) -> int:
-    """Add the states of unfinished trainings; return their number.
+    """Add the states of unfinished trainings and the files of uploads; return their number.
 
     Marks of running jobs are left out, because no worker died of these jobs.
     """
-    saves = [name for name in _files(folder) if name.endswith(".safetensors")]
+    saves = [name for name in _files(folder) if name.endswith((".safetensors", SUFFIX))]
     return sum(_add_together(tar, {f"saves/{name}": folder / name}) for name in saves)
 
 

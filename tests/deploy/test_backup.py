@@ -34,6 +34,7 @@ from services.errors import (
 from services.jobs.record import JobState
 from services.jobs.store import JobStore
 from services.models.files import ModelStore
+from services.models.uploads import Uploads
 from services.settings import Settings
 from services.store import keys
 from services.store.connection import Connection
@@ -104,6 +105,19 @@ def test_a_backup_and_the_restored_token_are_for_their_owner_alone(
 
     assert lost.stat().st_mode & 0o777 == 0o600
     assert settings_of("second").token_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_file_of_an_upload_is_restored_for_its_job(
+    filled: Settings, connection: Connection, tmp_path: Path, settings_of: SettingsOf
+) -> None:
+    Uploads(filled.saves_dir).keep("job-1", b"a version")
+    back_up(filled, tmp_path / "hx.backup")
+    connection.client.flushall()
+
+    restore(settings_of("second"), tmp_path / "hx.backup")
+
+    digest = hashlib.sha256(b"a version").hexdigest()
+    assert Uploads(settings_of("second").saves_dir).read("job-1", digest) == b"a version"
 
 
 def test_what_belonged_to_processes_stays_out(

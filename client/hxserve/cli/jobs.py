@@ -19,7 +19,7 @@ _SEARCHED: Final = 1000
 """Newest jobs among which the beginning of an ID is looked up."""
 _SURELY_WHOLE: Final = 20
 """Characters; a shorter text may be the beginning of an ID."""
-_KINDS: Final = ["training", "evaluation", "classification", "calibration", "program"]
+_KINDS: Final = ["training", "evaluation", "classification", "calibration", "upload", "program"]
 
 
 def _filters(command: Command) -> Command:
