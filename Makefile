@@ -19,7 +19,7 @@ help: ## what one can make
 
 env: $(READY) ## the environment with everything, in .venv
 
-DISTRIBUTIONS := ./client[plots,notebook,hxtorch,kernel] ./emulator ./pictures .[api,worker,dev] ./letters ./planner
+DISTRIBUTIONS := ./client[plots,notebook,hxtorch,kernel,onnx] ./emulator ./pictures .[api,worker,dev] ./letters ./planner
 
 $(READY): constraints.txt pyproject.toml $(wildcard */pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hxserve needs Python 3.11 or newer")'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from hxserve.addresses import find_address
@@ -141,6 +142,24 @@ class Client(ModelRequests, ServiceRequests):
             JobFailedError: waited for, it ended without a result.
         """
         return self.submit("evaluation", model, {"version": str(version), "repeats": repeats, **params}, wait)
+
+    def upload(self, file: str | os.PathLike[str] | bytes, model: str, *, wait: bool = False) -> Job:
+        """Publish a file of weights as the next version of a model of yours, after the service has checked it.
+
+        Args:
+            file: path or content of a safetensors file that a download or `hxserve.programs.publication` wrote.
+            model: its name.
+            wait: return only when it is published.
+
+        Raises:
+            JobFailedError: waited for, it was not published.
+            OSError: the file cannot be read.
+        """
+        content = file if isinstance(file, bytes) else Path(file).read_bytes()
+        headers = {"Content-Type": "application/x-safetensors", **fresh_key()}
+        path = f"/v1/models/{segment(model)}/versions"
+        job = self._job_of(self._transport.call("POST", path, body=content, headers=headers))
+        return self.wait(job).expect_success() if wait else job
 
     def calibrate(self, chip: str | None = None, *, wait: bool = False) -> Job:
         """Calibrate a chip, or any that is free.

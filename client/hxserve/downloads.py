@@ -1,22 +1,20 @@
-"""Checkpoints fetched to a file: checked, and whole or not there at all."""
+"""Versions fetched: checked, and as files whole or not there at all."""
 
 import hashlib
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from hxserve.errors import DownloadDamagedError
 from hxserve.transport import Transport, segment
 
 
-def download_weights(transport: Transport, name: str, version: str, path: Path) -> Path:
-    """Download a version's weights to a file; return its path.
-
-    `version` is a number or an alias; `path` is the file, or a folder for `<name>-<version>.safetensors`.
+def fetch_version(transport: Transport, name: str, version: str) -> tuple[dict[str, Any], bytes]:
+    """Return a version's manifest and its weights, a safetensors file; `version` is a number or an alias.
 
     Raises:
-        DownloadDamagedError: the file arrived with another sha256 than the service published.
-        OSError: the file cannot be written; an older one is untouched.
+        DownloadDamagedError: the weights arrived with another sha256 than the service published.
     """
     model = f"/v1/models/{segment(name)}/versions"
     manifest = transport.call_json("GET", f"{model}/{segment(version)}")
@@ -28,12 +26,30 @@ def download_weights(transport: Transport, name: str, version: str, path: Path) 
             f"the weights of {name} version {number} arrived with another sha256 than published "
             f"({len(weights)} bytes came); download them again, and tell the operator if it stays so"
         )
-    target = path / f"{name}-{number}.safetensors" if path.is_dir() else path
-    _write(target, weights)
+    return manifest, weights
+
+
+def download_weights(transport: Transport, name: str, version: str, path: Path) -> Path:
+    """Download a version's weights to a file; return its path.
+
+    `version` is a number or an alias; `path` is the file, or a folder for `<name>-<version>.safetensors`.
+
+    Raises:
+        DownloadDamagedError: the file arrived with another sha256 than the service published.
+        OSError: the file cannot be written; an older one is untouched.
+    """
+    manifest, weights = fetch_version(transport, name, version)
+    target = path / f"{name}-{manifest['version']}.safetensors" if path.is_dir() else path
+    write_whole(target, weights)
     return target
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace the content of a file.
+
+    Raises:
+        OSError: it cannot be written; an older one is untouched.
+    """
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with unfinished.open("xb") as file:

@@ -111,6 +111,12 @@ class SharedChipError(ClientError, RuntimeError):
         self.retryable = retryable
 
 
+class NotExpressibleError(ClientError, ValueError):
+    """The module cannot be published: it is more than layers of hxtorch one after the other."""
+
+    code = "not_expressible"
+
+
 class JobError(ClientError):
     """The job did not end as hoped; `job` is its record."""
 

@@ -4,6 +4,7 @@ The module has hxtorch's names, too: `import hxserve.hxtorch as hxtorch`.
 """
 
 from hxserve.programs.installation import use_shared_chip
+from hxserve.programs.publication import publish, save_version
 from hxtorch_emulator import (
     CalibrationPath,
     HWDBPath,
@@ -23,7 +24,9 @@ __all__ = [
     "init_hardware_minimal",
     "logger",
     "perceptron",
+    "publish",
     "release_hardware",
+    "save_version",
     "use_shared_chip",
 ]
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hxserve.downloads import download_weights
+from hxserve.downloads import download_weights, fetch_version, write_whole
 from hxserve.transport import Transport, segment
 
 
@@ -30,6 +30,22 @@ class ModelRequests:
     ) -> Path:
         """Download a version's weights as a safetensors file to `path`, or into the folder `path`; return the file."""
         return download_weights(self._transport, name, str(version), Path(path))
+
+    def export_onnx(
+        self, name: str, version: str | int = "latest", path: str | os.PathLike[str] = "."
+    ) -> Path:
+        """Write a version's float32 reference as an ONNX model to `path`, or into the folder `path`; return the file.
+
+        Needs `pip install 'hxserve[onnx]'`.
+        """
+        from hxserve.onnx_graph import build_onnx  # noqa: PLC0415 an extra, and slow to import
+
+        manifest, weights = fetch_version(self._transport, name, str(version))
+        target = Path(path)
+        if target.is_dir():
+            target /= f"{name}-{manifest['version']}.onnx"
+        write_whole(target, build_onnx(manifest, weights))
+        return target
 
     def set_alias(self, name: str, alias: str, version: str | int) -> None:
         """Set an alias to this version: a number, or the version that another alias names now."""

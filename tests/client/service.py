@@ -91,6 +91,9 @@ ANSWERS: dict[tuple[str, str], Reply] = {
     ("GET", f"{MODEL}/versions/latest"): Reply(document=manifest()),
     ("GET", f"{MODEL}/versions/1"): Reply(document=manifest()),
     ("GET", f"{MODEL}/versions/1/weights"): Reply(body=WEIGHTS),
+    ("POST", "/v1/models/brought/versions"): job_reply(
+        job_record("queued", kind="upload", model="brought"), 202
+    ),
     ("PUT", f"{MODEL}/aliases/production"): Reply(204),
     ("DELETE", f"{MODEL}/aliases/production"): Reply(204),
     ("DELETE", f"{MODEL}/versions/1"): Reply(204),

@@ -226,6 +226,7 @@ def test_crops_are_read_as_often_as_asked(service: Service, run: Run) -> None:
         ["users", "enable", "ada"],
         ["users", "token", "ada"],
         ["users", "revoke", "ada"],
+        ["models", "upload", "brought.safetensors", "--name", "brought", "--no-wait"],
         ["models", "share", "letters"],
         ["models", "unshare", "letters"],
         ["classify", "crops.npy"],
@@ -234,6 +235,7 @@ def test_crops_are_read_as_often_as_asked(service: Service, run: Run) -> None:
 )
 def test_every_command_gives_one_json_document_or_a_table(run: Run, command: list[str]) -> None:
     np.save("crops.npy", np.zeros((3, 28, 28), np.uint8))
+    Path("brought.safetensors").write_bytes(WEIGHTS)
 
     before, after, table = run("--json", *command), run(*command, "--json"), run(*command)
 
@@ -369,6 +371,42 @@ def test_a_damaged_version_is_shown_beside_the_others_with_what_to_do(service: S
     assert "1 (damaged)" in shown
     assert "98.0" in shown
     assert "Version 1: the manifest is damaged; train again." in shown
+
+
+def test_an_uploaded_version_is_shown_with_its_origin(service: Service, run: Run) -> None:
+    uploaded = manifest("2") | {"source": "upload", "user": "ada", "metrics": {}, "recipe": {}, "dataset": {}}
+    document = {"name": "digits", "aliases": {"latest": "2"}, "versions": [manifest(), uploaded]}
+    service.answers["GET", "/v1/models/digits"] = Reply(document=document)
+    service.answers["GET", "/v1/models/digits/versions/2"] = Reply(document=uploaded)
+
+    versions, facts = run("models", "show", "digits").stdout, run("models", "show", "digits", "2").stdout
+
+    assert "uploaded by ada" in versions
+    assert "uploaded by ada, checked by chip-1" in facts
+    assert "unknown; measure it with `hxserve evaluate`" in facts
+    assert "recipe" not in facts
+
+
+def test_an_upload_ends_with_its_version_and_the_next_steps(service: Service, run: Run) -> None:
+    Path("brought.safetensors").write_bytes(WEIGHTS)
+    service.jobs.clear()
+    result = {"model": "brought", "version": "4", "checked_crops": 16}
+    service.jobs.append(job_record("succeeded", 2, kind="upload", model="brought", result=result))
+
+    done = run("models", "upload", "brought.safetensors", "--name", "brought")
+
+    [request] = service.asked("POST", "/v1/models/brought/versions")
+    assert request.body == WEIGHTS
+    assert (
+        "Version 4 of brought: the service finds the scores of the file's 16 check crops, too." in done.stdout
+    )
+    assert "hxserve evaluate --model brought" in done.stdout
+
+
+def test_a_file_that_is_missing_is_refused_before_anything_is_sent(service: Service, run: Run) -> None:
+    result = run("models", "upload", "nothing.safetensors", "--name", "brought")
+
+    assert (result.exit_code, service.requests) == (2, [])
 
 
 def test_a_program_is_listed_and_shown_by_its_name(service: Service, run: Run) -> None:

@@ -3,13 +3,17 @@
 import hashlib
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from hxserve.cli.console import show_facts, show_json, show_line, show_table
 from hxserve.cli.options import Options, OptionsGroup
+from hxserve.cli.outcome import require_libraries
 from hxserve.cli.phrases import age, flat, layers, local_time, percent
+from hxserve.cli.submission import follow_job
+
+_ONNX_LIBRARIES: Final = ("onnx", "safetensors")
 
 
 @click.group(cls=OptionsGroup, invoke_without_command=True)
@@ -62,6 +66,34 @@ def download(options: Options, name: str, version: str, output: str) -> None:
         show_json({"path": str(path), "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
     else:
         show_line(f"{path}: {path.stat().st_size:,} bytes, checked.")
+
+
+@models.command("upload")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.option("--name", required=True, help="Model whose next version it becomes; made if it is new.")
+@click.option("--no-wait", is_flag=True, help="Submit only; do not wait for the end.")
+def upload(options: Options, file: str, name: str, no_wait: bool) -> None:
+    """Publish FILE, the safetensors of a version, as the next version of a model of yours.
+
+    FILE is one that `hxserve models download` or a program's `save_version` wrote. The service computes the check crops
+    in it, and publishes the version if it finds the same scores.
+    """
+    client = options.client()
+    follow_job(options, client, client.upload(file, name), no_wait)
+
+
+@models.command("export")
+@click.option("--onnx", "target", required=True, metavar="FILE", help="File or folder to write.")
+@click.argument("model", metavar="NAME[@VERSION]")
+def export(options: Options, target: str, model: str) -> None:
+    """Write a version's float32 reference network as ONNX, with its quantisation in the metadata."""
+    require_libraries(_ONNX_LIBRARIES, "onnx_not_installed", "exports to ONNX", "hxserve[onnx]")
+    name, version = _parse_model(model)
+    path = options.client().export_onnx(name, version or "latest", target)
+    if options.as_json:
+        show_json({"path": str(path), "bytes": path.stat().st_size})
+    else:
+        show_line(f"{path}: {path.stat().st_size:,} bytes.")
 
 
 @models.command("alias")
@@ -168,6 +200,15 @@ def _version_cells(manifest: dict[str, Any]) -> list[object]:
         age(_moment(manifest)),
         percent(manifest["metrics"].get("accuracy")),
         manifest["dataset"].get("name"),
+        *_origin_cells(manifest),
+    ]
+
+
+def _origin_cells(manifest: dict[str, Any]) -> list[str | None]:
+    """Return recipe, execution and chip; of an uploaded version the user who brought it."""
+    if manifest.get("source") == "upload":
+        return [f"uploaded by {manifest['user']}", None, None]
+    return [
         manifest["recipe"].get("name"),
         manifest["execution"],
         f"{manifest['chip']} ({manifest['backend']})",
@@ -180,8 +221,13 @@ def _show_manifest(manifest: dict[str, Any]) -> None:
     facts["accuracy"] = percent(manifest["metrics"].get("accuracy"))
     if "layers" in manifest["network"]:
         manifest = {**manifest, "network": layers(manifest["network"]["layers"])}
+    shown = {"name", "version", "created_at", "metrics", "format"}
+    if manifest.get("source") == "upload":
+        facts["origin"] = f"uploaded by {manifest['user']}, checked by {manifest['chip']}"
+        facts["accuracy"] = "unknown; measure it with `hxserve evaluate`"
+        shown |= {"source", "user", "chip", "execution", "backend", "identifier", "recipe", "dataset", "seed"}
     for name, value in manifest.items():
-        if name not in {"name", "version", "created_at", "metrics", "format"} and value is not False:
+        if name not in shown and value is not False:
             facts[name.replace("_", " ")] = flat(value) if isinstance(value, dict) else value
     show_facts(facts)
 

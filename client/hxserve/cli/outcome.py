@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import re
 import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any, Final
 
 import click
@@ -55,6 +57,20 @@ class Failure(click.ClickException):
         if hint and "`hxserve" not in said:
             said += f"; {hint}"
         click.echo(f"hxserve: {self.code}: {said}", file=file or sys.stderr)
+
+
+def require_libraries(modules: Iterable[str], code: str, purpose: str, extra: str) -> None:
+    """Raise unless the libraries of an extra are installed.
+
+    Raises:
+        Failure: they are not.
+    """
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise Failure(
+            code,
+            f"{purpose} need {', '.join(missing)}; install them with `pip install '{extra}'`",
+        )
 
 
 def _hint_of(code: str, message: str) -> str | None:

@@ -4,7 +4,6 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,7 @@ import click
 from hxserve.addresses import find_address
 from hxserve.cli.console import show_json, show_line
 from hxserve.cli.options import Options, OptionsCommand, OptionsGroup
-from hxserve.cli.outcome import Failure
+from hxserve.cli.outcome import Failure, require_libraries
 from hxserve.cli.progress import cells_progress
 from hxserve.errors import AddressError
 
@@ -114,13 +113,9 @@ def install(options: Options, /, chip: str | None, prefix: str | None, sys_prefi
 
 
 def _require(*modules: str) -> None:
-    missing = [name for name in modules if find_spec(name) is None]
-    if missing:
-        raise Failure(
-            "programs_not_installed",
-            f"programs on the shared chip need {', '.join(missing)}; "
-            "install them with `pip install 'hxserve[hxtorch,kernel]'`",
-        )
+    require_libraries(
+        modules, "programs_not_installed", "programs on the shared chip", "hxserve[hxtorch,kernel]"
+    )
 
 
 def _environment(options: Options, chip: str | None) -> dict[str, str]:

@@ -92,6 +92,12 @@ def _show_result(job: Job) -> None:
             f"on {result.get('dataset', 'its data set')}{_where(result)}, {duration(job.chip_time_s)} of chip time."
         )
         _show_next_steps(job, is_partial=bool(result.get("partial")))
+    if job.kind == "upload" and job.version:
+        show_line(
+            f"Version {job.version} of {job.model}: the service finds the scores of the file's "
+            f"{result.get('checked_crops', '?')} check crops, too. Its accuracy is unknown."
+        )
+        _show_next_steps(job, is_partial=False)
     if job.kind == "evaluation" and job.accuracy is not None:
         show_line(
             f"{job.model} version {job.version}: accuracy {percent(job.accuracy)}, "

@@ -71,7 +71,7 @@ def train(options: Options, /, model: str, network: TextIO | None, no_wait: bool
         raise click.UsageError("give either --network or --hidden, --shift and --num-sends")
     given["network"] = (short or None) if network is None else _read_network(network)
     client = options.client()
-    _follow(options, client, client.train(model, **given), no_wait)
+    follow_job(options, client, client.train(model, **given), no_wait)
 
 
 @click.command(cls=OptionsCommand)
@@ -100,7 +100,7 @@ def evaluate(options: Options, /, model: str, version: str, no_wait: bool, **giv
     Shows the progress. Ctrl-C stops the watching, not the measurement.
     """
     client = options.client()
-    _follow(options, client, client.evaluate(model, version, **given), no_wait)
+    follow_job(options, client, client.evaluate(model, version, **given), no_wait)
 
 
 @click.command(cls=OptionsCommand)
@@ -109,7 +109,7 @@ def evaluate(options: Options, /, model: str, version: str, no_wait: bool, **giv
 def calibrate(options: Options, /, chip: str | None, no_wait: bool) -> None:
     """Calibrate a chip: measure it, flatten its fixed pattern, and load what was found."""
     client = options.client()
-    _follow(options, client, client.calibrate(chip), no_wait)
+    follow_job(options, client, client.calibrate(chip), no_wait)
 
 
 def _read_network(file: TextIO) -> Any:
@@ -119,7 +119,8 @@ def _read_network(file: TextIO) -> Any:
         raise click.UsageError(f"{file.name} is not JSON: {error}") from None
 
 
-def _follow(options: Options, client: Client, job: Job, no_wait: bool) -> None:
+def follow_job(options: Options, client: Client, job: Job, no_wait: bool) -> None:
+    """Show a job that was just submitted until it has ended, or only that it was submitted."""
     show_maintenance(client.chip()["chips"])
     if no_wait:
         show_submitted(job, as_json=options.as_json)
