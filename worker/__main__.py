@@ -249,6 +249,7 @@ def _serve(
             "ready": loop.have_begun,
             "crop_s": batches.crop_s,
             "busy_share": loop.busy_share,
+            "programs_share": loop.programs_share,
             "dataset": datasets.get("auto").name,
             "time_s": account.spent_s(),
             "tally": batches.tally.describe(),

@@ -71,7 +71,7 @@ class SchedulerLoop:
         self._account = account or TimeAccount()
         self._crops_went_last = False
         self._meter = ShareMeter()
-        self._busy = BusyMeter()
+        self._busy, self._programs = BusyMeter(), BusyMeter()
         self._noted_at = time.monotonic()
         self._rests = True
         """Whether the chip has been idle since time was last recorded."""
@@ -152,7 +152,16 @@ class SchedulerLoop:
     @property
     def busy_share(self) -> float:
         """The recent share of time not available to long work, 0..1."""
-        return self._busy.after(time.monotonic() - self._noted_at if self._rests else 0.0)
+        return self._busy.after(self._rested_s)
+
+    @property
+    def programs_share(self) -> float:
+        """The part of `busy_share` for operations of programs."""
+        return self._programs.after(self._rested_s)
+
+    @property
+    def _rested_s(self) -> float:
+        return time.monotonic() - self._noted_at if self._rests else 0.0
 
     @property
     def _has_claims(self) -> bool:
@@ -198,7 +207,8 @@ class SchedulerLoop:
     def _run_unit(self, unit: Unit | Sequence[Entry], look: Backlog) -> None:
         started, now = time.monotonic(), look.now
         if self._rests:
-            self._busy.note(started - self._noted_at, 0.0)
+            for meter in (self._busy, self._programs):
+                meter.note(started - self._noted_at, 0.0)
             self._rests, self._noted_at = False, started
         worked_s = 0.0
         match unit:
@@ -224,7 +234,9 @@ class SchedulerLoop:
             case _:
                 assert_never(unit)
         ended = time.monotonic()
-        self._note(ended - self._noted_at, worked_s, ended - started if isinstance(unit, RunSlice) else 0.0)
+        elapsed_s = ended - self._noted_at
+        self._note(elapsed_s, worked_s, ended - started if isinstance(unit, RunSlice) else 0.0)
+        self._programs.note(elapsed_s, elapsed_s if isinstance(unit, RunOperation) else 0.0)
         self._noted_at = ended
 
     def _note(self, elapsed_s: float, worked_s: float, slice_s: float) -> None:

@@ -12,6 +12,9 @@ from typing import Final
 from services.scheduling.costs import Cost
 from services.scheduling.policy import Charge, LongJob, Policy
 
+_LEAST_SPEED: Final = 0.01
+_BUSY_CHANGES: Final = 0.4
+"""The part of the load by crops and programs that may come or go."""
 ROUNDS: Final = 20
 """The time is cut so that every user has at least about this many slices, or slices of their real length."""
 _MOST_SLICES: Final = 20_000
@@ -54,6 +57,28 @@ class Supply:
     high: float = 1.0
     chips: int = 1
     newcomer_s: float = 0.0
+
+
+def supply_of(busy: float, programs: float, chips: int, policy: Policy) -> Supply:
+    """Return the supply of chips from what they had lately besides long work.
+
+    Crops come whether or not there is long work. Programs wait for their answers: beside long work they send fewer
+    operations, for each waits for the end of a mini-batch, and they may end at any time. So long work has at
+    most all that crops leave.
+
+    Args:
+        busy: the share of time, 0..1, that was not available to long work.
+        programs: the part of it that went to operations of programs.
+        chips: their number.
+        policy: the policy that guarantees long work its share.
+    """
+    guaranteed = max(policy.long_work_share, _LEAST_SPEED)
+    crops = max(0.0, busy - programs)
+    return Supply(
+        low=max(guaranteed, 1 - busy * (1 + _BUSY_CHANGES)),
+        high=max(guaranteed, 1 - crops * (1 - _BUSY_CHANGES)),
+        chips=chips,
+    )
 
 
 def run_ahead(

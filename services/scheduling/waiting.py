@@ -13,13 +13,10 @@ from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import JobStore
 from services.jobs.workloads import Workload, plan_work, workload_of
 from services.scheduling.costs import Cost, CostStore, Pace, cost_of
-from services.scheduling.forecast import Ahead, Expectation, Span, Supply, foresee
+from services.scheduling.forecast import Ahead, Expectation, Span, Supply, foresee, supply_of
 from services.scheduling.policy import Charge, LongJob, Policy, newcomer_charge_s, queue_order
 
 _FRESH_S: Final = 0.5
-_LEAST_SPEED: Final = 0.01
-_BUSY_CHANGES: Final = 0.4
-"""The part of the load by crops that may come or go."""
 _LATELY_S: Final = 120.0
 _MORE_TO_COME: Final = 0.5
 """The most work still expected, as a part of the work submitted lately."""
@@ -224,15 +221,13 @@ def _conditions(records: list[ChipRecord], policy: Policy) -> Conditions | None:
     serving = [record for record in records if record.is_serving and record.drain is None]
     if not serving:
         return None
-    busy = sum(float(record.status.get("busy_share", 0.0)) for record in serving) / len(serving)
-    guaranteed = max(policy.long_work_share, _LEAST_SPEED)
+    busy, programs = (
+        sum(float(record.status.get(name, 0.0)) for record in serving) / len(serving)
+        for name in ("busy_share", "programs_share")
+    )
     status = serving[0].status
     return Conditions(
         backend=str(status.get("backend") or "mock"),
         dataset=str(status.get("dataset") or "digits"),
-        supply=Supply(
-            low=max(guaranteed, 1 - busy * (1 + _BUSY_CHANGES)),
-            high=max(guaranteed, 1 - busy * (1 - _BUSY_CHANGES)),
-            chips=len(serving),
-        ),
+        supply=supply_of(busy, programs, len(serving), policy),
     )

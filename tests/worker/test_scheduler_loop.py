@@ -12,12 +12,15 @@ from services.crops.lanes import Lane
 from services.crops.store import CropStore
 from services.errors import LeaseLostError, RedisUnavailableError, StorageError
 from services.jobs.acceptance import Idempotency
-from services.jobs.record import Job, JobState
+from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import JobStore
 from services.models.files import ModelStore
+from services.programs.operations import Operation
 from services.programs.store import ProgramStore
 from services.scheduling.policy import Policy
 from services.store.connection import Connection
+from services.users.authentication import ADMIN
+from services.users.quotas import UNLIMITED
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, events_of, some_crops
 from tests.worker.counting import Counting
 from worker.batches import Batches
@@ -346,3 +349,23 @@ def test_crops_that_a_chip_without_a_worker_had_claimed_are_taken_over(
     _take_turns(loop, lambda: jobs.get(job.id).state is JobState.SUCCEEDED)
 
     assert before is JobState.RUNNING
+
+
+def test_the_time_of_operations_is_not_available_to_long_work(
+    loop: SchedulerLoop, jobs: JobStore, connection: Connection, activities: dict[str, Counting]
+) -> None:
+    _submit(jobs, activities, Counting(steps=5))
+    while loop.run():
+        pass
+    before = loop.programs_share
+    programs = ProgramStore(connection, keep_jobs_s=60)
+    session = replace(a_job(JobKind.PROGRAM), state=JobState.RUNNING, params={"chip": CHIP})
+    programs.open(session, UNLIMITED)
+    operation = Operation(session.id, 2, 3, bytes(2), bytes(6), "digest", 1, 5)
+    programs.accept(f"{session.id}:1", "digest", operation, "", ADMIN, keep=False)
+
+    _take_turns(loop, lambda: jobs.get(session.id).operations == 1)
+    busy = loop.busy_share
+
+    assert before == 0.0
+    assert 0.0 < loop.programs_share <= busy
