@@ -69,7 +69,7 @@ RECIPES: Final[Mapping[RecipeName, RecipeFacts]] = {
         network=Network.perceptron(),
     ),
     "conv": RecipeFacts(
-        epochs=8,
+        epochs=7,
         batch_size=200,
         learning_rate=1.0,
         least_steps=60,

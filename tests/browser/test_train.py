@@ -61,6 +61,19 @@ def test_losses_that_do_not_compare_are_said_to(open_page: OpenPage, client: Cli
     expect(page.locator("#compared-with")).to_contain_text("scale the loss differently")
 
 
+def test_a_recipes_network_is_trained_unless_neurons_are_given(open_page: OpenPage, client: Client) -> None:
+    page = open_page("/train")
+    hidden = page.locator("#hidden")
+    expect(hidden).to_have_attribute("placeholder", "256, 256 (from the recipe)")
+
+    page.locator("#recipe").select_option("conv")
+    expect(hidden).to_have_attribute("placeholder", "convolutional network (from the recipe)")
+    fill(page, model="convolutional", epochs="200")
+    client.cancel(page.url.rpartition("/")[2])
+
+    expect(page.locator("#facts")).to_contain_text("conv2d 16 → conv2d 32 → linear 64 → linear 10")
+
+
 def test_the_checkpoint_can_be_downloaded(open_page: OpenPage, trained: Job) -> None:
     page = open_page(f"/jobs/{trained.id}")
 

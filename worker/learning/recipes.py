@@ -129,7 +129,7 @@ _STRONG: dict[str, Any] = {
 }
 """Better and no slower. Source: measured, docs/decisions/0005-strong-recipe.md."""
 
-_CONV: dict[str, Any] = {**_STRONG, "name": "conv"}
+_CONV: dict[str, Any] = _STRONG | {"name": "conv", "epochs": 7}
 """For a convolutional network. Source: measured, docs/decisions/0036-networks-of-layers.md."""
 
 RECIPES: dict[str, dict[str, Any]] = {"notebook": _NOTEBOOK, "strong": _STRONG, "conv": _CONV}
