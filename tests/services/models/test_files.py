@@ -18,6 +18,7 @@ from services.errors import (
 )
 from services.models.files import LATEST, ModelStore
 from services.models.registry import Registry
+from services.networks.network import Network
 from services.users.authentication import ADMIN
 from tests.services.samples import an_origin
 
@@ -271,6 +272,39 @@ def test_a_manifest_with_more_than_ours_has_is_refused_and_the_field_named(
 
     with pytest.raises(CheckpointDamagedError, match="surprise: unknown field"):
         models.manifest("digits", "1")
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ({"hidden": [0], "shift": 1, "num_sends": [1, 1]}, r"network\.hidden\.0"),
+        ({"hidden": [5], "shift": 9, "num_sends": [1, 1]}, r"network\.shift"),
+        ({"hidden": [5], "shift": 1, "num_sends": [1]}, "num_sends has 1 numbers; give one per layer, 2"),
+    ],
+)
+def test_a_manifest_of_an_impossible_network_is_refused(
+    models: ModelStore, folder: Path, network: dict[str, object], said: str
+) -> None:
+    _publish(models, "a")
+    path = folder / "digits/1/manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"network": network}))
+
+    with pytest.raises(CheckpointDamagedError, match=said):
+        models.manifest("digits", "1")
+
+
+def test_a_manifest_from_before_networks_were_lists_of_layers_is_read(
+    models: ModelStore, folder: Path
+) -> None:
+    _publish(models, "a")
+    network = {"inputs": 784, "hidden": [256, 256], "outputs": 10, "shift": 1, "num_sends": [3, 5, 5]}
+    path = folder / "digits/1/manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"network": network}))
+
+    manifest = models.manifest("digits", "1")
+
+    assert manifest.network == Network.perceptron((256, 256), 1, (3, 5, 5))
+    assert manifest.model_dump(mode="json")["network"] == network
 
 
 def test_a_manifest_that_is_a_folder_is_refused(models: ModelStore, folder: Path) -> None:
