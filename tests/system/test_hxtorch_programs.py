@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
+import hxtorch_emulator
 from deploy.local import Local, running
 from hxserve import Client
 from hxserve.errors import SharedChipError
@@ -25,7 +28,7 @@ from hxserve.programs.remote_chip import RemoteChip
 from services.settings import load_settings
 from tests.needs import shared_folder
 from tests.system.conftest import wait_until
-from worker.learning.datasets import load_dataset
+from worker.learning.datasets import Dataset, load_dataset
 
 IN_THE_LOOP = """
 import hashlib
@@ -56,6 +59,44 @@ digest = hashlib.sha256()
 for parameter in model.parameters():
     digest.update(parameter.detach().numpy().tobytes())
 print("loss", loss.item(), "weights", digest.hexdigest(), flush=True)
+"""
+
+
+TRAINED_AND_PUBLISHED = """
+import hxtorch
+import numpy as np
+import torch
+from hxserve.hxtorch import publish
+
+hxtorch.init_hardware()
+hxtorch.perceptron.set_mock_parameter(hxtorch.perceptron.measure_mock_parameter())
+torch.manual_seed(0)
+nn = hxtorch.perceptron.nn
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = torch.nn.Sequential(nn.Conv2d(1, 4, 6, stride=4), nn.ConvertingReLU(mock=True))
+        self.read = nn.Linear(4 * 6 * 6, 10)
+
+    def forward(self, x):
+        return self.read(self.features(x * 31.0).flatten(1))
+
+
+data = np.load("digits.npz")
+images = torch.from_numpy((data["images"] > 127).astype(np.float32)).unsqueeze(1)
+labels = torch.from_numpy(data["labels"])
+model = Model()
+optimizer = torch.optim.Adam(model.parameters(), lr=1.0)
+for step in range(25):
+    chosen = torch.randint(len(images), (100,))
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(model(images[chosen]) / 10, labels[chosen]).backward()
+    optimizer.step()
+job = publish(model, "brought", crops=data["images"][:5])
+hxtorch.release_hardware()
+print("published", job.model, job.version, flush=True)
 """
 
 
@@ -209,6 +250,57 @@ def test_the_teaching_notebook_runs_unchanged(
     with Client(noiseless.url, noiseless.token) as client:
         sessions = [job for job in client.jobs(kind="program") if job.params["program"] == f"{name}.ipynb"]
     assert sum(job.chip_time_s > 0 for job in sessions) == 1
+
+
+def test_a_program_publishes_its_network_which_is_then_served_like_any_other(
+    noiseless: Local, tmp_path: Path
+) -> None:
+    dataset = load_dataset("digits")
+    images = dataset.train_images.numpy()
+    np.savez(tmp_path / "digits.npz", images=images, labels=dataset.train_labels.numpy())
+    (tmp_path / "lab.py").write_text(TRAINED_AND_PUBLISHED)
+    with Program(tmp_path, noiseless, "lab.py") as program:
+        assert program.finish() == "published brought 1"
+
+    with Client(noiseless.url, noiseless.token) as client:
+        read = client.classify(dataset.test_images.numpy(), "brought", repeats=1)
+        measured = client.evaluate("brought", execution="quantised", wait=True)
+        path = client.download_weights("brought", path=tmp_path)
+        client.set_alias("brought", "production", 1)
+        model = client.model("brought")
+        again = client.upload(path, "brought", wait=True)
+        gain = client.chip()["chips"][0]["gain"]
+
+    [manifest] = model["versions"]
+    assert (manifest["source"], manifest["metrics"], model["aliases"]["production"]) == ("upload", {}, "1")
+    assert again.version == "2"
+    assert np.mean([one.digit == label for one, label in zip(read, dataset.test_labels, strict=True)]) > 0.6
+    assert measured.accuracy == pytest.approx(_accuracy_at_home(path, gain, dataset), abs=0)
+
+
+def _accuracy_at_home(path: Path, gain: float, dataset: Dataset) -> float:
+    """The accuracy of a downloaded version in plain layers of hxtorch, without noise."""
+    nn, content = hxtorch_emulator.perceptron.nn, path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["hxserve"]
+    conv, *_, linear = json.loads(header)["network"]["layers"]
+    layers: dict[str, torch.nn.Module] = {
+        "conv1": nn.Conv2d(1, 4, 6, stride=4, num_sends=conv["num_sends"], mock=True),
+        "relu1": nn.ConvertingReLU(mock=True),
+        "flatten1": torch.nn.Flatten(),
+        "linear1": nn.Linear(144, 10, num_sends=linear["num_sends"], mock=True),
+    }
+    model = torch.nn.Sequential(OrderedDict(layers))
+    model.load_state_dict(load_file(path))
+    former = hxtorch_emulator.perceptron.get_mock_parameter()
+    hxtorch_emulator.perceptron.set_mock_parameter(
+        hxtorch_emulator.perceptron.MockParameter(noise_std=0.0, gain=gain)
+    )
+    try:
+        with torch.no_grad():
+            scores = model((dataset.test_images > 127).float().unsqueeze(1) * 31.0)
+    finally:
+        hxtorch_emulator.perceptron.set_mock_parameter(former)
+    return float((scores.argmax(1) == dataset.test_labels).double().mean())
 
 
 def test_a_program_on_a_drained_chip_waits_and_another_is_refused(noiseless: Local) -> None:
