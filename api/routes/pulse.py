@@ -26,8 +26,10 @@ def stream_pulse() -> Response:
 
 def _read(app: Application) -> str:
     states = Counter(job.state for job in app.jobs.unfinished())
+    operations = app.programs.queue(None)
     queue = {
         "crops": WaitingCropsAnswer.read(app).model_dump(),
+        "operations": {"sessions": operations.sessions, "waiting": operations.waiting},
         "jobs": {"running": states[JobState.RUNNING], "queued": states[JobState.QUEUED]},
     }
     chips = ChipsAnswer.of(app.chips.records()).model_dump()

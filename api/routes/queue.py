@@ -48,6 +48,17 @@ class WaitingCropsAnswer(Schema):
         return cls(waiting=waiting, expected_wait_s=waiting * min(paces) / len(serving) if paces else None)
 
 
+class OperationsAnswer(Schema):
+    """Operations of programs that wait for a chip, and the open sessions that send them."""
+
+    sessions: int
+    waiting: int
+    position: Annotated[
+        int | None,
+        Field(description="Operations that go before your next one; null while none of yours waits."),
+    ]
+
+
 class WaitingJobsAnswer(Schema):
     """Unfinished long jobs; the expected wait is until the first slice of a job submitted now."""
 
@@ -98,6 +109,7 @@ class QueueAnswer(Schema):
     """The queue, as it concerns a new job of yours."""
 
     crops: WaitingCropsAnswer
+    operations: OperationsAnswer
     jobs: WaitingJobsAnswer
     kinds: dict[LongKind, ProspectAnswer]
 
@@ -140,4 +152,11 @@ def show_queue(query: QueueQuery) -> QueueAnswer:
         "queued": states[JobState.QUEUED],
         "expected_wait_s": (start.earliest_s + start.latest_s) / 2 if start else None,
     }
-    return QueueAnswer.model_validate({"crops": WaitingCropsAnswer.read(app), "jobs": jobs, "kinds": kinds})
+    return QueueAnswer.model_validate(
+        {
+            "crops": WaitingCropsAnswer.read(app),
+            "operations": app.programs.queue(user),
+            "jobs": jobs,
+            "kinds": kinds,
+        }
+    )

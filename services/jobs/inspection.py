@@ -15,6 +15,8 @@ from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import JobStore
 from services.jobs.submission import job_for
 from services.jobs.subscriptions import Subscriptions
+from services.programs.store import ProgramStore
+from services.programs.turns import position_of
 from services.scheduling.waiting import Outlook, Waiting
 from services.users.authentication import User
 
@@ -64,12 +66,14 @@ class Inspections:
         classifications: Classifications,
         listener: Listener,
         waiting: Waiting,
+        programs: ProgramStore,
         subscriptions: Subscriptions,
     ) -> None:
         self._jobs = jobs
         self._classifications = classifications
         self._listener = listener
         self._waiting = waiting
+        self._programs = programs
         self._subscriptions = subscriptions
 
     def job(self, job_id: str, viewer: User) -> Job:
@@ -92,8 +96,16 @@ class Inspections:
         if job.kind is JobKind.CLASSIFICATION:
             result = None
         if job.kind is JobKind.PROGRAM:
-            result = {"operations": job.operations}
+            result = {"operations": job.operations, **self._turn(job)}
         return JobView(job, result, self._waiting.outlook(job))
+
+    def _turn(self, job: Job) -> dict[str, int | None]:
+        """Return what waits of a running program, and how many operations go before its next one."""
+        if job.state.is_final:
+            return {}
+        waiting = self._programs.waiting(job.params["chip"])
+        own = sum(session == job.id for session, _, _ in waiting.values())
+        return {"waiting": own, "position": position_of(waiting, job.id)}
 
     def position(self, job: Job) -> int | None:
         """Return a job's position in the queue, if it has one."""

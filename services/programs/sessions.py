@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,6 +27,7 @@ from services.jobs.store import JobStore
 from services.jobs.submission import LONGEST_KEY, job_for, new_job
 from services.programs.operations import Operation, Readouts
 from services.programs.store import ProgramStore
+from services.programs.turns import in_turns, position_of
 from services.users.authentication import User
 
 IDLE_TIMEOUT_S: Final = 600.0
@@ -41,6 +42,15 @@ class Session:
 
     job: Job
     chip: ChipRecord
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationQueue:
+    """Open sessions, waiting operations, and how many go before a user's next one; None if none of theirs waits."""
+
+    sessions: int
+    waiting: int
     position: int | None
 
 
@@ -143,7 +153,7 @@ class Programs:
         return self._session(job, self._chips.record(job.params["chip"]))
 
     def _session(self, job: Job, chip: ChipRecord) -> Session:
-        return Session(job, chip, position_of(self._store.waiting(chip.chip).values(), job.id))
+        return Session(job, chip, position_of(self._store.waiting(chip.chip), job.id))
 
     def end(self, session_id: str, user: User) -> Session:
         """End a session; one that has ended stays as it is.
@@ -166,6 +176,17 @@ class Programs:
     def waiting(self, chip: str) -> int:
         """Return the number of operations that wait for a chip."""
         return len(self._store.waiting(chip))
+
+    def queue(self, user: str | None) -> OperationQueue:
+        """Return the operations that wait for all chips; `position` is that of a user, None without one."""
+        waiting = [self._store.waiting(record.chip) for record in self._chips.records()]
+        positions = [
+            place
+            for operations in waiting
+            for place, operation in enumerate(in_turns(operations))
+            if operations[operation][1] == user
+        ]
+        return OperationQueue(self.open_sessions(), sum(map(len, waiting)), min(positions, default=None))
 
     def _job(self, session_id: str, user: User) -> Job:
         job = job_for(self._jobs, session_id, user)
@@ -249,9 +270,3 @@ def _maintenance(record: ChipRecord) -> str:
 def calibration_of(record: ChipRecord) -> str:
     """Return the sha256 of a chip's calibration; empty without one."""
     return str((record.status.get("calibration") or {}).get("sha256", ""))
-
-
-def position_of(waiting: Collection[tuple[str, str, float]], session_id: str) -> int | None:
-    """Return the number of operations that came before the oldest one of a session; None if none of its own waits."""
-    oldest = min((at for session, _, at in waiting if session == session_id), default=None)
-    return None if oldest is None else sum(at < oldest for _, _, at in waiting)

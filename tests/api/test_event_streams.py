@@ -55,6 +55,7 @@ def test_the_pulse_tells_of_chips_and_queue(client: FlaskClient) -> None:
 
     assert [chip["id"] for chip in state["chips"]] == [CHIP]
     assert state["queue"]["jobs"] == {"running": 0, "queued": 1}
+    assert state["queue"]["operations"] == {"sessions": 0, "waiting": 0}
     assert state["changes"]
 
 

@@ -57,7 +57,7 @@ def test_a_session_is_a_job_of_its_user_until_it_is_released(session: str, clien
 
     assert (shown["state"], shown["chip"], shown["program"]) == ("running", CHIP, "sweep.py")
     assert (job["kind"], job["state"], job["user"]) == ("program", "running", "admin")
-    assert job["result"] == {"operations": 0}
+    assert job["result"] == {"operations": 0, "waiting": 0, "position": None}
     assert [each["id"] for each in listed] == [session]
     assert client.delete(f"{SESSIONS}/{session}").get_json()["state"] == "succeeded"
     assert client.delete(f"{SESSIONS}/{session}").get_json()["state"] == "succeeded"
@@ -194,6 +194,24 @@ def test_an_operation_waits_in_vain_only_so_long(
         True,
     )
     assert client.get(f"{SESSIONS}/{session}").get_json()["position"] == 0
+    assert client.get(f"/v1/jobs/{session}").get_json()["result"] == {
+        "operations": 0,
+        "waiting": 1,
+        "position": 0,
+    }
+    assert client.get("/v1/jobs").get_json()["jobs"][0]["result"]["waiting"] == 1
+    assert client.get("/v1/queue").get_json()["operations"] == {"sessions": 1, "waiting": 1, "position": 0}
+
+
+def test_the_queue_counts_the_operations_of_others_and_names_nobody(
+    session: str, client: FlaskClient, enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.programs.sessions._WAIT_S", 0.05)
+    _send(client, session, {"inputs": INPUTS, "weights": WEIGHTS})
+
+    found = enter("grace").get("/v1/queue").get_json()["operations"]
+
+    assert found == {"sessions": 1, "waiting": 1, "position": None}
 
 
 def test_metrics_count_sessions_and_waiting_operations(

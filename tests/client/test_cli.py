@@ -245,6 +245,35 @@ def test_every_command_gives_one_json_document_or_a_table(run: Run, command: lis
     assert "\x1b[" not in table.stdout
 
 
+@pytest.mark.parametrize(
+    ("position", "said"),
+    [(None, "in turns.\n"), (0, "Yours is next."), (2, "2 of others go before yours.")],
+)
+def test_the_queue_says_that_operations_wait_and_whose_turn_is_next(
+    service: Service, run: Run, position: int | None, said: str
+) -> None:
+    queue = service.answers["GET", "/v1/queue"].document
+    operations = {"sessions": 2, "waiting": 3, "position": position}
+    service.answers["GET", "/v1/queue"] = Reply(document={**queue, "operations": operations})
+
+    shown = run("queue").stdout
+
+    assert re.search(r"operations +3\b", shown)
+    assert "Programs open: 2." in shown
+    assert said in shown
+
+
+def test_jobs_say_of_a_program_whether_it_is_next(service: Service, run: Run) -> None:
+    program = job_record(kind="program", model="", result={"operations": 7, "waiting": 1, "position": 0})
+    later = program | {"result": {"operations": 7, "waiting": 1, "position": 4}}
+    service.answers["GET", "/v1/jobs"] = Reply(document={"jobs": [program, later], "next_cursor": None})
+
+    shown = run("jobs").stdout
+
+    assert "1 waiting: yours is next" in shown
+    assert "1 waiting: 4 of others go before yours" in shown
+
+
 @pytest.mark.parametrize("command", [["train"], ["queue"], ["chip"]], ids=" ".join)
 def test_maintenance_is_announced_where_people_look(service: Service, run: Run, command: list[str]) -> None:
     service.answers["GET", "/v1/chip"] = Reply(document={"chips": [a_chip(maintained=True)]})

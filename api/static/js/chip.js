@@ -62,9 +62,11 @@ function showCards() {
   $("#chips").replaceChildren(...(chips.length ? chips.map(chipCard) : [el("p", { className: "panel" }, t("chip.none"))]));
 }
 
-function showQueue({ crops, jobs }) {
+function showQueue({ crops, operations, jobs }) {
   const facts = {
     crops_waiting: number(crops.waiting), crops_wait: duration(crops.expected_wait_s),
+    ...(operations.sessions ? { programs_open: number(operations.sessions),
+      operations_waiting: number(operations.waiting) } : {}),
     jobs_running: number(jobs.running), jobs_queued: number(jobs.queued), jobs_wait: duration(jobWait),
   };
   $("#queue").replaceChildren(...Object.entries(facts).map(([name, value]) =>

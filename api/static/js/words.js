@@ -40,10 +40,12 @@ const SIGNS = { queued: "◷", running: "▶", succeeded: "✓", failed: "✕", 
 export const stateBadge = (state) =>
   el("span", { className: `state ${state}` }, el("span", { "aria-hidden": "true" }, `${SIGNS[state]} `), t(`job.${state}`));
 
-/** A job's place in the queue and the forecast of its end, if there is one. */
+/** A job's place in the queue, or a program's turn, and the forecast of its end, if there is one. */
 export function outlook(job) {
   const parts = [];
   if (job.queue) parts.push(t("job.position", { position: job.queue.position, of: job.queue.of }));
+  const { waiting, position } = job.kind === "program" && job.result ? job.result : {};
+  if (waiting) parts.push(t(position ? "job.later_turn" : "job.next_turn", { waiting, ahead: position }));
   if (job.eta) parts.push(t("job.eta", { from: duration(job.eta.earliest_s), to: duration(job.eta.latest_s) }));
   return parts.join(" · ");
 }

@@ -52,6 +52,11 @@ def remaining(eta: Eta | None) -> str:
     return f"done in {earliest}" if earliest == latest else f"done in {earliest} to {latest}"
 
 
+def turn(position: int) -> str:
+    """Describe when an operation of a program runs, by the number of those that go before it."""
+    return f"{position} of others go before yours" if position else "yours is next"
+
+
 def standing(job: Job) -> str:
     """Describe a job in its state."""
     parts = []
@@ -59,6 +64,9 @@ def standing(job: Job) -> str:
         parts.append(f"{job.queue.position} of {job.queue.of} in the queue")
     if not job.is_final and job.eta:
         parts.append(remaining(job.eta))
+    result = job.result or {}
+    if job.kind == "program" and not job.is_final and result.get("waiting"):
+        parts.append(f"{result['waiting']} waiting: {turn(result['position'])}")
     if job.cancel_requested and not job.is_final:
         parts.append("to be cancelled")
     if job.error:

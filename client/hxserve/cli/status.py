@@ -5,7 +5,7 @@ import click
 from hxserve.cli.chips import show_maintenance
 from hxserve.cli.console import show_json, show_line, show_table
 from hxserve.cli.options import Options, OptionsCommand
-from hxserve.cli.phrases import duration
+from hxserve.cli.phrases import duration, turn
 
 
 @click.command(cls=OptionsCommand)
@@ -17,15 +17,21 @@ def queue(options: Options) -> None:
         show_json(found)
         return
     show_maintenance(client.chip()["chips"])
-    crops, jobs = found["crops"], found["jobs"]
+    crops, jobs, operations = found["crops"], found["jobs"], found.get("operations")
     show_table(
         ["work", "running", "waiting", "expected wait"],
         [
             ["crops", None, crops["waiting"], _expected(crops["expected_wait_s"])],
+            *([["operations", None, operations["waiting"], None]] if operations else []),
             ["jobs", jobs["running"], jobs["queued"], _expected(jobs["expected_wait_s"])],
         ],
         right=["running", "waiting", "expected wait"],
     )
+    if operations and operations["sessions"]:
+        own = "" if operations["position"] is None else f" {turn(operations['position']).capitalize()}."
+        show_line(
+            f"Programs open: {operations['sessions']}. Their operations go before jobs, users in turns.{own}"
+        )
     kinds = found.get("kinds") or {}
     if kinds:
         show_line("A job of yours, submitted now:")
