@@ -29,7 +29,7 @@ class Eta:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Job:
-    """One piece of work (training, evaluation, calibration, classification, program), as it stood when asked for.
+    """One piece of work, as it stood when asked for, such as a training, an evaluation or an upload.
 
     `model` is empty for calibrations and programs. `state` is queued, running, succeeded, failed, cancelled or expired;
     `progress` runs from 0 to 1. `record` is all that the service said, and `etag` names this state of it.

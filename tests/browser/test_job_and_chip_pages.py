@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -59,6 +60,25 @@ def test_the_list_shows_a_new_job_by_itself_and_filters(
     expect(page.locator("#mistakes img").first).to_be_visible()
 
 
+def test_an_uploaded_version_is_shown_with_its_origin(
+    open_page: OpenPage, client: Client, trained: Job, tmp_path: Path
+) -> None:
+    upload = client.upload(
+        client.download_weights("digits", trained.version or "", tmp_path), "brought", wait=True
+    )
+    origin = "Uploaded by admin, not trained by this service; its accuracy is unknown until it is evaluated."
+
+    page = open_page(f"/jobs/{upload.id}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Upload brought")
+    expect(page.locator("#outlook")).to_have_text(origin)
+    expect(page.locator("#facts")).to_contain_text("Check crops with equal scores16")
+    expect(page.locator("#actions a").first).to_have_attribute("href", "/?model=brought%401")
+
+    page.goto(f"/jobs/{trained.id}")
+    page.locator("#other").select_option("brought@1")
+    expect(page.locator("#compared-with")).to_have_text(origin)
+
+
 @pytest.mark.parametrize("width", [320, 360])
 def test_the_numbers_of_the_confusion_matrix_fit_into_their_cells_on_a_telephone(
     open_page: OpenPage, trained: Job, width: int
@@ -78,6 +98,7 @@ def test_the_numbers_of_the_confusion_matrix_fit_into_their_cells_on_a_telephone
     too_wide = page.locator(".confusion").evaluate(
         "(table) => [...table.querySelectorAll('td, th')].filter((cell) => cell.scrollWidth > cell.clientWidth).length"
     )
+    page.unroute_all(behavior="ignoreErrors")  # the page may be asking once more while it is closed
     assert too_wide == 0
 
 
