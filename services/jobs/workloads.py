@@ -30,7 +30,8 @@ TEST_CROPS: Final[Mapping[str, int]] = {"mnist": 10_000, "digits": 360}
 _READ_BATCH: Final = 500
 UPLOAD_SCALING_CROPS: Final = 1000
 """Test crops on which an uploaded version's confidence is fitted."""
-UPLOAD_BATCH: Final = 100
+UPLOAD_BATCH: Final = 20
+"""So few that the largest network gives way to crops within half a second."""
 _HELD_OUT: Final = 0.05
 _DEFAULT_NETWORK: Final = Network.perceptron()
 DEFAULT_RUNS: Final = _DEFAULT_NETWORK.runs

@@ -38,6 +38,8 @@ _PICTURE: Final = (1, 28, 28)
 MOST_WEIGHTS: Final = 4 * 2**20
 MOST_EXECUTIONS: Final = 4096
 """Runs of the whole chip for one crop; a real chip takes about 0.2 ms for each."""
+MOST_LAYER_VALUES: Final = 2**16
+"""Values that come out of a layer for one crop; a mini-batch of 500 holds 131 MB of them."""
 MOST_WINDOW_VALUES: Final = 2**17
 """Values that the windows of all convolutions hold for one crop: a bound on memory."""
 
@@ -227,6 +229,7 @@ def _check_sizes(network: Network) -> None:
         ("weights", MOST_WEIGHTS, sum(math.prod(shape) for name, shape in shapes if name.endswith("weight"))),
         ("runs of the chip for a crop", MOST_EXECUTIONS, network.runs),
         ("values in the windows of a crop", MOST_WINDOW_VALUES, network.window_values),
+        ("values behind a layer", MOST_LAYER_VALUES, max(math.prod(shape) for shape in network.shapes)),
     ):
         if found > most:
             raise ValueError(

@@ -205,6 +205,15 @@ def test_the_numbers_of_sends_are_filled_in_where_layers_multiply() -> None:
             ],
             r"expected at most 131072 values in the windows of a crop, got",
         ),
+        (
+            [
+                {"type": "conv2d", "out_channels": 1024, "kernel_size": 1},
+                RELU,
+                {"type": "conv2d", "out_channels": 10, "kernel_size": 1, "stride": 28},
+                {"type": "flatten"},
+            ],
+            r"expected at most 65536 values behind a layer, got 802816; make layers smaller",
+        ),
     ],
 )
 def test_a_network_that_cannot_be_is_refused_with_the_place(given: Any, said: str) -> None:
