@@ -12,26 +12,42 @@ from hxserve_planner.operations import MOST_WAITING
 from hxserve_planner.question import Measured, Question
 from hxserve_planner.simulation import simulate
 from services.programs import store
-from services.scheduling.policy import Policy
+from services.scheduling.policy import CREDIT_S, Policy
 from tests.planner.day import Day, costs
 
 _times_s = st.lists(st.sampled_from([0.001, 0.0025, 0.005, 0.17]), min_size=1, max_size=3)
 
 
-@given(st.integers(2, 5), _times_s, st.sampled_from([0.001, 0.1]))
+@given(st.integers(2, 5), _times_s)
 @settings(deadline=None, max_examples=12)
-def test_users_at_equal_programs_get_equal_turns(users: int, chip_s: list[float], step_s: float) -> None:
-    day = Day(1, costs(step_s=step_s))
+def test_users_at_equal_programs_get_equal_turns(users: int, chip_s: list[float]) -> None:
+    day = Day(1, costs())
     for user in range(users):
         day.compute(f"u{user}", chip_s, until=3.0)
     # One user's second program takes turns with the first, not with the others.
     day.compute("u0", chip_s, until=3.0)
-    day.train([(0.0, "trainer", 10)])
 
     day.run()
 
     turns = [sum(user == f"u{n}" for user, _ in day.operations) for n in range(users)]
     assert max(turns) - min(turns) <= 2
+
+
+@given(st.integers(1, 4), _times_s, st.sampled_from([0.001, 0.1]))
+@settings(deadline=None, max_examples=12)
+def test_no_user_of_programs_gets_more_chip_time_than_a_training_beside_them(
+    users: int, chip_s: list[float], step_s: float
+) -> None:
+    day = Day(1, costs(step_s=step_s), Policy(half_life_s=1e12))
+    for user in range(users):
+        day.compute(f"u{user}", chip_s, until=6.0)
+    day.train([(0.0, "trainer", round(10.0 / step_s))])
+
+    day.env.run(until=6.0)
+
+    trained_s = day.pool.used_today.pop("trainer")
+    # The credit, an operation, and the slice that runs and is not charged yet.
+    assert max(day.pool.used_today.values()) <= trained_s + CREDIT_S + max(chip_s) + max(step_s, 0.02)
 
 
 @given(
