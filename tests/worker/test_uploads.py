@@ -30,6 +30,7 @@ from worker.descriptions import describe_version, read_upload
 from worker.learning.datasets import load_dataset
 from worker.learning.network import build_network, weights_of
 from worker.serving import LoadedVersions
+from worker.untrained import UNTRAINED, publish_untrained
 
 CROPS = load_dataset("digits").test_images
 OWN = emulated.MockParameter(noise_std=1.5, gain=0.004)
@@ -109,6 +110,18 @@ def test_a_published_file_can_be_uploaded_again(desk: Desk, tiny_weights: dict[s
     first, again = (desk.models.manifest(NAME, version) for version in "12")
     assert again.weights_sha256 == first.weights_sha256
     assert again.gain == first.gain
+
+
+def test_what_the_service_publishes_itself_can_be_uploaded(desk: Desk) -> None:
+    publish_untrained(desk.models, desk.session, CROPS)
+    content = desk.models.weights(UNTRAINED, "1")
+    description, weights = read_upload(content)
+
+    desk.run(desk.accept(content, description.network))
+
+    published = load(desk.models.weights(NAME, "1"))
+    assert description.network == desk.models.manifest(UNTRAINED, "1").network
+    assert all(bool((published[name] == weights[name]).all()) for name in weights)
 
 
 def test_weights_out_of_range_are_clamped_as_the_layers_do(
