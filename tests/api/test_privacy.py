@@ -9,11 +9,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from api.operations import MEDIA_TYPE as TENSORS
 from services.models.files import ModelStore
 from services.users.accounts import Role
 from tests.api.requests import CLASSIFY, RAW, Enter, refused
 from tests.services.chip import Chip
 from tests.services.samples import an_origin, some_crops
+from tests.services.uploads import a_version_file
 
 TRAINING = {"kind": "training", "model": "digits"}
 OF_A_JOB = [
@@ -162,10 +164,13 @@ BODY_OF: dict[str, dict[str, Any]] = {
     "/v1/models/<name>/versions/<version>/classify": {"data": some_crops(1), "content_type": RAW},
     "/v2/models/<name>/infer": INFER,
     "/v2/models/<name>/versions/<version>/infer": INFER,
+    "/v1/models/<name>/versions": {"data": a_version_file(), "content_type": TENSORS},
     "/v1/models/<name>/aliases/<alias>": {"json": {"version": "1"}},
     "/v1/users/<name>": {"json": {"disabled": True}},
     "/v1/users/<name>/tokens": {"json": {}},
 }
+MAKING_A_VERSION = ("POST", "/v1/models/<name>/versions")
+"""Names of another's models are refused as such, whether there is one or not."""
 OF_EVERYBODY = ("/v1/chip", "/v1/samples", "/static")
 """Paths whose parts name nothing of a user's."""
 
@@ -217,7 +222,7 @@ def test_no_route_lets_one_user_at_anothers_things(app: Flask, enter: Enter) -> 
     wrong = {
         route: status
         for route, status in answers.items()
-        if status != (403 if route[1].startswith("/v1/users") else 404)
+        if status != (403 if route[1].startswith("/v1/users") or route == MAKING_A_VERSION else 404)
     }
     assert wrong == {}
     assert ada.get("/v1/models/letters").get_json() == before
