@@ -1,5 +1,6 @@
 """Running a notebook from the first cell to the last, on the shared chip."""
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,30 @@ from hxserve.programs.kernel import SharedChipKernelManager
 from hxserve.programs.parameters import replace_assignments
 
 _START_TIMEOUT_S: Final = 300
+_LOOK_AGAIN_S: Final = 0.5
+
+
+class _WidgetProofClient(NotebookClient):
+    """A client of a kernel that also finds replies whose arrival it was not told of.
+
+    nbclient sends the state of output widgets on the socket on which it waits for the reply to the cell. ZeroMQ
+    tells of arrivals once, and a reply that comes while something is sent is never noticed
+    (github.com/jupyter/nbclient/issues/312). Polling the socket anew finds it.
+    """
+
+    async def async_execute_cell(self, *arguments: Any, **options: Any) -> Any:
+        """Execute a cell, and look for its reply every half second besides."""
+        looking = asyncio.ensure_future(self._look_again())
+        try:
+            return await super().async_execute_cell(*arguments, **options)
+        finally:
+            looking.cancel()
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            if self.kc is not None:
+                await self.kc.shell_channel.socket.poll(1)
 
 
 class NotebookError(ClientError):
@@ -83,7 +108,7 @@ def run_notebook(
     def note_end(**_: Any) -> None:
         on_cell(started, len(full))
 
-    client = NotebookClient(
+    client = _WidgetProofClient(
         notebook,
         kernel_manager_class=SharedChipKernelManager,
         timeout=None,

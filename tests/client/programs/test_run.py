@@ -197,6 +197,32 @@ def test_a_notebook_is_run_and_saved_beside_itself(sharing: SharingService, run:
     assert _outputs(tmp_path / "lab" / "digits.ipynb") == [[]] * 5
 
 
+WIDGETS = """
+output = w.Output()
+
+@w.interact(number=w.IntSlider(3, 0, 9))
+def show(number):
+    output.clear_output(wait=True)
+    with output:
+        display(number)
+
+for number in range(4):
+    show(number)
+display(output)
+"""
+
+
+def test_cells_with_widgets_end(run: Run, tmp_path: Path) -> None:
+    imports = "import ipywidgets as w\nfrom IPython.display import display"
+    _notebook(tmp_path / "lab.ipynb", imports, *[WIDGETS] * 40)
+
+    done = run(
+        "run", "lab.ipynb"
+    )  # nbclient alone misses a reply in a few of hundreds of such cells, and waits on
+
+    assert "41 cells of lab.ipynb ran" in done.stdout, done.stderr
+
+
 def test_a_cell_that_fails_is_named_and_its_traceback_saved(run: Run, tmp_path: Path) -> None:
     _notebook(tmp_path / "lab.ipynb", "print('first')", "import os", "1 / 0", "print('never')")
 
