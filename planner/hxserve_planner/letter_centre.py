@@ -8,10 +8,8 @@ from typing import Any, Final
 
 import simpy
 
-from hxserve_planner.chip_pool import ChipPool
 from hxserve_planner.crop_lanes import ANY, Request
-from hxserve_planner.load import Activity, Admission, Gate
-from hxserve_planner.question import Question
+from hxserve_planner.load import Setting, Source
 
 Steps = Generator[simpy.Event, Any, None]
 
@@ -27,25 +25,12 @@ class _Letter:
     looks: int = 0
 
 
-class Centre:
+class Centre(Source):
     """A letter centre: belts that pass a camera, and a sorter that sends crops on a few connections."""
 
-    def __init__(
-        self,
-        env: simpy.Environment,
-        question: Question,
-        number: int,
-        letters_per_hour: float,
-        pool: ChipPool,
-        admission: Admission,
-        gate: Gate,
-    ) -> None:
-        self._env = env
-        self._question = question
-        self._pool = pool
-        self._admission = admission
-        self._gate = gate
-        self._activity = Activity(question)
+    def __init__(self, setting: Setting, number: int, letters_per_hour: float) -> None:
+        super().__init__(setting)
+        question = self._question
         self._rng = random.Random(f"{question.seed}/centre/{number}")
         self._user = f"centre-{number}"
         self._home = number % question.chips if question.bound_to_chips else ANY
@@ -55,7 +40,7 @@ class Centre:
         self._sent: dict[int, list[_Letter]] = {}
         self._inside = 0
         self._free = question.connections_per_centre
-        env.process(self._pass_letters())
+        self._env.process(self._pass_letters())
 
     def delay(self, seconds: float) -> None:
         """Make all letters younger, because no time has passed for them."""

@@ -124,26 +124,38 @@ class Gate:
     opens: simpy.Event
 
 
-class Users:
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The chips that work is sent to, with all that decides about it."""
+
+    env: simpy.Environment
+    question: Question
+    costs: Costs
+    pool: ChipPool
+    admission: Admission
+    gate: Gate
+
+
+class Source:
+    """A sender of work."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._env = setting.env
+        self._question = setting.question
+        self._costs = setting.costs
+        self._pool = setting.pool
+        self._admission = setting.admission
+        self._gate = setting.gate
+        self._activity = Activity(setting.question)
+
+
+class Users(Source):
     """Users that train models and have digits read by them."""
 
-    def __init__(
-        self,
-        env: simpy.Environment,
-        question: Question,
-        costs: Costs,
-        pool: ChipPool,
-        admission: Admission,
-        gate: Gate,
-    ) -> None:
-        self._env = env
-        self._question = question
-        self._costs = costs
-        self._pool = pool
-        self._admission = admission
-        self._gate = gate
-        self._activity = Activity(question)
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
         self._jobs = 0
+        env, question = self._env, self._question
         if question.users and question.requests_per_user_per_hour:
             env.process(self._send(random.Random(f"{question.seed}/requests")))
         if question.users and question.trainings_per_user_per_day:

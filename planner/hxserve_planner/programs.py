@@ -7,11 +7,8 @@ from typing import Any, Final
 
 import simpy
 
-from hxserve_planner.chip_pool import ChipPool
-from hxserve_planner.costs import Costs
-from hxserve_planner.load import Activity, Admission, Gate
+from hxserve_planner.load import Setting, Source
 from hxserve_planner.operations import Operation
-from hxserve_planner.question import Question
 
 Steps = Generator[simpy.Event, Any, None]
 
@@ -19,27 +16,13 @@ _PAUSE_S: Final = 1.0
 """Wait of a client after a temporary refusal, as in the service's Retry-After."""
 
 
-class Programs:
+class Programs(Source):
     """Programs of different users, as far as there are so many, on the chips in turn; times at home are exponential."""
 
-    def __init__(
-        self,
-        env: simpy.Environment,
-        question: Question,
-        costs: Costs,
-        pool: ChipPool,
-        admission: Admission,
-        gate: Gate,
-    ) -> None:
-        self._env = env
-        self._question = question
-        self._costs = costs
-        self._pool = pool
-        self._admission = admission
-        self._gate = gate
-        self._activity = Activity(question)
-        for number in range(question.programs):
-            env.process(self._run(number))
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        for number in range(self._question.programs):
+            self._env.process(self._run(number))
 
     def _run(self, number: int) -> Steps:
         env, pool = self._env, self._pool

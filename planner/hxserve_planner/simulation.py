@@ -16,7 +16,7 @@ import simpy
 from hxserve_planner.chip_pool import ChipPool
 from hxserve_planner.costs import Costs, costs_of
 from hxserve_planner.letter_centre import Centre
-from hxserve_planner.load import Admission, Gate, Users
+from hxserve_planner.load import Admission, Gate, Setting, Users
 from hxserve_planner.programs import Programs
 from hxserve_planner.question import Question
 from hxserve_planner.statistics import IntervalStatistics, Statistics
@@ -73,12 +73,12 @@ class Simulation:
         )
         self._gate = gate = Gate(env.event())
         admission = Admission(pool, question.limits, statistics)
-        Users(env, question, self._costs, pool, admission, gate)
-        Programs(env, question, self._costs, pool, admission, gate)
+        setting = Setting(env, question, self._costs, pool, admission, gate)
+        Users(setting)
+        Programs(setting)
         centres = math.ceil(question.letters_per_hour / question.letters_per_centre - 1e-9)
         self._centres = [
-            Centre(env, question, number, question.letters_per_hour / centres, pool, admission, gate)
-            for number in range(centres)
+            Centre(setting, number, question.letters_per_hour / centres) for number in range(centres)
         ]
         self._detailed_s = 0.0
         self._closed_at = 0.0
