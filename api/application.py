@@ -107,7 +107,7 @@ class Application:
         policy = Policy(quantum_s=settings.quantum_s, long_work_share=settings.long_work_share)
         self.waiting = Waiting(self.jobs, self.chips, CostStore(connection), policy)
         self.subscriptions = Subscriptions(self.jobs, self.listener)
-        programs = ProgramStore(ExclusiveConnection(connection), keep_jobs_s=settings.keep_jobs_s)
+        programs = ProgramStore(connection, keep_jobs_s=settings.keep_jobs_s)
         self.programs = Programs(programs, self.jobs, self.chips, self.listener, wake_up)
         self.inspections = Inspections(
             self.jobs, self.classifications, self.listener, self.waiting, programs, self.subscriptions
