@@ -4,7 +4,7 @@ All the numbers of a recipe are in `worker/learning/recipes.py`; a test holds th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from services.networks.network import Network
@@ -49,16 +49,18 @@ _CONV: Final = Network.model_validate(
 )
 """Inputs are sent half as often as hxtorch would choose: readouts saturate less. Source: docs/decisions/0036."""
 
+_STRONG: Final = RecipeFacts(
+    epochs=8,
+    batch_size=200,
+    learning_rate=1.0,
+    least_steps=60,
+    holds_out=True,
+    chip_epochs=3,
+    network=Network.perceptron(),
+)
+
 RECIPES: Final[Mapping[RecipeName, RecipeFacts]] = {
-    "strong": RecipeFacts(
-        epochs=8,
-        batch_size=200,
-        learning_rate=1.0,
-        least_steps=60,
-        holds_out=True,
-        chip_epochs=3,
-        network=Network.perceptron(),
-    ),
+    "strong": _STRONG,
     "notebook": RecipeFacts(
         epochs=4,
         batch_size=200,
@@ -68,13 +70,5 @@ RECIPES: Final[Mapping[RecipeName, RecipeFacts]] = {
         chip_epochs=1,
         network=Network.perceptron(),
     ),
-    "conv": RecipeFacts(
-        epochs=7,
-        batch_size=200,
-        learning_rate=1.0,
-        least_steps=60,
-        holds_out=True,
-        chip_epochs=3,
-        network=_CONV,
-    ),
+    "conv": replace(_STRONG, epochs=7, network=_CONV),
 }

@@ -1,6 +1,7 @@
 """The layers of networks, as data: fields are the arguments of the layer of the same name in hxtorch or torch."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -57,7 +58,7 @@ class LayerModel(BaseModel):
         return shape
 
 
-class MacLayer(LayerModel):
+class MacLayer(LayerModel, ABC):
     """A layer that multiplies and accumulates on the chip, and adds a bias."""
 
     bias: bool = True
@@ -66,13 +67,13 @@ class MacLayer(LayerModel):
     wait_between_events: Annotated[int, Field(ge=1, le=1000)] = 5
     """FPGA cycles of 8 ns between two events."""
 
+    @abstractmethod
     def weight_shape(self, shape: Shape) -> Shape:
         """Return the shape of its weight, outputs first, for inputs of a shape."""
-        raise NotImplementedError
 
+    @abstractmethod
     def product(self, shape: Shape) -> Product:
         """Return its multiplication for inputs of a shape."""
-        raise NotImplementedError
 
 
 class Linear(MacLayer):

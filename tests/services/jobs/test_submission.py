@@ -1,6 +1,8 @@
 """Taking in long jobs."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,18 +45,29 @@ def uploads(tmp_path: Path) -> Uploads:
 
 
 @pytest.fixture
-def submissions(
+def make_submissions(
     jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str], uploads: Uploads
-) -> Submissions:
-    return Submissions(
-        jobs,
-        Registry(models),
-        chips,
-        Affinity(models, chips),
-        woken.append,
-        uploads=uploads,
-        max_queued_jobs=PLENTY,
-    )
+) -> Callable[..., Submissions]:
+    """Makes submissions with a limit of unfinished jobs, and further options."""
+
+    def make(max_queued_jobs: int, **options: Any) -> Submissions:
+        return Submissions(
+            jobs,
+            Registry(models),
+            chips,
+            Affinity(models, chips),
+            woken.append,
+            uploads=uploads,
+            max_queued_jobs=max_queued_jobs,
+            **options,
+        )
+
+    return make
+
+
+@pytest.fixture
+def submissions(make_submissions: Callable[..., Submissions]) -> Submissions:
+    return make_submissions(PLENTY)
 
 
 def test_a_submitted_training_is_queued_with_all_its_options(
@@ -74,20 +87,11 @@ def test_a_submitted_training_is_queued_with_all_its_options(
 
 
 def test_below_the_floor_of_free_room_no_training_is_taken_in_but_other_work_is(
-    jobs: JobStore, models: ModelStore, chips: ChipStore, tmp_path: Path
+    make_submissions: Callable[..., Submissions], jobs: JobStore, models: ModelStore, tmp_path: Path
 ) -> None:
     models.publish(an_origin(), b"weights")
     disk = Disk(tmp_path / "not" / "made" / "yet", floor_bytes=2**62)
-    submissions = Submissions(
-        jobs,
-        Registry(models),
-        chips,
-        Affinity(models, chips),
-        lambda _: None,
-        uploads=Uploads(tmp_path),
-        max_queued_jobs=9,
-        disk=disk,
-    )
+    submissions = make_submissions(9, disk=disk)
 
     with pytest.raises(DiskLowError, match="MiB free, less than the 4398046511104 MiB below which"):
         submissions.submit(TRAINING, ADMIN)
@@ -146,34 +150,18 @@ def test_requests_without_key_are_never_the_same(submissions: Submissions, jobs:
 
 
 def test_a_repeated_request_is_answered_even_when_the_queue_is_full(
-    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str], uploads: Uploads
+    make_submissions: Callable[..., Submissions],
 ) -> None:
-    submissions = Submissions(
-        jobs,
-        Registry(models),
-        chips,
-        Affinity(models, chips),
-        woken.append,
-        uploads=uploads,
-        max_queued_jobs=1,
-    )
+    submissions = make_submissions(1)
     first = submissions.submit(TRAINING, ADMIN, "k")
 
     assert submissions.submit(TRAINING, ADMIN, "k") == first
 
 
 def test_a_job_beyond_the_limit_is_refused_and_says_when_to_come_back(
-    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str], uploads: Uploads
+    make_submissions: Callable[..., Submissions], jobs: JobStore
 ) -> None:
-    submissions = Submissions(
-        jobs,
-        Registry(models),
-        chips,
-        Affinity(models, chips),
-        woken.append,
-        uploads=uploads,
-        max_queued_jobs=1,
-    )
+    submissions = make_submissions(1)
     submissions.submit(TRAINING, ADMIN)
 
     with pytest.raises(QueueFullError, match="limit of 1 waiting jobs") as refusal:
@@ -184,17 +172,9 @@ def test_a_job_beyond_the_limit_is_refused_and_says_when_to_come_back(
 
 
 def test_a_finished_job_makes_room(
-    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str], uploads: Uploads
+    make_submissions: Callable[..., Submissions],
 ) -> None:
-    submissions = Submissions(
-        jobs,
-        Registry(models),
-        chips,
-        Affinity(models, chips),
-        woken.append,
-        uploads=uploads,
-        max_queued_jobs=1,
-    )
+    submissions = make_submissions(1)
     submissions.cancel(submissions.submit(TRAINING, ADMIN).id, ADMIN)
 
     job = submissions.submit(OTHER, ADMIN)
