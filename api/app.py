@@ -9,7 +9,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from api.application import Application
 from api.authentication import Authenticator, register_authentication
 from api.compression import decompress_bodies
-from api.crops.endpoint import CropEndpoint
+from api.crops.endpoint import Endpoint
 from api.documentation import register_documentation
 from api.pages import register_pages
 from api.problems import register_problems
@@ -107,6 +107,6 @@ def connect(app: Flask, application: Application, tokens: Tokens) -> None:
     app.extensions |= {
         "hxserve": application,
         "authenticator": authenticator,
-        "crops": CropEndpoint(app, application, authenticator),
+        "crops": Endpoint(app, application, authenticator),
         "snapshots": {},
     }

@@ -23,7 +23,7 @@ from services.programs.operations import MOST_BYTES, MOST_MACS, Operation, Reado
 from services.users.authentication import User
 
 if TYPE_CHECKING:
-    from api.crops.endpoint import CropEndpoint
+    from api.crops.endpoint import Endpoint
 
 OPERATIONS: Final = re.compile(r"/+v1/chip/sessions/([^/]+)/operations")
 MEDIA_TYPE: Final = "application/x-safetensors"
@@ -41,7 +41,7 @@ class OperationExchange:
 
     __slots__ = ("_endpoint", "_session")
 
-    def __init__(self, endpoint: "CropEndpoint", session: str) -> None:
+    def __init__(self, endpoint: "Endpoint", session: str) -> None:
         self._endpoint = endpoint
         self._session = session
 

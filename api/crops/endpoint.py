@@ -48,8 +48,8 @@ _REFUSALS: Final = {
 }
 
 
-class CropEndpoint:
-    """The application that the server runs: answers requests with crops itself and passes all others to Flask."""
+class Endpoint:
+    """The application that the server runs: answers crops and operations itself and passes all others to Flask."""
 
     def __init__(self, flask: Flask, services: Application, authenticator: Authenticator) -> None:
         self.wsgi: WSGI = flask.wsgi_app
@@ -133,9 +133,7 @@ class CropExchange:
         "_version",
     )
 
-    def __init__(
-        self, endpoint: CropEndpoint, protocol: CropProtocol, name: str, version: str | None
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, protocol: CropProtocol, name: str, version: str | None) -> None:
         self._endpoint = endpoint
         self._protocol = protocol
         self._name = name

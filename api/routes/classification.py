@@ -4,7 +4,7 @@ import werkzeug
 from flask import Blueprint, current_app, request
 
 from api.authentication import current_user
-from api.crops.endpoint import CropEndpoint
+from api.crops.endpoint import Endpoint
 from api.documentation import SPEC, answers
 from api.schemas import ClassifyAnswer, ClassifyQuery, ImagesBody, JobAnswer
 from services.models.files import LATEST
@@ -28,5 +28,5 @@ def classify(name: str, version: str = LATEST) -> werkzeug.Response:
     they are not there within `wait` seconds.
     """
     del name, version
-    endpoint: CropEndpoint = current_app.extensions["crops"]
+    endpoint: Endpoint = current_app.extensions["crops"]
     return endpoint.answer_in_flask(request.environ, current_user())

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 
 from api.application import Application, application
 from api.authentication import current_user
-from api.crops.endpoint import CropEndpoint
+from api.crops.endpoint import Endpoint
 from api.crops.tensors import INPUT, OUTPUTS
 from api.documentation import SPEC, inference_answers
 from api.inference.schemas import (
@@ -124,7 +124,7 @@ def infer(name: str, version: str = LATEST) -> werkzeug.Response:
     are bytes where `binary_data` or `binary_data_output` asks for them.
     """
     del name, version
-    endpoint: CropEndpoint = current_app.extensions["crops"]
+    endpoint: Endpoint = current_app.extensions["crops"]
     return endpoint.answer_in_flask(request.environ, current_user())
 
 

@@ -1,8 +1,8 @@
 -- Accepts an operation of an open session, once. ARGV: session, operation, digest of the request, reply stream, most chip
 -- seconds of the user in a day ('' for no limit), most operations that wait, digest of weights to find or to keep ('' for
 -- neither), the weights to keep ('' to find them), keep_s, request, the user ('' for one who may use every session).
--- Returns {'waiting', chips to wake}, {'answered', batch with the answer}, {'closed'} where the user has no such open session, {'drained', drain}, {'unknown'}, {'conflict'},
--- {'full'} or {'quota', name, used, seconds to wait}.
+-- Returns {'waiting', chips to wake}, {'answered', batch with the answer}, {'closed'} where the user has no such open
+-- session, {'drained', drain}, {'unknown'}, {'conflict'}, {'full'} or {'quota', name, used, seconds to wait}.
 local session, operation, digest, reply_to = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local record = redis.call('HMGET', job_key(session), 'state', 'user', 'params', 'kind')
 if record[4] ~= '"program"' or is_final(record[1]) or (ARGV[11] ~= '' and name_in(record[2]) ~= ARGV[11]) then

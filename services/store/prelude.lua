@@ -224,8 +224,8 @@ local function backlog(chip, reference, most)
   return seen
 end
 
--- Claims an operation for the worker with this fencing number; returns {request, number of workers that claimed it}, nil if
--- it is gone.
+-- Claims an operation for the worker with this fencing number; returns {request, number of workers that claimed it}, nil
+-- if it is gone.
 local function claim_operation(fence, operation)
   local key = operation_key(operation)
   local found = redis.call('HMGET', key, 'request', 'claimed_by', 'claims')
@@ -337,8 +337,8 @@ local function charge_of_programs(user, half_life_s)
   return most
 end
 
--- A user who comes to long work that others wait for, or to programs of others, goes ahead of them by `credit_s` at most, however much those
--- were charged before: from then on all share alike. See decision 10; `newcomer_charge_s` in
+-- A user who comes to long work that others wait for, or to programs of others, goes ahead of them by `credit_s` at
+-- most, however much those were charged before: from then on all share alike. See decision 10; `newcomer_charge_s` in
 -- services/scheduling/policy.py is the same rule for forecasts and plans.
 local function let_in(id, half_life_s, credit_s)
   local newcomer, least = redis.call('HMGET', job_key(id), 'user', 'kind'), nil
