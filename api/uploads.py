@@ -27,7 +27,8 @@ def read_upload(body: bytes) -> Description:
     header_bytes = int.from_bytes(body[:8], "little")
     if header_bytes > min(_MOST_HEADER_BYTES, len(body)):
         raise InvalidInputError(
-            f"the body is not safetensors, or its header is larger than {_MOST_HEADER_BYTES} bytes"
+            f"the body is not safetensors, or its header is larger than {_MOST_HEADER_BYTES} bytes; send a file that "
+            "`publish`, `save_version` or `hxserve models download` wrote"
         )
     try:
         tensors = dict(deserialize(body))  # type: ignore[no-untyped-call] # untyped in safetensors
