@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SERVES := $(VENV)/.serves
 READY := $(VENV)/.ready
 JOBS ?= 2
 MNIST ?=
@@ -12,26 +13,32 @@ SEED ?=
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve test test-all docs-test chaos soak lint bench clean
+.PHONY: help env demo serve test test-all docs docs-test chaos soak lint bench clean
 
 help: ## what one can make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 env: $(READY) ## the environment with everything, in .venv
 
-DISTRIBUTIONS := ./client[plots,notebook,hxtorch,kernel,onnx] ./emulator ./pictures .[api,worker,dev] ./letters ./planner
+SERVING := ./client[plots,hxtorch] ./emulator ./pictures .[api,worker,datasets,local] ./letters ./planner
+DEVELOPING := ./client[notebook,kernel,onnx,docs] .[dev]
+# Only what is imported is compiled, when it is imported: compiling everything takes longer than the rest.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-$(READY): constraints.txt pyproject.toml $(wildcard */pyproject.toml)
+$(SERVES): constraints.txt pyproject.toml $(wildcard */pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hxserve needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt $(foreach each,$(DISTRIBUTIONS),--editable "$(each)")
+	$(INSTALL) $(foreach each,$(SERVING),--editable "$(each)")
 	touch $@
 
-demo: $(READY) ## train, classify and sum up, in the mock of a chip (MNIST=folder)
+$(READY): $(SERVES)
+	$(INSTALL) $(foreach each,$(DEVELOPING),--editable "$(each)")
+	touch $@
+
+demo: $(SERVES) ## train, classify and sum up, in the mock of a chip (MNIST=folder)
 	@$(BIN)/python -m deploy.demo $(if $(MNIST),--mnist $(MNIST))
 
-serve: $(READY) ## the service on this machine, until Ctrl-C (MNIST=folder)
+serve: $(SERVES) ## the service on this machine, until Ctrl-C (MNIST=folder)
 	@$(BIN)/hxserve up $(if $(MNIST),--mnist $(MNIST))
 
 # Files go to the processes in the order that tests/conftest.py gives them, the longest first.
@@ -42,6 +49,9 @@ test: $(READY) ## every promise once, in minutes, by file in two processes (JOBS
 
 test-all: $(READY) ## all tests, those of `make test` among them (JOBS=2)
 	$(PYTEST)
+
+docs: $(READY) ## the documentation as pages in build/docs, with the reference; a warning is an error
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
 
 docs-test: $(READY) ## the documentation: its commands, notebook, examples, links
 	$(BIN)/python -m pytest -q tests/docs

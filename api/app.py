@@ -16,14 +16,23 @@ from api.problems import register_problems
 from api.protection import protect
 from api.request_ids import observe_requests
 from api.routes import (
+    aliases,
+    challenges,
     chip,
+    classes,
     classification,
+    corrections,
     crops,
+    dataset_uploads,
+    datasets,
+    desk,
     health,
     inference,
     jobs,
+    letter_orders,
     letters,
     login,
+    me,
     metrics,
     models,
     page,
@@ -31,14 +40,20 @@ from api.routes import (
     pulse,
     queue,
     repository,
+    seats,
     usage,
     users,
+)
+from api.routes import (
+    class_pages as _class_pages,  # noqa: F401 its pages are of `page`
 )
 from services.users.authentication import Tokens
 
 _ROUTES: Final = (
-    *(page, login, jobs, classification, crops, models, chip, programs, pulse, queue, usage, users),
-    *(letters, health, inference, repository, metrics),
+    *(page, login, classes, seats, challenges),
+    *(jobs, classification, crops, corrections, models, aliases, chip, programs, pulse),
+    *(queue, usage, users, me, datasets, dataset_uploads),
+    *(letters, letter_orders, desk, health, inference, repository, metrics),
 )
 
 
@@ -93,7 +108,6 @@ def build_routes() -> Flask:
     register_problems(app)
     for module in _ROUTES:
         app.register_blueprint(module.routes)
-    app.register_blueprint(users.own_routes)
     register_documentation(app)
     app.after_request(protect)
     return app

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from flask import Flask, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Request, Response
 
+from api.pages import is_page_wanted
 from services.errors import CrossSiteError, ForbiddenError, NotAuthenticatedError
 from services.users.accounts import digest_of
 from services.users.authentication import Tokens, User
@@ -24,6 +25,7 @@ _PUBLIC: Final = frozenset(
         "/openapi.json",
         "/docs",
         "/login",
+        "/login/link",
         "/logout",
         "/v2/health/live",
         "/v2/health/ready",
@@ -102,15 +104,26 @@ class Authenticator:
         self._rates.admit(user, "operation_bytes_per_second", size)
 
     def _bearer_of(self, request: HttpRequest) -> User:
+        return self._tokens.user_of_digest(self.digest_of(request))
+
+    def digest_of(self, request: HttpRequest) -> str:
+        """Return the digest of the token that came with a request, or that opened its session.
+
+        Raises:
+            NotAuthenticatedError: neither came, or the session has ended.
+            CrossSiteError: a page of another site used the session.
+        """
         token = bearer_token(request)
         session = session_of(request) if request.headers.get("authorization") is None else None
         if session is None:
-            return self._tokens.user_of(token)
+            if not token:
+                raise NotAuthenticatedError
+            return digest_of(token)
         refuse_cross_site(request)
         digest = self._sessions.digest_of(session)
         if digest is None:
             raise NotAuthenticatedError("the session has ended; sign in again")
-        return self._tokens.user_of_digest(digest)
+        return digest
 
     def sign_in(self, token: str, request: Request, response: Response) -> User:
         """Open a session for the bearer of a token, and add its cookie to the response.
@@ -119,14 +132,30 @@ class Authenticator:
             NotAuthenticatedError: the token is not known.
         """
         user = self._tokens.user_of(token)
+        self._open_session(digest_of(token), request, response)
+        return user
+
+    def sign_in_by_code(self, code: str, request: Request, response: Response) -> User:
+        """Open a session with the code of a sign-in link, which is used up.
+
+        Raises:
+            NotAuthenticatedError: the code was used or has expired, or its token was revoked.
+        """
+        digest = self._sessions.accept(code)
+        if digest is None:
+            raise NotAuthenticatedError("the link was used or has expired; make a new one")
+        user = self._tokens.user_of_digest(digest)
+        self._open_session(digest, request, response)
+        return user
+
+    def _open_session(self, digest: str, request: Request, response: Response) -> None:
         response.set_cookie(
             _cookie_of(request),
-            self._sessions.open(digest_of(token)),
+            self._sessions.open(digest),
             httponly=True,
             secure=request.is_secure,
             samesite="Strict",
         )
-        return user
 
     def sign_out(self, request: HttpRequest, response: Response) -> None:
         """End the session of a request, if it has one."""
@@ -147,14 +176,14 @@ def register_authentication(app: Flask) -> None:
 
     @app.before_request
     def authenticate() -> Response | None:
-        if request.path in _PUBLIC or request.endpoint == "static":
+        if request.path in _PUBLIC or request.endpoint == "static" or request.blueprint == "seats":
             return None
         if request.path == "/" and "token" in request.args:
             return None  # the link that `hxserve up` prints: the page signs its bearer in
         try:
             g.user = authenticator().user_of(request)
         except NotAuthenticatedError:
-            if request.blueprint != "page":
+            if not is_page_wanted():
                 raise
             ended = "1" if session_of(request) else None
             return redirect(url_for("login.show_login", ended=ended, next=request.full_path.rstrip("?")))

@@ -23,7 +23,8 @@ from api.inference.schemas import InferenceError
 from api.operations import MEDIA_TYPE as TENSORS
 from api.schemas import ImagesBody, Problem
 from services.errors import InvalidInputError, UnsupportedMediaError
-from services.jobs.params import PARAMS_OF, explain
+from services.explanations import explain
+from services.jobs.params import PARAMS_OF
 from services.jobs.submission import LONGEST_KEY
 from services.models.description import Description
 
@@ -164,8 +165,21 @@ def _complete(spec: Mapping[str, Any]) -> dict[str, Any]:
         ref_template="#/components/schemas/{model}",
     )
     schemas |= params["$defs"]
-    _describe_operations(document["paths"]["/v1/chip/sessions/{session}/operations"]["post"])
-    _describe_tensors(document["paths"]["/v1/models/{name}/versions"]["post"], least_key=0)
+    paths = document["paths"]
+    operate = paths["/v1/chip/sessions/{session}/operations"]["post"]
+    operate["responses"]["200"]["content"] = {TENSORS: {"schema": _FILE}}
+    _describe_body(operate, {TENSORS: _FILE}, _idempotency_key(1))
+    _describe_body(paths["/v1/models/{name}/versions"]["post"], {TENSORS: _FILE}, _idempotency_key(0))
+    _describe_body(
+        paths["/v1/datasets/{name}/versions"]["post"], {"multipart/form-data": _FILES}, _idempotency_key(0)
+    )
+    _describe_body(
+        paths["/v1/datasets/{name}/uploads/{upload}/files/{index}"]["put"],
+        {"application/octet-stream": _FILE},
+        {"name": "Content-Range", "in": "header", "required": False, "schema": {"type": "string"}},
+    )
+    sheet = paths["/v1/datasets/{name}/versions/{version}/sheet"]["get"]
+    sheet["responses"]["200"]["content"] = {"image/png": {"schema": _FILE}}
     for operation in (operation for item in document["paths"].values() for operation in item.values()):
         responses = operation["responses"]
         body = operation.get("requestBody")
@@ -185,26 +199,23 @@ def _complete(spec: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _describe_operations(operation: dict[str, Any]) -> None:
-    """Describe the route whose body and answer are tensors."""
-    operation["responses"]["200"]["content"] = {TENSORS: {"schema": _FILE}}
-    _describe_tensors(operation, least_key=1)
-
-
-def _describe_tensors(operation: dict[str, Any], *, least_key: int) -> None:
-    """Describe a body of tensors, and the header `Idempotency-Key`: required if it has at least one character."""
-    operation["requestBody"] = {"required": True, "content": {TENSORS: {"schema": _FILE}}}
+def _describe_body(
+    operation: dict[str, Any], forms: Mapping[str, Mapping[str, Any]], header: Mapping[str, Any]
+) -> None:
+    """Describe a body by the schema of each media type, and the header that comes with it."""
+    operation["requestBody"] = {"required": True, "content": {k: {"schema": v} for k, v in forms.items()}}
     # Set, not added: spectree gives out the same objects each time.
     operation["parameters"] = [
-        *(known for known in operation["parameters"] if known["in"] == "path"),
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": least_key > 0,
-            "schema": {"type": "string", "minLength": least_key, "maxLength": LONGEST_KEY},
-        },
+        *(known for known in operation["parameters"] if known["in"] != "header"),
+        dict(header),
     ]
     _add_body_errors(operation["responses"])
+
+
+def _idempotency_key(least: int) -> dict[str, Any]:
+    """Describe the header `Idempotency-Key`, of at least `least` characters: required if that is one or more."""
+    schema = {"type": "string", "minLength": least, "maxLength": LONGEST_KEY}
+    return {"name": "Idempotency-Key", "in": "header", "required": least > 0, "schema": schema}
 
 
 def _add_body_errors(responses: dict[str, Any]) -> None:

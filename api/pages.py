@@ -5,11 +5,34 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response, g, redirect, render_template, request
 
+from api.application import application
 from api.texts import LANGUAGES, Texts
+from services.names import class_of
+from services.users.authentication import User
 
 _THEMES: Final = ("auto", "light", "dark")
 _CHOICES: Final = {"lang": LANGUAGES, "theme": _THEMES}
-_BLUEPRINTS: Final = frozenset({"page", "login"})
+_BLUEPRINTS: Final = frozenset({"page", "login", "seats"})
+_INTERFACES: Final = ("/v1/", "/v2/", "/static/")
+_PAGES: Final = (
+    ("/", "draw"),
+    ("/train", "train"),
+    ("/models", "models"),
+    ("/jobs", "jobs"),
+    ("/chip", "chip"),
+    ("/letters", "letters"),
+)
+"""The pages in the head of each page; those after the fourth are in the menu alone where the screen is narrow."""
+_MORE: Final = (
+    ("/datasets", "datasets"),
+    ("/teach", "teach"),
+    ("/challenges", "challenges"),
+    ("/corrections", "corrections"),
+    ("/me", "me"),
+)
+"""Those in the menu."""
+_CLASSES: Final = ("/classes", "classes")
+_ADMIN: Final = ("/admin", "admin")
 
 _POLICY: Final = "; ".join(
     (
@@ -46,7 +69,7 @@ def register_pages(app: Flask) -> None:
 
     @app.after_request
     def restrict(response: Response) -> Response:
-        if request.blueprint in _BLUEPRINTS:
+        if request.blueprint in _BLUEPRINTS or g.get("is_page"):
             response.headers["Content-Security-Policy"] = _POLICY
             response.headers["Referrer-Policy"] = "no-referrer"
             response.headers["Vary"] = "Accept-Language, Cookie"
@@ -58,17 +81,30 @@ def render_page(template: str, *sections: str, **values: Any) -> str:
 
     `sections` are those of the catalogue that the page's scripts use, `values` the template's variables.
     """
-    texts = Texts(language())
+    texts, user = Texts(language()), g.get("user")
     theme = request.cookies.get("hxserve-theme")
+    g.is_page = True
+    if "maintained" not in values:
+        values["maintained"] = (
+            [record for record in application().chips.records() if record.drain] if user else []
+        )
     return render_template(
         template,
         t=texts,
         lang=texts.language,
         theme=theme if theme in _THEMES else "auto",
-        user=g.get("user"),
+        user=user,
+        pages=_PAGES,
+        more=_more_of(user) if user else (),
         script_texts=texts.of("js", "error", *sections),
         **values,
     )
+
+
+def _more_of(user: User) -> tuple[tuple[str, str], ...]:
+    """Return the pages in the menu of a user: no classes for pupils, administration for admins alone."""
+    classes = () if class_of(user.name) else (_CLASSES,)
+    return (*_MORE, *classes, *((_ADMIN,) if user.is_admin else ()))
 
 
 def language() -> str:
@@ -77,3 +113,14 @@ def language() -> str:
     if chosen in LANGUAGES:
         return chosen
     return request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
+
+
+def is_page_wanted() -> bool:
+    """Return whether this request asks for a page: by its address, or as a browser that shows an unknown one."""
+    if request.blueprint == "page":
+        return True
+    kinds = request.accept_mimetypes
+    return (
+        not request.path.startswith(_INTERFACES)
+        and kinds.best_match(("application/json", "text/html")) == "text/html"
+    )

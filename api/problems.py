@@ -1,6 +1,7 @@
 """Errors over HTTP: RFC 9457 problem documents, and the only table of statuses.
 
-Under `/v2` an error has the form of the Open Inference Protocol: an object whose only member is `error`.
+Under `/v2` an error has the form of the Open Inference Protocol: an object whose only member is `error`. A browser that
+asks for a page is shown one.
 """
 
 import logging
@@ -12,6 +13,8 @@ from flask import Flask, Response, json, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from api.inference.paths import absence, is_inference
+from api.pages import is_page_wanted, language, render_page
+from api.texts import Texts
 from services import errors
 from services.errors import HxserveError
 
@@ -34,7 +37,9 @@ STATUS_OF: Final[Mapping[type[HxserveError], HTTPStatus]] = {
     errors.LeaseHeldError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.LeaseLostError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.CheckpointDamagedError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.DatasetDamagedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StorageError: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.TooManyTriesError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ChipError: HTTPStatus.BAD_GATEWAY,
     errors.ChipLostError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DatasetMissingError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -80,13 +85,26 @@ def register_problems(app: Flask) -> None:
 
 
 def _as_asked(document: Response) -> Response:
-    """Return a problem document, in the inference protocol's form under its paths."""
+    """Return a problem document, in the inference protocol's form under its paths; for a page, a page."""
+    if is_page_wanted():
+        return _as_page(document)
     if is_inference(request.path):
         document.data = json.dumps({"error": json.loads(document.get_data())["error"]})
         document.content_type = "application/json"
         document.status_code = _OF_INFERENCE.get(HTTPStatus(document.status_code), document.status_code)
         if document.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
             document.headers.setdefault("Retry-After", str(_DEFAULT_RETRY_AFTER_S))
+    return document
+
+
+def _as_page(document: Response) -> Response:
+    body = json.loads(document.get_data())
+    texts = Texts(language())
+    is_unknown = body["status"] == HTTPStatus.NOT_FOUND and request.url_rule is None
+    words = texts("nav.no_page") if is_unknown else texts.problem(body["code"], body["detail"])
+    # The store may be what failed: ask it nothing.
+    document.data = render_page("problem.html", problem=words, status=body["status"], maintained=())
+    document.content_type = "text/html; charset=utf-8"
     return document
 
 

@@ -6,8 +6,17 @@ A document that one route alone sends or takes stands beside that route.
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
+from services.crops.extras import Extras
 from services.crops.remarks import Box
 from services.jobs.inspection import JobView
 from services.jobs.record import JobKind, JobState
@@ -55,6 +64,13 @@ class StoredProblem(Schema):
 
     code: str
     message: str
+
+
+class DamagedVersion(Schema):
+    """A version whose manifest cannot be read."""
+
+    version: str
+    problem: StoredProblem
 
 
 class Eta(Schema):
@@ -136,6 +152,42 @@ class ClassifyQuery(CropsQuery):
     allow_transfer: Annotated[
         bool, Field(description="Allow another chip than the one in whose loop the model learnt.")
     ] = False
+    keep: Annotated[
+        bool | None,
+        Field(description="Keep crops and answer for a correction; left out, as `PUT /v1/me/keep` says."),
+    ] = None
+    mock: Annotated[
+        bool,
+        Field(
+            description="Send what mock arithmetic reads in the same crops too, beside what the chip reads."
+        ),
+    ] = False
+    activations: Annotated[
+        bool,
+        Field(
+            description="Send the hidden activations of each crop too, as the chip call had them; 64 crops at most."
+        ),
+    ] = False
+
+    pixels: Annotated[
+        bool,
+        Field(
+            description="Send each crop back as it was read; 64 crops at most, and not in a job that is answered later."
+        ),
+    ] = False
+
+    @field_validator("activations")
+    @classmethod
+    def _need_one_reading(cls, value: bool, given: ValidationInfo) -> bool:
+        if value and given.data.get("repeats", 1) > 1:
+            raise ValueError("they are those of one reading; leave out repeats, or send a crop several times")
+        return value
+
+    @property
+    def extras(self) -> Extras:
+        """What is asked for besides the digits."""
+        asked = Extras.ACTIVATIONS if self.activations else Extras.NONE
+        return asked | Extras.MOCK if self.mock else asked
 
 
 _Row = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=28, max_length=28)]
@@ -148,12 +200,31 @@ class ImagesBody(Schema):
     images: Annotated[list[_Image], Field(min_length=1)]
 
 
-class PredictionAnswer(Schema):
-    """The digit read in one crop, with the chip's ten raw scores (LSB)."""
+Pixels = Annotated[
+    list[Annotated[int, Field(ge=0, le=255)]],
+    Field(min_length=784, max_length=784, description="28 rows of 28 grey values, bright on dark."),
+]
+
+
+class LayerActivations(Schema):
+    """What came out of a rectifier of the network for one crop, row by row: 0..31, or 0..127 without conversion."""
+
+    layer: Annotated[str, Field(description="The name of its module, such as `relu1`.")]
+    shape: list[int]
+    values: list[Annotated[int, Field(ge=0, le=127)]]
+
+
+class ScoresAnswer(Schema):
+    """The digit read in one crop, with ten raw scores (LSB)."""
 
     digit: Annotated[int, Field(ge=0, le=9)]
     scores: Annotated[list[int], Field(min_length=10, max_length=10)]
     confidence: Annotated[float, Field(ge=0, le=1)]
+
+
+class PredictionAnswer(ScoresAnswer):
+    """The digit that the chip read in one crop, with its ten raw scores (LSB)."""
+
     batch_size: int
     slot: int
     picture: Annotated[int | None, Field(description="With `segment`: number of the picture, from 0.")] = None
@@ -161,6 +232,13 @@ class PredictionAnswer(Schema):
         Box | None,
         Field(description="With `segment`: left, top, right, bottom in px of the upright picture."),
     ] = None
+    activations: Annotated[
+        list[LayerActivations] | None, Field(description="With `activations`: the hidden layers, in order.")
+    ] = None
+    mock: Annotated[
+        ScoresAnswer | None, Field(description="With `mock`: what mock arithmetic read in the same crop.")
+    ] = None
+    pixels: Annotated[Pixels | None, Field(description="With `pixels`: the crop, as it was read.")] = None
 
 
 class Timing(Schema):
@@ -174,6 +252,7 @@ class Timing(Schema):
 class ClassifyAnswer(Schema):
     """One prediction per crop, with their provenance."""
 
+    id: Annotated[str, Field(description="By which a kept answer is corrected; the job's, if it is one.")]
     model: str
     version: str
     chip: str
@@ -183,12 +262,6 @@ class ClassifyAnswer(Schema):
     timing: Timing
     predictions: list[PredictionAnswer]
     warnings: Annotated[list[str], Field(description="About crops that look wrong, such as inverted ones.")]
-
-
-Pixels = Annotated[
-    list[Annotated[int, Field(ge=0, le=255)]],
-    Field(min_length=784, max_length=784, description="28 rows of 28 grey values, bright on dark."),
-]
 
 
 class SampleAnswer(Schema):

@@ -23,11 +23,15 @@ class Texts:
         return text.format(**values) if values else text
 
     def problem(self, code: str, message: str) -> str:
-        """Describe an error: messages are in English, so other languages put their name of the error before it."""
+        """Describe an error: messages are in English, so other languages put their name of the error before it.
+
+        A name that is a whole sentence, with its full stop, says all and stands alone.
+        """
         name = f"error.{code}"
         if self.language == LANGUAGES[0] or name not in catalogue():
             return message
-        return self("js.because", words=self(name), detail=message)
+        words = self(name)
+        return words if words.endswith(".") else self("js.because", words=words, detail=message)
 
     def of(self, *sections: str) -> dict[str, str]:
         """Return all texts of some sections, for the scripts of a page."""

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import (
+    adapt,
     dashboards,
     emulator,
     eta,
     flood,
     letters,
+    page,
     peers,
     pictures,
     plan,
@@ -42,7 +44,9 @@ GROUPS: Final[Mapping[str, Group]] = {
     ),
     "emulator": Group(emulator.TARGETS, emulator.measure),
     "letters": Group(letters.TARGETS, letters.measure),
+    "adapt": Group(adapt.TARGETS, adapt.measure),
     "pictures": Group(pictures.TARGETS, pictures.measure),
+    "page": Group(page.TARGETS, page.measure),
     "programs": Group(programs.TARGETS, programs.measure),
     "plan": Group(plan.TARGETS, plan.measure),
     "peers": Group(peers.TARGETS, peers.measure),

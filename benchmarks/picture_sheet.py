@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from api.images import read_image
 from benchmarks.picture_kinds import KINDS, draw_pictures
+from services.images import read_image
 from worker.learning.datasets import load_dataset
 
 _COLUMNS: Final = 4

@@ -18,13 +18,13 @@ from typing import IO, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.errors import BackupDamagedError, SchemaError, StorageError
+from services.explanations import explain
 from services.files import replacement, storage_errors
-from services.jobs.params import explain
 from services.store.schema import SCHEMA
 
 RECORDS: Final = "records.msgpack"
 ADMIN: Final = "admin-token"
-FOLDERS: Final = ("models", "saves", "calibrations")
+FOLDERS: Final = ("models", "datasets", "saves", "calibrations")
 _MANIFEST: Final = "manifest.json"
 _SEAL_HEAD: Final = b"\x1f\x8b\x08\x10\x00\x00\x00\x00\x00\xff"
 _SEAL_END: Final = b"\x00\x03\x00" + bytes(8)

@@ -18,6 +18,9 @@ import msgpack
 from deploy.archive import ADMIN, RECORDS, BackupManifest, add_manifest, add_member, new_archive
 from deploy.command import run_command
 from deploy.recovery import open_records, parser_of, report, settings_from
+from services.datasets.files import DatasetStore
+from services.datasets.uploads import FOLDER as UPLOADS
+from services.datasets.uploads import SCRATCH
 from services.errors import StorageError
 from services.models.files import ModelStore
 from services.models.uploads import SUFFIX
@@ -39,6 +42,7 @@ def back_up(settings: Settings, path: Path) -> BackupManifest:
         snapshot = SnapshotStore(connection).take()
         saves = _add_saves(tar, settings.saves_dir)
         models, versions = _add_models(tar, settings.models_dir)
+        datasets = _add_datasets(tar, settings.datasets_dir)
         calibrations, links = _add_calibrations(tar, settings.calibrations_dir)
         _add_records(tar, snapshot.records)
         _add_together(tar, {ADMIN: settings.token_file})
@@ -51,13 +55,15 @@ def back_up(settings: Settings, path: Path) -> BackupManifest:
                 **snapshot.counts,
                 "models": models,
                 "versions": versions,
+                "datasets": datasets,
                 "saves": saves,
                 "calibrations": calibrations,
             },
             links=links,
             folders=tuple(
-                f"models/{tombstone.relative_to(settings.models_dir).as_posix()}"
-                for tombstone in sorted(settings.models_dir.glob("*/.deleted/*"))
+                f"{root.name}/{tombstone.relative_to(root).as_posix()}"
+                for root in (settings.models_dir, settings.datasets_dir)
+                for tombstone in sorted(root.glob("*/.deleted/*"))
             ),
         )
         add_manifest(tar, manifest)
@@ -86,15 +92,37 @@ def _add_models(tar: tarfile.TarFile, root: Path) -> tuple[int, int]:
     store = ModelStore(root)
     models = versions = 0
     for name in store.names():
-        aliases = store.aliases(name)
-        kept = [version for version in store.versions(name) if _add_folder(tar, root, f"{name}/{version}")]
-        for alias, version in aliases.items():
-            if version in kept:
-                add_member(tar, f"models/{name}/aliases/{alias}", version.encode())
-        for mark in _files(root / name / "shared"):
-            _add_together(tar, {f"models/{name}/shared/{mark}": root / name / "shared" / mark})
+        aliases = store.alias_files.of(name)
+        kept = _add_versions(tar, root, name, store.versions(name))
+        for alias, read in aliases.items():
+            if read.version in kept:
+                add_member(tar, f"models/{name}/aliases/{alias}", read.packed())
         models, versions = models + bool(kept), versions + len(kept)
     return models, versions
+
+
+def _add_datasets(tar: tarfile.TarFile, root: Path) -> int:
+    """Add the data sets with their shares, and the files of uploads; return the number of data sets.
+
+    A downloaded MNIST is left out.
+    """
+    store = DatasetStore(root)
+    for folder in sorted((root / UPLOADS).glob("*")):
+        paths = {
+            f"{root.name}/{UPLOADS}/{folder.name}/{file}": folder / file
+            for file in _files(folder)
+            if not file.endswith(SCRATCH)
+        }
+        _add_together(tar, paths)
+    return sum(bool(_add_versions(tar, root, name, store.versions(name))) for name in store.names())
+
+
+def _add_versions(tar: tarfile.TarFile, root: Path, name: str, versions: Sequence[str]) -> list[str]:
+    """Add versions of a model or a data set, and the marks of its shares; return the versions that were added."""
+    kept = [version for version in versions if _add_folder(tar, root, f"{name}/{version}")]
+    for mark in _files(root / name / "shared"):
+        _add_together(tar, {f"{root.name}/{name}/shared/{mark}": root / name / "shared" / mark})
+    return kept
 
 
 def _add_calibrations(tar: tarfile.TarFile, root: Path) -> tuple[int, dict[str, str]]:
@@ -117,7 +145,7 @@ def _add_calibrations(tar: tarfile.TarFile, root: Path) -> tuple[int, dict[str, 
 
 
 def _add_folder(tar: tarfile.TarFile, root: Path, name: str) -> bool:
-    """Add the files of a folder below `models/` or `calibrations/`, or none; return True if they were added."""
+    """Add the files of a folder below one of `FOLDERS`, or none; return True if they were added."""
     paths = {f"{root.name}/{name}/{file}": root / name / file for file in _files(root / name)}
     return _add_together(tar, paths)
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from deploy.command import run_command
 from deploy.local import running
 from hxserve import Client
-from hxserve.cli.progress import job_progress, progress_bar
 from hxserve.errors import ClientError
 from hxserve.jobs import Job
+from hxserve.progress import job_progress, progress_bar
 from hxserve_letters.belts import Pace
 from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.centre import Centre, Effort
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _demonstrate(settings: Settings) -> dict[str, Any]:
     _say("Looking for MNIST ...")
-    dataset = Datasets(settings.mnist, settings.data_dir / "datasets").get("auto")
+    dataset = Datasets(settings.mnist, settings.datasets_dir).get("auto")
     _say(dataset.note)
     _say(f"Starting Redis, a worker and the API, on the backend `{settings.chip}` ...")
     started = time.monotonic()
@@ -79,7 +79,7 @@ def _demonstrate(settings: Settings) -> dict[str, Any]:
     accuracy = float((digits == dataset.test_labels.numpy()).mean())
     summary = {
         "dataset": dataset.name,
-        "model": f"{MODEL}@{(training.result or {})['version']}",
+        "model": f"{MODEL}@{training.result['version']}",
         "backend": backend,
         "accuracy": round(accuracy, 4),
         "train_s": round(train_s, 2),
@@ -149,7 +149,7 @@ def _folder_of(dataset: Dataset, settings: Settings) -> Path | None:
     """Return the folder of MNIST, if that is the data set."""
     if dataset.name != "mnist":
         return None
-    return settings.mnist or settings.data_dir / "datasets"
+    return settings.mnist or settings.datasets_dir
 
 
 def _find_mnist(given: str | None) -> str | Path | None:

@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import json
 import os
 import socket
 import sys
@@ -11,11 +12,12 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TextIO
 
 from deploy.command import run_command, settings_of
-from deploy.processes import WORKER, chip_variables, environment_of, processes_of
+from deploy.processes import LETTERS, WORKER, chip_variables, environment_of, has_letters, processes_of
 from deploy.redis_server import redis_server
 from deploy.supervision import Supervised
 from services.errors import SettingsError, UnavailableError
@@ -60,7 +62,11 @@ def _rotate_log(process: Supervised) -> None:
 
 @contextmanager
 def running(
-    settings: Settings, *, commands: Mapping[str, Sequence[str]] | None = None, chips: int = 1
+    settings: Settings,
+    *,
+    commands: Mapping[str, Sequence[str]] | None = None,
+    chips: int = 1,
+    letters: bool = False,
 ) -> Iterator[Local]:
     """Start a whole service, wait until it is ready, and stop all of it when the context ends.
 
@@ -68,6 +74,7 @@ def running(
         settings: Of all processes. They name the Redis to use; otherwise one is started.
         commands: The processes beside Redis for the first chip, by name; by default one worker and the API.
         chips: The number of chips; each further one has a worker of its own, `worker-2` and so on.
+        letters: Whether a process waits for orders of a letter centre from the page.
 
     Raises:
         HxserveError: a part does not start; the message has the reason.
@@ -107,6 +114,10 @@ def running(
         # For commands of the client on this machine.
         write_durably(data / "url", url.encode())
         write_durably(data / "mnist", str(settings.mnist.resolve() if settings.mnist else "").encode())
+        if letters:  # once the service is ready: it delays nothing, and its first request is answered
+            own = environment | {"HXSERVE_URL": url, "HXSERVE_TOKEN": token}
+            processes["letters"] = Supervised("letters", LETTERS, logs / "letters.log", environment=own)
+            stack.callback(processes["letters"].stop)
         yield Local(url, token, processes)
 
 
@@ -169,6 +180,8 @@ def _wait_until_ready(url: str, processes: Mapping[str, Supervised]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the whole service until Ctrl-C or SIGTERM; return the exit status."""
     flags = vars(_parser().parse_args(arguments))
+    as_json = flags.pop("json")
+    say = partial(_say, to=sys.stderr) if as_json else _say
 
     def serve() -> None:
         try:
@@ -178,18 +191,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise SettingsError(
                     "HXSERVE_REDIS_PASSWORD_FILE is set but no --redis-url; give both or neither"
                 )
-            _say(f"hxserve starts; its data are in {settings.data_dir.resolve()}")
-            with running(settings, commands=commands, chips=chips) as local:
-                _say(f"hxserve is ready: {local.url}?token={local.token}")
+            say(f"hxserve starts; its data are in {settings.data_dir.resolve()}")
+            with running(settings, commands=commands, chips=chips, letters=has_letters()) as local:
+                _say(json.dumps(_address(local, settings)) if as_json else _ready(local))
                 local.watch()
         except KeyboardInterrupt:
-            _say("hxserve has stopped; nothing is lost")
+            say("hxserve has stopped; nothing is lost")
 
     return run_command(serve)
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 the operator's terminal
+def _ready(local: Local) -> str:
+    return f"hxserve is ready: {local.url}?token={local.token}"
+
+
+def _address(local: Local, settings: Settings) -> dict[str, str]:
+    return {"url": local.url, "token": local.token, "data_dir": str(settings.data_dir.resolve())}
+
+
+def _say(line: str, to: TextIO | None = None) -> None:
+    print(line, file=to, flush=True)
 
 
 def _complain(line: str) -> None:
@@ -217,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--calibration", help="calibration file of the chip")
     add("--standby", action="store_true", help="start a second worker, which takes over when the first ends")
+    add("--json", action="store_true", help="print one JSON document when the service is ready")
     add("--mnist", help="folder with MNIST in the layout of torchvision")
     return parser
 

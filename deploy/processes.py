@@ -2,11 +2,18 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import Final
 
 from services.settings import Settings
 
 WORKER: Final = [sys.executable, "-m", "worker"]
+LETTERS: Final = [sys.executable, "-m", "hxserve", "letters", "--on-demand"]
+
+
+def has_letters() -> bool:
+    """Return whether the letter centre is installed here."""
+    return find_spec("hxserve_letters") is not None
 
 
 def processes_of(*, standby: bool = False) -> dict[str, list[str]]:

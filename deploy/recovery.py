@@ -30,6 +30,7 @@ _COUNTS: Final = {
     "saves": "saves",
     "waiting_parts_of_crops": "waiting parts of crops",
     "calibrations": "calibrations",
+    "datasets": "data sets",
 }
 
 

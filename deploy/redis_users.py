@@ -30,8 +30,9 @@ _ALWAYS: Final = """
 """
 _SINCE_7_2: Final = "client|setinfo"
 _STORE: Final = """
-    del exists expire get getex hdel hget hgetall hlen hmget hrandfield hset hvals smembers ttl xadd xlen xrange xread
-    xrevrange zadd zcard zrange zrem
+    del exists expire get getdel getex hdel hget hgetall hkeys hlen hmget hrandfield hset hvals incr scard set
+    sismember smembers srem ttl xadd xlen xrange xread xrevrange zadd zcard zrange zrem
+    zrevrange zscore
 """
 """Commands that the Python code of the store sends; those of its scripts are read from their sources."""
 _CALLED: Final = re.compile(r"redis\.call\('([A-Z]+)'")

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgpack
 
@@ -15,6 +16,9 @@ from services.errors import ConflictError
 from services.files import storage_errors, write_durably
 from services.settings import Settings
 from services.store.snapshot import Record, SnapshotStore
+
+_DOWNLOADED: Final = "MNIST"
+"""A folder beside the data sets."""
 
 
 def restore(settings: Settings, path: Path, *, replace: bool = False) -> BackupManifest:
@@ -56,9 +60,7 @@ def restore(settings: Settings, path: Path, *, replace: bool = False) -> BackupM
 def _check_empty(settings: Settings, store: SnapshotStore, archive: Archive) -> None:
     """Raise ConflictError where a service is."""
     there = [
-        str(path)
-        for path in (settings.data_dir / folder for folder in FOLDERS)
-        if path.is_dir() and any(path.iterdir())
+        str(path) for path in (settings.data_dir / folder for folder in FOLDERS) if any(_content_of(path))
     ]
     if not store.is_empty():
         there.append("records in Redis")
@@ -71,6 +73,11 @@ def _check_empty(settings: Settings, store: SnapshotStore, archive: Archive) -> 
             f"there is a service already ({', '.join(there)}); restore into an empty place, or say --replace "
             "to delete it"
         )
+
+
+def _content_of(folder: Path) -> list[Path]:
+    """Return what a service has in a folder; a downloaded MNIST belongs to none."""
+    return [path for path in folder.iterdir() if path.name != _DOWNLOADED] if folder.is_dir() else []
 
 
 def _owns_token(settings: Settings) -> bool:
@@ -88,8 +95,10 @@ def _records(archive: Archive) -> list[Record]:
 def _write_files(settings: Settings, archive: Archive) -> None:
     data = settings.data_dir
     for folder in FOLDERS:
-        shutil.rmtree(data / folder, ignore_errors=True)
-        (data / folder).mkdir()
+        (data / folder).mkdir(exist_ok=True)
+        for path in _content_of(data / folder):
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True)
     for name, content in archive.files():
         if name == ADMIN and _owns_token(settings):
             write_durably(settings.token_file, content, mode=0o600)

@@ -15,17 +15,19 @@ RUN grep -E '^torch(vision)?==' constraints.txt > torch.txt \
        ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement torch.txt
 COPY pyproject.toml README.md ./
 COPY emulator/pyproject.toml emulator/README.md emulator/
+COPY pictures/pyproject.toml pictures/README.md pictures/
 # Empty packages stand in for the source, so that a change of the source leaves this layer cached.
-RUN mkdir api deploy services worker emulator/hxtorch_emulator \
-    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt ./emulator '.[worker]'
+RUN mkdir api deploy services worker emulator/hxtorch_emulator pictures/hxserve_pictures \
+    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt ./emulator ./pictures '.[worker,datasets]'
 
 FROM dependencies AS build
 COPY api api
 COPY deploy deploy
 COPY emulator emulator
+COPY pictures pictures
 COPY services services
 COPY worker worker
-RUN /opt/hxserve/bin/pip install --quiet --no-deps --force-reinstall ./emulator .
+RUN /opt/hxserve/bin/pip install --quiet --no-deps --force-reinstall ./emulator ./pictures .
 
 FROM ${PYTHON_IMAGE} AS worker
 RUN groupadd --gid 10001 hxserve \

@@ -23,12 +23,13 @@ class Disk:
         usage = shutil.disk_usage(existing)
         return usage.total, usage.free
 
-    def check(self) -> None:
-        """Raise DiskLowError if less than `floor_bytes` is free."""
+    def check(self, needed_bytes: int = 0) -> None:
+        """Raise DiskLowError if less than `floor_bytes` is free once `needed_bytes` are written."""
         _, free_bytes = self.size_and_free_bytes()
-        if free_bytes < self.floor_bytes:
+        if free_bytes - needed_bytes < self.floor_bytes:
+            needed = f", {needed_bytes / 2**20:.0f} MiB are to be written" if needed_bytes else ""
             raise DiskLowError(
-                f"the service's disk has {free_bytes / 2**20:.0f} MiB free, less than the "
+                f"the service's disk has {free_bytes / 2**20:.0f} MiB free{needed}, less than the "
                 f"{self.floor_bytes / 2**20:.0f} MiB below which new trainings and uploads are refused; accepted ones "
                 "continue and crops are read. Delete models that nobody needs, or ask the operator for disk space"
             )

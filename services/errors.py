@@ -93,16 +93,70 @@ class ModelNotFoundError(NotFoundError):
     code = "model_not_found"
 
 
+class AnswerNotKeptError(NotFoundError):
+    """No answer of yours of this id is kept; send the crops with keep=true to correct their answer."""
+
+    code = "answer_not_kept"
+
+
+class CorrectionNotFoundError(NotFoundError):
+    """There is no such correction; `GET /v1/corrections` lists those that are open."""
+
+    code = "correction_not_found"
+
+
+class DatasetNotFoundError(NotFoundError):
+    """There is no such data set or version; `GET /v1/datasets` lists what there is."""
+
+    code = "dataset_not_found"
+
+
 class UserNotFoundError(NotFoundError):
     """There is no such user; `GET /v1/users` lists who there is."""
 
     code = "user_not_found"
 
 
+class ClassNotFoundError(NotFoundError):
+    """There is no such class; look at the code again, or ask the teacher for the present one."""
+
+    code = "class_not_found"
+
+
+class GameNotFoundError(NotFoundError):
+    """There is no such game of yours; it has ended, begin another one."""
+
+    code = "game_not_found"
+
+
+class SeatNotFoundError(NotFoundError):
+    """Nobody has this seat in the class."""
+
+    code = "seat_not_found"
+
+
 class ConflictError(HxserveError):
     """The request does not fit the present state."""
 
     code = "conflict"
+
+
+class ClassPausedError(ConflictError):
+    """The class is paused; wait until the teacher lets it go on."""
+
+    code = "class_paused"
+
+
+class ClassEndedError(ConflictError):
+    """The class has ended; nobody can join it any more."""
+
+    code = "class_ended"
+
+
+class ClassFullError(ConflictError):
+    """All seats of the class are taken; ask the teacher."""
+
+    code = "class_full"
 
 
 class InvalidTransitionError(ConflictError):
@@ -141,6 +195,12 @@ class WeightsUnknownError(HxserveError):
     code = "weights_unknown"
 
 
+class PromotionRefusedError(ConflictError):
+    """The comparison does not show that the candidate is better or not worse than what the alias names; it stays."""
+
+    code = "promotion_refused"
+
+
 class IdempotencyConflictError(ConflictError):
     """This Idempotency-Key was used for another request; use a new key for a new request."""
 
@@ -158,6 +218,13 @@ class QuotaExceededError(HxserveError):
     """The request would go beyond what its user may take; `GET /v1/me` says what is left."""
 
     code = "quota_exceeded"
+    retryable = True
+
+
+class TooManyTriesError(HxserveError):
+    """There were too many tries within a minute; wait a minute, then try again."""
+
+    code = "too_many_tries"
     retryable = True
 
 
@@ -211,6 +278,12 @@ class CheckpointDamagedError(HxserveError):
     """The checkpoint's files are damaged or not a checkpoint of hxserve; publish or restore it again."""
 
     code = "checkpoint_damaged"
+
+
+class DatasetDamagedError(HxserveError):
+    """The data set's files are damaged or not a data set of hxserve; restore it or send it again."""
+
+    code = "dataset_damaged"
 
 
 class StorageError(HxserveError):

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.errors import SettingsError
-from services.jobs.params import explain
+from services.explanations import explain
 from services.logs import LogFormat
 from services.names import Name
 from services.passwords import read_secret, with_password
@@ -123,6 +123,12 @@ class Settings(BaseSettings):
     """Operations of a user's programs, at one API process; `none` for no limit."""
     user_operation_bytes_per_second: Annotated[float | None, Field(gt=0)] = 100e6
     """Bytes of these operations; `none` for no limit."""
+    user_kept_crops: Annotated[int | None, Field(ge=0)] = 5_000
+    """Maximum number of a user's crops that are kept for correction, the newest; `none` for no limit."""
+    user_open_corrections: Annotated[int | None, Field(ge=0)] = 10_000
+    """Maximum number of a user's open corrections; `none` for no limit."""
+    user_dataset_bytes: Annotated[int | None, Field(ge=0)] = 2**30
+    """Bytes of a user's data sets and their uploads together; `none` for no limit."""
     batch_crops: Annotated[int, Field(ge=1, le=4096)] = 256
     """Maximum number of crops in a chip call."""
     quantum_s: Annotated[float, Field(gt=0, le=10)] = 0.5
@@ -140,6 +146,12 @@ class Settings(BaseSettings):
     """Retention of finished jobs in seconds."""
     keep_results_s: Annotated[float, Field(ge=60)] = 86_400.0
     """Retention of crop results in seconds."""
+    keep_answers_s: Annotated[float, Field(ge=60)] = 7 * 86_400.0
+    """Retention of crops and answers whose sender keeps them for correction, in seconds."""
+    keep_corrections_s: Annotated[float, Field(ge=60)] = 90 * 86_400.0
+    """Retention of corrections that are not closed into a data set, in seconds."""
+    keep_classes_s: Annotated[float, Field(ge=0)] = 86_400.0
+    """Time from the end of a class to the deletion of what its pupils made, in seconds."""
     min_free_disk_bytes: Annotated[int, Field(ge=0)] = 512 * 2**20
     """Free space of the data folder below which new trainings and uploads are refused; 0 for no limit."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -168,6 +180,9 @@ class Settings(BaseSettings):
             requests_per_second=self.user_requests_per_second,
             operations_per_second=self.user_operations_per_second,
             operation_bytes_per_second=self.user_operation_bytes_per_second,
+            kept_crops=self.user_kept_crops,
+            open_corrections=self.user_open_corrections,
+            dataset_bytes=self.user_dataset_bytes,
         )
 
     @property
@@ -179,6 +194,11 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """The folder of published checkpoints."""
         return self.data_dir / "models"
+
+    @property
+    def datasets_dir(self) -> Path:
+        """The folder of data sets, and of a downloaded MNIST."""
+        return self.data_dir / "datasets"
 
     @property
     def saves_dir(self) -> Path:

@@ -1,5 +1,7 @@
 """The service on one machine: what other users of the machine may not see."""
 
+import json
+import signal
 import stat
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
+import urllib3
 
 from deploy.local import main
 from deploy.redis_server import redis_server
@@ -54,3 +57,20 @@ def test_a_password_on_the_command_line_is_refused(
     assert status == 1
     assert "HXSERVE_REDIS_PASSWORD_FILE" in said
     assert "a-password" not in said
+
+
+def test_a_script_learns_the_address_from_one_document(short_folder: Path) -> None:
+    command = [sys.executable, "-m", "deploy.local", "--json", "--port", "0", "--data-dir", str(short_folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        address = json.loads(service.stdout.readline())
+        asked = urllib3.request(
+            "GET", f"{address['url']}/v1/me", headers={"Authorization": f"Bearer {address['token']}"}
+        )
+        service.send_signal(signal.SIGINT)
+        rest = service.stdout.read()
+
+    assert asked.status == 200
+    assert address["data_dir"] == str(short_folder.resolve())
+    assert rest == ""
+    assert service.returncode == 0

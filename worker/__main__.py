@@ -16,8 +16,9 @@ from services.chips.samples import SampleStore
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore, Lease
 from services.crops.store import CropStore
-from services.errors import HxserveError, InvalidInputError, LeaseLostError, RedisUnavailableError
-from services.jobs.record import Job, JobKind
+from services.datasets.files import DatasetStore
+from services.datasets.uploads import DatasetUploads
+from services.errors import HxserveError, LeaseLostError, RedisUnavailableError
 from services.jobs.store import JobStore
 from services.logs import configure_logging
 from services.models.files import ModelStore
@@ -28,13 +29,7 @@ from services.scheduling.policy import Policy
 from services.settings import Settings, load_settings
 from services.store.connection import Connection, ExclusiveConnection
 from services.store.schema import ensure_schema
-from worker.activities import (
-    Activity,
-    CalibrationActivity,
-    EvaluationActivity,
-    TrainingActivity,
-    UploadActivity,
-)
+from worker.activities.factory import ActivityFactory
 from worker.background_saves import BackgroundSaves
 from worker.batches import Batches
 from worker.celery_app import create_app, send_wake_up
@@ -53,6 +48,7 @@ from worker.serving import LoadedVersions
 from worker.shadow import Shadow
 from worker.systemd import READY, STOPPING, notify
 from worker.time_accounting import TimeAccount
+from worker.trials import Trials
 from worker.untrained import publish_untrained
 
 REFUSED_EXIT: Final = 1
@@ -96,7 +92,7 @@ def _run(settings: Settings, *, standby: bool) -> int:
         stack.callback(connection.close)
         connection.check()
         ensure_schema(connection)
-        datasets = Datasets(settings.mnist, settings.data_dir / "datasets")
+        datasets = Datasets(settings.mnist, settings.datasets_dir)
         datasets.prepare()
         chips = ChipStore(connection, lease_s=settings.lease_s)
         lease = (
@@ -165,58 +161,52 @@ def _serve(
     models = ModelStore(settings.models_dir)
     saves = BackgroundSaves(Saves(settings.saves_dir))
     uploads = Uploads(settings.saves_dir)
+    stored, imported = DatasetStore(settings.datasets_dir), DatasetUploads(settings.datasets_dir)
     marker = marker_of(saves, settings.chip_id)
     recover_jobs(lease, jobs, saves, marker)
     SampleStore(connection).keep(pick_samples(datasets.get("auto")))
     publish_untrained(models, session, datasets.get("auto").test_images)
     series = SeriesStore(connection)
-    schedule = MaintenanceSchedule(
-        settings.canary_every_s, settings.calibrate_at, settings.recalibrate_on_drift
+    maintenance = ChipMaintenance(
+        lease,
+        session,
+        series,
+        jobs,
+        MaintenanceSchedule(settings.canary_every_s, settings.calibrate_at, settings.recalibrate_on_drift),
     )
-    maintenance = ChipMaintenance(lease, session, series, jobs, schedule)
     maintenance.show_pattern()
     shadow = Shadow(lease, series, share=settings.shadow_share)
 
-    def take_up(job: Job) -> Activity:
-        match job.kind:
-            case JobKind.TRAINING:
-                return TrainingActivity(job, session, datasets, models, saves)
-            case JobKind.EVALUATION:
-                return EvaluationActivity(job, session, datasets, models)
-            case JobKind.UPLOAD:
-                return UploadActivity(job, session, datasets, models, uploads)
-            case JobKind.CALIBRATION:
-                return CalibrationActivity(session, maintenance.after_calibration)
-            case JobKind.CLASSIFICATION | JobKind.PROGRAM:
-                raise InvalidInputError(f"a {job.kind} is not worked on in slices")
-
+    activities = ActivityFactory(
+        session, datasets, models, saves, uploads, stored, imported, maintenance.after_calibration
+    )
     account = TimeAccount()
-    meter = CostMeter(CostStore(connection), session.backend, lambda: datasets.get("auto").name)
+    meter = CostMeter(
+        CostStore(connection), session.backend, lambda: datasets.get("auto").name, datasets.crops_of
+    )
     long_work = LongWork(
         lease,
         session,
         jobs,
         saves,
-        take_up,
+        activities.take_up,
         marker,
         save_every_s=settings.save_every_s,
         meter=meter,
         account=account,
     )
     stack.callback(long_work.save_all)
+    versions = LoadedVersions(session, models)
+    trials = Trials(lease, session, models, versions, series, account)
     batches = Batches(
         lease,
         session,
         crops,
-        LoadedVersions(session, models),
+        versions,
         shadow,
         batch_crops=settings.batch_crops,
         account=account,
-    )
-    policy = Policy(
-        batch_crops=settings.batch_crops,
-        quantum_s=settings.quantum_s,
-        long_work_share=settings.long_work_share,
+        trials=trials,
     )
     loop = SchedulerLoop(
         lease,
@@ -226,10 +216,15 @@ def _serve(
         Operations(lease, session, ProgramStore(of_turns, keep_jobs_s=settings.keep_jobs_s), account),
         long_work,
         maintenance,
-        policy,
+        Policy(
+            batch_crops=settings.batch_crops,
+            quantum_s=settings.quantum_s,
+            long_work_share=settings.long_work_share,
+        ),
         turn_s=settings.turn_s,
         account=account,
         take_over=lambda chip: take_over_jobs(lease, jobs, saves, chip),
+        trials=trials,
     )
 
     def take_turn() -> bool:
@@ -253,12 +248,13 @@ def _serve(
             "dataset": datasets.get("auto").name,
             "time_s": account.spent_s(),
             "tally": batches.tally.describe(),
+            "trials": trials.describe(),
             **session.describe(),
             **maintenance.describe(),
         },
         wake=lambda: wake_up(lease.chip),
         last_turn=loop.last_active,
-        maintenance_is_due=lambda: maintenance.is_due,
+        maintenance_is_due=lambda: maintenance.is_due or trials.is_due,
         lease_s=settings.lease_s,
     )
     opening.stop()

@@ -11,18 +11,20 @@ import msgpack
 import numpy as np
 
 from services.chips.store import Lease
-from services.crops.answers import CROP_BYTES, Answer, Provenance, problem_of
+from services.crops.answers import CROP_BYTES, Activations, Answer, Provenance, Scores, problem_of
 from services.crops.claims import NO_CROPS, NO_PREFETCH, Backlog, Entry, Finished, Prefetch
+from services.crops.extras import Extras
 from services.crops.lanes import Lane
 from services.crops.store import CropStore
 from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedError
 from services.jobs.record import JobState
 from services.logs import about
 from worker.chip import ChipSession
-from worker.serving import LoadedVersions
+from worker.serving import LoadedVersions, Reading
 from worker.shadow import Seen, Shadow
 from worker.tally import BatchTally
 from worker.time_accounting import TimeAccount
+from worker.trials import Trials
 
 _MOST_CLAIMS: Final = 3
 _MOST_CHIP_FAILURES: Final = 3
@@ -43,6 +45,7 @@ class Batches:
         *,
         batch_crops: int,
         account: TimeAccount | None = None,
+        trials: Trials | None = None,
     ) -> None:
         self._lease = lease
         self._session = session
@@ -51,6 +54,7 @@ class Batches:
         self._shadow = shadow
         self._batch_crops = batch_crops
         self._account = account or TimeAccount()
+        self._trials = trials
         self._chip_failures: dict[tuple[str, int], int] = {}
         self.tally = BatchTally()
         self.on_chip: str | None = None
@@ -107,6 +111,8 @@ class Batches:
             elapsed_s = time.monotonic() - started
             look = self._finish(batch, answers, elapsed_s, prefetch if batch is batches[-1] else NO_PREFETCH)
             self._shadow.compare()
+            if self._trials:
+                self._trials.keep()
             now += elapsed_s
         return look
 
@@ -167,7 +173,8 @@ class Batches:
         crops = np.frombuffer(b"".join(entry.crops for entry in batch), np.uint8).reshape(-1, CROP_BYTES)
         started = time.monotonic()
         with self._account.doing("chip"), self._session.guarded():
-            reading = version.read(crops, repeats)
+            are_asked = any(Extras.ACTIVATIONS in entry.extras for entry in batch if entry.extras)
+            reading = version.read(crops, repeats, activations=are_asked)
         chip_s = time.monotonic() - started
         self.tally.note(lane.model, len(crops), chip_s)
         self.on_chip = lane.reference
@@ -185,16 +192,21 @@ class Batches:
         answers, slot = {}, 0
         for entry in batch:
             end = slot + entry.count
-            answers[entry.key] = Answer(
-                digits=reading.digits[slot:end].tobytes(),
-                scores=reading.scores[slot:end].tobytes(),
-                confidences=reading.confidences[slot:end].tobytes(),
+            answer = answers[entry.key] = Answer(
+                *_as_bytes(reading, slot, end),
                 slot=slot,
                 waiting_s=max(0.0, now - entry.accepted_at),
                 provenance=provenance,
             )
+            if entry.extras and Extras.ACTIVATIONS in entry.extras:  # nearly all entries have none
+                answer.activations = _activations(reading, slot, end)
+            if entry.extras and Extras.MOCK in entry.extras:
+                in_mock = version.read_in_mock(crops[slot:end], repeats)
+                answer.mock = Scores(*_as_bytes(in_mock, 0, entry.count))
             slot = end
         self._shadow.note(Seen(version, crops, reading.digits, repeats))
+        if self._trials:
+            self._trials.note(lane, crops, reading, repeats)
         return answers
 
     def _may_try_again(self, batch: list[Entry]) -> bool:
@@ -228,6 +240,22 @@ class Batches:
         packed_replies = {stream: msgpack.packb(batch) for stream, batch in replies.items()}
         with self._account.doing("records"):
             return self._crops.finish(self._lease, finished, packed_replies, charges, prefetch)
+
+
+def _as_bytes(reading: Reading, first: int, end: int) -> tuple[bytes, bytes, bytes]:
+    """Return digits, scores and confidences of crops `first` to `end` of a batch."""
+    return (
+        reading.digits[first:end].tobytes(),
+        reading.scores[first:end].tobytes(),
+        reading.confidences[first:end].tobytes(),
+    )
+
+
+def _activations(reading: Reading, first: int, end: int) -> Activations:
+    """Return the hidden activations of crops `first` to `end` of a batch."""
+    layers = tuple((name, values.shape[1:]) for name, values in reading.hidden.items())
+    parts = [values[first:end].reshape(end - first, -1) for values in reading.hidden.values()]
+    return Activations(layers, np.concatenate(parts, axis=1).tobytes() if parts else b"")
 
 
 def _log_failure(batch: list[Entry]) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from services.jobs.mixtures import CropsOf, no_stored_crops
 from services.jobs.record import Job
 from services.jobs.workloads import Workload, workload_of
 from services.scheduling.costs import CostStore, Pace, learn
@@ -36,16 +37,23 @@ class Measurement:
 class CostMeter:
     """Learns the pace of work from the jobs of this worker."""
 
-    def __init__(self, store: CostStore, backend: str, auto_dataset: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        store: CostStore,
+        backend: str,
+        auto_dataset: Callable[[], str],
+        stored: CropsOf = no_stored_crops,
+    ) -> None:
         self._store = store
         self._backend = backend
         self._auto_dataset = auto_dataset
+        self._stored = stored
         self._paces: dict[str, Pace] | None = None
         self._warm: set[str] = set()
 
     def plan(self, job: Job) -> Workload:
         """Return the mini-batches of a job here."""
-        return workload_of(job, self._backend, self._auto_dataset())
+        return workload_of(job, self._backend, self._auto_dataset(), self._stored)
 
     def note(self, workload: Workload, measurement: Measurement) -> None:
         """Update the paces from a measurement; one round trip to Redis.

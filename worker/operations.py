@@ -14,6 +14,7 @@ from services.crops.answers import problem_of
 from services.crops.claims import NO_PREFETCH, Backlog, Prefetch
 from services.errors import ChipError, HxserveError, JobCrashedError, WeightsUnknownError
 from services.logs import about
+from services.names import group_of
 from services.programs.operations import Operation, Readouts
 from services.programs.store import Claimed, ProgramStore
 from services.scheduling.policy import WaitingOperation
@@ -43,7 +44,7 @@ class Operations:
     def waiting(self, operations: Mapping[str, tuple[str, str, float]]) -> list[WaitingOperation]:
         """Return the operations of a backlog for the policy."""
         return [
-            WaitingOperation(operation_id, user, accepted_at, self._served_at.get(user, 0.0))
+            WaitingOperation(operation_id, user, accepted_at, self._served_at.get(group_of(user), 0.0))
             for operation_id, (_, user, accepted_at) in operations.items()
         ]
 
@@ -67,7 +68,7 @@ class Operations:
         started = time.monotonic()
         with about(job=claimed.operation.session, user=user):
             answer = self._answer(operation_id, claimed.operation, claimed.claims, look.now - accepted_at)
-        self._served_at[user] = look.now
+        self._served_at[group_of(user)] = look.now
         with self._account.doing("records"):
             return self._programs.finish(
                 self._lease,

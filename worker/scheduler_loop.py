@@ -11,6 +11,7 @@ from services.crops.lanes import Lane
 from services.errors import ChipError, RedisUnavailableError
 from services.jobs.record import Job, JobState
 from services.jobs.store import JobStore
+from services.names import group_of
 from services.scheduling.meters import BusyMeter, ShareMeter
 from services.scheduling.policy import (
     Charge,
@@ -23,6 +24,7 @@ from services.scheduling.policy import (
     Situation,
     Unit,
     WaitingCrops,
+    charge_now_s,
     goes_on,
     next_unit,
 )
@@ -31,6 +33,7 @@ from worker.chip_maintenance import ChipMaintenance
 from worker.long_work import LongWork
 from worker.operations import Operations
 from worker.time_accounting import TimeAccount
+from worker.trials import Trials
 
 _SHORTEST_WAIT_S: Final = 0.01
 _PAUSE_S: Final = 0.2
@@ -57,6 +60,7 @@ class SchedulerLoop:
         turn_s: float,
         account: TimeAccount | None = None,
         take_over: Callable[[str], None] | None = None,
+        trials: Trials | None = None,
     ) -> None:
         self._lease = lease
         self._chips = chips
@@ -68,6 +72,7 @@ class SchedulerLoop:
         self._policy = policy
         self._turn_s = turn_s
         self._take_over = take_over
+        self._trials = trials
         self._account = account or TimeAccount()
         self._crops_went_last = False
         self._meter = ShareMeter()
@@ -120,10 +125,11 @@ class SchedulerLoop:
                     self._run_unit(unit, look)
                     continue
                 self._rests = True
+                left_s = self._read_trials(left_s)
                 if left_s < _SHORTEST_WAIT_S or not self._wait_for_bell(left_s):
                     break
             self._may_have_lost_claims = False
-            return self._chips.end_turn(self._lease)
+            return self._chips.end_turn(self._lease) or self._trials_wait
         except RedisUnavailableError as error:
             _log.warning("the turn is interrupted: %s", error.message)
             time.sleep(_PAUSE_S)
@@ -190,8 +196,9 @@ class SchedulerLoop:
         charged = dict(look.charged)
         jobs = [job for job in self._unfinished.values() if self._long_work.may_run(job, look.drain)]
         for user in {job.user for job in jobs}:
-            before = charged.get(user, Charge(0.0, look.now)).now(look.now, self._policy.half_life_s)
-            charged[user] = Charge(before + self._long_work.unrecorded_s(user), look.now)
+            for name in {user, group_of(user)}:
+                before_s = charge_now_s(name, charged, look.now, self._policy)
+                charged[name] = Charge(before_s + self._long_work.unrecorded_s(user), look.now)
         return Situation(
             now=look.now,
             waiting=waiting,
@@ -244,6 +251,20 @@ class SchedulerLoop:
         self._meter.note(max(0.0, elapsed_s - worked_s), is_long=False)
         self._meter.note(worked_s, is_long=True)
         self._busy.note(elapsed_s, elapsed_s - slice_s)
+
+    @property
+    def _trials_wait(self) -> bool:
+        return self._trials is not None and self._trials.wait
+
+    def _read_trials(self, left_s: float) -> float:
+        """Let candidates read crops until something else waits; return the seconds left of the turn."""
+        if self._trials is None:
+            return left_s
+        while self._trials.wait and left_s > 0 and not self._crops_wait():
+            self._trials.step()
+            left_s = self._ends - time.monotonic()
+        self._trials.keep()
+        return left_s
 
     def _wait_for_bell(self, timeout_s: float) -> bool:
         with self._account.doing("idle"):

@@ -2,7 +2,8 @@
 
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import numpy as np
@@ -23,11 +24,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Digits (count,) uint8, scores (count, 10) int8 and confidences (count,) float32, 0..1, of crops."""
+    """Digits (count,) uint8, scores (count, 10) int8 and confidences (count,) float32, 0..1, of crops.
+
+    `hidden` has the activations by layer, (count, ...) uint8, where they were asked for.
+    """
 
     digits: npt.NDArray[np.uint8]
     scores: npt.NDArray[np.int8]
     confidences: npt.NDArray[np.float32]
+    hidden: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +43,32 @@ class LoadedVersion:
     classifier: Classifier
     twin: Classifier
 
-    def read(self, crops: npt.NDArray[np.uint8], repeats: int) -> Reading:
+    def read(self, crops: npt.NDArray[np.uint8], repeats: int, *, activations: bool = False) -> Reading:
         """Classify crops `(count, 784)`; equal scores go to the smaller digit.
+
+        The hidden activations are those of a single reading; there are none of several.
 
         Raises:
             ChipError: the chip gave another number of readouts than was asked for.
         """
+        return self._read_by(self.classifier, crops, repeats, activations=activations)
+
+    def read_in_mock(self, crops: npt.NDArray[np.uint8], repeats: int) -> Reading:
+        """Classify crops as `read` does, in mock arithmetic."""
+        return self._read_by(self.twin, crops, repeats)
+
+    def _read_by(
+        self, classifier: Classifier, crops: npt.NDArray[np.uint8], repeats: int, *, activations: bool = False
+    ) -> Reading:
         if repeats == 1:
-            scores = _checked(self.classifier.scores(crops), len(crops))
-            return Reading(scores.argmax(axis=1).astype(np.uint8), scores, self.confidences(scores))
-        means = _checked(self.classifier.mean_scores(crops, repeats), len(crops))
+            hidden: Mapping[str, npt.NDArray[np.uint8]] = {}
+            if activations:
+                scores, hidden = classifier.scores_and_activations(crops)
+            else:
+                scores = classifier.scores(crops)
+            scores = _checked(scores, len(crops))
+            return Reading(scores.argmax(axis=1).astype(np.uint8), scores, self.confidences(scores), hidden)
+        means = _checked(classifier.mean_scores(crops, repeats), len(crops))
         return Reading(
             means.argmax(axis=1).astype(np.uint8), np.rint(means).astype(np.int8), self.confidences(means)
         )

@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Doing = Literal["chip", "care", "choosing", "records", "saves", "taking_up", "idle", "between_turns"]
+Doing = Literal[
+    "chip", "care", "choosing", "records", "saves", "taking_up", "trials", "idle", "between_turns"
+]
 """An activity of a worker.
 
 `chip`: work for users, a batch or a mini-batch with all its arithmetic. `care`: chip maintenance.
 `choosing`: looking and deciding, and the Python between units. `records`: claiming crops, storing answers, writing
-job records. `saves`: states and versions to disk. `taking_up`: building a training. `idle`: nothing waits.
+job records. `saves`: states and versions to disk. `taking_up`: building a training. `trials`: candidates of
+rollouts. `idle`: nothing waits.
 `between_turns`: Celery.
 """
 

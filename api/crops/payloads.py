@@ -15,12 +15,12 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
 
 from api.crops.doubts import quick_warnings, warnings_of
-from api.images import MEDIA_TYPES, read_images, segment_images
 from hxserve_pictures.crops import SIDE, centred
 from hxserve_pictures.likeness import likeness
 from services.crops.answers import CROP_BYTES
 from services.crops.remarks import NO_REMARKS, Remarks
 from services.errors import InvalidImagesError, TooLargeError, UnsupportedMediaError
+from services.images import MEDIA_TYPES, read_images, segment_images
 
 RAW_CROPS: Final = "application/octet-stream"
 _FORM: Final = "multipart/form-data"

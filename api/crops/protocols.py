@@ -14,11 +14,12 @@ from api.crops.tensors import HEADER_LENGTH, read_question, write_answer
 from api.schemas import ClassifyQuery
 from api.server.request import Request
 from api.server.responses import Headers
-from services.crops.answers import read
+from services.crops.answers import CROP_BYTES, read
+from services.crops.extras import Extras
 from services.crops.requests import Answered, CropRequest
-from services.errors import InvalidInputError
+from services.errors import InvalidInputError, TooLargeError
+from services.explanations import explain
 from services.jobs.acceptance import NO_KEY, Idempotency
-from services.jobs.params import explain
 from services.jobs.submission import bind_key
 from services.users.authentication import User
 
@@ -27,6 +28,12 @@ _WAIT_S: Final = 60.0
 
 _GRACE_S: Final = 1.0
 """The timeout is for the queue; what the chip has begun by then is still waited for."""
+
+SENDER: Final = "hxserve-sender"
+"""Header, of clients that ask for many: the one for whom they ask, who is always answered by the same version."""
+
+_MOST_SHOWN: Final = 64
+"""Crops of one request that are sent back."""
 
 _JSON: Final = (("Content-Type", "application/json"),)
 _BYTES: Final = (("Content-Type", "application/octet-stream"),)
@@ -74,6 +81,10 @@ class Classify:
             centre=query.centre,
             segment=query.segment,
         )
+        if query.pixels and len(crops) > _MOST_SHOWN * CROP_BYTES:
+            raise TooLargeError(
+                f"{len(crops) // CROP_BYTES} crops are too many to be sent back; with pixels send {_MOST_SHOWN} at most"
+            )
         asked = CropRequest(
             user=user,
             model=name,
@@ -84,13 +95,29 @@ class Classify:
             repeats=query.repeats,
             allow_transfer=query.allow_transfer,
             remarks=remarks,
+            keep=user.keep if query.keep is None else query.keep,
+            sender=request.headers.get(SENDER, ""),
+            extras=query.extras,
             idempotency=_key_of(
-                request, user, name, version, crops, query.repeats, allow_transfer=query.allow_transfer
+                request,
+                user,
+                name,
+                version,
+                crops,
+                query.repeats,
+                allow_transfer=query.allow_transfer,
+                keep=query.keep,
+                extras=query.extras,
             ),
         )
 
         def render(answered: Answered) -> tuple[Headers, bytes]:
-            return _JSON, orjson.dumps(read(answered.answers, answered.total_s, remarks))
+            answer = read(answered.id, answered.answers, answered.total_s, remarks)
+            if query.pixels:
+                for number, prediction in enumerate(answer["predictions"]):
+                    start = number * CROP_BYTES
+                    prediction["pixels"] = list(crops[start : start + CROP_BYTES])
+            return _JSON, orjson.dumps(answer)
 
         return asked, render
 
@@ -125,13 +152,15 @@ class Infer:
             wait_s=timeout_s + _GRACE_S if timeout_s else _WAIT_S,
             deadline_s=timeout_s or None,
             repeats=parameters.repeats,
-            idempotency=_key_of(request, user, name, version, question.crops, parameters.repeats),
+            keep=user.keep if parameters.keep is None else parameters.keep,
+            sender=request.headers.get(SENDER, ""),
+            idempotency=_key_of(
+                request, user, name, version, question.crops, parameters.repeats, keep=parameters.keep
+            ),
         )
 
         def render(answered: Answered) -> tuple[Headers, bytes]:
-            body, header_length = write_answer(
-                question.body, answered.answers, answered.total_s, question.warnings
-            )
+            body, header_length = write_answer(question.body, answered, question.warnings)
             headers: Headers = _JSON
             if header_length is not None:
                 headers = (*_BYTES, (HEADER_LENGTH, str(header_length)))
@@ -161,9 +190,13 @@ def _key_of(
     repeats: int,
     *,
     allow_transfer: bool = False,
+    keep: bool | None = None,
+    extras: Extras = Extras.NONE,
 ) -> Idempotency:
     key = request.headers.get("idempotency-key")
     if not key:
         return NO_KEY
-    manner = f"{name}@{version} x {repeats}{' anywhere' if allow_transfer else ''}"
+    manner = f"{name}@{version} x {repeats}{' anywhere' if allow_transfer else ''}{' kept' if keep else ''}"
+    if extras:
+        manner += f" with {' and '.join(extras.names)}"
     return bind_key(user, key, manner.encode() + crops)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from api.images import Tones, box_in_picture
 from hxserve_pictures.crops import normalise
 from hxserve_pictures.digit import Digit
 from hxserve_pictures.ink import Plane
+from services.images import Tones, box_in_picture
 
 
 def crop_with_steps(tones: Tones) -> dict[str, Any]:
@@ -39,12 +39,13 @@ def _steps(tones: Tones, digit: Digit) -> dict[str, Any]:
         "threshold": round(digit.threshold),
         "full": round(digit.full),
         "pieces": digit.pieces,
-        "ink_png": _png(digit.ink),
-        "mask_png": _png(mask),
+        "ink_png": png_in_base64(digit.ink),
+        "mask_png": png_in_base64(mask),
     }
 
 
-def _png(plane: Plane) -> str:
+def png_in_base64(plane: Plane) -> str:
+    """Return a picture of grey values as a PNG in base64."""
     file = io.BytesIO()
     Image.fromarray(plane).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()

@@ -15,8 +15,9 @@ from api.crops.payloads import bytes_of_unit, too_many
 from api.inference.schemas import InferBody, InputTensor, RequestedOutput
 from hxserve_pictures.crops import SIDE
 from services.crops.answers import CROP_BYTES, Answer, read_origin
+from services.crops.requests import Answered
 from services.errors import InvalidImagesError, InvalidInputError
-from services.jobs.params import explain
+from services.explanations import explain
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 """The header with the length of the JSON at the beginning of a body, bytes; tensors follow."""
@@ -201,17 +202,17 @@ def _numbers(data: list[Any]) -> NDArray[Any] | None:
 
 
 def write_answer(
-    asked: InferBody, answers: list[Answer], total_s: float | None, warnings: tuple[str, ...] = ()
+    asked: InferBody, answered: Answered, warnings: tuple[str, ...] = ()
 ) -> tuple[bytes, int | None]:
     """Return the body of the answer, and the length of its JSON if tensors follow.
 
     Args:
         asked: the request.
-        answers: of its parts in order, none of them a problem.
-        total_s: the time it took, if known.
+        answered: its answers.
         warnings: about its crops.
     """
-    origin = read_origin(answers, total_s)
+    answers = answered.answers
+    origin = read_origin(answered.id, answers, answered.total_s)
     count = sum(answer.count for answer in answers)
     outputs: list[dict[str, Any]] = []
     tails: list[bytes] = []
@@ -249,6 +250,7 @@ def _flat(origin: dict[str, Any]) -> dict[str, str | float | bool]:
     """Return the origin of an answer as parameters of the protocol: plain values only."""
     calibration = origin["calibration"] or {}
     return {
+        "answer": origin["id"],
         "chip": origin["chip"],
         "backend": origin["backend"],
         "transferred": origin["transferred"],

@@ -68,13 +68,15 @@ class InferParameters(Asked):
     """Parameters of a request.
 
     `timeout` limits the time in the queue. `priority` is accepted and has no effect: users share a chip evenly.
-    `repeats` is the number of readings of each crop. Sequences are for models with a state; there are none here.
+    `repeats` is the number of readings of each crop. With `keep`, crops and answer are kept for a correction.
+    Sequences are for models with a state; there are none here.
     """
 
     binary_data_output: bool = False
     priority: Annotated[int, Field(ge=0)] = 0
     timeout: Microseconds = 0
     repeats: Annotated[int, Field(ge=1, le=64)] = 1
+    keep: bool | None = None
     sequence_id: int | str = 0
 
 

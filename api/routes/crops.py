@@ -10,10 +10,10 @@ from api.application import application
 from api.crops.payloads import pictures_in, read_crops
 from api.crops.steps import crop_with_steps
 from api.documentation import SPEC, answers
-from api.images import read_tones
 from api.schemas import CropsQuery, Pixels, SampleAnswer, Schema
 from services.crops.answers import CROP_BYTES
 from services.crops.remarks import Box
+from services.images import read_tones
 
 routes = Blueprint("crops", __name__, url_prefix="/v1")
 

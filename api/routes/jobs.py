@@ -14,8 +14,8 @@ from api.event_streams import event_stream
 from api.schemas import JobAnswer, Schema
 from services.errors import InvalidCursorError
 from services.jobs.inspection import Filter
-from services.jobs.params import JobRequest
 from services.jobs.record import Job, JobKind, JobState
+from services.jobs.request import JobRequest
 from services.names import Name
 
 _KEEP_ALIVE_S: Final = 15.0

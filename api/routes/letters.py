@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response
@@ -82,9 +83,9 @@ def stream_letters() -> Response:
     """Listen to the letter centres: a server-sent event whenever they have changed, at most once a second.
 
     `centres` are as in `GET /v1/letters`, with the ids of their newest letters in `belt` instead of `recent`; `letters`
-    has, by id, the letters that this stream has not sent before.
+    has, by id, the letters that this stream has not sent before. For admins `orders` is as in `GET /v1/letters/order`.
     """
-    return stream_state(_read_centres, _NewLetters(current_user()).event)
+    return stream_state(_read, _NewLetters(current_user()).event)
 
 
 @routes.put("")
@@ -97,6 +98,11 @@ def report_letters(json: LettersStatus) -> Response:
 
 Centre = tuple[dict[str, Any], Mapping[str, Any]]
 """A centre's status with the ids of its newest letters, and those letters by id."""
+
+
+def _read(app: Application) -> tuple[list[Centre], dict[str, Any]]:
+    """Return the letter centres, and the order of the service's."""
+    return _read_centres(app), asdict(app.letter_orders.view())
 
 
 def _read_centres(app: Application) -> list[Centre]:
@@ -118,15 +124,18 @@ class _NewLetters:
     def __init__(self, viewer: User) -> None:
         self._viewer = viewer
         self._sent: frozenset[str] = frozenset()
-        self._last: list[dict[str, Any]] | None = None
+        self._last: dict[str, Any] | None = None
 
-    def event(self, centres: list[Centre]) -> str:
+    def event(self, read: tuple[list[Centre], dict[str, Any]]) -> str:
         """Return the changes as an event; "" if there are none."""
+        centres, orders = read
         seen = [centre for centre in centres if self._viewer.may_see(centre[0]["user"])]
-        states = [state for state, _ in seen]
-        if states == self._last:
+        state: dict[str, Any] = {"centres": [status for status, _ in seen]}
+        if self._viewer.is_admin:
+            state["orders"] = orders
+        if state == self._last:
             return ""
         letters = {name: letter for _, belt in seen for name, letter in belt.items()}
         new = {name: letter for name, letter in letters.items() if name not in self._sent}
-        self._sent, self._last = frozenset(letters), states
-        return format_event("letters", {"centres": states, "letters": new})
+        self._sent, self._last = frozenset(letters), state
+        return format_event("letters", state | {"letters": new})

@@ -1,4 +1,4 @@
-"""Sign in at the page with a token, and sign out."""
+"""Sign in at the page with a token or a sign-in link, and sign out."""
 
 from typing import Any
 
@@ -22,6 +22,26 @@ def sign_in() -> Any:
     """Open a session with the token of the form."""
     refuse_cross_site(request)
     return open_session(request.form.get("token", "").strip(), request.form.get("next", ""))
+
+
+@routes.get("/login/link")
+def show_link() -> str:
+    """Show the button of a sign-in link; its code, in the address's fragment, has not been sent."""
+    return render_page("link.html", problem="")
+
+
+@routes.post("/login/link")
+def sign_in_by_link() -> Any:
+    """Open a session with the code of a sign-in link."""
+    refuse_cross_site(request)
+    response = redirect("/", 303)
+    try:
+        authenticator().sign_in_by_code(request.form.get("code", ""), request, response)
+    except NotAuthenticatedError:
+        return Response(
+            render_page("link.html", problem="used"), 401, content_type="text/html; charset=utf-8"
+        )
+    return response
 
 
 @routes.post("/logout")

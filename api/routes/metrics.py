@@ -60,7 +60,12 @@ class _ServiceCollector(Collector):
         in_redis: list[Metric] = []
         with suppress(RedisUnavailableError):
             now = time.time()
-            in_redis = [*self._of_queue(now), *_of_chips(self._app.chips.records(), now), *self._of_redis()]
+            in_redis = [
+                *self._of_queue(now),
+                *_of_chips(self._app.chips.records(), now),
+                *self._of_corrections(),
+                *self._of_redis(),
+            ]
         yield _gauge("store_up", "Whether the record store (Redis) answers.", float(bool(in_redis)))
         yield from in_redis
 
@@ -98,6 +103,16 @@ class _ServiceCollector(Collector):
         yield _gauge(
             "disk_floor_bytes", "Free room below which trainings are refused.", self._app.disk.floor_bytes
         )
+
+    def _of_corrections(self) -> Iterator[Metric]:
+        given = self._app.correction_store.given()
+        labels = _model_labels(model for model, _, _ in given)
+        counts: defaultdict[Any, float] = defaultdict(float)
+        for (model, version, outcome), count in given.items():
+            # Versions of models that have no label of their own are no use, and could be any number.
+            counts[labels[model], version if labels[model] == model else "all", outcome] += count
+        meaning = "Corrections of answers ever given, by outcome; one that is changed counts again."
+        yield _counter("corrections", meaning, counts, "model", "version", "outcome")
 
     def _of_redis(self) -> Iterator[Metric]:
         used_bytes, limit_bytes = self._app.connection.memory()
@@ -165,6 +180,7 @@ def _of_chips(records: Sequence[ChipRecord], now: float) -> Iterator[Metric]:
         yield _gauge(name, meaning, measured[name], "chip")
     yield _counter("worker_seconds", "Time of the worker by activity.", seconds, "chip", "doing")
     yield from _of_batches({r.chip: r.status["tally"] for r in records if r.status.get("tally")})
+    yield from _of_trials({r.chip: r.status["trials"] for r in records if r.status.get("trials")})
 
 
 def _of_batches(tallies: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
@@ -180,6 +196,25 @@ def _of_batches(tallies: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
         for model, count in tally["crops"].items():
             crops[chip, labels[model]] += count
     yield _counter("worker_crops", "Crops that the chip has read.", crops, "chip", "model")
+
+
+def _of_trials(trials: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Iterator[Metric]:
+    """Yield the readings by candidates of rollouts; `trials` has counts by chip and model."""
+    crops: defaultdict[Any, float] = defaultdict(float)
+    confidences: defaultdict[Any, float] = defaultdict(float)
+    for chip, counts in trials.items():
+        labels = _model_labels(counts)
+        for model, counted in counts.items():
+            different = counted["disagreements"]
+            crops[chip, labels[model], "agreed"] += counted["crops"] - different
+            crops[chip, labels[model], "disagreed"] += different
+            crops[chip, labels[model], "dropped"] += counted["dropped"]
+            confidences[chip, labels[model], "present"] += counted["confidence"]
+            confidences[chip, labels[model], "candidate"] += counted["candidate_confidence"]
+    meaning = "Crops that candidates of rollouts read after the version that answered, or were to read."
+    yield _counter("trial_crops", meaning, crops, "chip", "model", "outcome")
+    meaning = "Crops in trials that a version expects to have read right: the sum of its confidences."
+    yield _counter("trial_expected_crops", meaning, confidences, "chip", "model", "version")
 
 
 def _model_labels(models: Iterable[str]) -> dict[str, str]:

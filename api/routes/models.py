@@ -1,4 +1,4 @@
-"""Models: their versions, aliases and weights, and with whom they are shared."""
+"""Models: their versions and weights, and with whom they are shared."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -11,7 +11,7 @@ from api.authentication import current_user
 from api.documentation import SPEC, answers
 from api.operations import MEDIA_TYPE
 from api.routes.jobs import job_response
-from api.schemas import JobAnswer, Schema, StoredProblem
+from api.schemas import DamagedVersion, JobAnswer, Schema, StoredProblem
 from api.uploads import read_upload
 from services.crops.answers import problem_of
 from services.errors import (
@@ -50,31 +50,10 @@ class ModelsAnswer(Schema):
     models: list[ModelSummary]
 
 
-class DamagedVersion(Schema):
-    """A version whose manifest cannot be read."""
-
-    version: str
-    problem: StoredProblem
-
-
 class ModelAnswer(ModelSummary):
     """A model with the manifests of its versions, oldest first; the rest as in the list."""
 
     versions: list[Manifest | DamagedVersion]  # type: ignore[assignment] # the list has their numbers alone
-
-
-class AliasBody(Schema):
-    """The version that an alias is to name."""
-
-    version: Annotated[str, Field(pattern=r"^[0-9]+$")]
-
-
-class AliasAnswer(Schema):
-    """The version that an alias names."""
-
-    name: str
-    alias: str
-    version: str
 
 
 @routes.get("")
@@ -172,26 +151,7 @@ def delete_version(name: str, version: str) -> Response:
     """Delete a version; an alias that names it must be moved first."""
     app = application()
     found = app.registry.version_to_change(current_user(), name, version)
-    app.models.delete_version(found.model, found.version)
-    return Response(status=204)
-
-
-@routes.put("/<name>/aliases/<alias>")
-@SPEC.validate(resp=answers(200, AliasAnswer, 403, 404, 415, 507), tags=["models"])
-def set_alias(name: str, alias: str, json: AliasBody) -> AliasAnswer:
-    """Let an alias name a version."""
-    app = application()
-    found = app.registry.version_to_change(current_user(), name, json.version)
-    app.models.set_alias(found.model, alias, found.version)
-    return AliasAnswer(name=found.model, alias=alias, version=found.version)
-
-
-@routes.delete("/<name>/aliases/<alias>")
-@SPEC.validate(resp=answers(204, None, 403, 404, 507), tags=["models"])
-def delete_alias(name: str, alias: str) -> Response:
-    """Delete an alias; its version stays."""
-    app = application()
-    app.models.delete_alias(app.registry.to_change(current_user(), name), alias)
+    app.models.delete_version(found.model, found.version, user=current_user().name)
     return Response(status=204)
 
 

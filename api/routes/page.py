@@ -1,20 +1,30 @@
-"""The pages: draw a digit, train, follow jobs and chips. Their scripts read `/v1`."""
+"""The pages: draw a digit, correct readings, teach a handwriting, train, follow jobs.
 
-from typing import Any
+Their scripts read `/v1`.
+"""
+
+from dataclasses import asdict
+from typing import Any, Final
 
 from flask import Blueprint, request
 
 from api.application import application
-from api.authentication import current_user
-from api.pages import language, render_page
-from api.problems import status_of
+from api.authentication import current_user, only_admins
+from api.pages import render_page
 from api.routes.login import open_session
-from api.texts import Texts
-from services.chips.store import ChipRecord
-from services.errors import HxserveError
-from services.jobs.recipes import RECIPES
+from services.classes.classes import seat_in
+from services.datasets.manifest import BUILT_IN
+from services.errors import JobNotFoundError
+from services.jobs.recipes import RECIPES, RecipeName
 from services.jobs.record import JobKind
+from services.names import class_of
 from services.settings import CHIPLESS
+
+_CARDS: Final[tuple[tuple[str, RecipeName, int | None], ...]] = (
+    ("quick", "strong", 1),
+    ("best", "conv", None),
+)
+"""Cards of the form for a training: name, recipe, and epochs if not the recipe's."""
 
 routes = Blueprint("page", __name__)
 
@@ -24,29 +34,84 @@ def draw() -> Any:
     """Show the drawing page; a token in the address signs in first."""
     if "token" in request.args:
         return open_session(request.args["token"], "/")
-    return render_page("draw.html", "draw")
+    return render_page(
+        "draw.html", "draw", "correct", "job", "think", "beside", "twice", "stairs", keep_days=_keep_days()
+    )
 
 
-@routes.errorhandler(HxserveError)
-def show_problem(error: HxserveError) -> Any:
-    """Show an error as a page."""
-    status = status_of(type(error))
-    words = Texts(language()).problem(error.code, error.message)
-    return render_page("problem.html", problem=words, status=int(status)), status
+@routes.get("/corrections")
+def show_corrections() -> str:
+    """Show your open corrections, and the accuracy in production."""
+    return render_page("corrections.html", "corrections", "job", keep_days=_keep_days())
 
 
 @routes.get("/train")
 def train() -> str:
-    """Show the form for a training."""
-    records = application().chips.records()
-    has_chip = any(record.status.get("backend", "mock") not in CHIPLESS for record in records)
-    return render_page("train.html", "train", recipes=RECIPES, has_chip=has_chip, maintained=_maintained())
+    """Show the form for a training; `dataset` in the address is chosen, the params of the job `again` are filled in."""
+    app, user = application(), current_user()
+    again = _params_again(request.args["again"]) if "again" in request.args else None
+    has_chip = any(record.status.get("backend", "mock") not in CHIPLESS for record in app.chips.records())
+    recipes = {
+        name: facts
+        for name, facts in RECIPES.items()
+        if not facts.adapts or (again and again["recipe"] == name)
+    }
+    datasets = app.dataset_registry.names_for(user)
+    dataset = request.args.get("dataset")
+    if dataset and dataset not in {*datasets, *BUILT_IN}:
+        datasets = [dataset, *datasets]
+    return render_page(
+        "train.html",
+        "train",
+        model=seat_in(user.name) if class_of(user.name) else "digits",
+        recipes=recipes,
+        has_chip=has_chip,
+        datasets=datasets,
+        dataset=dataset,
+        again=again,
+        cards=[_card(name, recipe, epochs, has_chip) for name, recipe, epochs in _CARDS],
+    )
+
+
+def _params_again(job_id: str) -> dict[str, Any]:
+    """Return model and params of a training, to fill in.
+
+    Raises:
+        JobNotFoundError: there is no such training that the user may see.
+    """
+    job = application().inspections.job(job_id, current_user())
+    if job.kind is not JobKind.TRAINING:
+        raise JobNotFoundError(f"job {job_id} is no training; only trainings are run again with changes")
+    return {"model": job.model, **job.params}
+
+
+def _card(name: str, recipe: RecipeName, epochs: int | None, has_chip: bool) -> dict[str, Any]:
+    """Describe a card of the form: what it fills in, and the accuracy that such trainings reached here."""
+    facts = RECIPES[recipe]
+    chip_epochs = (facts.chip_epochs if epochs is None else epochs) if has_chip else None
+    expected = application().past.expected(
+        current_user(), recipe, epochs=epochs or facts.epochs, chip_epochs=chip_epochs
+    )
+    filled = {"recipe": recipe, "epochs": epochs, "chip_epochs": epochs if has_chip else None}
+    return {"name": name, "filled": filled, "expected": expected and asdict(expected)}
+
+
+@routes.get("/datasets")
+def show_datasets() -> str:
+    """Show the data sets, and the form to upload one."""
+    return render_page("datasets.html", "datasets", "job")
+
+
+@routes.get("/teach")
+def teach() -> str:
+    """Show the boxes to write digits in, from which a network learns a handwriting."""
+    return render_page("teach.html", "teach", "draw", "job")
 
 
 @routes.get("/jobs")
 def list_jobs() -> str:
     """Show the list of jobs: your own, or everybody's for admins."""
-    return render_page("jobs.html", "job", "jobs", kinds=list(JobKind), maintained=_maintained())
+    return render_page("jobs.html", "job", "jobs", kinds=list(JobKind))
 
 
 @routes.get("/jobs/<job_id>")
@@ -56,11 +121,31 @@ def show_job(job_id: str) -> Any:
     return render_page(
         "job.html",
         "job",
+        "stairs",
         job_id=job_id,
-        maintained=[] if job.state.is_final else _maintained(),
+        has_stairs=job.kind is JobKind.STAIRCASE,
         has_curves="epochs_total" in job.metrics,
         has_outcome=any(map(any, (job.result or {}).get("confusion", ()))),
     )
+
+
+@routes.get("/models")
+def show_models() -> str:
+    """Show the models that you may use: versions, aliases, accuracies."""
+    return render_page("models.html", "models", "job", "draw", "train")
+
+
+@routes.get("/admin")
+def administrate() -> str:
+    """Show chips and users to admins."""
+    only_admins()
+    return render_page("admin.html", "admin", "chip", "job", "me", "stairs")
+
+
+@routes.get("/me")
+def show_me() -> str:
+    """Show your quotas, tokens and choices, and sign in a second device."""
+    return render_page("me.html", "me", "job", "datasets", keep_days=_keep_days())
 
 
 @routes.get("/chip")
@@ -72,10 +157,26 @@ def watch_chip() -> str:
 
 @routes.get("/letters")
 def watch_letters() -> str:
-    """Show the running letter centres."""
-    return render_page("letters.html", "letters")
+    """Show the running letter centres; an admin starts the service's own."""
+    app, user = application(), current_user()
+    if not user.is_admin:
+        return render_page("letters.html", "letters", "envelope", "draw")
+    views = app.registry.views(user)
+    models = [
+        "digits",
+        *(view.name for view in views if view.aliases.get("latest") and view.name != "digits"),
+    ]
+    return render_page(
+        "letters.html", "letters", "envelope", "draw", "order", orders=app.letter_orders.view(), models=models
+    )
 
 
-def _maintained() -> list[ChipRecord]:
-    """Return the chips in maintenance, for which long work waits."""
-    return [record for record in application().chips.records() if record.drain]
+@routes.get("/letters/desk")
+def code_letters() -> str:
+    """Show the coding desk."""
+    return render_page("desk.html", "desk", "letters")
+
+
+def _keep_days() -> str:
+    """Return for how many days an open correction is kept."""
+    return f"{application().corrections.keep_s / 86_400:g}"

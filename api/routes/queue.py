@@ -1,7 +1,7 @@
 """The queue: its length, and the outlook of a job before it is submitted."""
 
 from collections import Counter
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 from flask import Blueprint
 from pydantic import Field, model_validator
@@ -11,7 +11,8 @@ from api.authentication import current_user
 from api.documentation import SPEC, answers
 from api.routes.usage import MinutesQuery
 from api.schemas import Eta, Moment, Schema, rounded
-from services.jobs.params import validate_params
+from services.errors import InvalidInputError
+from services.jobs.params import MeasurementParams, TrainingParams, validate_params
 from services.jobs.recipes import RecipeName
 from services.jobs.record import JobKind, JobState, LongKind
 
@@ -91,11 +92,15 @@ class QueueQuery(Schema):
 
     kind: LongKind | None = None
     recipe: RecipeName | None = None
-    epochs: Annotated[int | None, Field(ge=1, le=200)] = None
+    start_from: Annotated[str | None, Field(max_length=200)] = None
+    epochs: Annotated[int | None, Field(ge=0, le=200)] = None
     chip_epochs: Annotated[int | None, Field(ge=1, le=50)] = None
     batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
     execution: Annotated[str | None, Field(max_length=20)] = None
-    dataset: Literal["auto", "mnist", "digits"] | None = None
+    dataset: Annotated[
+        str | None,
+        Field(max_length=2000, description="A data set, or a mixture as `mnist=0.1,mine=20`."),
+    ] = None
     repeats: Annotated[int | None, Field(ge=1, le=64)] = None
 
     @model_validator(mode="after")
@@ -103,6 +108,26 @@ class QueueQuery(Schema):
         if self.kind is None and self.model_dump(exclude_none=True):
             raise ValueError(f"params need a kind beside them, one of {', '.join(get_args(LongKind))}")
         return self
+
+    def params(self) -> dict[str, Any]:
+        """Return the params of the job; a mixture as a mapping.
+
+        Raises:
+            InvalidInputError: a weight of the mixture is no number.
+        """
+        given = self.model_dump(exclude={"kind"}, exclude_none=True)
+        if self.dataset is None or "=" not in self.dataset:
+            return given
+        try:
+            weights = {
+                name: float(weight)
+                for name, _, weight in (part.partition("=") for part in self.dataset.split(","))
+            }
+        except ValueError:
+            raise InvalidInputError(
+                f"dataset: a mixture is written as mnist=0.1,mine=20, not {self.dataset[:80]!r}"
+            ) from None
+        return given | {"dataset": weights}
 
 
 class QueueAnswer(Schema):
@@ -129,12 +154,18 @@ def show_queue(query: QueueQuery) -> QueueAnswer:
     `kinds` has every kind of long job that is submitted by name, with default params; with `kind` (and params beside
     it), that one alone.
     """
-    app, user = application(), current_user().name
+    app, asker = application(), current_user()
+    user = asker.name
     unfinished = app.waiting.forecast().unfinished.values()
     counts = Counter((job.kind, job.state) for job in unfinished)
     kinds: dict[str, Any] = {}
     for kind in map(JobKind, [query.kind] if query.kind else get_args(LongKind)):
-        params = validate_params(kind, query.model_dump(exclude={"kind"}, exclude_none=True))
+        params = validate_params(kind, query.params())
+        match params:
+            case TrainingParams():
+                params = app.references.resolve(params, asker)
+            case MeasurementParams():
+                params = app.references.resolve(params, asker)
         prospect = app.waiting.prospect(kind, params, user)
         kinds[kind] = {
             "running": counts[kind, JobState.RUNNING],

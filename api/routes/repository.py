@@ -11,7 +11,7 @@ from api.documentation import SPEC, inference_answers
 from api.inference.schemas import IndexBody, RepositoryIndex, StatisticsAnswer
 from services.crops.statistics import Duration
 from services.errors import CheckpointDamagedError, InvalidInputError, ModelNotFoundError
-from services.jobs.params import explain
+from services.explanations import explain
 from services.models.registry import Reference
 
 routes = Blueprint("repository", __name__, url_prefix="/v2")

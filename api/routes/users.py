@@ -1,4 +1,4 @@
-"""Users, for admins; and each user's view of themselves, `/v1/me`."""
+"""Users and their tokens, for admins."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -6,9 +6,9 @@ from flask import Blueprint
 from pydantic import Field, StrictBool
 
 from api.application import Application, application
-from api.authentication import current_user, only_admins
+from api.authentication import only_admins
 from api.documentation import SPEC, answers
-from api.schemas import Moment, Schema, rounded
+from api.schemas import Moment, Schema
 from services.names import Name
 from services.users.accounts import Account, Role
 from services.users.quotas import Quotas
@@ -16,7 +16,6 @@ from services.users.store import IssuedToken
 
 routes = Blueprint("users", __name__, url_prefix="/v1/users")
 routes.before_request(only_admins)
-own_routes = Blueprint("me", __name__, url_prefix="/v1/me")
 
 Count = Annotated[int, Field(ge=0, strict=True)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
@@ -36,6 +35,9 @@ class QuotasBody(Schema):
     requests_per_second: Rate | Literal["unlimited"] | None = None
     operations_per_second: Rate | Literal["unlimited"] | None = None
     operation_bytes_per_second: Rate | Literal["unlimited"] | None = None
+    kept_crops: Count | Literal["unlimited"] | None = None
+    open_corrections: Count | Literal["unlimited"] | None = None
+    dataset_bytes: Count | Literal["unlimited"] | None = None
 
     def split(self) -> tuple[dict[str, float | None], list[str]]:
         """Return the quotas to set, None for no limit, and the names of those to reset to the defaults."""
@@ -122,33 +124,6 @@ class RevokedAnswer(Schema):
     revoked: int
 
 
-class QuotaAnswer(Schema):
-    """A limit, the part of it in use, and the rest; null where there is none."""
-
-    limit: int | float | None
-    used: Annotated[int | float, rounded(3)] | None
-    remaining: Annotated[int | float, rounded(3)] | None
-
-
-class MyQuotasAnswer(Schema):
-    """Your quotas; chip seconds are counted from midnight UTC."""
-
-    max_queued_jobs: QuotaAnswer
-    max_waiting_crops: QuotaAnswer
-    chip_seconds_per_day: QuotaAnswer
-    requests_per_second: QuotaAnswer
-    operations_per_second: QuotaAnswer
-    operation_bytes_per_second: QuotaAnswer
-
-
-class MeAnswer(Schema):
-    """The user whose token came with the request."""
-
-    name: str
-    role: Role
-    quotas: MyQuotasAnswer
-
-
 @routes.get("")
 @SPEC.validate(resp=answers(200, UsersAnswer, 403), tags=["users"])
 def list_users() -> UsersAnswer:
@@ -168,7 +143,7 @@ def add_user(json: NewUserBody) -> Any:
     app = application()
     own, _ = json.quotas.split()
     account, issued = app.users.add(json.name, json.role, own, expires_in_s=json.expires_in)
-    answer = NewUserAnswer.of(app, account, **_secret(issued))
+    answer = NewUserAnswer.of(app, account, **secret_of(issued))
     return answer, 201, {"Location": f"/v1/users/{account.name}"}
 
 
@@ -202,7 +177,7 @@ def issue_token(name: str, json: NewTokenBody) -> Any:
     It is shown this once. With `revoke`, all earlier tokens of the user end at the same moment.
     """
     issued = application().users.issue_token(name, expires_in_s=json.expires_in, revoke=json.revoke)
-    return TokenAnswer.model_validate(_secret(issued)), 201
+    return TokenAnswer.model_validate(secret_of(issued)), 201
 
 
 @routes.delete("/<name>/tokens")
@@ -213,23 +188,6 @@ def revoke_tokens(name: str, token_id: str | None = None) -> RevokedAnswer:
     return RevokedAnswer(revoked=application().users.revoke_tokens(name, token_id))
 
 
-@own_routes.get("")
-@SPEC.validate(resp=answers(200, MeAnswer), tags=["users"])
-def show_me() -> MeAnswer:
-    """Show your name, your quotas, and what is left of them."""
-    user = current_user()
-    used = application().users.used(user.name)
-    quotas = {
-        name: {
-            "limit": limit,
-            "used": used.get(name),
-            "remaining": max(0, limit - used[name]) if limit is not None and name in used else None,
-        }
-        for name, limit in user.quotas.items()
-    }
-    role = Role.ADMIN if user.is_admin else Role.USER
-    return MeAnswer.model_validate({"name": user.name, "role": role, "quotas": quotas})
-
-
-def _secret(issued: IssuedToken) -> dict[str, Any]:
+def secret_of(issued: IssuedToken) -> dict[str, Any]:
+    """Return the fields of a `TokenAnswer`."""
     return {"token": issued.secret, "token_id": issued.token.id, "expires_at": issued.token.expires_at}

@@ -1,5 +1,7 @@
 """The Python client and the `hxserve` command. It speaks HTTP only."""
 
+from hxserve.asynchronous import AsyncClient
+from hxserve.awaiting import AsyncJob
 from hxserve.classification import predictions_of
 from hxserve.client import Client
 from hxserve.errors import (
@@ -13,8 +15,11 @@ from hxserve.errors import (
 from hxserve.events import Event
 from hxserve.jobs import Job
 from hxserve.predictions import Prediction, Predictions
+from hxserve.registry import Model, Version
 
 __all__ = [
+    "AsyncClient",
+    "AsyncJob",
     "Client",
     "ClientError",
     "ConnectionFailedError",
@@ -22,9 +27,11 @@ __all__ = [
     "InvalidImagesError",
     "Job",
     "JobFailedError",
+    "Model",
     "Prediction",
     "Predictions",
     "ServiceError",
     "StillRunningError",
+    "Version",
     "predictions_of",
 ]

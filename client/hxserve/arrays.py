@@ -37,6 +37,10 @@ def crop_bytes(array: ArrayLike, name: str) -> bytes:
         values = np.asarray(array)
     except ValueError as error:
         raise InvalidImagesError(f"the images given do not have one common shape ({error})") from None
+    if values.dtype.kind == "O" and values.ndim == 0:
+        raise InvalidImagesError(
+            f"{type(array).__name__} is no image; give a path, bytes, an open file, a picture of Pillow's, or an array"
+        )
     squares = values.shape[-2:] == (28, 28) and (values.ndim <= 3 or values.shape[1:-2] == (1,))
     rows = values.shape[-1:] == (784,) and values.ndim <= 2
     if not (squares or rows):

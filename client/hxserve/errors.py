@@ -6,12 +6,12 @@ class's docstring is its message when no better one is given.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hxserve.jobs import Job
+    from hxserve.job_states import JobState
 
 
 class ClientError(Exception):
@@ -58,7 +58,18 @@ class ServiceError(ClientError):
         self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.detail} (HTTP {self.status})"
+        advice = _ADVICE.get(self.code)
+        return f"{self.code}: {self.detail} (HTTP {self.status})" + (f"; {advice}" if advice else "")
+
+
+_ADVICE: Final = {
+    "not_authenticated": "pass the token as Client(token=...), or set HXSERVE_TOKEN",
+    "model_not_found": "list(client.models) has those there are, client.train(name) makes one",
+    "dataset_not_found": "client.datasets.list() has those there are",
+    "job_not_found": "client.jobs() has yours",
+    "quota_exceeded": "client.me() has your quotas",
+}
+"""Next steps in Python; the command line has its own."""
 
 
 class ConnectionFailedError(ClientError):
@@ -66,6 +77,12 @@ class ConnectionFailedError(ClientError):
 
     code = "not_reachable"
     retryable = True
+
+
+class AbandonedError(ClientError):
+    """The task that waited for this request was cancelled."""
+
+    code = "abandoned"
 
 
 class AnswerNotUnderstoodError(ClientError):
@@ -86,10 +103,22 @@ class InvalidNameError(ClientError):
     code = "invalid_name"
 
 
+class NotAvailableError(ClientError):
+    """The job has no such part, or not yet."""
+
+    code = "not_available"
+
+
 class InvalidImagesError(ClientError):
     """The images cannot be sent; give pictures or .npy files, or arrays of 28 x 28."""
 
     code = "invalid_images"
+
+
+class InvalidDatasetError(ClientError):
+    """The files of a data set cannot be sent; give files, or folders of pictures."""
+
+    code = "invalid_dataset"
 
 
 class DownloadDamagedError(ClientError):
@@ -122,7 +151,7 @@ class JobError(ClientError):
 
     code_when_unknown: ClassVar[str] = "job_failed"
 
-    def __init__(self, job: Job, detail: str, code: str | None = None) -> None:
+    def __init__(self, job: JobState, detail: str, code: str | None = None) -> None:
         super().__init__(detail)
         self.code = code or self.code_when_unknown
         self.job = job

@@ -10,7 +10,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from hxserve.errors import ConnectionFailedError
-from hxserve.jobs import FINAL_STATES
+from hxserve.job_states import FINAL_STATES
 from hxserve.polling import fetch_job
 from hxserve.transport import Transport, segment
 

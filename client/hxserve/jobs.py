@@ -1,160 +1,100 @@
 """A job as its user sees it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from html import escape
-from typing import Any, Final, Self
+from __future__ import annotations
 
-from hxserve.errors import AnswerNotUnderstoodError, JobFailedError
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self
 
-FINAL_STATES: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
+from hxserve.errors import NotAvailableError
+from hxserve.job_states import JobState
 
-
-@dataclass(frozen=True, slots=True)
-class QueuePlace:
-    """Place of a waiting job: `position` 1 is next, `of` is the number waiting."""
-
-    position: int
-    of: int
+if TYPE_CHECKING:
+    from hxserve.client import Client
+    from hxserve.predictions import Predictions
 
 
-@dataclass(frozen=True, slots=True)
-class Eta:
-    """When a job will be finished, in seconds from when it was asked."""
+class Result(dict[str, Any]):
+    """The result of a job as a mapping, empty while there is none; called, it waits for the job first."""
 
-    earliest_s: float
-    latest_s: float
+    def __init__(self, content: Mapping[str, Any], wait: Callable[..., Any]) -> None:
+        super().__init__(content)
+        self._wait = wait
+
+    def __call__(self, *, timeout_s: float | None = None) -> Any:
+        """Wait for the job and return its result: of a classification predictions, of other kinds a mapping.
+
+        Raises:
+            JobFailedError: the job ended without a result.
+            StillRunningError: `timeout_s` is over; the job goes on.
+        """
+        return self._wait(timeout_s=timeout_s)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as a plain mapping."""
+        return dict, (dict(self),)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Job:
-    """One piece of work, as it stood when asked for, such as a training, an evaluation or an upload.
+@dataclass(slots=True, repr=False)
+class Job(JobState):
+    """One piece of work, such as a training, an evaluation or an upload.
 
-    `model` is empty for calibrations and programs. `state` is queued, running, succeeded, failed, cancelled or expired;
-    `progress` runs from 0 to 1. `record` is all that the service said, and `etag` names this state of it.
+    It shows the state in which it was last seen; `wait`, `refresh`, `cancel` and `result()` bring it up to date.
     """
 
-    id: str
-    kind: str
-    user: str
-    model: str
-    state: str
-    params: Mapping[str, Any]
-    created_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    progress: float
-    metrics: Mapping[str, Any]
-    result: Mapping[str, Any] | None
-    error: Mapping[str, Any] | None
-    chip_time_s: float
-    cancel_requested: bool
-    revision: int
-    queue: QueuePlace | None
-    eta: Eta | None
-    record: Mapping[str, Any] = field(compare=False)
-    etag: str | None = field(default=None, compare=False)
+    client: Client | None = field(default=None, compare=False)
 
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any], etag: str | None = None) -> Self:
-        """Read a job from its JSON record.
+    @property
+    def result(self) -> Result:
+        """The result as a mapping, empty while there is none; `result()` waits for it.
+
+        Of a classification `result()` returns `Predictions`.
+        """
+        return Result(self.outcome or {}, self._await_result)
+
+    def wait(self, *, timeout_s: float | None = None, on_change: Callable[[Job], None] | None = None) -> Self:
+        """Wait until the job has ended, in whichever state, and return it.
+
+        Args:
+            timeout_s: how long to wait; None for as long as it takes.
+            on_change: called with the job now and whenever it has changed; without, progress is shown at terminals and
+                in notebooks.
 
         Raises:
-            AnswerNotUnderstoodError: it describes none.
+            StillRunningError: the time is over; the job goes on.
         """
-        try:
-            queue, eta = record.get("queue"), record.get("eta")
-            return cls(
-                id=str(record["id"]),
-                kind=str(record["kind"]),
-                user=str(record.get("user", "")),
-                model=str(record.get("model") or ""),
-                state=str(record["state"]),
-                params=record.get("params") or {},
-                created_at=_time(record.get("created_at")),
-                started_at=_time(record.get("started_at")),
-                finished_at=_time(record.get("finished_at")),
-                progress=float(record.get("progress") or 0.0),
-                metrics=record.get("metrics") or {},
-                result=record.get("result"),
-                error=record.get("error"),
-                chip_time_s=float(record.get("chip_time_s") or 0.0),
-                cancel_requested=bool(record.get("cancel_requested")),
-                revision=int(record.get("revision") or 0),
-                queue=QueuePlace(int(queue["position"]), int(queue["of"])) if queue else None,
-                eta=Eta(float(eta["earliest_s"]), float(eta["latest_s"])) if eta else None,
-                record=record,
-                etag=etag,
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise AnswerNotUnderstoodError(
-                f"the service sent a job that cannot be read ({error!r})"
-            ) from None
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state in FINAL_STATES
-
-    @property
-    def version(self) -> str | None:
-        """The model version it made or measured, once it is known."""
-        version = (self.result or {}).get("version")
-        return None if version is None else str(version)
-
-    @property
-    def accuracy(self) -> float | None:
-        """The share of right answers, 0..1: of the finished job, else the latest seen."""
-        value = (self.result or {}).get("accuracy", self.metrics.get("accuracy"))
-        return None if value is None else float(value)
-
-    @property
-    def problem(self) -> str:
-        """Why it has no result, in one sentence; empty when it has one or still may."""
-        if self.state not in FINAL_STATES - {"succeeded"}:
-            return ""
-        message = str((self.error or {}).get("message") or "")
-        return f"job {self.id} {_PAST[self.state]}" + (f": {message}" if message else "")
-
-    def expect_success(self) -> Self:
-        """Return this job if it has a result.
-
-        Raises:
-            JobFailedError: it ended without a result.
-        """
-        if self.problem:
-            raise JobFailedError(self, self.problem, (self.error or {}).get("code") or f"job_{self.state}")
+        self.adopt(self._bound().wait(self.id, timeout_s=timeout_s, on_change=on_change))
         return self
 
-    def __repr__(self) -> str:
-        return f"Job({self.id!r}, {self.summary})"
+    def refresh(self) -> Self:
+        """Fetch the present state and return the job."""
+        self.adopt(self._bound().job(self.id))
+        return self
 
-    @property
-    def summary(self) -> str:
-        """Its kind and state in one line."""
-        parts = [f"{self.kind} of {self.model}" if self.model else self.kind, self.state]
-        if self.state == "queued" and self.queue:
-            parts.append(f"{self.queue.position} of {self.queue.of}")
-        if self.state == "running":
-            parts.append(f"{self.progress:.0%}")
-        if self.accuracy is not None:
-            parts.append(f"accuracy {self.accuracy:.2%}")
-        if self.version is not None:
-            parts.append(f"version {self.version}")
-        if self.error:
-            parts.append(str(self.error.get("message")))
-        return ", ".join(parts)
+    def cancel(self) -> Self:
+        """Cancel the job and return it; a training keeps what it has learnt as a partial version."""
+        self.adopt(self._bound().cancel(self.id))
+        return self
 
-    def _repr_html_(self) -> str:
-        return (
-            f"<div><code>{escape(self.id)}</code> {escape(self.summary)}<br>"
-            f'<progress value="{self.progress:.3f}" max="1"></progress></div>'
-        )
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the client out: its connections belong to this process."""
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {"client": None}
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
-_PAST: Final = {"failed": "failed", "cancelled": "was cancelled", "expired": "expired"}
+    def _await_result(self, *, timeout_s: float | None = None) -> Mapping[str, Any] | Predictions:
+        from hxserve.classification import predictions_of  # noqa: PLC0415 it imports this module
 
+        if not self.is_final:
+            self.wait(timeout_s=timeout_s)
+        self.expect_success()
+        return predictions_of(self) if self.kind == "classification" else self.result
 
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    def _bound(self) -> Client:
+        if self.client is None:
+            raise NotAvailableError(
+                "this job came without its client; use `client.wait(job)`, `client.job(job.id)`"
+            )
+        return self.client

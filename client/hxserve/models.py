@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hxserve.downloads import download_weights, fetch_version, write_whole
+from hxserve.promotion import alias_path
 from hxserve.transport import Transport, segment
 
 
@@ -13,7 +14,7 @@ class ModelRequests:
 
     _transport: Transport
 
-    def models(self) -> list[dict[str, Any]]:
+    def list_models(self) -> list[dict[str, Any]]:
         """Name, owner, version numbers and aliases of every model one may use, and whether it is shared."""
         models: list[dict[str, Any]] = self._transport.call_json("GET", "/v1/models")["models"]
         return models
@@ -52,12 +53,11 @@ class ModelRequests:
         number = str(version)
         if not number.isdecimal():
             number = str(self.model(name, number)["version"])
-        path = f"/v1/models/{segment(name)}/aliases/{segment(alias)}"
-        self._transport.call("PUT", path, json={"version": number})
+        self._transport.call("PUT", alias_path(name, alias), json={"version": number})
 
     def delete_alias(self, name: str, alias: str) -> None:
         """Remove an alias; the version stays."""
-        self._transport.delete(f"/v1/models/{segment(name)}/aliases/{segment(alias)}")
+        self._transport.delete(alias_path(name, alias))
 
     def delete_version(self, name: str, version: str | int) -> None:
         """Remove a version and its weights for good."""

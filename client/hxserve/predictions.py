@@ -1,8 +1,7 @@
 """The chip's readings of images."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, field
 from typing import Any, Final, Self, overload
 
 from hxserve.errors import AnswerNotUnderstoodError
@@ -11,12 +10,32 @@ _ROWS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
+class LayerActivations:
+    """The activations of a hidden layer for one crop: `values` of `shape`, row by row, 0..31 or 0..127."""
+
+    layer: str
+    shape: tuple[int, ...]
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MockPrediction:
+    """What mock arithmetic read in one crop: digit, confidence (0..1) and scores (LSB)."""
+
+    digit: int
+    confidence: float
+    scores: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The digit seen in one crop.
 
     `scores` are what the chip's ADC gave per digit, in LSB; `confidence` is 0..1. The crop went through the
     chip in slot `slot` of a batch of `batch_size` crops. `source` is the file it came from, if any; `box` is where it
-    is in a segmented picture: left, top, right, bottom in px.
+    is in a segmented picture: left, top, right, bottom in px. `answer` and `index` name its place in the service's
+    answer, for `Client.correct`. `activations` are those of the hidden layers and `mock` is what mock arithmetic
+    read, if they were asked for.
     """
 
     digit: int
@@ -26,6 +45,10 @@ class Prediction:
     slot: int
     source: str = ""
     box: tuple[int, int, int, int] | None = None
+    answer: str = ""
+    index: int = 0
+    activations: tuple[LayerActivations, ...] = ()
+    mock: MockPrediction | None = None
 
     @property
     def runner_up(self) -> int:
@@ -39,6 +62,7 @@ class Predictions(Sequence[Prediction]):
 
     `backend` is hxtorch, emulator or mock. `transferred` says that the model learnt in the loop of another
     chip. `timing` holds `waiting_ms`, `chip_ms` and, if known, `total_ms`. `warnings` are about crops that look wrong.
+    `thumbnails` are media types and contents of the first pictures, for notebooks.
     """
 
     items: tuple[Prediction, ...]
@@ -50,10 +74,16 @@ class Predictions(Sequence[Prediction]):
     transferred: bool
     timing: Mapping[str, float]
     warnings: tuple[str, ...] = ()
+    thumbnails: tuple[tuple[str, bytes], ...] = field(default=(), compare=False)
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any], sources: Sequence[str] | None = None) -> Self:
-        """Read the predictions of one answer; `sources` names the file of each crop.
+    def from_document(
+        cls,
+        document: Mapping[str, Any],
+        sources: Sequence[str] | None = None,
+        thumbnails: Sequence[tuple[str, bytes]] = (),
+    ) -> Self:
+        """Read the predictions of one answer; `sources` names the file of each crop, `thumbnails` shows some.
 
         Raises:
             AnswerNotUnderstoodError: the answer is not one prediction per crop.
@@ -62,6 +92,7 @@ class Predictions(Sequence[Prediction]):
             found = document["predictions"]
             if sources and any("picture" in p for p in found):
                 sources = [sources[p["picture"]] for p in found]
+                thumbnails = [thumbnails[p["picture"]] for p in found if p["picture"] < len(thumbnails)]
             return cls(
                 tuple(
                     Prediction(
@@ -72,8 +103,15 @@ class Predictions(Sequence[Prediction]):
                         p["slot"],
                         source,
                         tuple(p["box"]) if "box" in p else None,
+                        document.get("id", ""),
+                        index,
+                        tuple(
+                            LayerActivations(layer["layer"], tuple(layer["shape"]), tuple(layer["values"]))
+                            for layer in p.get("activations", ())
+                        ),
+                        _mock_of(p.get("mock")),
                     )
-                    for p, source in zip(found, sources or [""] * len(found), strict=True)
+                    for index, (p, source) in enumerate(zip(found, sources or [""] * len(found), strict=True))
                 ),
                 model=document["model"],
                 version=str(document["version"]),
@@ -83,6 +121,7 @@ class Predictions(Sequence[Prediction]):
                 transferred=document["transferred"],
                 timing=document["timing"],
                 warnings=tuple(document.get("warnings", ())),
+                thumbnails=tuple(thumbnails),
             )
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise AnswerNotUnderstoodError(
@@ -107,6 +146,7 @@ class Predictions(Sequence[Prediction]):
             any(part.transferred for part in everything),
             timing,
             tuple(warning for part in everything for warning in part.warnings),
+            tuple(_first_thumbnails(everything)),
         )
 
     @property
@@ -143,13 +183,20 @@ class Predictions(Sequence[Prediction]):
         return f"{self.model} version {self.version} on {self.chip} ({self.backend}{learnt})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(p.source) or i}</td><td><b>{p.digit}</b></td>"
-            f"<td>{p.confidence:.1%}</td><td>{p.runner_up}</td></tr>"
-            for i, p in enumerate(self.items[:_ROWS_SHOWN])
-        )
-        more = f"<div>and {len(self) - _ROWS_SHOWN:,} more</div>" if len(self) > _ROWS_SHOWN else ""
-        return (
-            "<table><tr><th>image</th><th>digit</th><th>confidence</th><th>runner-up</th></tr>"
-            f"{rows}</table>{more}<div>{escape(self.origin)}</div>"
-        )
+        from hxserve.notebook import predictions_html  # noqa: PLC0415 only notebooks need it
+
+        return predictions_html(self)
+
+
+def _first_thumbnails(parts: Iterable[Predictions]) -> Iterator[tuple[str, bytes]]:
+    """Yield thumbnails as long as there is one for each prediction."""
+    for part in parts:
+        yield from part.thumbnails
+        if len(part.thumbnails) < len(part):
+            return
+
+
+def _mock_of(document: Mapping[str, Any] | None) -> MockPrediction | None:
+    if document is None:
+        return None
+    return MockPrediction(document["digit"], document["confidence"], tuple(document["scores"]))

@@ -1,9 +1,12 @@
 """HTTP as hxserve speaks it: one pool of connections, retries, and problem documents made exceptions."""
 
+import threading
 from collections.abc import Mapping
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
+from urllib.request import getproxies
 
 import urllib3
 from urllib3.connectionpool import ConnectionPool
@@ -20,12 +23,20 @@ from urllib3.exceptions import (
 )
 
 from hxserve.addresses import Address
-from hxserve.errors import AnswerNotUnderstoodError, ConnectionFailedError, InvalidNameError, ServiceError
+from hxserve.errors import (
+    AbandonedError,
+    AnswerNotUnderstoodError,
+    ConnectionFailedError,
+    InvalidNameError,
+    ServiceError,
+)
 
 RETRIED_STATUSES: Final = frozenset({429, 502, 503})
 LONGEST_RETRY_AFTER_S: Final = 60
 LONGEST_BACKOFF_S: Final = 8.0
 _CONNECT_TIMEOUT_S: Final = 10.0
+ABANDONED: Final[ContextVar[threading.Event | None]] = ContextVar("abandoned", default=None)
+"""Set when nobody waits for the answers of this context's requests any more."""
 
 
 def segment(name: str) -> str:
@@ -121,7 +132,11 @@ class Transport:
 
         Raises:
             ConnectionFailedError: no answer came.
+            AbandonedError: the task that would get the answer was cancelled.
         """
+        abandoned = ABANDONED.get()
+        if abandoned is not None and abandoned.is_set():
+            raise AbandonedError
         given = {name: value for name, value in (query or {}).items() if value is not None}
         url = self.address.url + path + ("?" + urlencode(given) if given else "")
         options: dict[str, Any] = {} if retry else {"retries": False}
@@ -187,7 +202,8 @@ class Transport:
                 said = "the host does not react; check the address and the network between"
             case _:
                 said = f"the connection broke ({cause}); look whether the service is being restarted"
-        return f"no answer from {self.address.url}: {said}"
+        proxied = "; proxies of the environment are not used" if getproxies() else ""
+        return f"no answer from {self.address.url}: {said}{proxied}"
 
 
 def json_object(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
@@ -213,10 +229,11 @@ def problem(response: urllib3.BaseHTTPResponse) -> ServiceError:
     try:
         document = json_object(response)
     except AnswerNotUnderstoodError:
-        document = {}
+        reason = response.reason or "no reason given"
+        document = {"detail": f"{reason}; another server or a proxy answered, check the address"}
     location = response.headers.get("Location")
     if 300 <= response.status < 400 and location:
-        document.setdefault("detail", f"the service is elsewhere; use the address {location}")
+        document["detail"] = f"the service is elsewhere; use the address {location}"
     retry_after = response.headers.get("Retry-After", "")
     detail = document.get("detail") or document.get("title") or response.reason or "no reason given"
     return ServiceError(

@@ -10,8 +10,8 @@ class Users:
     """Managing users: `client.users`.
 
     Quotas are `max_queued_jobs`, `max_waiting_crops`, `chip_seconds_per_day`, `requests_per_second`,
-    `operations_per_second` and `operation_bytes_per_second`: a number, "unlimited", or None for the service's default;
-    one that is not given stays as it is.
+    `operations_per_second`, `operation_bytes_per_second`, `kept_crops`, `open_corrections` and `dataset_bytes`: a
+    number, "unlimited", or None for the service's default; one that is not given stays as it is.
     """
 
     def __init__(self, transport: Transport) -> None:

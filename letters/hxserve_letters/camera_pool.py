@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from hxserve.errors import ClientError
-from hxserve_letters.digits import load_digits
+from hxserve_letters.digits import Purpose, digits_for
 from hxserve_letters.directory import Directory
 from hxserve_letters.postcodes import DIGITS
 
 if TYPE_CHECKING:
-    from hxserve_letters.envelopes import Letter
+    from hxserve_letters.envelopes import Letter, Writer
     from hxserve_pictures.segmentation import Cuts
 
 
@@ -36,13 +36,23 @@ class LetterSource:
         seed: of the drawing.
         directory: the postcodes they bear.
         mnist: folder that holds MNIST; None for the digits inside scikit-learn.
-        for_threshold: written with the half of the digits that is kept for choosing the threshold.
+        purpose: of the letters, which decides the digits that they are written with.
     """
 
     seed: int
     directory: Directory
     mnist: Path | None = None
-    for_threshold: bool = False
+    purpose: Purpose = "report"
+
+    def writer(self) -> Writer:
+        """Return what draws these letters.
+
+        Raises:
+            DigitsMissingError: the digits are not here.
+        """
+        from hxserve_letters.envelopes import Writer  # noqa: PLC0415 imports OpenCV
+
+        return Writer(digits_for(self.purpose, self.mnist), self.directory, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +154,10 @@ def _run_camera(end: Connection, source: LetterSource) -> None:
     """Serve as a camera process until told to stop."""
     import cv2  # noqa: PLC0415 an extra, needed in the processes only
 
-    from hxserve_letters.envelopes import Writer  # noqa: PLC0415 imports OpenCV
-
     # One thread per camera: the processes spread over the cores.
     cv2.setNumThreads(1)
     try:
-        kept, reported = load_digits(source.mnist).halves()
-        writer = Writer(kept if source.for_threshold else reported, source.directory, source.seed)
+        writer = source.writer()
         drawn: dict[int, Letter] = {}
         to_draw: deque[int] = deque()
         while True:

@@ -57,7 +57,7 @@ class Centre:
             TooFewLettersError: fewer than a hundred letters.
             ClientError: the service or a camera failed.
         """
-        other = replace(source, seed=source.seed + 1, for_threshold=True)
+        other = replace(source, seed=source.seed + 1, purpose="threshold")
         run = self.sort(other, letters, _PREPARATION, threshold=0.0, on_decision=on_decision)
         read = [decision for decision in run.decisions if decision.reading is not None]
         return choose_threshold(

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hxserve_letters.errors import DigitsMissingError
 
-_IMAGES: Final = "t10k-images-idx3-ubyte"
-_LABELS: Final = "t10k-labels-idx1-ubyte"
+_IMAGES: Final = "{}-images-idx3-ubyte"
+_LABELS: Final = "{}-labels-idx1-ubyte"
 _IDX_IMAGES, _IDX_LABELS = 0x803, 0x801
 
 Crops = NDArray[np.uint8]
+
+Purpose = Literal["report", "threshold", "desk"]
+"""Letters to report on, to choose a threshold on, or to have keyed at the coding desk; no digit image serves two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,28 @@ class Digits:
         return groups
 
 
-def load_digits(mnist: Path | None = None) -> Digits:
-    """Load the test digits of MNIST in a folder, else those of the set inside scikit-learn.
+def load_digits(mnist: Path | None = None, *, training: bool = False) -> Digits:
+    """Load the test digits of MNIST in a folder, else those of the set inside scikit-learn; or the training digits.
 
     Raises:
         DigitsMissingError: the folder holds no MNIST, or neither is here.
     """
-    return _from_scikit_learn() if mnist is None else _from_mnist(mnist)
+    return _from_scikit_learn(training) if mnist is None else _from_mnist(mnist, training)
+
+
+def digits_for(purpose: Purpose, mnist: Path | None = None) -> Digits:
+    """Load the digits that letters of this purpose are written with.
+
+    Letters for the desk are written with training digits: what is keyed there is learnt from, and no other letter may
+    have a digit that was learnt.
+
+    Raises:
+        DigitsMissingError: as for `load_digits`.
+    """
+    if purpose == "desk":
+        return load_digits(mnist, training=True)
+    kept, reported = load_digits(mnist).halves()
+    return reported if purpose == "report" else kept
 
 
 def find_mnist(folders: Iterable[str | Path]) -> Path | None:
@@ -66,19 +84,21 @@ def find_mnist(folders: Iterable[str | Path]) -> Path | None:
 def _files_in(folder: Path) -> Path | None:
     """Return the folder of the files themselves, or None if there is no MNIST."""
     for candidate in (folder / "MNIST" / "raw", folder / "raw", folder):
-        if (candidate / _IMAGES).is_file() and (candidate / _LABELS).is_file():
+        if all((candidate / name.format("t10k")).is_file() for name in (_IMAGES, _LABELS)):
             return candidate
     return None
 
 
-def _from_mnist(folder: Path) -> Digits:
+def _from_mnist(folder: Path, training: bool) -> Digits:
+    part = "train" if training else "t10k"
+    names = _IMAGES.format(part), _LABELS.format(part)
     files = _files_in(folder)
-    if files is None:
+    if files is None or not all((files / name).is_file() for name in names):
         raise DigitsMissingError(
-            f"{folder} holds no MNIST; expected {_IMAGES} and {_LABELS}, unpacked, in it, in raw/ or MNIST/raw/"
+            f"{folder} holds no MNIST; expected {' and '.join(names)}, unpacked, in it, in raw/ or MNIST/raw/"
         )
-    images = _read_idx(files / _IMAGES, _IDX_IMAGES, 16).reshape(-1, 28, 28)
-    labels = _read_idx(files / _LABELS, _IDX_LABELS, 8).astype(np.int64)
+    images = _read_idx(files / names[0], _IDX_IMAGES, 16).reshape(-1, 28, 28)
+    labels = _read_idx(files / names[1], _IDX_LABELS, 8).astype(np.int64)
     if len(images) != len(labels) or labels.max(initial=0) > 9:
         raise DigitsMissingError(f"the files in {files} do not fit together; fetch MNIST again")
     return Digits("mnist", images, labels)
@@ -94,8 +114,8 @@ def _read_idx(path: Path, magic: int, header_bytes: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=header_bytes)
 
 
-def _from_scikit_learn() -> Digits:
-    """Load the 360 digits that a service without MNIST keeps for testing, 20 x 20 centred in 28 x 28."""
+def _from_scikit_learn(training: bool) -> Digits:
+    """Load the 360 digits that a service without MNIST keeps for testing, or the others: 20 x 20 centred in 28 x 28."""
     try:
         import cv2  # noqa: PLC0415 an extra
         from sklearn.datasets import load_digits as load_bunch  # noqa: PLC0415 takes a second
@@ -104,9 +124,10 @@ def _from_scikit_learn() -> Digits:
         raise DigitsMissingError from None
     bunch: Any = load_bunch()
     # The split of worker/learning/datasets.py; a test holds the two together.
-    _, test = train_test_split(range(len(bunch.target)), test_size=360, stratify=bunch.target, random_state=0)
-    images = np.zeros((len(test), 28, 28), np.uint8)
-    for place, source in enumerate(test):
+    parts = train_test_split(range(len(bunch.target)), test_size=360, stratify=bunch.target, random_state=0)
+    chosen = parts[0 if training else 1]
+    images = np.zeros((len(chosen), 28, 28), np.uint8)
+    for place, source in enumerate(chosen):
         small = bunch.images[source].astype(np.float32) * (255 / 16)
         images[place, 4:24, 4:24] = np.rint(cv2.resize(small, (20, 20), interpolation=cv2.INTER_LINEAR))
-    return Digits("digits", images, bunch.target[test].astype(np.int64))
+    return Digits("digits", images, bunch.target[chosen].astype(np.int64))

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from hxserve.errors import ClientError
 from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.decisions import Decision, Reason
-from hxserve_letters.digits import load_digits
-from hxserve_letters.envelopes import Letter, Writer
+from hxserve_letters.envelopes import Letter
 from hxserve_letters.finding import find_postcode
 from hxserve_letters.postcodes import DIGITS
 from hxserve_pictures.segmentation import Cuts, cut
@@ -45,8 +44,7 @@ def draw_samples(source: LetterSource, decisions: Sequence[Decision], path: Path
     Raises:
         PictureNotWrittenError: the path or its ending is none for a picture.
     """
-    kept, reported = load_digits(source.mnist).halves()
-    writer = Writer(kept if source.for_threshold else reported, source.directory, source.seed)
+    writer = source.writer()
     tiles = [_tile(writer.draw(decision.number), decision) for decision in choose_samples(decisions)]
     blank = np.full_like(tiles[0], 255)
     tiles += [blank] * (-len(tiles) % _COLUMNS)

@@ -1,7 +1,7 @@
 """German postcodes: which there are, and where they lead.
 
 A postcode's first digit is its Leitzone, the first two its Leitregion. The table names one large town of each
-Leitregion; it was written down from general knowledge and is no extract of a directory of Deutsche LetterSource.
+Leitregion; it was written down from general knowledge and is no extract of a directory of Deutsche Post.
 """
 
 from __future__ import annotations

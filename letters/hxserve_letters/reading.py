@@ -34,12 +34,14 @@ class Reading:
     """A postcode, how sure the reader is of its way (0..1), and the spans of the cuts that it was read from.
 
     `confidence` is that of the first two digits, which decide where the letter goes; `postcode_confidence` that of all.
+    `digits` are the likeliest of each span by itself, whether or not there is such a postcode.
     """
 
     postcode: str
     confidence: float
     postcode_confidence: float
     spans: tuple[int, ...]
+    digits: str
 
 
 def likely_paths(cuts: Cuts, likelihoods: Numbers) -> list[Path]:
@@ -100,4 +102,5 @@ def read_postcode(paths: list[Path], likelihoods: Numbers, directory: Directory)
         float(weights[same_region].sum()) / total,
         float(weights[number]) / total,
         path.spans,
+        "".join(map(str, likelihoods[list(path.spans)].argmax(1))),
     )

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from hxserve_letters.belts import Pace
+from hxserve_letters.coding import Coded
 from hxserve_letters.decisions import Decision, Reason
 from hxserve_letters.run import Run
 
@@ -52,6 +54,12 @@ def summarise(run: Run, pace: Pace) -> dict[str, Any]:
         "machines": [_of_machine(run, pace, machine) for machine in range(pace.machines)],
         **run.origin,
     }
+
+
+def summarise_desk(run: Run, coded: Coded) -> dict[str, Any]:
+    """Compile the part of the report on the coding desk; `routed_rate` is of all letters, by reader or coder."""
+    read = sum(decision.route is not None for decision in run.decisions)
+    return asdict(coded) | {"routed_rate": _share(read + coded.keyed, len(run.decisions))}
 
 
 def _of_machine(run: Run, pace: Pace, machine: int) -> dict[str, Any]:

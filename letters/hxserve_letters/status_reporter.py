@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 import time
 from collections import Counter, deque
@@ -12,19 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from hxserve.errors import ClientError
 from hxserve_letters.camera_pool import LetterSource
 from hxserve_letters.decisions import Decision
-from hxserve_letters.digits import load_digits
-from hxserve_letters.postcodes import DIGITS
+from hxserve_letters.redrawing import Redrawer, Redrawn
 
 if TYPE_CHECKING:
     from hxserve.client import Client
-    from hxserve_letters.envelopes import Writer
-    from hxserve_letters.handwriting import Plane
 
 _EVERY_S: Final = 1.0
 _SHOWN: Final = 8
 _DRAWN_AT_A_TIME: Final = 2
-_ENVELOPE_PX: Final = (352, 176)
-_JPEG_QUALITY: Final = 70
+_ENVELOPE_WIDTH_PX: Final = 352
 
 
 class StatusReporter:
@@ -32,7 +27,7 @@ class StatusReporter:
 
     def __init__(self, client: Client, source: LetterSource) -> None:
         self._client = client
-        self._post = source
+        self._redrawer = Redrawer(source)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._counts: Counter[str] = Counter()
@@ -41,7 +36,6 @@ class StatusReporter:
         self._cards: deque[dict[str, Any]] = deque(maxlen=_SHOWN)
         self._title, self._letters, self._machines = "", 0, 1
         self._started = time.monotonic()
-        self._writer: Writer | None = None
         self._thread = threading.Thread(target=self._report, name="status-reporter", daemon=True)
 
     def __enter__(self) -> Self:
@@ -77,13 +71,9 @@ class StatusReporter:
     def status(self) -> dict[str, Any]:
         """Return the report: counts, rates, and the newest letters with their pictures."""
         with self._lock:
-            newest, writer = list(self._newest), self._writer
+            newest = list(self._newest)
             self._newest.clear()
-        if newest and writer is None:
-            writer = self._writer = self._new_writer()
-        for decision in newest:
-            assert writer is not None
-            self._cards.append(_card(writer, decision))
+        self._cards.extend(_card(decision, self._redrawer.redraw(decision)) for decision in newest)
         with self._lock:
             elapsed_s = max(time.monotonic() - self._started, 1e-3)
             done = self._counts["done"]
@@ -99,12 +89,6 @@ class StatusReporter:
                 "recent": list(self._cards),
             }
 
-    def _new_writer(self) -> Writer:
-        from hxserve_letters.envelopes import Writer  # noqa: PLC0415 imports OpenCV
-
-        kept, reported = load_digits(self._post.mnist).halves()
-        return Writer(kept if self._post.for_threshold else reported, self._post.directory, self._post.seed)
-
     def _report(self) -> None:
         is_last = False
         while not is_last:
@@ -116,18 +100,9 @@ class StatusReporter:
                     continue  # the letters matter more than the picture of them
 
 
-def _card(writer: Writer, decision: Decision) -> dict[str, Any]:
-    """Describe one letter as the page shows it: its envelope and crops drawn again, and its outcome."""
-    import cv2  # noqa: PLC0415 an extra
-
-    from hxserve_letters.finding import find_postcode  # noqa: PLC0415 imports OpenCV
-    from hxserve_pictures.segmentation import cut  # noqa: PLC0415 the same
-
-    picture = writer.draw(decision.number).picture
-    field = find_postcode(picture)
-    cuts = None if field is None else cut(field, DIGITS)
+def _card(decision: Decision, redrawn: Redrawn) -> dict[str, Any]:
+    """Describe one letter as the page shows it: its envelope and crops, and its outcome."""
     reading = decision.reading
-    spans = reading.spans if reading is not None else ()
     outcome = "rejected" if decision.route is None else "wrong" if decision.is_wrong else "routed"
     return {
         "number": decision.number,
@@ -137,15 +112,6 @@ def _card(writer: Writer, decision: Decision) -> dict[str, Any]:
         "outcome": outcome,
         "reason": str(decision.reason) if decision.reason else None,
         "town": decision.route.town if decision.route else None,
-        "envelope": _encoded(cv2.resize(picture, _ENVELOPE_PX, interpolation=cv2.INTER_AREA), ".jpg"),
-        "crops": [_encoded(cuts.crops[span], ".png") for span in spans] if cuts is not None else [],
+        "envelope": redrawn.envelope(_ENVELOPE_WIDTH_PX),
+        "crops": redrawn.crop_pictures(),
     }
-
-
-def _encoded(picture: Plane, kind: str) -> str:
-    import cv2  # noqa: PLC0415 an extra
-
-    _, content = cv2.imencode(
-        kind, picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if kind == ".jpg" else []
-    )
-    return base64.b64encode(content.tobytes()).decode()

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from hxserve.cli.phrases import duration, percent
+from hxserve.phrases import duration, percent
 from hxserve_letters.decisions import Decision, Reason
 
 _REFRESHES_PER_S: Final = 4

@@ -6,8 +6,9 @@ from typing import Final
 
 from hxserve_planner.question import Backend, Question
 from services.jobs.params import TrainingParams
+from services.jobs.phases import DEFAULT_RUNS, Phase
 from services.jobs.record import JobKind
-from services.jobs.workloads import DEFAULT_RUNS, Phase, plan_work
+from services.jobs.workloads import plan_work
 
 
 @dataclass(frozen=True, slots=True)

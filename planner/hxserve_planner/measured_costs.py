@@ -74,7 +74,7 @@ def training_pace(
 def operation_pace(sessions: Iterable[Job]) -> dict[str, float]:
     """Return `operation_s`: the mean chip time of the operations of programs; nothing from few of them."""
     measured = [
-        (session.chip_time_s, int((session.result or {}).get("operations", 0)))
+        (session.chip_time_s, int(session.result.get("operations", 0)))
         for session in sessions
         if session.chip_time_s
     ]

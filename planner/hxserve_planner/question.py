@@ -2,11 +2,11 @@
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from services.errors import InvalidInputError
-from services.jobs.params import explain
-from services.jobs.recipes import RecipeName
+from services.explanations import explain
+from services.jobs.recipes import RECIPES, RecipeName
 from services.settings import Settings
 
 Backend = Literal["mock", "emulator", "hxtorch"]
@@ -151,6 +151,13 @@ class Question(_Frozen):
         if (self.users or self.programs) and not any(self.user_profile):
             raise ValueError("user_profile is 0 in every hour, but there are users or programs")
         return self
+
+    @field_validator("recipe")
+    @classmethod
+    def _trainings_begin_anew(cls, recipe: RecipeName) -> RecipeName:
+        if RECIPES[recipe].adapts:
+            raise ValueError("a recipe that continues a version is not planned; choose another")
+        return recipe
 
     @model_validator(mode="after")
     def _what_is_sought_can_be_found(self) -> Self:

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from hxserve.cli.console import show_facts, show_line, show_table
-from hxserve.cli.phrases import duration, percent
-from hxserve.cli.progress import progress_bar
+from hxserve.phrases import duration, percent
+from hxserve.progress import progress_bar
 
 
 @contextmanager

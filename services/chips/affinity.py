@@ -37,7 +37,8 @@ class Affinity:
         known = self.known(model, version, allow_transfer=allow_transfer)
         if known is not None:
             return known
-        self._identifiers, self._until = self._chips.identifiers(), time.monotonic() + _FRESH_S
+        self._identifiers = set(self._chips.identifiers().values())
+        self._until = time.monotonic() + _FRESH_S
         home = self._home(model, version)
         if home not in self._identifiers:
             raise ChipElsewhereError(

@@ -124,10 +124,10 @@ class ChipStore:
             present = pipeline.execute()
         return sorted(chip.decode() for chip, here in zip(known, present, strict=True) if not here)
 
-    def identifiers(self) -> set[str]:
-        """Return the last known hardware identifiers of all chips, also of those without a worker."""
-        stored: Any = self._connection.client.hvals(keys.IDENTIFIERS)
-        return {identifier.decode() for identifier in stored}
+    def identifiers(self) -> dict[str, str]:
+        """Return the last known hardware identifier of each chip, also of those without a worker."""
+        stored: Any = self._connection.client.hgetall(keys.IDENTIFIERS)
+        return {chip.decode(): identifier.decode() for chip, identifier in stored.items()}
 
     def record(self, chip: str) -> ChipRecord:
         """Return the record of one chip."""

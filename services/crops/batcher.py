@@ -173,7 +173,7 @@ class Batcher:
         open_batches: dict[object, tuple[list[PendingAnswer], int]] = {}
         for pending in group:
             request = pending.request
-            if pending.job is not None or request.deadline_s:
+            if pending.job is not None or request.deadline_s or request.extras:
                 batches.append([pending])
                 continue
             key = (pending.lane, request.repeats, request.user.quotas)

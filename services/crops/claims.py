@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgpack
 
 from services.chips.store import Drain, read_drain
+from services.crops.extras import Extras
 from services.crops.lanes import Lane, read_waiting
 from services.jobs.usage import read_charge
 from services.scheduling.policy import Charge
@@ -31,7 +32,7 @@ class Entry:
     """An entry of a lane as a worker claimed it: one part of a request, or requests that share it.
 
     Each crop is to be read `repeats` times. `claims` counts the worker processes that claimed the entry, this one
-    included.
+    included. `extras` are those that the answer is to have.
     """
 
     lane: Lane
@@ -45,6 +46,7 @@ class Entry:
     accepted_at: float
     repeats: int = 1
     claims: int = 1
+    extras: Extras = Extras.NONE
 
     @property
     def key(self) -> tuple[str, int]:
@@ -124,6 +126,7 @@ def read_entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:
             accepted_at=int(fields[8]) / 1000,
             repeats=int(fields[9]),
             claims=int(fields[10]),
+            extras=Extras(int(fields[11])) if len(fields) > 11 else Extras.NONE,
         )
         for fields in claimed
     ]

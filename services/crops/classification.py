@@ -1,13 +1,17 @@
 """Having crops classified: accepted at once, answered when the chip has run them."""
 
+import secrets
 import time
 from collections.abc import Callable
+from itertools import count
+from math import prod
 from typing import Any, Final
 
 from services.chips.affinity import Affinity
 from services.crops.answers import Answer, read
 from services.crops.batcher import Batcher
-from services.crops.lanes import Lane
+from services.crops.extras import Extras
+from services.crops.lanes import PART_CROPS, Lane
 from services.crops.listener import Listener
 from services.crops.remarks import Remarks
 from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer
@@ -26,6 +30,8 @@ from services.jobs.store import JobStore
 from services.jobs.submission import new_job
 from services.models.registry import Reference, Registry
 
+MOST_ACTIVATIONS: Final = 2**20
+"""Hidden activations that one answer may have; Redis keeps a byte for each."""
 _LISTENING_DELAY_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.02
 _TOGETHER_S: Final = 0.002
@@ -55,8 +61,11 @@ class Classifications:
         self._affinity = affinity
         self._statistics = statistics
         self._max_crops = max_crops
-        self._lanes: dict[tuple[str, str, str, bool], Lane | None] = {}
+        self._lanes: dict[tuple[str, str, str, bool, str], Lane | None] = {}
         self._lanes_at = 0.0
+        self._process: Final = f"{secrets.token_hex(6)}-"
+        """Begins the ids of answers that are no job's; nothing of them is kept, so they may be guessed."""
+        self._numbers: Final = count(1)
 
     def submit(
         self,
@@ -72,13 +81,17 @@ class Classifications:
             lane: of its crops, where it is known.
 
         Raises:
-            TooLargeError: too many crops for one request.
+            TooLargeError: too many crops for one request, or activations of too many.
             ModelNotFoundError: there is no such model or version.
             ChipElsewhereError: the version learnt in the loop of a chip that is not here.
+            ClassPausedError: the user is a pupil of a class that is paused.
         """
+        request.user.check_not_paused()
         lane = lane or self._lane_of(request)
+        if Extras.ACTIVATIONS in request.extras:
+            self._check_activations(request, lane)
         job = _job_of(request, lane) if request.is_recorded else None
-        pending = PendingAnswer(request, lane, job, on_done)
+        pending = PendingAnswer(request, lane, job, on_done, f"{self._process}{next(self._numbers):x}")
         self._batcher.submit(pending)
         return pending
 
@@ -121,7 +134,7 @@ class Classifications:
         now = time.monotonic()
         if now - self._lanes_at > _TOGETHER_S:
             self._lanes, self._lanes_at = {}, now
-        key = (request.user.name, request.model, request.version, request.allow_transfer)
+        key = (request.user.name, request.model, request.version, request.allow_transfer, request.sender)
         if key not in self._lanes or request.count > self._max_crops:
             found = self._find(request)
             home = self._affinity.known(found.model, found.version, allow_transfer=request.allow_transfer)
@@ -133,7 +146,18 @@ class Classifications:
             raise TooLargeError(
                 f"{request.count} crops are too many; send at most {self._max_crops} per request"
             )
-        return self._registry.find(request.user, request.model, request.version)
+        sender = f"{request.user.name} {request.sender}"
+        return self._registry.find(request.user, request.model, request.version, sender=sender)
+
+    def _check_activations(self, request: CropRequest, lane: Lane) -> None:
+        network = self._registry.manifest(Reference(lane.model, lane.version)).network
+        values = sum(prod(shape) for shape in network.hidden.values())
+        most = min(PART_CROPS, MOST_ACTIVATIONS // max(values, 1))
+        if request.count > most:
+            raise TooLargeError(
+                f"{request.count} crops are too many for their activations, {values} values each; "
+                f"send at most {most} per request"
+            )
 
     def _lane_of(self, request: CropRequest) -> Lane:
         found = self._find(request)
@@ -168,14 +192,16 @@ class Classifications:
     def result_of(self, job: Job) -> dict[str, Any] | None:
         """Return the predictions of a finished classification, or None when it has none (any more)."""
         stored = self._stored(job)
-        return read(stored.answers, stored.total_s, Remarks.of_params(job.params)) if stored else None
+        if stored is None:
+            return None
+        return read(stored.id, stored.answers, stored.total_s, Remarks.of_params(job.params))
 
     def _stored(self, job: Job) -> Answered | None:
         if job.state is not JobState.SUCCEEDED or job.finished_at is None:
             return None
         stored = self._jobs.results(job.id)
         answers = [Answer.unpack(stored[part]) for part in sorted(stored)]
-        return Answered(answers, job.finished_at - job.created_at) if answers else None
+        return Answered(job.id, answers, job.finished_at - job.created_at) if answers else None
 
     def _wait_for_job(self, job_id: str, wait_s: float) -> Answered | JobReference:
         until = time.monotonic() + wait_s
@@ -206,4 +232,5 @@ def _lane(request: CropRequest, found: Reference, home: str) -> Lane:
 def _job_of(request: CropRequest, lane: Lane) -> Job:
     params = {"version": lane.version, "crops": request.count, "repeats": request.repeats}
     params |= request.remarks.as_params()
+    params |= dict.fromkeys([*(["keep"] if request.keep else []), *request.extras.names], True)
     return new_job(JobKind.CLASSIFICATION, request.user, lane.model, params)

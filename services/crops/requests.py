@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.crops.answers import CROP_BYTES, Answer
+from services.crops.extras import Extras
 from services.crops.lanes import PART_CROPS, Lane, Span
 from services.crops.remarks import NO_REMARKS, Remarks
 from services.errors import HxserveError, error_of
@@ -22,7 +23,9 @@ from services.users.authentication import User
 class CropRequest:
     """Crops to classify: `crops` are (n, 784) bytes, each to be read `repeats` times.
 
-    `wait_s` is how long the client waits for the answer; after `deadline_s` the crops are not run any more.
+    `wait_s` is how long the client waits for the answer; after `deadline_s` the crops are not run any more. With `keep`
+    crops and answer are kept for a correction; the answer has the `extras`, too. `sender` tells apart those for whom
+    the user asks, where a rollout answers some of them with its candidate.
     """
 
     user: User
@@ -35,6 +38,9 @@ class CropRequest:
     idempotency: Idempotency = NO_KEY
     allow_transfer: bool = False
     remarks: Remarks = NO_REMARKS
+    keep: bool = False
+    sender: str = ""
+    extras: Extras = Extras.NONE
 
     @property
     def count(self) -> int:
@@ -43,8 +49,8 @@ class CropRequest:
 
     @property
     def is_recorded(self) -> bool:
-        """True where the request is a job from the start: nobody waits, it has several parts, or a key."""
-        return self.wait_s <= 0 or self.count > PART_CROPS or bool(self.idempotency.key)
+        """True where the request is a job from the start: nobody waits, it has several parts or a key, or is kept."""
+        return self.wait_s <= 0 or self.count > PART_CROPS or bool(self.idempotency.key) or self.keep
 
     def parts(self) -> Iterator[tuple[int, bytes]]:
         """Yield number of crops and bytes of each part, of `PART_CROPS` crops at most."""
@@ -56,8 +62,12 @@ class CropRequest:
 
 @dataclass(slots=True)
 class Answered:
-    """The answers to the parts of a request, in order and without problems; `total_s` is the time it took, if known."""
+    """The answers to the parts of a request, in order and without problems; `total_s` is the time it took, if known.
 
+    `id` is the job's, if there is one.
+    """
+
+    id: str
     answers: list[Answer]
     total_s: float | None
 
@@ -84,6 +94,7 @@ class PendingAnswer:
         "_outcome",
         "count",
         "entry",
+        "id",
         "job",
         "lane",
         "request",
@@ -97,7 +108,9 @@ class PendingAnswer:
         lane: Lane,
         job: Job | None,
         on_done: Callable[["PendingAnswer"], None] | None,
+        answer_id: str = "",
     ) -> None:
+        self.id: Final = job.id if job is not None else answer_id
         self.request: Final = request
         self.lane: Final = lane
         self.count: Final = request.count
@@ -169,7 +182,7 @@ class PendingAnswer:
         for answer in answers:
             if answer.problem:
                 raise error_of(answer.problem)
-        return Answered(answers, time.monotonic() - self.started)
+        return Answered(self.id, answers, time.monotonic() - self.started)
 
     @property
     def answers(self) -> list[Answer]:

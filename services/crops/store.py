@@ -43,7 +43,7 @@ class Acceptance:
     request: CropRequest
     job: Job | None = None
 
-    def fields(self) -> list[Any]:
+    def fields(self, keep_answers_s: int) -> list[Any]:
         """Return the arguments of `accept_crops.lua`."""
         request, quotas = self.request, self.request.user.quotas
         return [
@@ -58,16 +58,26 @@ class Acceptance:
             request.idempotency.digest,
             flat_fields(record_fields(self.job, parts=len(self.parts))) if self.job else [],
             [value for part in self.parts for value in part],
+            int(request.extras),
+            *((keep_answers_s, limit(quotas.kept_crops)) if request.keep else ()),
         ]
 
 
 class CropStore:
     """Stores waiting crops, their claims by workers, and their answers."""
 
-    def __init__(self, connection: Connection, *, max_waiting: int, keep_results_s: float) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        max_waiting: int,
+        keep_results_s: float,
+        keep_answers_s: float | None = None,
+    ) -> None:
         self._connection = connection
         self._max_waiting = max_waiting
         self._keep_s = int(keep_results_s)
+        self._keep_answers_s = int(keep_answers_s or keep_results_s)
 
     def accept(
         self, reply_to: str, requests: Sequence[Acceptance]
@@ -83,7 +93,9 @@ class CropStore:
             Idempotency-Key, or why it was refused.
         """
         # Redis' own MessagePack knows the format without a type for bytes.
-        packed = msgpack.packb([request.fields() for request in requests], use_bin_type=False)
+        packed = msgpack.packb(
+            [request.fields(self._keep_answers_s) for request in requests], use_bin_type=False
+        )
         asleep, outcomes = self._connection.run(
             "crops/accept_crops", reply_to, self._max_waiting, KEEP_KEYS_S, packed
         )

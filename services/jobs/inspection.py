@@ -1,8 +1,5 @@
 """Inspection of jobs: one, many, and their outlook."""
 
-import base64
-import binascii
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +7,7 @@ from typing import Any, Final
 
 from services.crops.classification import Classifications
 from services.crops.listener import Listener
-from services.errors import InvalidCursorError
+from services.cursors import read_cursor, write_cursor
 from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import JobStore
 from services.jobs.submission import job_for
@@ -141,7 +138,7 @@ class Inspections:
             InvalidCursorError: the cursor is not one of ours.
         """
         owner = wanted.user if viewer.is_admin else viewer.name
-        place = _read_cursor(cursor) if cursor else None
+        place = read_cursor(cursor) if cursor else None
         found: list[Job] = []
         while len(found) <= limit:
             places = self._jobs.newest(before=place, count=_SCAN, user=owner)
@@ -153,19 +150,5 @@ class Inspections:
             found.extend(job for job in present.values() if wanted.admits(job))
         jobs = found[:limit]
         more = len(found) > limit
-        return Page([self._listed(job) for job in jobs], _write_cursor(jobs[-1]) if more else None)
-
-
-def _write_cursor(job: Job) -> str:
-    return base64.urlsafe_b64encode(f"{job.created_at:.6f} {job.id}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[float, str]:
-    try:
-        at, job_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        place = float(at), job_id
-    except (ValueError, binascii.Error):
-        raise InvalidCursorError from None
-    if not math.isfinite(place[0]):
-        raise InvalidCursorError
-    return place
+        next_cursor = write_cursor((jobs[-1].created_at, jobs[-1].id)) if more else None
+        return Page([self._listed(job) for job in jobs], next_cursor)

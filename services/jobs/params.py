@@ -1,29 +1,31 @@
 """The params of each kind of job, validated by the API and again by the worker."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from services.errors import InvalidInputError
+from services.explanations import explain
+from services.jobs.dataset_choice import DatasetChoice
 from services.jobs.recipes import RECIPES, RecipeName
-from services.jobs.record import JobKind, LongKind
-from services.names import MODEL_PATTERN, NAME_PATTERN, NAME_WORDS, ModelName, Name
+from services.jobs.record import JobKind
+from services.models.paired import MARGIN
+from services.names import ModelName, Name
 from services.networks.network import Network
 
 TrainingExecution = Literal["mock", "chip", "mock-then-chip", "float32"]
 EvaluationExecution = Literal["mock", "quantised", "float32", "chip"]
-
-WORDS_OF: Final[Mapping[str, str]] = {
-    NAME_PATTERN: NAME_WORDS,
-    MODEL_PATTERN: f"{NAME_WORDS}, or this after an owner's name and '~'",
-    r"^[0-9]+$": "the number of a version, such as '1'",
-    r"^[A-Za-z0-9+/=]*$": "base64",
-    r"^(redis|rediss|unix)://": "an address that begins with redis://, rediss:// or unix://",
-    r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$": "up to 100 of A-Z, a-z, 0-9, '_', '.', '-', not beginning with '.' or '-'",
-}
-"""The patterns of all fields in words, for errors."""
+StairName = Literal["float32", "quantised", "mock", "chip", "loop"]
+"""The steps of a staircase; `loop` is the chip after a training in its loop."""
 
 
 class Params(BaseModel):
@@ -36,21 +38,25 @@ class TrainingParams(Params):
     """Params of a training; a field that is left out takes the recipe's value."""
 
     recipe: RecipeName = "strong"
-    epochs: Annotated[int | None, Field(ge=1, le=200)] = None
+    start_from: Annotated[str | None, Field(max_length=200)] = None
+    """Version to learn on from: a number or an alias of the same model, or `model@version` of any that you may use.
+    """
+    epochs: Annotated[int | None, Field(ge=0, le=200)] = None
+    """0, with `start_from`: nothing is learnt; the confidence is fitted to the data set and a version published."""
     batch_size: Annotated[int | None, Field(ge=1, le=1000)] = None
     learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     execution: TrainingExecution | None = None
-    """Where to learn; when left out `mock-then-chip`, or `mock` where there is no chip. `mock`: in hxtorch's mock
-    arithmetic; `chip`: with the chip in the loop; `mock-then-chip`: one after the other; `float32`: in plain layers, as
-    a reference."""
-    start_from: str | None = None
-    """Version of the same model to learn on from; a number or an alias."""
+    """Where to learn; when left out `mock-then-chip` (`adapt`: `chip`), or `mock` where there is no chip. `mock`: in
+    hxtorch's mock arithmetic; `chip`: with the chip in the loop; `mock-then-chip`: one after the other; `float32`: in
+    plain layers, as a reference."""
     chip_epochs: Annotated[int | None, Field(ge=1, le=50)] = None
     """Epochs in the chip's loop."""
     chip_learning_rate: Annotated[float | None, Field(gt=0, le=10)] = None
-    dataset: Literal["auto", "mnist", "digits"] = "auto"
-    """`auto`: MNIST where it is found, else the digits inside scikit-learn."""
+    dataset: DatasetChoice = "auto"
+    """Data set, or several with weights such as `{"mnist": 0.1, "mine": 20}`: how often each of their crops is shown in
+    an epoch. `mnist`, `digits` (inside scikit-learn), `auto` (MNIST where it is found, else `digits`), or one that you
+    may use: `name`, `name@version`."""
     network: Network = Network.perceptron()
     """When left out, that of the recipe."""
 
@@ -60,6 +66,33 @@ class TrainingParams(Params):
         if isinstance(given, Mapping) and given.get("recipe") in RECIPES and "network" not in given:
             return {**given, "network": RECIPES[given["recipe"]].network}
         return given
+
+    @field_validator("epochs")
+    @classmethod
+    def _only_what_goes_on_learns_nothing(cls, epochs: int | None, info: ValidationInfo) -> int | None:
+        if epochs == 0 and info.data.get("start_from") is None:
+            raise ValueError(
+                "0 epochs need a version in start_from; without one Input should be greater than or equal to 1"
+            )
+        return epochs
+
+    @model_validator(mode="after")
+    def _what_learns_nothing_is_in_one_place(self) -> Self:
+        if self.epochs == 0 and (self.chip_epochs is not None or self.execution == "mock-then-chip"):
+            raise ValueError(
+                "with 0 epochs nothing is learnt: leave out chip_epochs, and name one place to execute"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_adapts_has_a_version_and_a_data_set(self) -> Self:
+        if RECIPES[self.recipe].adapts and self.start_from is None:
+            raise ValueError(f"the recipe {self.recipe!r} continues a version; name it in start_from")
+        if RECIPES[self.recipe].adapts and self.dataset == "auto":
+            raise ValueError(
+                f"the recipe {self.recipe!r} learns digits of your own; name their data set in dataset"
+            )
+        return self
 
     @model_validator(mode="after")
     def _what_goes_on_keeps_its_network(self) -> Self:
@@ -82,7 +115,15 @@ class VersionParams(Params):
         return True
 
 
-class EvaluationParams(VersionParams):
+class MeasurementParams(VersionParams):
+    """Params of measurements of a version on the crops of a test set."""
+
+    dataset: DatasetChoice = "auto"
+    """Its test part is read; of several (a list with weights, as in a training) all of them."""
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
+
+
+class EvaluationParams(MeasurementParams):
     """Params of a measurement of one version on the test set."""
 
     execution: EvaluationExecution | None = None
@@ -90,13 +131,58 @@ class EvaluationParams(VersionParams):
     `quantised` is the mock without noise, `chip` the chip itself."""
     repeats: Annotated[int, Field(ge=1, le=64)] = 1
     """Readings of each crop; their mean counts."""
-    dataset: Literal["auto", "mnist", "digits"] = "auto"
-    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
 
     @property
     def on_chip(self) -> bool:
         """Whether it is measured on the chip, where there is one."""
         return self.execution in {None, "chip"}
+
+
+class ComparisonParams(EvaluationParams):
+    """Params of a comparison of a candidate with another version of its model, on the crops of the test set."""
+
+    against: str = "production"
+    """The version that it is compared with; a number or an alias."""
+    repeats: Annotated[int, Field(ge=2, le=64)] = 8
+    """Readings of each crop by each version, in turns; the mean of its scores counts."""
+    margin: Annotated[float, Field(ge=0, le=0.5)] = MARGIN
+    """The loss of accuracy that does not matter."""
+
+
+class StaircaseParams(MeasurementParams):
+    """Params of a staircase: a version measured from float32 to the chip, and after a short training in its loop."""
+
+    dataset: DatasetChoice = "auto"
+    """Its test part is read, and the loop learns from its training part; `auto`: the built-in one that the version
+    learnt from."""
+    recipe: RecipeName | None = None
+    """Of the training in the loop; when left out that of the version, or `strong`."""
+    chip_epochs: Annotated[int | None, Field(ge=0, le=50)] = None
+    """Epochs in the chip's loop; when left out those of the recipe, or 0 for a version that learnt in a chip's loop.
+    0: nothing is learnt."""
+    chip: Name | None = None
+    """The chip's id; any that may read the version when left out."""
+
+    @field_validator("recipe")
+    @classmethod
+    def _needs_no_data_set_of_ones_own(cls, recipe: RecipeName | None) -> RecipeName | None:
+        if recipe is not None and RECIPES[recipe].adapts:
+            raise ValueError(f"the recipe {recipe!r} learns digits of your own; choose another")
+        return recipe
+
+    @property
+    def training(self) -> TrainingParams | None:
+        """The training in the chip's loop; None if nothing is learnt."""
+        if self.chip_epochs == 0:
+            return None
+        return TrainingParams(
+            recipe=self.recipe or "strong",
+            start_from=self.version,
+            execution="chip",
+            chip_epochs=self.chip_epochs,
+            dataset=self.dataset,
+            seed=self.seed,
+        )
 
 
 class CalibrationParams(Params):
@@ -114,45 +200,31 @@ class UploadParams(Params):
     network: Network
 
 
+class ImportParams(Params):
+    """Params of the import of a data set, made from its upload."""
+
+    upload: str
+    """The upload's id."""
+    dataset: ModelName
+    bytes: int
+    """Of all files."""
+    test_fraction: float = 0.2
+    """Part of each digit that becomes the test part where the files name none."""
+    centre: bool = False
+    """Scale and centre crops of 28 x 28, too."""
+    most_bytes: int | None = None
+    """The size of crops that the user's quota allows."""
+
+
 PARAMS_OF: Final[Mapping[JobKind, type[Params]]] = {
     JobKind.TRAINING: TrainingParams,
     JobKind.EVALUATION: EvaluationParams,
+    JobKind.COMPARISON: ComparisonParams,
+    JobKind.STAIRCASE: StaircaseParams,
     JobKind.CALIBRATION: CalibrationParams,
     JobKind.UPLOAD: UploadParams,
+    JobKind.IMPORT: ImportParams,
 }
-
-
-SUBMITTED: Final = tuple(PARAMS_OF[JobKind(kind)] for kind in get_args(LongKind))
-"""The params of the kinds that clients submit by name."""
-
-
-class JobRequest(BaseModel):
-    """A submitted job, before validation of its params."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    kind: LongKind
-    """Kind of work."""
-    model: ModelName | None = None
-    """The model's name; a training makes it if new. A calibration has none. Another user's is `<owner>~<name>`, the
-    service's always `service~<name>`."""
-    params: Annotated[
-        dict[str, Any],
-        Field(description=f"By kind: {', '.join(f'`{model.__name__}`' for model in SUBMITTED)}."),
-    ] = {}
-
-    def validated_params(self) -> Params:
-        """Validate the params against the kind's model.
-
-        Raises:
-            InvalidInputError: it names each wrong field and the expected value.
-        """
-        kind = JobKind(self.kind)
-        if kind.is_maintenance and self.model is not None:
-            raise InvalidInputError(f"model: a {kind} is of a chip, not of a model; leave the model out")
-        if not kind.is_maintenance and self.model is None:
-            raise InvalidInputError(f"model: {kind} needs the name of its model")
-        return validate_params(kind, self.params)
 
 
 def validate_params(kind: JobKind, params: Mapping[str, Any]) -> Params:
@@ -161,59 +233,3 @@ def validate_params(kind: JobKind, params: Mapping[str, Any]) -> Params:
         return PARAMS_OF[kind].model_validate(dict(params))
     except ValidationError as error:
         raise InvalidInputError(explain(error, PARAMS_OF[kind], under="params")) from None
-
-
-def explain(error: ValidationError, model: type[BaseModel], under: str = "") -> str:
-    """Format a validation error as one line: the field, the error and the allowed values."""
-    parts = []
-    for problem in error.errors(include_url=False):
-        path = ".".join([under, *map(str, problem["loc"])] if under else map(str, problem["loc"]))
-        if problem["type"] == "extra_forbidden":
-            known = _known_beside(problem["loc"], model)
-            parts.append(f"{path}: unknown field" + (f"; known are {known}" if known else ""))
-        else:
-            parts.append(f"{path}: {_reason(problem)}, got {_shorten(problem['input'])}")
-    return "; ".join(parts)
-
-
-def _reason(problem: ErrorDetails) -> str:
-    """Return the error in words; a pattern is described, not shown."""
-    if problem["type"] == "string_pattern_mismatch":
-        pattern = problem["ctx"]["pattern"]
-        return f"Input should be {WORDS_OF[pattern]}" if pattern in WORDS_OF else "Input has another form"
-    return problem["msg"].removeprefix("Value error, ")
-
-
-def _known_beside(place: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    """Return the fields of the model that has an unknown field; nothing if that cannot be determined."""
-    schema = model.model_json_schema()
-    found = [schema]
-    for step in place[:-1]:
-        found = [inner for form in _forms(found, schema) for inner in _inside(form, step)]
-    return ", ".join(sorted({name for form in _forms(found, schema) for name in form.get("properties", {})}))
-
-
-def _forms(schemas: Iterable[dict[str, Any]], whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return the alternatives of JSON schemas, with references to definitions followed."""
-    for schema in schemas:
-        if "$ref" in schema:
-            yield from _forms([whole["$defs"][schema["$ref"].rpartition("/")[2]]], whole)
-        elif alternatives := schema.get("anyOf") or schema.get("oneOf"):
-            yield from _forms(alternatives, whole)
-        else:
-            yield schema
-
-
-def _inside(schema: dict[str, Any], step: int | str) -> list[dict[str, Any]]:
-    """Return the schema of an item or a field; of one alternative of several, named by its `type`, itself."""
-    properties = schema.get("properties", {})
-    if isinstance(step, int):
-        return [schema["items"]] if "items" in schema else []
-    if step in properties:
-        return [properties[step]]
-    return [schema] if properties.get("type", {}).get("const") == step else []
-
-
-def _shorten(value: object, limit: int = 80) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from services.networks.network import Network
 
-RecipeName = Literal["notebook", "strong", "conv"]
+RecipeName = Literal["notebook", "strong", "conv", "adapt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,9 @@ class RecipeFacts:
         holds_out: Whether a twentieth of the training set is kept from learning.
         chip_epochs: Passes with the chip in the loop.
         network: The network that it trains unless another is given.
+        validates: Whether it reads the crops held out after each epoch, and may end early.
+        adapts: Whether it continues a version with a data set of one's own: it needs one, learns in the chip's loop
+            where there is a chip, and mixes the version's first data set in.
     """
 
     epochs: int
@@ -33,6 +36,8 @@ class RecipeFacts:
     holds_out: bool
     chip_epochs: int
     network: Network
+    validates: bool = False
+    adapts: bool = False
 
 
 _CONV: Final = Network.model_validate(
@@ -71,4 +76,14 @@ RECIPES: Final[Mapping[RecipeName, RecipeFacts]] = {
         network=Network.perceptron(),
     ),
     "conv": replace(_STRONG, epochs=7, network=_CONV),
+    "adapt": replace(
+        _STRONG,
+        epochs=12,
+        batch_size=100,
+        learning_rate=0.05,
+        least_steps=0,
+        chip_epochs=12,
+        validates=True,
+        adapts=True,
+    ),
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final, Literal, Self
 
-LongKind = Literal["training", "evaluation", "calibration"]
+LongKind = Literal["training", "evaluation", "comparison", "staircase", "calibration"]
 """The kinds that clients submit by name."""
 
 
@@ -15,8 +15,11 @@ class JobKind(StrEnum):
 
     TRAINING = "training"
     EVALUATION = "evaluation"
+    COMPARISON = "comparison"
+    STAIRCASE = "staircase"
     CALIBRATION = "calibration"
     UPLOAD = "upload"
+    IMPORT = "import"
     CLASSIFICATION = "classification"
     PROGRAM = "program"
 

@@ -15,12 +15,14 @@ from services.errors import (
     ForbiddenError,
     HxserveError,
     InvalidInputError,
-    NotFoundError,
     RedisUnavailableError,
 )
 from services.jobs.acceptance import Accepted, Idempotency
-from services.jobs.params import CalibrationParams, JobRequest, TrainingParams, UploadParams, VersionParams
+from services.jobs.mixtures import DatasetReferences
+from services.jobs.params import ImportParams, TrainingParams, UploadParams
 from services.jobs.record import Job, JobKind, JobState
+from services.jobs.request import JobRequest
+from services.jobs.resolution import Resolution
 from services.jobs.store import JobStore, job_not_found
 from services.logs import about, log_end
 from services.models.description import Description
@@ -59,9 +61,14 @@ def bind_key(user: User, key: str | None, request: bytes) -> Idempotency:
     """
     if not key:
         return Idempotency()
+    check_key(key)
+    return Idempotency(f"{user.name}:{key}", hashlib.sha256(request).hexdigest())
+
+
+def check_key(key: str) -> None:
+    """Raise InvalidInputError if an Idempotency-Key is too long."""
     if len(key) > LONGEST_KEY:
         raise InvalidInputError(f"the Idempotency-Key has {len(key)} characters; use at most {LONGEST_KEY}")
-    return Idempotency(f"{user.name}:{key}", hashlib.sha256(request).hexdigest())
 
 
 def job_for(jobs: JobStore, job_id: str, user: User) -> Job:
@@ -88,14 +95,14 @@ class Submissions:
         wake_up: WakeUp,
         *,
         uploads: Uploads,
+        references: DatasetReferences,
         max_queued_jobs: int,
         disk: Disk | None = None,
     ) -> None:
         self._jobs = jobs
         self._registry = registry
-        self._chips = chips
+        self._resolution = Resolution(registry, chips, affinity, references)
         self._wake_up = wake_up
-        self._affinity = affinity
         self._uploads = uploads
         self._max_queued_jobs = max_queued_jobs
         self._disk = disk
@@ -104,41 +111,26 @@ class Submissions:
         """Record a job and wake the chip; the job is durable when this returns.
 
         Raises:
-            InvalidInputError: the options are not those of the kind.
+            InvalidInputError: the options are not those of the kind, or do not fit each other.
             ForbiddenError: a plain user asks for a calibration, or for a training of another's model.
-            ChipElsewhereError: the version to evaluate learnt in the loop of a chip that is not here.
-            ModelNotFoundError: the version to evaluate or to start from does not exist.
-            NotFoundError: the chip to calibrate does not exist.
+            ChipElsewhereError: a version learnt in the loop of a chip that is not here, or not the one asked for.
+            ModelNotFoundError: a version does not exist.
+            DatasetNotFoundError: the data set does not exist.
+            NotFoundError: the chip does not exist.
             IdempotencyConflictError: the key was used for another request.
             QueueFullError: too many jobs are unfinished.
             QuotaExceededError: the user's are too many, or have used the chip too long today.
             DiskLowError: there is no room for another training.
         """
-        params, home = request.validated_params(), ""
+        params = request.validated_params()
         if JobKind(request.kind).is_maintenance and not user.is_admin:
             raise ForbiddenError(
                 "only an admin may have a chip calibrated: it goes before everybody's long work"
             )
-        model = request.model or ""
-        if isinstance(params, VersionParams):
-            found = self._registry.find(user, model, params.version)
-            model, params = found.model, params.model_copy(update={"version": found.version})
-            if params.on_chip:
-                home = self._affinity.of(model, found.version, allow_transfer=params.allow_transfer)
-        if isinstance(params, TrainingParams):
-            if self._disk is not None:
-                self._disk.check()
-            model = self._registry.to_train(user, model)
-            if params.start_from is not None:
-                parent = self._registry.find(user, model, params.start_from)
-                params = params.model_copy(update={"start_from": parent.version})
-        if isinstance(params, CalibrationParams) and params.chip is not None:
-            known = [record.chip for record in self._chips.records()]
-            if params.chip not in known:
-                raise NotFoundError(
-                    f"there is no chip {params.chip!r}; there are: {', '.join(known) or 'none'}"
-                )
-        job = new_job(JobKind(request.kind), user, model, params.model_dump(), home)
+        if isinstance(params, TrainingParams) and self._disk is not None:
+            self._disk.check()
+        found = self._resolution.resolve(params, user, request.model or "")
+        job = new_job(JobKind(request.kind), user, found.model, found.params.model_dump(), found.home)
         body = json.dumps(request.model_dump(), sort_keys=True).encode()
         return self._jobs.get(self._record(job, user, bind_key(user, key, body)).id)
 
@@ -165,7 +157,7 @@ class Submissions:
         if self._disk is not None:
             self._disk.check()
         params = UploadParams(sha256=hashlib.sha256(content).hexdigest(), network=description.network)
-        job = new_job(JobKind.UPLOAD, user, self._registry.to_train(user, model), params.model_dump())
+        job = new_job(JobKind.UPLOAD, user, self._registry.to_create(user, model), params.model_dump())
         idempotency = bind_key(user, key, f"{job.model} {params.sha256}".encode())
         self._uploads.keep(job.id, content)
         try:
@@ -179,11 +171,30 @@ class Submissions:
             self._uploads.discard(job.id)
         return self._jobs.get(accepted.id)
 
+    def submit_import(self, params: ImportParams, user: User, key: str, request: bytes) -> Accepted:
+        """Record the import of a data set, whose files are there; the job is durable when this returns.
+
+        Args:
+            params: of the import.
+            user: who uploaded the files.
+            key: an Idempotency-Key, or one that belongs to the upload.
+            request: content that is the same in a repeated request.
+
+        Raises:
+            IdempotencyConflictError: the key was used for another request.
+            QueueFullError: too many jobs are unfinished.
+            QuotaExceededError: the user's are too many, or have used the chip too long today.
+        """
+        job = new_job(JobKind.IMPORT, user, "", params.model_dump())
+        return self._record(job, user, bind_key(user, key, request))
+
     def _record(self, job: Job, user: User, idempotency: Idempotency) -> Accepted:
+        user.check_not_paused()
         accepted = self._jobs.submit(job, idempotency, most=self._max_queued_jobs, quotas=user.quotas)
         if not accepted.repeated:
             with about(job=job.id, user=job.user):
-                _log.info("job %s: submitted, %s of %s", job.id, job.kind, job.model or "the chip")
+                of = job.model or job.params.get("dataset", "the chip")
+                _log.info("job %s: submitted, %s of %s", job.id, job.kind, of)
         wake_all(self._wake_up, accepted.asleep)
         return accepted
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.errors import InvalidInputError
-from services.jobs.params import explain
+from services.explanations import explain
 from services.networks.network import DIGITS, Network
 
 METADATA_KEY: Final = "hxserve"

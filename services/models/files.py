@@ -2,13 +2,14 @@
 
 models/<name>/<version>/weights.safetensors    the weights
 models/<name>/<version>/manifest.json          their description
-models/<name>/aliases/<alias>                  a version's number
-models/<name>/shared/...                       what is shared: services/models/sharing.py
+models/<name>/aliases/...                      what names versions: services/models/aliases.py
+models/<name>/shared/...                       what is shared: services/sharing.py
 models/<name>/.deleted/<version>               so that a number never means two things
 """
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,84 +23,50 @@ from services.errors import (
     InvalidInputError,
     ModelNotFoundError,
 )
-from services.files import storage_errors, write_durably
-from services.jobs.params import explain
+from services.explanations import explain
+from services.files import storage_errors
+from services.models.aliases import Alias, Aliases, moved_to
 from services.models.manifest import Manifest, Origin
-from services.models.publication import MANIFEST, WEIGHTS, numbers_in, publish_next
-from services.names import is_alias, is_model_name, is_name
+from services.names import SERVICE, is_alias, is_model_name, is_name
+from services.publication import MANIFEST, PublishedVersions, delete_published, publish_next
 
 LATEST: Final = "latest"
+WEIGHTS: Final = "weights.safetensors"
 
 
-class ModelStore:
-    """Models, their versions and aliases, in one folder that API and worker share."""
+class ModelStore(PublishedVersions):
+    """Models, their versions and aliases."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._root = str(folder)
-        self._meanings: dict[str, tuple[tuple[int, int], str]] = {}
+        self.alias_files: Final = Aliases(folder)
         self._partial: dict[Path, tuple[tuple[int, int], bool]] = {}
-
-    @property
-    def folder(self) -> Path:
-        """Where the models are."""
-        return self._folder
-
-    def names(self) -> list[str]:
-        """Return models that have a version, by name."""
-        if not self._folder.is_dir():
-            return []
-        return sorted(
-            path.name
-            for path in self._folder.iterdir()
-            if is_model_name(path.name) and self.versions(path.name)
-        )
-
-    def versions(self, name: str) -> list[str]:
-        """Return version numbers of a model, oldest first; none when there is no such model."""
-        return (
-            [str(number) for number in sorted(numbers_in(self._folder / name))] if is_model_name(name) else []
-        )
 
     def aliases(self, name: str) -> dict[str, str]:
         """Return versions by alias."""
-        folder = self._folder / name / "aliases"
-        if not is_model_name(name) or not folder.is_dir():
+        if not is_model_name(name):
             return {}
-        return {
-            path.name: path.read_text("ascii").strip()
-            for path in sorted(folder.iterdir())
-            if not path.name.startswith(".")
-        }
+        return {alias: read.version for alias, read in self.alias_files.of(name).items()}
 
-    def find(self, name: str, version_or_alias: str) -> str | None:
+    def find(self, name: str, version_or_alias: str, sender: str | None = None) -> str | None:
         """Resolve a number or an alias to a version number; None if there is no such version.
 
-        Asked for every request, so without `Path`.
+        An alias with a rollout names the candidate for some senders; for None it does not. Asked for every request, so
+        without `Path`.
         """
         if not is_model_name(name) or not is_name(version_or_alias):
             return None
         version = version_or_alias
         if not version.isdecimal():
-            try:
-                version = self._meaning_of(f"{self._root}/{name}/aliases/{version}")
-            except OSError:
+            alias = self.alias_files.get(name, version_or_alias)
+            if alias is None:
                 return None
+            version, rollout = alias.version, alias.rollout
+            if rollout and sender is not None and rollout.answers(name, version_or_alias, sender):
+                version = rollout.candidate
         there = os.path.isfile(f"{self._root}/{name}/{version}/{MANIFEST}")  # noqa: PTH113 see above
         return version if there else None
-
-    def _meaning_of(self, alias: str) -> str:
-        """Return the version that an alias's file names; it is read again only after the file was replaced.
-
-        Raises:
-            OSError: there is no such alias.
-        """
-        facts = os.stat(alias)  # noqa: PTH116 ten times as fast as pathlib
-        state = facts.st_ino, facts.st_mtime_ns
-        known = self._meanings.get(alias)
-        if known is None or known[0] != state:
-            known = self._meanings[alias] = state, Path(alias).read_text("ascii").strip()
-        return known[1]
 
     def manifest(self, name: str, version: str) -> Manifest:
         """Return the manifest of a version.
@@ -174,19 +141,37 @@ class ModelStore:
             if published.job == origin.job:
                 self._let_latest_mean(published)
                 return published
-        manifest = publish_next(self._folder / origin.name, origin, weights)
+        folder = self._folder / origin.name
+        with storage_errors(folder):
+            (folder / "aliases").mkdir(parents=True, exist_ok=True)
+        manifest = publish_next(
+            folder,
+            {WEIGHTS: weights},
+            lambda version: Manifest(
+                **origin.model_dump(),
+                version=version,
+                created_at=time.time(),
+                weights_bytes=len(weights),
+                weights_sha256=hashlib.sha256(weights).hexdigest(),
+            ),
+        )
         self._let_latest_mean(manifest)
         return manifest
 
     def _let_latest_mean(self, manifest: Manifest) -> None:
         """Move `latest` forward to a whole version, also if the previous attempt was interrupted."""
-        present = self.aliases(manifest.name).get(LATEST, "0")
-        if not manifest.partial and int(manifest.version) > int(present):
-            with suppress(ModelNotFoundError):  # a user deleted the version the moment it appeared
-                self.set_alias(manifest.name, LATEST, manifest.version)
+        move = moved_to(manifest.version, manifest.user, "published")
 
-    def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Set an alias to a version.
+        def forward(present: Alias | None) -> Alias | None:
+            return move(present) if present is None or int(manifest.version) > int(present.version) else None
+
+        if not manifest.partial:
+            with suppress(ModelNotFoundError):  # a user deleted the version the moment it appeared
+                self.manifest(manifest.name, manifest.version)
+                self.alias_files.change(manifest.name, LATEST, forward)
+
+    def set_alias(self, name: str, alias: str, version: str, *, user: str = SERVICE, why: str = "") -> None:
+        """Set an alias to a version; `user` and `why` are for its history.
 
         Raises:
             InvalidInputError: it cannot be an alias.
@@ -197,19 +182,16 @@ class ModelStore:
                 f"{alias!r} cannot be an alias; use up to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter"
             )
         self.manifest(name, version)
-        path = self._folder / name / "aliases" / alias
-        with storage_errors(path):
-            write_durably(path, version.encode())
+        self.alias_files.change(name, alias, moved_to(version, user, "set", why))
 
     def delete_alias(self, name: str, alias: str) -> None:
-        """Remove an alias; its version stays.
+        """Remove an alias with its history; its version stays.
 
         Raises:
             ModelNotFoundError: there is no such alias.
         """
-        if alias not in self.aliases(name):
+        if alias not in self.aliases(name) or not self.alias_files.delete(name, alias):
             raise ModelNotFoundError(f"model {name!r} has no alias {alias!r}")
-        (self._folder / name / "aliases" / alias).unlink(missing_ok=True)
 
     def delete_model(self, name: str) -> None:
         """Delete a model with all its versions and aliases; their numbers are not used again.
@@ -224,12 +206,12 @@ class ModelStore:
         for version in self.versions(name):
             self.delete_version(name, version)
 
-    def delete_version(self, name: str, version: str) -> None:
+    def delete_version(self, name: str, version: str, *, user: str = SERVICE) -> None:
         """Delete a version, whole or damaged; `latest` moves to the newest one left that is not partial.
 
         Raises:
             ModelNotFoundError: there is no such version.
-            ConflictError: an alias set by a user names it.
+            ConflictError: an alias set by a user names it, or it is the candidate of a rollout.
         """
         if version not in self.versions(name):
             raise ModelNotFoundError(f"model {name!r} has no version {version!r}")
@@ -239,20 +221,26 @@ class ModelStore:
             raise ConflictError(
                 f"{name}@{version} is what {', '.join(holding)} means; move or delete the alias first"
             )
+        tried = [
+            alias
+            for alias, read in self.alias_files.of(name).items()
+            if read.rollout and read.rollout.candidate == version
+        ]
+        if tried:
+            raise ConflictError(
+                f"{name}@{version} is the candidate of the rollout of {', '.join(tried)}; end the rollout first"
+            )
         folder = self._folder / name
         with storage_errors(folder):
             if aliases.get(LATEST) == version:
                 left = (m for m in self._readable(name) if m.version != version and not m.partial)
                 newest = next(left, None)
                 if newest:
-                    self.set_alias(name, LATEST, newest.version)
+                    why = f"version {version} was deleted"
+                    self.set_alias(name, LATEST, newest.version, user=user, why=why)
                 else:
                     self.delete_alias(name, LATEST)
-            tombstone = folder / ".deleted" / version
-            tombstone.parent.mkdir(exist_ok=True)
-            (folder / version).rename(tombstone)
-            for path in tombstone.iterdir():
-                path.unlink()
+        delete_published(folder, version)
 
     def _readable(self, name: str) -> Iterator[Manifest]:
         """Return the manifests of a model, newest first, without damaged versions."""

@@ -14,7 +14,9 @@ class Origin(BaseModel):
     `gain` (ADC counts per weight and activation LSB) and `noise_std` (ADC LSB) are those it learnt with.
     `identifier` is the hardware's own name, `chip` its name in the service. `score_scale` multiplies the scores
     before the softmax that gives the confidence. An uploaded version has no recipe, data set and accuracy; `chip` and
-    `software` are those by which it was checked.
+    `software` are those by which it was checked. `dataset` has a name and a sha256, and for stored data sets and
+    mixtures `parts`, each with name, version (not of built-in ones), sha256 and weight. `parent` is the version that
+    the training began with: a number, or `model@number` if it is of another model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +46,12 @@ class Origin(BaseModel):
     def home(self) -> str:
         """The hardware identifier of the chip in whose loop the model learnt; empty without one."""
         return self.identifier if "chip" in self.execution else ""
+
+    @property
+    def built_in_dataset(self) -> str:
+        """The built-in data set that it learnt from, `mnist` or `digits`; `auto` where it names none."""
+        named = [part["name"] for part in self.dataset.get("parts", [])] or [self.dataset.get("name")]
+        return next((name for name in named if name in {"mnist", "digits"}), "auto")
 
     def is_transferred_to(self, identifier: str) -> bool:
         """Return whether the model learnt in the loop of another chip."""

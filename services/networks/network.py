@@ -109,6 +109,15 @@ class Network(BaseModel):
         return tuple(layer.product(shape) for layer, shape in layers if isinstance(layer, MacLayer))
 
     @property
+    def hidden(self) -> dict[str, Shape]:
+        """The shapes of the hidden activations: what comes out of the rectifiers before the last multiplication."""
+        layers = list(zip(self.names, self.layers, self.shapes[1:], strict=True))
+        last = max(place for place, (_, layer, _) in enumerate(layers) if isinstance(layer, MacLayer))
+        return {
+            name: shape for name, layer, shape in layers[:last] if isinstance(layer, ReLU | ConvertingReLU)
+        }
+
+    @property
     def runs(self) -> int:
         """The number of times the whole chip runs for one crop."""
         return sum(product.executions for product in self.products)

@@ -106,6 +106,7 @@ class Programs:
             UnavailableError: no chip takes programs now.
             QuotaExceededError: the user has too many sessions, or has used the chip too long today.
         """
+        user.check_not_paused()
         record = self._choose(chip)
         present = calibration_of(record)
         if calibration is not None and calibration != present:
@@ -210,6 +211,7 @@ class Programs:
             WeightsUnknownError: the session does not keep the weights that the operation names.
             HxserveError: why the operation was not accepted, or failed on the chip.
         """
+        user.check_not_paused()
         if not 0 < len(key) <= LONGEST_KEY:
             raise InvalidInputError(
                 f"an operation needs an Idempotency-Key of 1 to {LONGEST_KEY} characters, a new one for each"

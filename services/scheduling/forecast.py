@@ -1,16 +1,17 @@
 """Forecasts: the policy, run forward over the waiting jobs, gives when each begins and ends.
 
-Slice by slice, as on the chip: the next slice goes to the first job of the user charged least. Far ahead the slices
-are taken longer than they are, in proportion to the time that has passed, so that a long queue is foreseen quickly.
+Slice by slice, as on the chip: the next slice goes to the first job of the user charged least, in the group charged
+least. Far ahead the slices are taken longer than they are, in proportion to the time that has passed, so that a long
+queue is foreseen quickly.
 """
 
-import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from services.scheduling.costs import Cost
 from services.scheduling.policy import Charge, LongJob, Policy
+from services.scheduling.turns import Turns
 
 _LEAST_SPEED: Final = 0.01
 _BUSY_CHANGES: Final = 0.4
@@ -92,7 +93,7 @@ def run_ahead(
 
     Args:
         work: jobs, and the seconds that each still takes a chip.
-        charged: charges by user.
+        charged: charges by user and by group.
         now: the instant all this is true, Unix seconds.
         policy: the policy that decides the order.
         speed: seconds of work done per second.
@@ -107,38 +108,26 @@ def run_ahead(
         else:
             queues.setdefault(job.user, []).append((job, seconds))
 
+    for theirs in queues.values():
+        theirs.reverse()
     # A charge now is worth less later. Counted by their worth at one fixed instant,
     # earlier charges need no update.
-    heap = []
-    for user, theirs in queues.items():
-        theirs.reverse()
-        charge = charged.get(user)
-        first = theirs[-1][0]
-        heap.append(
-            (charge.now(now, policy.half_life_s) if charge else 0.0, first.created_at, first.id, user)
-        )
-    heapq.heapify(heap)
+    turns = Turns({user: theirs[-1][0] for user, theirs in queues.items()}, charged, now, policy)
     longest_s = max(policy.quantum_s, sum(seconds for _, seconds in work) / speed / _MOST_SLICES)
     left_s = {job.id: seconds for job, seconds in work}
-    while heap:
-        charge_s, created_at, job_id, user = heap[0]
-        slice_s = max(longest_s, clock / (ROUNDS * len(heap))) * speed
-        seconds = min(slice_s, left_s[job_id])
-        began, _ = times.get(job_id, (clock, 0.0))
+    while turns.users:
+        theirs = queues[turns.next_user()]
+        job, _ = theirs[-1]
+        slice_s = max(longest_s, clock / (ROUNDS * turns.users)) * speed
+        seconds = min(slice_s, left_s[job.id])
+        began, _ = times.get(job.id, (clock, 0.0))
         growth = 2.0 ** min(clock / policy.half_life_s, _MOST_HALF_LIVES)
         clock += seconds / speed
-        charge_s += seconds * growth
-        left_s[job_id] -= seconds
-        times[job_id] = began, clock
-        if left_s[job_id] > 0:
-            heapq.heapreplace(heap, (charge_s, created_at, job_id, user))
-            continue
-        queues[user].pop()
-        if queues[user]:
-            following = queues[user][-1][0]
-            heapq.heapreplace(heap, (charge_s, following.created_at, following.id, user))
-        else:
-            heapq.heappop(heap)
+        left_s[job.id] -= seconds
+        times[job.id] = began, clock
+        if left_s[job.id] <= 0:
+            theirs.pop()
+        turns.charge(seconds * growth, theirs[-1][0] if theirs else None)
     return times
 
 

@@ -1,22 +1,25 @@
 """The scheduling policy as pure functions: the unit that the chip runs next.
 
 1. Crops first. The version whose oldest crop has waited longest goes next, but the one on the chip goes on
-   until another has waited longer than a switch is worth. Users share a batch evenly.
+   until another has waited longer than a switch is worth. Groups share a batch evenly, and users that of their group.
 2. Operations of programs, one between two batches of crops, of the users in turns. They go before long work unless
    their user was lately charged more than the user of the next long job.
 3. Chip maintenance: a canary measurement that is due, a calibration.
-4. Long work in slices: the next is the first job of the user charged the least chip time lately. A slice
-   gives way to crops and operations at the next mini-batch.
+4. Long work in slices: the next is the first job of the user charged the least chip time lately, in the group
+   charged the least. A slice gives way to crops and operations at the next mini-batch.
 5. Under a flood of crops and operations long work keeps a guaranteed share: while it is below, it gets a short
    slice that does not give way. Maintenance counts as long work here.
+
+The pupils of a class are a group; every other user is a group alone (`group_of`). Charges are kept by both names.
 
 All times are seconds; instants are Unix seconds of one clock.
 """
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from services.names import group_of
 
 HALF_LIFE_S: Final = 600.0
 """A charge of chip time counts half as much after this time."""
@@ -58,7 +61,7 @@ class WaitingCrops:
 
 @dataclass(frozen=True, slots=True)
 class WaitingOperation:
-    """An operation of a program; `served_at` is when the last operation of its user ran, 0 if none did lately."""
+    """An operation of a program; `served_at` is when the last one of its user's group ran, 0 if none did lately."""
 
     id: str
     user: str
@@ -170,12 +173,14 @@ def _due_operations(situation: Situation, policy: Policy, job: LongJob | None) -
     """Return the operations of users that are not ahead, in chip time, of the next long job's."""
     if job is None or job.is_maintenance:
         return situation.operations
-    most_s = _charged_s(job.user, situation, policy) + CREDIT_S
-    return [each for each in situation.operations if _charged_s(each.user, situation, policy) <= most_s]
+    most_s = _charged_s(group_of(job.user), situation, policy) + CREDIT_S
+    return [
+        each for each in situation.operations if _charged_s(group_of(each.user), situation, policy) <= most_s
+    ]
 
 
 def next_operation(operations: Iterable[WaitingOperation]) -> WaitingOperation | None:
-    """Return the next operation: the oldest of the user whose last one is the longest ago."""
+    """Return the next operation: the oldest of the group whose last one is the longest ago."""
     return min(operations, key=lambda each: (each.served_at, each.accepted_at, each.id), default=None)
 
 
@@ -188,18 +193,28 @@ def goes_on(*, canary_is_due: bool) -> bool:
 
 
 def next_job(situation: Situation, policy: Policy) -> LongJob | None:
-    """Return the next long job: the oldest for maintenance, else the oldest of the user charged least."""
+    """Return the next long job: the oldest for maintenance, else the oldest of the user charged least.
 
-    def rank(job: LongJob) -> tuple[bool, float, float, str]:
-        charged_s = 0.0 if job.is_maintenance else _charged_s(job.user, situation, policy)
-        return not job.is_maintenance, charged_s, job.created_at, job.id
+    The user is one of the group charged least.
+    """
+
+    def rank(job: LongJob) -> tuple[bool, float, float, float, str]:
+        if job.is_maintenance:
+            return False, 0.0, 0.0, job.created_at, job.id
+        of_group_s, own_s = (_charged_s(name, situation, policy) for name in (group_of(job.user), job.user))
+        return True, of_group_s, own_s, job.created_at, job.id
 
     return min(situation.jobs, key=rank, default=None)
 
 
-def _charged_s(user: str, situation: Situation, policy: Policy) -> float:
-    charge = (situation.charged or {}).get(user)
-    return charge.now(situation.now, policy.half_life_s) if charge else 0.0
+def _charged_s(name: str, situation: Situation, policy: Policy) -> float:
+    return charge_now_s(name, situation.charged or {}, situation.now, policy)
+
+
+def charge_now_s(name: str, charged: Mapping[str, Charge], now: float, policy: Policy) -> float:
+    """Return the decayed charge, in seconds, of a user or a group."""
+    charge = charged.get(name)
+    return charge.now(now, policy.half_life_s) if charge else 0.0
 
 
 def _next_batch(situation: Situation, policy: Policy) -> ClassifyBatch:
@@ -214,7 +229,20 @@ def _next_batch(situation: Situation, policy: Policy) -> ClassifyBatch:
     longest_first = sorted(of_version, key=lambda crops: (crops.oldest_at, crops.user))
     # Of more senders than fit, those that have waited longest: at least one crop of each is read.
     wanted = {crops.user: crops.crops for crops in longest_first[: policy.batch_crops]}
-    return ClassifyBatch(reference, divide_evenly(wanted, policy.batch_crops))
+    return ClassifyBatch(reference, divide_fairly(wanted, policy.batch_crops))
+
+
+def divide_fairly(wanted: Mapping[str, int], capacity: int) -> dict[str, int]:
+    """Divide `capacity` evenly between the groups of these users, and the share of each group between its users."""
+    groups: dict[str, dict[str, int]] = {}
+    for user, crops in wanted.items():
+        groups.setdefault(group_of(user), {})[user] = crops
+    shares = divide_evenly({group: sum(users.values()) for group, users in groups.items()}, capacity)
+    return {
+        user: share
+        for group, of_group in shares.items()
+        for user, share in divide_evenly(groups[group], of_group).items()
+    }
 
 
 def divide_evenly(wanted: Mapping[str, int], capacity: int) -> dict[str, int]:
@@ -236,43 +264,15 @@ def divide_evenly(wanted: Mapping[str, int], capacity: int) -> dict[str, int]:
 
 
 def newcomer_charge_s(own_s: float, least_s: float | None) -> float:
-    """Return the charge, in seconds, of a user whose first long job is accepted, or first session opened: decision 10.
+    """Return the charge, in seconds, of a newcomer: one whose first long job is accepted, or first session opened.
 
-    The user goes ahead of the others by `CREDIT_S` at most, however much those were charged before. `let_in` in
-    `services/store/prelude.lua` is the same rule in the step that accepts a job.
+    The newcomer, a group among the others or a user in their group, goes ahead of the others by `CREDIT_S` at most,
+    however much those were charged before: decision 10. `let_in` in `services/store/prelude.lua` is the same rule in
+    the step that accepts a job.
 
     Args:
-        own_s: The user's charge so far.
-        least_s: The least charge of the users with unfinished long jobs, maintenance apart; without such users the
+        own_s: The newcomer's charge so far.
+        least_s: The least charge of the others with unfinished long jobs, maintenance apart; without such ones the
             highest charge of those with programs in use, None if there are none either.
     """
     return own_s if least_s is None else max(own_s, least_s - CREDIT_S)
-
-
-def queue_order(
-    jobs: Iterable[LongJob], charged: Mapping[str, Charge], now: float, policy: Policy
-) -> list[str]:
-    """Return ids of long jobs in the order in which they will get their next slice.
-
-    Each slice charges its user one quantum, so that users take turns as they will on the chip.
-    """
-    in_time = sorted(jobs, key=lambda job: (job.created_at, job.id))
-    order = [job.id for job in in_time if job.is_maintenance]
-    of_user: dict[str, list[LongJob]] = {}
-    for job in reversed(in_time):
-        if not job.is_maintenance:
-            of_user.setdefault(job.user, []).append(job)
-    users = []
-    for user, theirs in of_user.items():
-        charge = charged.get(user)
-        seconds = charge.now(now, policy.half_life_s) if charge else 0.0
-        users.append((seconds, theirs[-1].created_at, theirs[-1].id, user))
-    heapq.heapify(users)
-    while users:
-        seconds, _, _, user = heapq.heappop(users)
-        theirs = of_user[user]
-        order.append(theirs.pop().id)
-        if theirs:
-            following = (seconds + policy.quantum_s, theirs[-1].created_at, theirs[-1].id, user)
-            heapq.heappush(users, following)
-    return order

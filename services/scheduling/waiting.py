@@ -7,14 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from services.chips.store import ChipRecord, ChipStore
-from services.errors import InvalidInputError
+from services.errors import HxserveError
+from services.jobs.mixtures import CropsOf
 from services.jobs.params import Params
 from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import JobStore
 from services.jobs.workloads import Workload, plan_work, workload_of
+from services.names import group_of
 from services.scheduling.costs import Cost, CostStore, Pace, cost_of
 from services.scheduling.forecast import Ahead, Expectation, Span, Supply, foresee, supply_of
-from services.scheduling.policy import Charge, LongJob, Policy, newcomer_charge_s, queue_order
+from services.scheduling.policy import Charge, LongJob, Policy, charge_now_s, newcomer_charge_s
+from services.scheduling.turns import queue_order
 
 _FRESH_S: Final = 0.5
 _LATELY_S: Final = 120.0
@@ -79,11 +82,14 @@ class Forecast:
 class Waiting:
     """Makes forecasts; each serves all requests within half a second, unless the queue changes."""
 
-    def __init__(self, jobs: JobStore, chips: ChipStore, costs: CostStore, policy: Policy) -> None:
+    def __init__(
+        self, jobs: JobStore, chips: ChipStore, costs: CostStore, policy: Policy, stored: CropsOf
+    ) -> None:
         self._jobs = jobs
         self._chips = chips
         self._costs = costs
         self._policy = policy
+        self._stored = stored
         self._forecast: Forecast | None = None
         self._making = threading.Lock()
         self._workloads: dict[str, Workload] = {}
@@ -113,7 +119,7 @@ class Waiting:
         conditions = forecast.conditions
         if conditions is None:
             return Prospect(None, outlook)
-        workload = plan_work(kind, params, "", conditions.backend, conditions.dataset)
+        workload = plan_work(kind, params, "", conditions.backend, conditions.dataset, self._stored)
         cost = cost_of(workload, forecast.paces)
         ahead = [*forecast.ahead, Ahead(job, cost)]
         expected = foresee(ahead, charged, now, self._policy, conditions.supply)[job.id]
@@ -142,12 +148,17 @@ class Waiting:
     def _charged_after(self, job: LongJob, forecast: Forecast, now: float) -> dict[str, Charge]:
         """Return the charges after this job is accepted."""
         charged = dict(forecast.charged)
-        others = {each.job.user for each in forecast.ahead if not each.job.is_maintenance}
-        if others and job.user not in others and not job.is_maintenance:
-            half_life_s, nothing = self._policy.half_life_s, Charge(0.0, now)
-            least_s = min(charged.get(user, nothing).now(now, half_life_s) for user in others)
-            own_s = charged.get(job.user, nothing).now(now, half_life_s)
-            charged[job.user] = Charge(newcomer_charge_s(own_s, least_s), now)
+        users = {each.job.user for each in forecast.ahead if not each.job.is_maintenance}
+        if job.is_maintenance:
+            return charged
+        group = group_of(job.user)
+        groups = {group_of(user) for user in users}
+        mates = {user for user in users if group_of(user) == group}
+        for newcomer, others in ((group, groups), (job.user, mates)):
+            if others and newcomer not in others:
+                least_s = min(charge_now_s(other, charged, now, self._policy) for other in others)
+                own_s = charge_now_s(newcomer, charged, now, self._policy)
+                charged[newcomer] = Charge(newcomer_charge_s(own_s, least_s), now)
         return charged
 
     def _make(self, revision: int) -> Forecast:
@@ -189,8 +200,10 @@ class Waiting:
         workload = self._workloads.get(job.id)
         if workload is None:
             try:
-                workload = workload_of(job, conditions.backend, conditions.dataset)
-            except InvalidInputError:  # a record of an older release: its job fails as soon as it is taken up
+                workload = workload_of(job, conditions.backend, conditions.dataset, self._stored)
+            except (
+                HxserveError
+            ):  # its params are an older release's or its data set is gone: it fails when taken up
                 workload = Workload((), "", 0.0)
             self._workloads[job.id] = workload
         return cost_of(workload.after(round(job.progress * workload.steps)), paces)

@@ -57,6 +57,18 @@ late_key: Final = Key("hx:late:{}:{}")
 replies_key: Final = Key("hx:replies:{}")
 """Stream: answers for one API process."""
 
+# Corrections
+kept_key: Final = Key("hx:kept:{}")
+"""Hash, expires: user and number of crops of an answer that may be corrected, and part -> its crops; by job."""
+kept_of: Final = Key("hx:user:{}:kept")
+"""Sorted set: job of each kept answer of a user, by the number of crops kept up to and with it."""
+correction_key: Final = Key("hx:correction:{}")
+"""Hash, expires: a correction, by '<answer>-<index>' or '<source>-<digest of user and crop>'."""
+corrections_of: Final = Key("hx:user:{}:corrections")
+"""Sorted set: open corrections of a user, by the time of their last word."""
+CORRECTED: Final = "hx:corrected"
+"""Hash: '<model>@<version>:<outcome>:<given or withdrawn>' -> number of corrections."""
+
 # Programs
 PROGRAMS: Final = "hx:programs"
 """Sorted set: job id of each open session, by the time of its last operation."""
@@ -76,6 +88,8 @@ chip_key: Final = Key("hx:chip:{}:{}")
 """By chip: 'lease' (hash, expires), 'fence' (integer), 'bell' (list of '1' or a backlog), 'idle' (string, expires:
 reference and number of the crops it would choose, while it waits), 'wakeup' (string, expires), 'drain' (string),
 'pattern' (string), and its series, such as 'canary' (streams)."""
+trial_key: Final = Key("hx:trial:{}:{}")
+"""Stream, expires: readings by the candidate of a rollout, by '<model>@<version>' and the candidate's number."""
 SAMPLES: Final = "hx:samples"
 """Hash: digit -> crops of the test set."""
 PACES: Final = "hx:paces"
@@ -106,11 +120,57 @@ jobs_of: Final = Key("hx:user:{}:jobs")
 """Sorted set: as JOBS, of a user."""
 session_key: Final = Key("hx:session:{}")
 """String, expires: a browser's session, by its SHA-256."""
+sign_in_link_key: Final = Key("hx:link:{}")
+"""String, expires: the SHA-256 of a token, by that of the code that signs in with it once."""
+
+# Classes
+CLASSES: Final = "hx:classes"
+"""Set: code of each class."""
+class_key: Final = Key("hx:class:{}")
+"""Hash: a class's record, by its code."""
+seats_of: Final = Key("hx:class:{}:seats")
+"""Set: accounts of a class's pupils."""
+leaving_of: Final = Key("hx:class:{}:leaving")
+"""Hash: account that is being deleted -> since when."""
+return_key: Final = Key("hx:class:{}:return:{}")
+"""String, expires: the account that a pupil enters again with a code."""
+traces_of: Final = Key("hx:user:{}:traces")
+"""Set: further keys that belong to a pupil, deleted with the account."""
+tries_key: Final = Key("hx:tries:{}")
+"""Integer, expires: tries to join or to return in a minute, by what was tried."""
+game_key: Final = Key("hx:game:{}:{}")
+"""Hash, expires: a game of a user: 'prompts', 'at', 'right', 'ends', or 'wanted' and 'read' of misread pictures."""
+players_of: Final = Key("hx:board:{}:players")
+"""Hash, expires: user who wants to be on a board -> nickname; boards are 'service' and those of classes."""
+scores_of: Final = Key("hx:board:{}:{}:scores")
+"""Sorted set, expires: users by their best score in a challenge of a board."""
+fools_of: Final = Key("hx:board:{}:fools")
+"""Hash, expires: id -> drawing that fooled the chip, as JSON."""
+votes_of: Final = Key("hx:board:{}:votes")
+"""Hash, expires: '<drawing>:<user>' -> digit."""
+classes_of: Final = Key("hx:user:{}:classes")
+"""Set: codes of the classes that a user teaches."""
 
 LETTERS: Final = "hx:letters"
 """Set: users with a letter centre."""
 letters_key: Final = Key("hx:letters:{}")
 """String, expires: newest status of a user's letter centre."""
+CENTRE_ON_DEMAND: Final = "hx:centre:on-demand"
+"""String, expires: a process waits for orders of a letter centre, or carries one out."""
+CENTRE_ORDER: Final = "hx:centre:order"
+"""Hash, expires: the newest order: 'id', 'user', 'params', 'state', 'problem'."""
+CENTRE_LEASE: Final = "hx:centre:lease"
+"""String, expires: id of the order that waits or is carried out."""
+desk_letters: Final = Key("hx:desk:{}:letters")
+"""Hash, expires: id -> letter on a user's coding desk."""
+desk_waiting: Final = Key("hx:desk:{}:waiting")
+"""Sorted set, expires: id of each letter without a postcode, by the time from which a coder may claim it."""
+desk_keyed: Final = Key("hx:desk:{}:keyed")
+"""Sorted set, expires: id of each keyed letter, by the time of its postcode."""
+desk_postcodes: Final = Key("hx:desk:{}:postcodes")
+"""Hash, expires: id -> keyed postcode."""
+desk_count: Final = Key("hx:desk:{}:count")
+"""Integer, expires: letters keyed on a user's desk."""
 
 
 def lua_definitions() -> str:

@@ -4,6 +4,7 @@
 local GROUP = 'chips'  -- consumer group of every lane
 local WAKEUP_MS = 5000
 local IDLE_MS = 20000  -- longer than any turn
+local CROP_BYTES = 784
 local PART_CROPS = 64  -- no entry of a lane has more: services/crops/lanes.py
 local MOST_KEPT_WEIGHTS = 16  -- of one session; when another comes, all are dropped
 local MOST_HANDED_BYTES = 65536
@@ -20,6 +21,17 @@ local NOW_MS = math.floor(NOW * 1000)
 
 -- The name that a field of a record holds: names need no escapes in JSON.
 local function name_in(json) return string.sub(json, 2, -2) end
+
+-- The name under which a user shares the chip with others: that of a pupil's class, else the user's own; the same rule
+-- as `group_of` in services/names.py.
+local function group_of(user)
+  return string.match(user, '^(class%-' .. string.rep('[2-9a-hjkmnp-z]', 6) .. ')%.') or user
+end
+
+-- Notes a key of a pupil that no list of the account names.
+local function note_trace(user, key)
+  if group_of(user) ~= user then redis.call('SADD', traces_of(user), key) end
+end
 
 -- A paused worker that was replaced has an old fencing number: it may write nothing. One whose lease ran out
 -- while Redis was away, but which was not replaced, still has the newest.
@@ -56,14 +68,86 @@ local function is_final(state)
   return state == '"succeeded"' or state == '"failed"' or state == '"cancelled"' or state == '"expired"'
 end
 
+-- Keeps the crops of a job for later correction; the oldest of its user go if they are more than `most` now ('' for no
+-- limit). `parts` are {count, crops, count, crops, ...}.
+local function keep_crops(id, user, count, parts, keep_s, most)
+  local list, key = kept_of(user), kept_key(id)
+  local upto = tonumber(redis.call('ZREVRANGE', list, 0, 0, 'WITHSCORES')[2] or 0) + count
+  redis.call('HSET', key, 'user', user, 'count', count)
+  for i = 2, #parts, 2 do redis.call('HSET', key, (i - 2) / 2, parts[i]) end
+  redis.call('ZADD', list, string.format('%.0f', upto), id)
+  redis.call('EXPIRE', list, 2 * keep_s)
+  while most ~= '' do
+    local oldest, ends = unpack(redis.call('ZRANGE', list, 0, 0, 'WITHSCORES'))
+    local size = tonumber(redis.call('HGET', kept_key(oldest), 'count') or math.huge)
+    if tonumber(ends) - size >= upto - most then break end
+    redis.call('ZREM', list, oldest)
+    redis.call('DEL', kept_key(oldest))
+  end
+end
+
+-- The number of crops that are kept of a user; forgets the oldest that have expired.
+local function kept_crops(user)
+  local list = kept_of(user)
+  while true do
+    local oldest, ends = unpack(redis.call('ZRANGE', list, 0, 0, 'WITHSCORES'))
+    if not oldest then return 0 end
+    local size = redis.call('HGET', kept_key(oldest), 'count')
+    if size then return redis.call('ZREVRANGE', list, 0, 0, 'WITHSCORES')[2] - ends + size end
+    redis.call('ZREM', list, oldest)
+  end
+end
+
+-- The number of open corrections of a user; forgets those that have expired.
+local function open_corrections(user)
+  redis.call('ZREMRANGEBYSCORE', corrections_of(user), '-inf', NOW_JSON)
+  return redis.call('ZCARD', corrections_of(user))
+end
+
+-- Lets the kept crops of a job that has ended expire, or forgets them where nothing was read; returns how long they are
+-- kept.
+local function settle_kept(id, state, keep_s)
+  if state ~= '"succeeded"' then
+    redis.call('DEL', kept_key(id))
+    return 0
+  end
+  redis.call('EXPIRE', kept_key(id), keep_s)
+  return keep_s
+end
+
+-- Forgets all kept crops of a user; returns the number of answers.
+local function forget_kept(user)
+  local list = redis.call('ZRANGE', kept_of(user), 0, -1)
+  for _, id in ipairs(list) do redis.call('DEL', kept_key(id)) end
+  redis.call('DEL', kept_of(user))
+  return #list
+end
+
+-- Counts a correction of an answer: `way` is 'given' or 'withdrawn', `origin` '<model>@<version>:<outcome>'. Both only
+-- grow; what holds is their difference.
+local function count_correction(origin, way)
+  if origin and origin ~= '' then redis.call('HINCRBY', CORRECTED, origin .. ':' .. way, 1) end
+end
+
+-- Stores a correction as open: what `fields` say of it, its user, and the crop. The list of the open ones is by the time
+-- at which they expire; `number` keeps those of one step apart.
+local function open_correction(id, user, crop, keep_s, fields, number)
+  local key, at = correction_key(id), NOW + number / 1e6
+  redis.call('HSET', key, 'user', user, 'crop', crop, 'at', string.format('%.6f', at), unpack(fields))
+  redis.call('HDEL', key, 'closed')
+  redis.call('EXPIRE', key, keep_s)
+  redis.call('ZADD', corrections_of(user), string.format('%.6f', at + keep_s), id)
+end
+
 -- Sets fields of a job; when the state becomes final, the record gets its time to live.
 local function change(id, fields, event, keep_s)
   local key = job_key(id)
   if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
   announce(id, event)
-  local state = redis.call('HGET', key, 'state')
+  local state, keep_answer_s = unpack(redis.call('HMGET', key, 'state', 'keep_answer_s'))
   if is_final(state) then
     redis.call('HSET', key, 'finished_at', NOW_JSON)
+    if keep_answer_s then keep_s = math.max(keep_s, settle_kept(id, state, tonumber(keep_answer_s))) end
     for _, kept in ipairs({key, events_key(id), results_key(id)}) do redis.call('EXPIRE', kept, keep_s) end
     redis.call('SREM', LONG, id)
     redis.call('HINCRBY', FINISHED, name_in(redis.call('HGET', key, 'kind')) .. ':' .. name_in(state), 1)
@@ -119,13 +203,14 @@ local function waiting_crops()
 end
 
 -- Adds one part of a request to its lane; returns its place there.
-local function add_part(lane, id, part, count, reply_to, deadline_ms, crops, repeats)
+local function add_part(lane, id, part, count, reply_to, deadline_ms, crops, repeats, extras)
   local stream = lane_key(lane)
   if redis.call('SADD', LANES, lane) == 1 then
     redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
   end
   local entry = redis.call('XADD', stream, '*', 'id', id, 'part', part, 'count', count, 'reply', reply_to,
-                           'deadline', deadline_ms, 'crops', crops, 'repeats', repeats)
+                           'deadline', deadline_ms, 'crops', crops, 'repeats', repeats,
+                           unpack(extras > 0 and {'extras', extras} or {}))
   local waiting, entries, oldest = waiting_of(lane)
   if entries == 0 then oldest = NOW_MS end
   set_waiting(lane, waiting + tonumber(count), entries + 1, oldest)
@@ -158,7 +243,7 @@ end
 
 -- An entry that a chip has claimed, as workers read it; nothing if it was abandoned, and is deleted.
 local function decode(lane, entry, claims)
-  local f = entry[2] -- id, part, count, reply, deadline, crops, repeats: in the order of add_part
+  local f = entry[2] -- id, part, count, reply, deadline, crops, repeats (, extras): in the order of add_part
   local id, count, deadline = f[2], tonumber(f[6]), tonumber(f[10])
   local state = redis.call('HGET', job_key(id), 'state')
   if (state and is_final(state)) or is_abandoned(lane, entry[1], count) then
@@ -168,7 +253,7 @@ local function decode(lane, entry, claims)
   local expired = deadline > 0 and deadline < NOW_MS
   if state and not expired then start_if_queued(id) end
   local accepted_ms = string.match(entry[1], '^(%d+)')
-  return count, {lane, entry[1], id, f[4], count, f[8], f[12], expired and 1 or 0, accepted_ms, f[14], claims}
+  return count, {lane, entry[1], id, f[4], count, f[8], f[12], expired and 1 or 0, accepted_ms, f[14], claims, f[16]}
 end
 
 -- Claims crops of a lane for a chip, adding them to `claimed`. At most the last part goes beyond the grant: a part is
@@ -290,6 +375,33 @@ local function end_session(id)
   redis.call('ZREM', PROGRAMS, id)
 end
 
+-- `fields` are names and JSON texts.
+local function add_user(name, ...)
+  redis.call('HSET', user_key(name), 'created_at', NOW_JSON, ...)
+  redis.call('SADD', USERS, name)
+end
+
+-- Keeps the digest of a user's token; returns its times. One with a life of 0 seconds never expires.
+local function add_token(name, digest, life_s)
+  local times = string.format('%.3f %.3f', NOW, life_s > 0 and NOW + life_s or 0)
+  redis.call('HSET', tokens_of(name), digest, times)
+  redis.call('HSET', TOKENS, digest, name)
+  return times
+end
+
+-- Makes tokens of a user void whose digests have this beginning; returns how many.
+local function revoke_tokens(name, beginning)
+  local revoked = 0
+  for _, digest in ipairs(redis.call('HKEYS', tokens_of(name))) do
+    if string.sub(digest, 1, #beginning) == beginning then
+      redis.call('HDEL', tokens_of(name), digest)
+      redis.call('HDEL', TOKENS, digest)
+      revoked = revoked + 1
+    end
+  end
+  return revoked
+end
+
 local function charged_now(user, half_life_s)
   local text = redis.call('HGET', CHARGED, user)
   if not text then return 0 end
@@ -308,7 +420,9 @@ local function add_for(key, keep_s, field, seconds)
 end
 
 local function charge(chip, user, kind, seconds, half_life_s)
+  local group = group_of(user)
   set_charged(user, charged_now(user, half_life_s) + seconds)
+  if group ~= user then set_charged(group, charged_now(group, half_life_s) + seconds) end
   local amount = string.format('%.6f', seconds)
   redis.call('HINCRBYFLOAT', usage_key(kind), user, amount)
   add_for(used_key(math.floor(NOW / 86400)), 172800, user, amount)
@@ -325,35 +439,52 @@ local function spent(user)
   return {'quota', 'chip_seconds_per_day', used_today(user), tostring(86400 - math.floor(NOW % 86400))}
 end
 
--- The highest charge of the other users with programs in use; nil if there are none, or `user` has one too. Of programs
--- it is not the least: they go in turns, whatever their charges, and none shall stop until a newcomer has caught up.
-local function charge_of_programs(user, half_life_s)
+-- The highest charge of the other groups with programs in use; nil if there are none, or `group` has one too. Of
+-- programs it is not the least: they go in turns, whatever their charges, and none shall stop until a newcomer has
+-- caught up.
+local function charge_of_programs(group, half_life_s)
   local most = nil
   for _, session in ipairs(redis.call('ZRANGEBYSCORE', PROGRAMS, NOW - IN_USE_S, '+inf')) do
-    local other = redis.call('HGET', job_key(session), 'user')
-    if other == user then return nil end
-    if other then most = math.max(most or 0, charged_now(name_in(other), half_life_s)) end
+    local json = redis.call('HGET', job_key(session), 'user')
+    if json then
+      local other = group_of(name_in(json))
+      if other == group then return nil end
+      most = math.max(most or 0, charged_now(other, half_life_s))
+    end
   end
   return most
 end
 
--- A user who comes to long work that others wait for, or to programs of others, goes ahead of them by `credit_s` at
--- most, however much those were charged before: from then on all share alike. See decision 10; `newcomer_charge_s` in
--- services/scheduling/policy.py is the same rule for forecasts and plans.
+-- Raises a charge that is more than `credit_s` below `least` (nil: of nobody).
+local function catch_up(name, least, half_life_s, credit_s)
+  if least and charged_now(name, half_life_s) < least - credit_s then set_charged(name, least - credit_s) end
+end
+
+-- A group that comes to long work that others wait for, or to programs of others, goes ahead of them by `credit_s` at
+-- most, however much those were charged before: from then on all share alike. So does a user in a group. See decision
+-- 10; `newcomer_charge_s` in services/scheduling/policy.py is the same rule for forecasts and plans.
 local function let_in(id, half_life_s, credit_s)
-  local newcomer, least = redis.call('HMGET', job_key(id), 'user', 'kind'), nil
+  local newcomer = redis.call('HMGET', job_key(id), 'user', 'kind')
+  if newcomer[2] == '"calibration"' then return end
+  local user = name_in(newcomer[1])
+  local group = group_of(user)
+  local least, least_of_mates = nil, nil
   for _, other in ipairs(redis.call('SMEMBERS', LONG)) do
     local found = redis.call('HMGET', job_key(other), 'user', 'kind')
     if found[1] == newcomer[1] then return end
     if found[1] and found[2] ~= '"calibration"' then
-      local charged = charged_now(string.sub(found[1], 2, -2), half_life_s)
-      if not least or charged < least then least = charged end
+      local theirs = group_of(name_in(found[1]))
+      if theirs == group then
+        least_of_mates = math.min(least_of_mates or math.huge, charged_now(name_in(found[1]), half_life_s))
+      else
+        least = math.min(least or math.huge, charged_now(theirs, half_life_s))
+      end
     end
   end
-  least = least or charge_of_programs(newcomer[1], half_life_s)
-  local user = string.sub(newcomer[1], 2, -2)
-  if least and newcomer[2] ~= '"calibration"' and charged_now(user, half_life_s) < least - credit_s then
-    set_charged(user, least - credit_s)
+  if least_of_mates then
+    catch_up(user, least_of_mates, half_life_s, credit_s)
+  else
+    catch_up(group, least or charge_of_programs(group, half_life_s), half_life_s, credit_s)
   end
 end
 
@@ -368,6 +499,7 @@ end
 
 local function remember(key, digest, id, keep_s)
   if key == '' then return end
+  note_trace(string.match(key, '^[^:]*'), idempotency_key(key))
   redis.call('HSET', idempotency_key(key), 'digest', digest, 'job', id)
   redis.call('EXPIRE', idempotency_key(key), keep_s)
 end

@@ -1,7 +1,8 @@
 """Snapshots of all records, dumped from one Redis and restored into another.
 
 Keys that belong to a running process are left out: leases, bells and wake-ups, replies on their way to an API process,
-browser sessions. Only the administrator of Redis may run the commands used here, not the service's own users.
+browser sessions, sign-in links. Only the administrator of Redis may run the commands used here, not the service's own
+users.
 """
 
 import re
@@ -14,7 +15,7 @@ from services.store.connection import Connection
 from services.store.schema import RESTORING, SCHEMA, schema_of
 
 _PASSING: Final = re.compile(
-    rb"hx:(chip:[^:]+:(lease|bell|idle|wakeup)|replies:.*|session:.*|operations?:.*|program:.*|schema)"
+    rb"hx:(chip:[^:]+:(lease|bell|idle|wakeup)|replies:.*|session:.*|link:.*|operations?:.*|program:.*|schema)"
 )
 _FENCE: Final = re.compile(rb"hx:chip:[^:]+:fence")
 _FENCES_SKIPPED: Final = 1_000_000

@@ -36,12 +36,18 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user as recorded; `own_quotas` are those set by an admin, and None among them lifts a limit."""
+    """A user as recorded; `own_quotas` are those set by an admin, and None among them lifts a limit.
+
+    With `keep`, crops and answers are kept for correction unless a request says otherwise. Pupils of a class have a
+    `nickname`.
+    """
 
     name: Name
     role: Role
     created_at: float
     disabled: bool = False
+    keep: bool = False
+    nickname: str = ""
     own_quotas: Mapping[str, float | None] = field(default_factory=dict)
 
     def quotas(self, defaults: Quotas) -> Quotas:
@@ -57,6 +63,8 @@ class Account:
             role=Role(values["role"]),
             created_at=values["created_at"],
             disabled=values.get("disabled", False),
+            keep=values.get("keep", False),
+            nickname=values.get("nickname", ""),
             own_quotas={quota: values[quota] for quota in QUOTA_NAMES if quota in values},
         )
 

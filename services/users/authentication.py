@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from services.errors import NotAuthenticatedError
-from services.names import Name
+from services.errors import ClassPausedError, NotAuthenticatedError
+from services.names import Name, class_of
 from services.passwords import read_secret
 from services.users.accounts import Role, digest_of
 from services.users.quotas import UNLIMITED, Quotas
@@ -25,15 +25,28 @@ _MOST_REMEMBERED: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An authenticated user."""
+    """An authenticated user; `keep` is the user's choice for requests that do not say it.
+
+    A pupil of a class has a `nickname`, and submits nothing while the class is paused. `teaches` has the codes of the
+    classes that a user teaches.
+    """
 
     name: Name
     is_admin: bool = False
     quotas: Quotas = UNLIMITED
+    keep: bool = False
+    nickname: str = ""
+    is_paused: bool = False
+    teaches: frozenset[str] = frozenset()
 
     def may_see(self, owner: str) -> bool:
-        """Return whether this user may see and change things of `owner`."""
-        return self.is_admin or owner == self.name
+        """Return whether this user may see things of `owner`, and cancel jobs."""
+        return self.is_admin or owner == self.name or (bool(self.teaches) and class_of(owner) in self.teaches)
+
+    def check_not_paused(self) -> None:
+        """Raise ClassPausedError for a pupil whose class is paused."""
+        if self.is_paused:
+            raise ClassPausedError
 
 
 ADMIN: Final = User("admin", is_admin=True)
@@ -120,12 +133,17 @@ class Tokens:
         account, left_s = found.account, found.left_s
         if account.disabled:
             return _Remembered(None, f"the user {account.name!r} is disabled; ask an admin", until)
+        if left_s is not None and left_s <= 0 and class_of(account.name):
+            return _Remembered(None, "the class has ended", until)
         if left_s is not None and left_s <= 0:
             ended = datetime.fromtimestamp(time.time() + left_s, UTC)
             return _Remembered(
                 None, f"the token expired at {ended:%Y-%m-%d %H:%M} UTC; ask an admin for a new one", until
             )
-        user = User(account.name, account.role is Role.ADMIN, account.quotas(self._defaults))
+        is_admin, quotas = account.role is Role.ADMIN, account.quotas(self._defaults)
+        user = User(
+            account.name, is_admin, quotas, account.keep, account.nickname, found.is_paused, found.teaches
+        )
         return _Remembered(user, None, until if left_s is None else min(until, self._clock() + left_s))
 
 

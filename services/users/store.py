@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.errors import ConflictError, UserNotFoundError
+from services.names import is_class_name
 from services.store import keys
 from services.store.connection import Connection
 from services.store.scripts import pairs
@@ -17,10 +18,15 @@ Changes = Mapping[str, float | str | bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The user of a token; it expires in `left_s` seconds, never if None."""
+    """The user of a token; it expires in `left_s` seconds, never if None.
+
+    `teaches` has the codes of the user's classes; `is_paused` is that of the class in which the user is a pupil.
+    """
 
     account: Account
     left_s: float | None
+    teaches: frozenset[str] = frozenset()
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class UserStore:
         Raises:
             ConflictError: the name is taken.
         """
-        if name in RESERVED_NAMES:
+        if name in RESERVED_NAMES or is_class_name(name):
             raise ConflictError(f"the name {name!r} belongs to the service itself; choose another")
         fields: Changes = {"role": role, **(own_quotas or {})}
         issued = self._issue(name, "new", expires_in_s, fields)
@@ -147,18 +153,25 @@ class UserStore:
         answer = self._connection.run("users/find_token", digest)
         if not answer:
             return None
-        name, stored, token, now = answer
-        expires_at = _token(digest, token).expires_at
-        left_s = None if expires_at is None else expires_at - float(now)
-        return Found(Account.from_hash(name.decode(), pairs(stored)), left_s)
+        name, stored, token, now, classes, of_class = answer
+        ends = [_token(digest, token).expires_at, *(float(until) for until in of_class[:1])]
+        left_s = min((end - float(now) for end in ends if end is not None), default=None)
+        return Found(
+            Account.from_hash(name.decode(), pairs(stored)),
+            left_s,
+            teaches=frozenset(code.decode() for code in classes),
+            is_paused=of_class[1:] == [b"true"],
+        )
 
     def used(self, name: str) -> dict[str, float]:
         """Return the used part of each quota that Redis knows of: chip seconds are those since midnight UTC."""
-        queued, waiting, chip_s = self._connection.run("users/user_load", name)
+        queued, waiting, chip_s, kept, corrections = self._connection.run("users/user_load", name)
         return {
             "max_queued_jobs": int(queued),
             "max_waiting_crops": int(waiting),
             "chip_seconds_per_day": float(chip_s),
+            "kept_crops": int(kept),
+            "open_corrections": int(corrections),
         }
 
 

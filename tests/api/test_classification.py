@@ -172,6 +172,7 @@ def test_names_that_try_to_leave_their_folder_are_not_found(client: FlaskClient,
         *("wait=-1", "wait=61", "wait=x", "wait=nan"),
         *("deadline=0", "deadline=-1", "deadline=1e9"),
         *("repeats=0", "repeats=65", "repeats=1.5", "repeats=x"),
+        *("activations=x", "repeats=2&activations=true", "activations=true&repeats=2"),
         "until=3",
     ],
 )
@@ -246,3 +247,55 @@ def test_cancelled_crops_sent_again_with_their_key_are_still_cancelled(client: F
     client.post(f"{first.headers['Location']}/cancel")
 
     refused(_classify(client, some_crops(2), **{"Idempotency-Key": "k"}), 409, "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("", None),
+        ("&activations=false&mock=false", None),
+        ("&activations=true", b"1"),
+        ("&mock=true", b"2"),
+        ("&mock=true&activations=true", b"3"),
+    ],
+)
+@pytest.mark.usefixtures("idle_chip")
+def test_extras_are_asked_for_in_the_crops_entry_alone(
+    client: FlaskClient, connection: Connection, query: str, asked: bytes | None
+) -> None:
+    _classify(client, some_crops(2), f"?wait=0{query}")
+
+    stored: Any = connection.client.xrange("hx:crops:digits@2:admin")
+    [(_, entry)] = stored
+    assert entry.get(b"extras") == asked
+
+
+@pytest.mark.usefixtures("idle_chip")
+def test_activations_of_too_many_crops_are_refused_and_their_readings_are_not(client: FlaskClient) -> None:
+    words = refused(_classify(client, some_crops(65), "?activations=true&wait=0"), 413, "too_large")
+
+    assert "64 per request" in words
+    assert _classify(client, some_crops(64), "?activations=true&wait=0").status_code == 202
+    assert _classify(client, some_crops(65), "?wait=0").status_code == 202
+
+
+@pytest.mark.usefixtures("chip")
+def test_crops_are_sent_back_as_they_were_read(client: FlaskClient) -> None:
+    crop = bytearray(28 * 28)
+    crop[0:5] = [255] * 5
+
+    plain, centred = (
+        _classify(client, bytes(crop), query).get_json()["predictions"][0]["pixels"]
+        for query in ("?pixels=true", "?pixels=true&centre=true")
+    )
+
+    assert plain == list(crop)
+    shown = client.post("/v1/crops?centre=true", data=bytes(crop), content_type=RAW).get_json()["crops"]
+    assert centred == shown[0]["pixels"] != plain
+
+
+@pytest.mark.usefixtures("chip")
+def test_only_few_crops_are_sent_back(client: FlaskClient) -> None:
+    words = refused(_classify(client, some_crops(65), "?pixels=true"), 413, "too_large")
+
+    assert "send 64 at most" in words

@@ -34,6 +34,11 @@ def told(
     tally.note("digits", 100, 0.003)
     ChipStore(connection, lease_s=60).renew(idle_chip.lease, STATUS | {"tally": tally.describe()})
     application.statistics.note_failure("digits", "1", 0.1)
+    answer = client.post(f"{CLASSIFY}?wait=0&keep=true", data=some_crops(5), content_type=RAW).get_json()[
+        "id"
+    ]
+    idle_chip.work_once()
+    client.post("/v1/corrections", json={"answer": answer, "digit": 3})
     client.post(f"{CLASSIFY}?wait=0", data=some_crops(5), content_type=RAW)
     job = client.post("/v1/jobs", json={"kind": "training", "model": "digits"}).get_json()["id"]
     client.post(f"/v1/jobs/{job}/cancel")

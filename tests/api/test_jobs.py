@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.application import Application
-from services.jobs.params import JobRequest
 from services.jobs.record import JobState
+from services.jobs.request import JobRequest
 from services.users.authentication import User
 from tests.api.jobs import TRAINING, change_job, submit_training
 from tests.api.requests import refused

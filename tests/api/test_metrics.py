@@ -23,7 +23,18 @@ from tests.services.chip import Chip
 from tests.services.samples import CHIP, an_origin, some_crops
 from worker.tally import BatchTally
 
-UNITS: Final = ("seconds", "lsb", "ratio", "crops", "jobs", "requests", "bytes", "sessions", "operations")
+UNITS: Final = (
+    "seconds",
+    "lsb",
+    "ratio",
+    "crops",
+    "jobs",
+    "requests",
+    "bytes",
+    "sessions",
+    "operations",
+    "corrections",
+)
 STATUS: Final[dict[str, Any]] = {
     "ready": True,
     "calibration": {"sha256": "0", "age_s": 120.0},
@@ -74,7 +85,19 @@ def test_names_units_and_types_follow_prometheus_conventions(client: FlaskClient
         for sample in family.samples:
             assert sample.name.endswith("_total") == (family.type == "counter")
             assert set(sample.labels) <= {
-                *("method", "route", "status", "model", "outcome", "kind", "state", "chip", "doing", "le"),
+                *(
+                    "method",
+                    "route",
+                    "status",
+                    "model",
+                    "version",
+                    "outcome",
+                    "kind",
+                    "state",
+                    "chip",
+                    "doing",
+                ),
+                "le",
             }
 
 

@@ -1,8 +1,11 @@
 """The OpenAPI document: valid, complete, and kept by the answers."""
 
+import base64
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,17 +21,44 @@ from werkzeug.wrappers import Response
 from api.application import Application
 from api.operations import MEDIA_TYPE as TENSORS
 from services.chips.samples import Samples
-from services.jobs.params import PARAMS_OF, WORDS_OF
+from services.explanations import WORDS_OF
+from services.jobs.params import PARAMS_OF
 from services.models.files import ModelStore
 from services.store.connection import Connection
+from tests.api.jobs import BETTER, record_comparison
 from tests.api.requests import CLASSIFY, TOKEN
 from tests.services.chip import Chip
+from tests.services.datasets.crops import a_dataset_origin, some_labelled
 from tests.services.samples import an_origin, some_crops
 from tests.services.uploads import a_version_file
 
 PUBLIC = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
-PAGES = {"/", "/train", "/jobs", "/jobs/<job_id>", "/chip", "/letters", "/login", "/logout"}
+PAGES = {
+    "/",
+    "/teach",
+    "/train",
+    "/datasets",
+    "/jobs",
+    "/jobs/<job_id>",
+    "/chip",
+    "/letters",
+    "/letters/desk",
+    "/corrections",
+    "/models",
+    "/me",
+    "/admin",
+    "/login",
+    "/login/link",
+    "/logout",
+    "/classes",
+    "/challenges",
+    "/classes/<code>",
+    "/classes/<code>/screen",
+    "/c",
+    "/c/<code>",
+}
 UNDOCUMENTED = {"/openapi.json", "/docs", "/static/<path:filename>", *PAGES}
+DESK_LETTER = {"number": 1, "envelope": "", "crops": [], "read": "", "reason": "no postcode found"}
 LETTERS = {
     "title": "sorting",
     "letters": 9,
@@ -47,6 +77,30 @@ UPLOADS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/v1/models/brought/versions", UPLOAD | {"data": b"x"}),
     ("POST", "/v1/models/brought/versions", UPLOAD | {"content_type": "text/plain"}),
 ]
+DATASETS: list[tuple[str, str, dict[str, Any]]] = [
+    ("GET", "/v1/datasets", {}),
+    ("GET", "/v1/datasets/mine", {}),
+    ("GET", "/v1/datasets/nothing", {}),
+    ("GET", "/v1/datasets/mine/versions/1", {}),
+    ("GET", "/v1/datasets/mine/versions/9", {}),
+    ("GET", "/v1/datasets/mine/versions/1/sheet?part=test", {}),
+    ("GET", "/v1/datasets/mine/versions/1/sheet?part=all", {}),
+    ("GET", "/v1/datasets/mine/versions/1/crops", {}),
+    ("GET", "/v1/datasets/mine/versions/9/crops", {}),
+    ("PUT", "/v1/datasets/ada~letters/share", {}),
+    ("PUT", "/v1/datasets/mine/share", {}),
+    ("DELETE", "/v1/datasets/ada~letters/share", {}),
+    ("DELETE", "/v1/datasets/mine/versions/1", {}),
+    ("DELETE", "/v1/datasets/mine/versions/1", {}),
+    ("DELETE", "/v1/datasets/ada~letters", {}),
+    ("POST", "/v1/datasets/new/uploads", {"json": {"files": [{"name": "a.npz", "bytes": 3}]}}),
+    ("POST", "/v1/datasets/new/uploads", {"json": {"files": []}}),
+    ("POST", "/v1/datasets/new/uploads", {"data": "x", "content_type": "text/plain"}),
+    ("GET", "/v1/datasets/new/uploads/nothing", {}),
+    ("POST", "/v1/datasets/new/versions", {"data": {"file": (io.BytesIO(b"x"), "a.npz")}}),
+    ("POST", "/v1/datasets/new/versions", {"data": {}, "content_type": "multipart/form-data"}),
+    ("POST", "/v1/datasets/new/versions", {"data": "x", "content_type": "text/plain"}),
+]
 INFER = {"inputs": [{"name": "crops", "datatype": "UINT8", "shape": [1, 784], "data": [0] * 784}]}
 
 
@@ -64,7 +118,7 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 
 def test_the_document_lists_every_route_and_no_other(app: Flask, document: dict[str, Any]) -> None:
     routes = {
-        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        (re.sub(r"<(?:[^<>:]+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule not in UNDOCUMENTED
@@ -130,7 +184,7 @@ def test_the_documentation_needs_nothing_from_outside(stranger: FlaskClient) -> 
 
 def _operation_of(app: Flask, method: str, path: str) -> tuple[str, str]:
     rule, _ = app.url_map.bind("localhost").match(path.partition("?")[0], method, return_rule=True)
-    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower()
+    return re.sub(r"<(?:[^<>:]+:)?(\w+)>", r"{\1}", rule.rule), method.lower()
 
 
 def _check(app: Flask, document: dict[str, Any], method: str, path: str, answer: Response) -> None:
@@ -148,7 +202,7 @@ def _check(app: Flask, document: dict[str, Any], method: str, path: str, answer:
     assert [error.message for error in validator.iter_errors(answer.get_json())] == []
 
 
-def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
+def _requests(job_id: str, comparison: str) -> list[tuple[str, str, dict[str, Any]]]:
     """Every route, in good ways and bad."""
     versions, aliases = "/v1/models/digits/versions", "/v1/models/digits/aliases"
     return [
@@ -205,6 +259,20 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("PUT", f"{aliases}/production", {"json": {}}),
         ("PUT", f"{aliases}/production", {"data": "x", "content_type": "text/plain"}),
         ("PUT", f"{aliases}/production", {"json": {"version": "9"}}),
+        ("POST", f"{aliases}/production/promote", {"json": {"version": "2", "comparison": comparison}}),
+        ("POST", f"{aliases}/production/promote", {"json": {"version": "1", "comparison": comparison}}),
+        ("POST", f"{aliases}/production/promote", {"json": {"version": "2"}}),
+        ("POST", f"{aliases}/nothing/promote", {"json": {"version": "2", "comparison": comparison}}),
+        ("GET", f"{aliases}/production/history", {}),
+        ("PUT", f"{aliases}/production/rollout", {"json": {"candidate": "1", "share": 0.5}}),
+        ("PUT", f"{aliases}/production/rollout", {"json": {"candidate": "2"}}),
+        ("PUT", f"{aliases}/production/rollout", {"json": {"candidate": "9"}}),
+        ("GET", f"{aliases}/production/rollout", {}),
+        ("DELETE", f"{aliases}/production/rollout", {}),
+        ("GET", f"{aliases}/production/rollout", {}),
+        ("GET", f"{aliases}/nothing/history", {}),
+        ("POST", f"{aliases}/production/rollback", {"json": {"why": "too slow"}}),
+        ("POST", f"{aliases}/production/rollback", {"json": {}}),
         ("PUT", "/v1/models/ada~letters/share", {}),
         ("PUT", "/v1/models/digits/share", {}),
         ("PUT", "/v1/models/nothing/share", {}),
@@ -253,6 +321,22 @@ def _requests(job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("PUT", "/v1/letters", {"json": {}}),
         ("GET", "/v1/letters", {}),
         ("GET", "/v1/letters/events", {}),
+        ("POST", "/v1/letters/order", {"json": {}}),
+        ("POST", "/v1/letters/order/beats", {"json": {}}),
+        ("POST", "/v1/letters/order", {"json": {"letters": 0}}),
+        ("POST", "/v1/letters/order", {"json": {"letters": 20}}),
+        ("POST", "/v1/letters/order", {"json": {}}),
+        ("POST", "/v1/letters/order/beats", {"json": {}}),
+        ("POST", "/v1/letters/order/beats", {"json": {"id": 1}}),
+        ("GET", "/v1/letters/order", {}),
+        ("DELETE", "/v1/letters/order", {}),
+        ("GET", "/v1/desk", {}),
+        ("PUT", "/v1/desk/letters/run-1", {"json": DESK_LETTER}),
+        ("POST", "/v1/desk/claims", {}),
+        ("PUT", "/v1/desk/letters/run-1/postcode", {"json": {"postcode": "69120"}}),
+        ("DELETE", "/v1/desk/letters/run-1/postcode", {}),
+        ("DELETE", "/v1/desk/letters/run-9/postcode", {}),
+        ("POST", "/v1/desk/collections", {"json": {"received": []}}),
         ("GET", "/v1/samples/3", {}),
         ("GET", "/v1/samples/4", {}),
         ("POST", "/v1/crops", {"data": some_crops(2)}),
@@ -272,12 +356,28 @@ def test_every_route_answers_as_documented(
     application: Application,
 ) -> None:
     models.publish(an_origin(name="ada~letters"), b"weights")
+    for name in ("mine", "ada~letters"):
+        application.datasets.publish(a_dataset_origin(name), some_labelled(30), some_labelled(20, seed=1))
     application.samples.keep({3: Samples("mnist", [some_crops(1)])})
     job_id = client.post("/v1/jobs", json=TRAINING).get_json()["id"]
+    comparison = record_comparison(application, chip.lease, BETTER)
     session = client.post("/v1/chip/sessions", json={}).get_json()["id"]
     answered = set()
 
-    for method, path, arguments in [*_requests(job_id), *_program_requests(session), *UPLOADS]:
+    answer_id = client.post("/v1/models/digits/classify?keep=true", data=some_crops(1)).get_json()["id"]
+    jobs = _requests(job_id, comparison)
+    requests = [*jobs, *_program_requests(session), *_correction_requests(answer_id), *UPLOADS]
+    requests += _own_requests(application)
+
+    code = client.post("/v1/classes", json={"title": "a class", "until": _tomorrow()}).get_json()["code"]
+    for nickname in ("Lena", "Max"):
+        app.test_client().post(
+            f"/c/{code}", data={"nickname": nickname}, headers={"Origin": "http://localhost"}
+        )
+    requests += _class_requests(code)
+    requests += _challenge_requests(client, application, models)
+
+    for method, path, arguments in [*requests, *DATASETS, *_parts(client)]:
         with client.open(path, method=method, **arguments) as answer:
             _check(app, document, method, path, answer)
             if answer.status_code < 300:
@@ -286,6 +386,117 @@ def test_every_route_answers_as_documented(
     chip.stop()
     everything = {(path, method) for path, item in document["paths"].items() for method in item}
     assert answered == everything
+
+
+def _own_requests(application: Application) -> list[tuple[str, str, dict[str, Any]]]:
+    """The routes of one's own tokens, as a user that has a record and as the admin that has none."""
+    _, issued = application.users.add("lovelace")
+    as_user = {"headers": {"Authorization": f"Bearer {issued.secret}"}}
+    return [
+        ("GET", "/v1/me/tokens", {}),
+        ("POST", "/v1/me/tokens", {"json": {}}),
+        ("POST", "/v1/me/tokens", {"json": {"expires_in": 60}, **as_user}),
+        ("POST", "/v1/me/tokens", {"json": {"expires_in": -1}, **as_user}),
+        ("POST", "/v1/me/sign-in-links", {}),
+        ("DELETE", f"/v1/me/tokens/{issued.token.id}", as_user),
+        ("DELETE", "/v1/me/tokens/0123456789ab", {}),
+    ]
+
+
+def _tomorrow() -> str:
+    return (datetime.now(UTC) + timedelta(hours=23)).isoformat()
+
+
+def _challenge_requests(
+    client: FlaskClient, application: Application, models: ModelStore
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """The routes of challenges, in good ways and bad."""
+    mistakes = [{"png": "cGljdHVyZQ==", "digit": 3, "answer": 5, "margin": 2.0}]
+    models.publish(an_origin(name="quizzed", metrics={"accuracy": 0.9, "mistakes": mistakes}), b"weights")
+    crop = base64.b64encode(some_crops(1)).decode()
+    sixty = client.post("/v1/challenges/sixty", json={"model": "quizzed"}).get_json()["game"]
+    quiz = client.post("/v1/challenges/mistakes", json={"model": "quizzed"}).get_json()["game"]
+    fool = application.boards.add_fool("service", "somebody", 3, 5, crop).id
+    return [
+        ("GET", "/v1/challenges/board", {}),
+        ("PUT", "/v1/challenges/board", {"json": {"nickname": "Ada"}}),
+        ("PUT", "/v1/challenges/board", {"json": {"nickname": "..."}}),
+        ("POST", "/v1/challenges/sixty", {"json": {"model": "quizzed"}}),
+        ("POST", "/v1/challenges/sixty", {"json": {"model": "nothing"}}),
+        ("POST", f"/v1/challenges/sixty/{sixty}/answers", {"json": {"place": 0, "crop": crop}}),
+        ("POST", "/v1/challenges/sixty/nothing/answers", {"json": {"place": 0, "crop": crop}}),
+        ("POST", "/v1/challenges/fools", {"json": {"model": "quizzed", "digit": 3, "crop": crop}}),
+        ("POST", "/v1/challenges/fools", {"json": {"model": "quizzed", "digit": 3, "crop": "x"}}),
+        ("GET", "/v1/challenges/fools", {}),
+        ("POST", f"/v1/challenges/fools/{fool}/votes", {"json": {"digit": 3}}),
+        ("POST", f"/v1/challenges/fools/{fool}/votes", {"json": {"digit": 3}}),
+        ("POST", "/v1/challenges/mistakes", {"json": {"model": "quizzed"}}),
+        ("POST", "/v1/challenges/mistakes", {"json": {"model": "nothing"}}),
+        ("POST", f"/v1/challenges/mistakes/{quiz}/answers", {"json": {"digits": [3]}}),
+        ("POST", f"/v1/challenges/mistakes/{quiz}/answers", {"json": {"digits": [3]}}),
+    ]
+
+
+def _class_requests(code: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """The routes of classes, in good ways and bad."""
+    path = f"/v1/classes/{code}"
+    return [
+        ("POST", "/v1/classes", {"json": {"title": "another", "until": _tomorrow()}}),
+        ("POST", "/v1/classes", {"json": {"title": "another"}}),
+        ("GET", "/v1/classes", {}),
+        ("GET", path, {}),
+        ("GET", "/v1/classes/nothing", {}),
+        ("PATCH", path, {"json": {"paused": True, "until": _tomorrow(), "title": "a new title"}}),
+        ("PATCH", f"{path}/seats/lena", {"json": {"nickname": "Mina"}}),
+        ("PATCH", f"{path}/seats/lena", {"json": {"nickname": "Max"}}),
+        ("POST", f"{path}/seats/lena/return", {}),
+        ("POST", f"{path}/seats/nobody/return", {}),
+        ("DELETE", f"{path}/seats/max", {}),
+        ("DELETE", f"{path}/seats/max", {}),
+        ("GET", f"{path}/export", {}),
+        ("POST", f"{path}/end", {}),
+        ("PATCH", path, {"json": {"paused": False}}),
+        ("POST", f"{path}/seats/lena/return", {}),
+        ("DELETE", path, {}),
+    ]
+
+
+def _correction_requests(answer: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """The routes of corrections, in good ways and bad."""
+    return [
+        ("POST", "/v1/corrections", {"json": {"answer": answer, "digit": 3}}),
+        ("POST", "/v1/corrections", {"json": {"answer": answer, "index": 1, "digit": 3}}),
+        ("POST", "/v1/corrections", {"json": {"answer": "nothing", "digit": 3}}),
+        ("POST", "/v1/corrections", {"data": b"3"}),
+        ("GET", "/v1/corrections", {}),
+        ("GET", "/v1/corrections?cursor=x", {}),
+        ("POST", "/v1/corrections/close", {"json": {"dataset": "mnist"}}),
+        ("POST", "/v1/corrections/close", {"json": {"dataset": "mine"}}),
+        ("GET", "/v1/accuracy", {}),
+        ("DELETE", f"/v1/corrections/{answer}-0", {}),
+        ("POST", "/v1/corrections", {"json": {"answer": answer, "digit": 4}}),
+        ("DELETE", f"/v1/corrections/{answer}-0", {}),
+        ("PUT", "/v1/me/keep", {"json": {"keep": True}}),
+        ("PUT", "/v1/me/keep", {"json": {"keep": False}}),
+    ]
+
+
+def _parts(client: FlaskClient) -> list[tuple[str, str, dict[str, Any]]]:
+    """The routes of an upload in parts, in good ways and bad."""
+    body = {"files": [{"name": "a.npz", "bytes": 3}]}
+    uploads = "/v1/datasets/new/uploads"
+    first, second = (client.post(uploads, json=body).get_json()["upload"] for _ in range(2))
+    return [
+        ("GET", f"{uploads}/{first}", {}),
+        ("POST", f"{uploads}/{first}/complete", {}),
+        ("PUT", f"{uploads}/{first}/files/0", {"data": b"abcd"}),
+        ("PUT", f"{uploads}/{first}/files/7", {"data": b"abc"}),
+        ("PUT", f"{uploads}/{first}/files/0", {"data": b"abc"}),
+        ("PUT", f"{uploads}/{first}/files/0", {"data": b"abc"}),
+        ("POST", f"{uploads}/{first}/complete", {}),
+        ("DELETE", f"{uploads}/{first}", {}),
+        ("DELETE", f"{uploads}/{second}", {}),
+    ]
 
 
 def _program_requests(session: str) -> list[tuple[str, str, dict[str, Any]]]:

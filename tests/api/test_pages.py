@@ -11,7 +11,7 @@ from api.texts import LANGUAGES, catalogue
 from services.errors import HxserveError
 from services.jobs.recipes import RECIPES
 from services.jobs.record import JobKind
-from tests.api.requests import TOKEN, refused
+from tests.api.requests import TOKEN, Enter, refused
 from tests.services.chip import Chip
 
 HERE = {"Origin": "http://localhost"}
@@ -168,6 +168,41 @@ def test_an_error_is_said_in_the_readers_language(visitor: FlaskClient, language
     assert words in answer.get_data(as_text=True)
 
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/jobs/of/nobody", "/models.html"])
+def test_a_browser_is_shown_a_page_at_an_unknown_address(visitor: FlaskClient, path: str) -> None:
+    answer = visitor.get(path, headers=BROWSER)
+
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert "There is no page at this address" in answer.text
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+def test_the_administration_is_shown_to_admins_alone(enter: Enter, visitor: FlaskClient) -> None:
+    ada = enter("ada")
+
+    assert ada.get("/admin").status_code == 403
+    assert 'href="/admin"' not in ada.get("/jobs").text
+    assert visitor.get("/admin").status_code == 200
+    assert 'href="/admin"' in visitor.get("/jobs").text
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v2/nothing"])
+def test_the_interface_has_no_pages_not_even_for_browsers(visitor: FlaskClient, path: str) -> None:
+    assert visitor.get(path, headers=BROWSER).is_json
+
+
+def test_a_program_is_told_of_an_unknown_address_in_json(client: FlaskClient) -> None:
+    for accept in ("*/*", "application/json", "application/json, text/html;q=0.9"):
+        refused(client.get("/nothing", headers={"Accept": accept}), 404, "not_found")
+
+
+def test_a_browser_without_a_session_signs_in_before_it_learns_of_an_address(stranger: FlaskClient) -> None:
+    assert stranger.get("/nothing", headers=BROWSER).location == "/login?next=/nothing"
+
+
 def test_who_had_a_session_is_told_that_it_has_ended(stranger: FlaskClient) -> None:
     first = stranger.get("/chip")
     stranger.set_cookie("hxserve-session-web", "of-nobody")
@@ -210,21 +245,24 @@ def test_every_kind_of_job_and_every_recipe_has_a_name_on_the_page() -> None:
     assert needed - set(catalogue()) == set()
 
 
-def test_the_form_for_a_training_shows_each_recipes_numbers(client: FlaskClient) -> None:
+def test_the_form_for_a_training_shows_each_recipes_numbers_but_of_those_that_continue_a_version(
+    client: FlaskClient,
+) -> None:
     page = client.get("/train").text
 
+    assert '<option value="adapt"' not in page
     for name, facts in RECIPES.items():
+        if facts.adapts:
+            continue
         option = page.partition(f'<option value="{name}"')[2].partition(">")[0]
         assert f'data-epochs="{facts.epochs}"' in option
         assert f'data-learning_rate="{facts.learning_rate}"' in option
 
 
 @pytest.mark.usefixtures("idle_chip")
-def test_maintenance_is_announced_where_long_work_is_begun_and_followed(
-    visitor: FlaskClient, client: FlaskClient
-) -> None:
+def test_maintenance_is_announced_on_every_page(visitor: FlaskClient, client: FlaskClient) -> None:
     job = client.post("/v1/jobs", json={"kind": "training", "model": "digits"}).get_json()["id"]
-    pages = ("/train", "/jobs", f"/jobs/{job}")
+    pages = ("/", "/train", "/models", "/jobs", f"/jobs/{job}", "/chip", "/letters", "/me", "/corrections")
 
     before = [visitor.get(path).get_data(as_text=True) for path in pages]
     client.post("/v1/chip/drain", json={"message": "new <b>cables</b>"})

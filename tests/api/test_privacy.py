@@ -1,7 +1,11 @@
 """What belongs to one user is, for every other, as if it were not there."""
 
+import io
 import itertools
+import json
 import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,15 +13,21 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from api.application import Application
 from api.operations import MEDIA_TYPE as TENSORS
+from services.datasets.files import LabelledCrops
+from services.models.aliases import Rollout
 from services.models.files import ModelStore
 from services.users.accounts import Role
 from tests.api.requests import CLASSIFY, RAW, Enter, refused
+from tests.api.test_desk import a_letter
 from tests.services.chip import Chip
+from tests.services.datasets.crops import a_dataset_origin, some_labelled
 from tests.services.samples import an_origin, some_crops
 from tests.services.uploads import a_version_file
 
 TRAINING = {"kind": "training", "model": "digits"}
+COMPARISON = {"kind": "comparison", "model": "letters", "params": {"version": "2", "against": "best"}}
 OF_A_JOB = [
     ("GET", "/v1/jobs/{}"),
     ("GET", "/v1/jobs/{}?wait=1"),
@@ -41,6 +51,18 @@ def _jobs_of(client: FlaskClient) -> list[str]:
     ]
 
 
+def _kept_by(client: FlaskClient, model: str, chip: Chip) -> str:
+    """The id of a kept answer that can be corrected."""
+    sent = client.post(f"/v1/models/{model}/classify?wait=0&keep=true", data=some_crops(1), content_type=RAW)
+    chip.work_once()
+    return _id(sent)
+
+
+def _parts() -> tuple[LabelledCrops, LabelledCrops]:
+    """Training and test part of a data set."""
+    return some_labelled(31), some_labelled(12, seed=1)
+
+
 def _said(response: TestResponse, job_id: str) -> dict[str, Any]:
     """A problem document without the name that was asked for."""
     refused(response, 404, "job_not_found")
@@ -54,7 +76,7 @@ def test_another_users_jobs_cannot_be_told_from_missing_ones(enter: Enter, idle_
     idle_chip.work_once()
 
     for (method, path), job_id in itertools.product(OF_A_JOB, theirs):
-        missing = f"{job_id[:-1]}{'0' if job_id[-1] != '0' else '1'}"
+        missing = _another(job_id)
 
         seen, unseen = (grace.open(path.format(name), method=method) for name in (job_id, missing))
 
@@ -134,20 +156,38 @@ def test_usage_names_only_oneself_and_sums_up_the_rest(client: FlaskClient, ente
     "path",
     [
         *("/v1/chip", "/v1/queue", "/v1/usage", "/v1/jobs", "/v1/me", "/v1/models", "/"),
+        *(
+            "/v1/me/tokens",
+            "/v1/classes",
+            "/v1/challenges/board",
+            "/v1/challenges/fools",
+            "/train",
+            "/models",
+        ),
         *("/v2", "/v2/models/stats", "/v2/repository/index", "/v1/models/nothing", "/readyz"),
+        *(
+            "/v1/datasets",
+            "/v1/datasets/nothing",
+            "/v1/corrections",
+            "/v1/accuracy",
+            "/v1/desk",
+            "/v1/letters",
+        ),
     ],
 )
 def test_what_everybody_sees_names_nobody_else(
-    enter: Enter, idle_chip: Chip, models: ModelStore, path: str
+    enter: Enter, idle_chip: Chip, application: Application, models: ModelStore, path: str
 ) -> None:
     ada, grace = enter("adalovelace"), enter("grace")
     models.publish(an_origin(name="adalovelace~letters"), b"weights")
-    theirs = _jobs_of(ada)
-    idle_chip.work_once()
+    application.datasets.publish(a_dataset_origin("adalovelace~letters"), *_parts())
+    theirs = [*_jobs_of(ada), _kept_by(ada, "letters", idle_chip)]
+    assert ada.post("/v1/corrections", json={"answer": theirs[-1], "digit": 7}).status_code == 201
+    assert ada.put("/v1/desk/letters/adas", json=a_letter()).status_code == 204
 
     text = grace.open(path, method="POST" if path.endswith("index") else "GET").get_data(as_text=True)
 
-    assert not [name for name in ("adalovelace", "~letters", *theirs) if name in text]
+    assert not [name for name in ("adalovelace", "~letters", "adas", *theirs) if name in text]
 
 
 def test_a_calibration_goes_before_everybodys_work_and_is_for_admins(enter: Enter) -> None:
@@ -166,103 +206,261 @@ BODY_OF: dict[str, dict[str, Any]] = {
     "/v2/models/<name>/versions/<version>/infer": INFER,
     "/v1/models/<name>/versions": {"data": a_version_file(), "content_type": TENSORS},
     "/v1/models/<name>/aliases/<alias>": {"json": {"version": "1"}},
+    "/v1/models/<name>/aliases/<alias>/promote": {"json": {"version": "1", "comparison": "x"}},
+    "/v1/models/<name>/aliases/<alias>/rollback": {"json": {}},
+    "/v1/models/<name>/aliases/<alias>/rollout": {"json": {"candidate": "2", "share": 0.1}},
     "/v1/users/<name>": {"json": {"disabled": True}},
     "/v1/users/<name>/tokens": {"json": {}},
+    "/v1/datasets/<name>/uploads": {"json": {"files": [{"name": "mine.npz", "bytes": 3}]}},
+    "/v1/datasets/<name>/uploads/<upload>/files/<int:index>": {"data": b"new"},
+    "/v1/datasets/<name>/versions": {"data": {"file": (b"content", "mine.npz")}},
+    "/v1/desk/letters/<letter_id>": {"json": a_letter(number=4)},
+    "/v1/desk/letters/<letter_id>/postcode": {"json": {"postcode": "01234"}},
+    "/v1/classes/<code>": {"json": {"paused": True}},
+    "/v1/classes/<code>/seats/<seat>": {"json": {"nickname": "Ida"}},
+    "/v1/challenges/sixty/<game>/answers": {"json": {"place": 0, "crop": None}},
+    "/v1/challenges/mistakes/<game>/answers": {"json": {"digits": []}},
+    "/v1/challenges/fools/<fool>/votes": {"json": {"digit": 1}},
 }
-MAKING_A_VERSION = ("POST", "/v1/models/<name>/versions")
-"""Names of another's models are refused as such, whether there is one or not."""
-OF_EVERYBODY = ("/v1/chip", "/v1/samples", "/static")
-"""Paths whose parts name nothing of a user's."""
+MAKING = {
+    ("POST", "/v1/models/<name>/versions"),
+    ("POST", "/v1/datasets/<name>/uploads"),
+    ("POST", "/v1/datasets/<name>/versions"),
+}
+"""Names of another's models and data sets are refused as such, whether there is one or not."""
+ON_ONES_OWN_DESK = ("PUT", "/v1/desk/letters/<letter_id>")
+"""Whoever puts a letter on a desk puts it on their own."""
+OF_EVERYBODY = ("/v1/chip", "/v1/samples", "/static", "/c/")
+"""Paths whose parts name nothing of a user's, and the door of a class, open to whoever has its code."""
 
 
-def _with_ids(app: Flask, ids: dict[str, str]) -> list[tuple[str, str, str]]:
-    """Every method and route whose path names something of a user's: method, rule, and path with these ids."""
-    found = []
-    for rule in app.url_map.iter_rules():
-        if rule.arguments and not rule.rule.startswith(OF_EVERYBODY):
-            kind = rule.rule.split("/")[2]
-            path = re.sub(r"<(\w+)>", lambda m: ids.get(f"{kind}.{m[1]}", ids.get(m[1], "?")), rule.rule)  # noqa: B023
-            methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
-            found += [(method, rule.rule, path) for method in methods]
-    return found
+@dataclass(frozen=True)
+class Adas:
+    """Ids of things of ada's, by the names of their places in paths."""
+
+    ids: dict[str, str]
+
+    def routes(self, app: Flask, *, of: str | None = None) -> list[tuple[str, str, str]]:
+        """Every method and route whose path names something of a user's: method, rule, and path with the ids.
+
+        Args:
+            app: has the routes.
+            of: what the names of models and data sets are replaced by.
+        """
+        ids = self.ids if of is None else self.ids | {"models.name": of, "datasets.name": of}
+        found = []
+        for rule in app.url_map.iter_rules():
+            if rule.arguments and not rule.rule.startswith(OF_EVERYBODY):
+                kind = rule.rule.split("/")[2]
+                path = re.sub(
+                    r"<(?:int:)?(\w+)>",
+                    lambda m: ids.get(f"{kind}.{m[1]}") or ids[m[1]],  # noqa: B023 called at once
+                    rule.rule,
+                )
+                methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+                found += [(method, rule.rule, path) for method in methods]
+        return sorted(found, key=lambda route: route[:2] == ON_ONES_OWN_DESK)
+
+    def seen_by(self, ada: FlaskClient) -> list[Any]:
+        """Everything of ada's as she sees it herself."""
+        paths = [
+            *("/v1/models/letters", "/v1/datasets/letters", "/v1/corrections", "/v1/desk", "/v1/accuracy"),
+            "/v1/models/letters/aliases/best/history",
+            f"/v1/datasets/letters/uploads/{self.ids['upload']}",
+            f"/v1/classes/{self.ids['code']}",
+        ]
+        answers = [ada.get(path) for path in paths]
+        assert [answer.status_code for answer in answers] == [200] * len(paths)
+        job = ada.get(f"/v1/jobs/{self.ids['job_id']}").get_json()
+        return [*(answer.get_json() for answer in answers), job["revision"], job["cancel_requested"]]
 
 
 @pytest.fixture
-def letters(models: ModelStore) -> None:
-    """A private model of ada's, with an alias."""
-    models.publish(an_origin(name="ada~letters", job="c"), b"weights")
+def ada(enter: Enter) -> FlaskClient:
+    """A client of ada's."""
+    return enter("ada")
+
+
+@pytest.fixture
+def adas(ada: FlaskClient, application: Application, models: ModelStore, idle_chip: Chip) -> Adas:
+    """Private things of ada's.
+
+    A model with an alias and its rollout, a job that compares its versions, a data set and an upload, a correction, a
+    letter on her desk, a class with a pupil, and a game.
+    """
+    for job in ("c", "d"):
+        models.publish(an_origin(name="ada~letters", job=job), b"weights")
     models.set_alias("ada~letters", "best", "1")
+    rollout = Rollout(candidate="2", share=0.1, shadow=0.0, user="ada", since=0.0)
+    models.alias_files.change(
+        "ada~letters", "best", lambda best: best and best.model_copy(update={"rollout": rollout})
+    )
+    application.datasets.publish(a_dataset_origin("ada~letters"), *_parts())
+    file = {"files": [{"name": "mine.npz", "bytes": 3}]}
+    upload = ada.post("/v1/datasets/letters/uploads", json=file)
+    correction = ada.post("/v1/corrections", json={"answer": _kept_by(ada, "letters", idle_chip), "digit": 7})
+    assert ada.put("/v1/desk/letters/first", json=a_letter()).status_code == 204
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    started = ada.post("/v1/classes", json={"title": "7b", "seats": 2, "until": until})
+    application.classes.join(started.get_json()["code"], "Emmy")
+    [pupil] = ada.get(f"/v1/classes/{started.get_json()['code']}").get_json()["pupils"]
+    game = ada.post("/v1/challenges/sixty", json={"model": "letters", "version": "1"})
+    return Adas(
+        {
+            "job_id": _id(ada.post("/v1/jobs", json=COMPARISON)),
+            "models.name": "ada~letters",
+            "datasets.name": "ada~letters",
+            "users.name": "ada",
+            "version": "1",
+            "alias": "best",
+            "token_id": "0123456789ab",
+            "upload": upload.get_json()["upload"],
+            "index": "0",
+            "correction_id": correction.get_json()["id"],
+            "letter_id": "first",
+            "code": started.get_json()["code"],
+            "seat": pupil["seat"],
+            "game": game.get_json()["game"],
+            "fool": "0123456789ab",
+        }
+    )
 
 
-def _ids(job_id: str, model: str) -> dict[str, str]:
-    return {
-        "job_id": job_id,
-        "models.name": model,
-        "users.name": "ada",
-        "version": "1",
-        "alias": "best",
-        "token_id": "0123456789ab",
-    }
+def _body_of(rule: str) -> dict[str, Any]:
+    """A body for a route; a form is made anew, since sending it uses it up."""
+    body = BODY_OF.get(rule, NO_BODY)
+    match body.get("data"):
+        case {"file": (bytes() as content, name)}:
+            return {"data": {"file": (io.BytesIO(content), name)}}
+    return body
 
 
-@pytest.mark.usefixtures("letters", "chip")
-def test_no_route_lets_one_user_at_anothers_things(app: Flask, enter: Enter) -> None:
-    ada, grace = enter("ada"), enter("grace")
-    job_id = _id(ada.post("/v1/jobs", json=TRAINING))
-    before = ada.get("/v1/models/letters").get_json()
-    routes = _with_ids(app, _ids(job_id, "ada~letters"))
+def test_no_route_lets_one_user_at_anothers_things(
+    app: Flask, enter: Enter, ada: FlaskClient, adas: Adas, idle_chip: Chip
+) -> None:
+    grace = enter("grace")
+    idle_chip.start()
+    before = adas.seen_by(ada)
 
     answers = {}
-    for method, rule, path in routes:
-        with grace.open(path, method=method, **BODY_OF.get(rule, NO_BODY)) as response:
+    for method, rule, path in adas.routes(app):
+        with grace.open(path, method=method, **_body_of(rule)) as response:
             answers[method, rule] = response.status_code
 
-    assert len(answers) > 20
+    assert len(answers) > 40
     assert "/v1/models/<name>/versions/<version>/weights" in {rule for _, rule in answers}
+    assert answers.pop(ON_ONES_OWN_DESK) == 204
     wrong = {
         route: status
         for route, status in answers.items()
-        if status != (403 if route[1].startswith("/v1/users") or route == MAKING_A_VERSION else 404)
+        if status != (403 if route[1].startswith("/v1/users") or route in MAKING else 404)
     }
     assert wrong == {}
-    assert ada.get("/v1/models/letters").get_json() == before
-    assert ada.get(f"/v1/jobs/{job_id}").get_json()["revision"] == 1
+    assert adas.seen_by(ada) == before
 
 
-@pytest.mark.usefixtures("letters", "chip")
-def test_the_same_routes_let_the_owner_in(app: Flask, enter: Enter) -> None:
-    ada = enter("ada")
-    job_id = _id(ada.post("/v1/jobs", json=TRAINING))
-
-    for name in ("letters", "ada~letters"):
-        reading = [
-            (rule, path)
-            for method, rule, path in _with_ids(app, _ids(job_id, name))
-            if (method == "GET" and not path.startswith("/v1/users") and not path.endswith("/events"))
-            or path.endswith(("/classify", "/infer"))
-        ]
-        for rule, path in reading:
-            method = "POST" if path.endswith(("/classify", "/infer")) else "GET"
-            with ada.open(path, method=method, **BODY_OF.get(rule, NO_BODY)) as response:
-                assert response.status_code == 200, path
-
-
-@pytest.mark.usefixtures("letters", "chip")
-def test_a_private_model_cannot_be_told_from_a_missing_one(app: Flask, enter: Enter) -> None:
-    grace = enter("grace")
-    private, missing = (_with_ids(app, _ids("x", name)) for name in ("ada~letters", "ada~nothing"))
-
-    for (method, rule, seen), (_, _, unseen) in zip(private, missing, strict=True):
-        if not rule.startswith("/v1/models"):
-            continue
-        answers = [grace.open(path, method=method, **BODY_OF.get(rule, NO_BODY)) for path in (seen, unseen)]
-        texts = [
-            re.sub("letters|nothing", "?", answer.get_data(as_text=True)).replace("ada~?", "?")
-            for answer in answers
-        ]
-        assert texts[0] == texts[1]
-    evaluations = [
-        grace.post("/v1/jobs", json={"kind": "evaluation", "model": f"ada~{name}"}).get_json()["detail"]
-        for name in ("letters", "nothing")
+@pytest.mark.parametrize("name", ["letters", "ada~letters"])
+def test_the_same_routes_let_the_owner_in(
+    app: Flask, ada: FlaskClient, adas: Adas, idle_chip: Chip, name: str
+) -> None:
+    idle_chip.start()
+    reading = [
+        (rule, path)
+        for method, rule, path in adas.routes(app, of=name)
+        if (method == "GET" and not path.startswith("/v1/users") and not path.endswith("/events"))
+        or path.endswith(("/classify", "/infer"))
     ]
-    assert evaluations[0].replace("letters", "nothing") == evaluations[1]
+
+    for rule, path in reading:
+        method = "POST" if path.endswith(("/classify", "/infer")) else "GET"
+        with ada.open(path, method=method, **_body_of(rule)) as response:
+            assert response.status_code == 200, path
+
+
+def test_a_private_thing_cannot_be_told_from_a_missing_one(
+    app: Flask, enter: Enter, adas: Adas, idle_chip: Chip
+) -> None:
+    grace = enter("grace")
+    idle_chip.start()
+    gone = {
+        name: _another(adas.ids[name])
+        for name in ("job_id", "upload", "correction_id", "letter_id", "code", "game")
+    }
+    missing = Adas(adas.ids | gone).routes(app, of="ada~nothing")
+    unlike = {"letters", "nothing", *gone.values(), *(adas.ids[name] for name in gone)}
+
+    def texts(body: Any, *paths: str, method: str) -> list[str]:
+        said = [grace.open(path, method=method, **body()).get_data(as_text=True) for path in paths]
+        return [re.sub("|".join(sorted(unlike, key=len, reverse=True)), "?", text) for text in said]
+
+    for (method, rule, seen), (_, _, unseen) in zip(adas.routes(app), missing, strict=True):
+        if not rule.startswith("/v1/users") and (method, rule) != ON_ONES_OWN_DESK:
+            first, second = texts(lambda: _body_of(rule), seen, unseen, method=method)  # noqa: B023 called at once
+            assert first.replace("ada~?", "?") == second.replace("ada~?", "?"), (method, rule)
+
+
+def _another(name: str) -> str:
+    """An id of the same form that names nothing."""
+    return f"{name[:-1]}{'0' if name[-1] != '0' else '1'}"
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"kind": "evaluation", "model": "ada~?"},
+        {"kind": "comparison", "model": "ada~?", "params": {"version": "2", "against": "best"}},
+        {"kind": "evaluation", "model": "digits", "params": {"dataset": "ada~?"}},
+        {
+            "kind": "comparison",
+            "model": "digits",
+            "params": {"version": "2", "against": "1", "dataset": "ada~?@1"},
+        },
+        {"kind": "training", "model": "mine", "params": {"dataset": {"mnist": 1, "ada~?@1": 20}}},
+        {"kind": "training", "model": "mine", "params": {"start_from": "ada~?@1"}},
+    ],
+)
+@pytest.mark.usefixtures("adas")
+def test_jobs_on_a_private_thing_are_refused_like_those_on_a_missing_one(
+    enter: Enter, job: dict[str, Any]
+) -> None:
+    grace = enter("grace")
+
+    seen, unseen = (
+        grace.post("/v1/jobs", json=json.loads(json.dumps(job).replace("?", name)))
+        for name in ("letters", "nothing")
+    )
+
+    assert seen.status_code == unseen.status_code == 404
+    assert seen.get_json()["detail"].replace("letters", "nothing") == unseen.get_json()["detail"]
+
+
+def test_another_users_comparison_promotes_nothing(enter: Enter, adas: Adas, models: ModelStore) -> None:
+    grace = enter("grace")
+    for job in ("e", "f"):
+        models.publish(an_origin(name="grace~letters", job=job), b"weights")
+    models.set_alias("grace~letters", "best", "1")
+
+    seen, unseen = (
+        grace.post("/v1/models/letters/aliases/best/promote", json={"version": "2", "comparison": job_id})
+        for job_id in (adas.ids["job_id"], _another(adas.ids["job_id"]))
+    )
+
+    refused(seen, 404, "job_not_found")
+    assert (
+        seen.get_json()["detail"].replace(adas.ids["job_id"], _another(adas.ids["job_id"]))
+        == (unseen.get_json()["detail"])
+    )
+
+
+def test_another_users_answer_cannot_be_corrected(enter: Enter, ada: FlaskClient, adas: Adas) -> None:
+    grace = enter("grace")
+    [answer] = [correction["answer"] for correction in ada.get("/v1/corrections").get_json()["corrections"]]
+    del adas
+
+    seen, unseen = (
+        grace.post("/v1/corrections", json={"answer": name, "digit": 1})
+        for name in (answer, _another(answer))
+    )
+
+    refused(seen, 404, "answer_not_kept")
+    assert seen.get_json()["detail"].replace(answer, _another(answer)) == unseen.get_json()["detail"]

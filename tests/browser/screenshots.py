@@ -1,15 +1,18 @@
 """`python -m tests.browser.screenshots`: pictures of the pages for `docs/images`, of a service that was used."""
 
 import argparse
+import io
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from deploy.local import Local, running
@@ -23,6 +26,10 @@ _WIDE: Final[Any] = {"width": 1200, "height": 800}
 _NARROW: Final[Any] = {"width": 360, "height": 740}
 _THREE: Final = ((0.3, 0.22), (0.5, 0.16), (0.66, 0.26), (0.62, 0.4), (0.45, 0.48), (0.64, 0.55), (0.68, 0.7))
 _END_OF_THREE: Final = ((0.54, 0.83), (0.38, 0.82), (0.3, 0.74))
+_SEVEN: Final = ((0.28, 0.22), (0.5, 0.21), (0.7, 0.2), (0.6, 0.42), (0.52, 0.62), (0.46, 0.82))
+_STAGE: Final[Any] = {"width": 900, "height": 648}
+_FRAME_MS: Final = 90
+_REST_FRAMES: Final = 12
 
 
 def main() -> int:
@@ -60,12 +67,15 @@ def _take_all(local: Local, browser: Browser, folder: Path, mnist: Path | None) 
         page.goto("/")
         _draw_three(page)
         _take(page, folder / "page-draw.png")
+    with _page(browser, local, viewport=_STAGE) as page:
+        _film(page, folder / "draw.gif")
     with _page(browser, local, viewport=_NARROW, locale="de", color_scheme="dark", has_touch=True) as page:
         _draw_three(page)
         _take(page, folder / "page-draw-narrow-dark.png", full=True)
     with _page(browser, local, viewport=_WIDE, color_scheme="dark") as page, _letters(local, mnist):
         page.goto("/letters")
         page.locator(".letter").nth(7).wait_for(timeout=90_000)
+        page.locator(".centre").evaluate("(section) => section.scrollIntoView()")
         _take(page, folder / "page-letters-dark.png")
 
 
@@ -102,16 +112,52 @@ def _letters(local: Local, mnist: Path | None) -> Iterator[None]:
         process.wait()
 
 
+def _film(page: Page, path: Path) -> None:
+    """Two digits, each read while it is drawn: a GIF that repeats for ever."""
+    frames: list[Image.Image] = []
+
+    def record() -> None:
+        shot = Image.open(io.BytesIO(page.screenshot(animations="disabled")))
+        frames.append(shot.convert("RGB").resize((675, 486), Image.Resampling.LANCZOS))
+
+    _await_model(page)
+    for stroke in (_THREE + _END_OF_THREE, _SEVEN):
+        page.locator("#clear").click()
+        page.locator("#digit", has_text="?").wait_for()
+        record()
+        _draw(page, stroke, record)
+        page.wait_for_timeout(500)
+        frames.extend(frames[-1:] * 3)
+        record()
+        frames.extend(frames[-1:] * _REST_FRAMES)
+    palette = frames[-1].quantize(64, dither=Image.Dither.NONE)
+    first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    first.save(path, save_all=True, append_images=others, duration=_FRAME_MS, loop=0, optimize=True)
+    print(path)  # noqa: T201 the terminal
+
+
 def _draw_three(page: Page) -> None:
-    canvas = page.locator("#canvas")
+    _await_model(page)
+    _draw(page, _THREE + _END_OF_THREE)
+
+
+def _await_model(page: Page) -> None:
     page.wait_for_function("() => document.querySelector('#model').options.length > 1")
-    box = canvas.bounding_box()
+
+
+def _draw(
+    page: Page, stroke: Sequence[tuple[float, float]], record: Callable[[], None] = lambda: None
+) -> None:
+    """Draw a stroke by mouse, in parts of the canvas, and record each step."""
+    box = page.locator("#canvas").bounding_box()
     assert box is not None
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in _THREE + _END_OF_THREE]
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
     page.mouse.move(*places[0])
     page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=5)
+    for (x0, y0), (x1, y1) in pairwise(places):
+        for part in (0.5, 1.0):
+            page.mouse.move(x0 + part * (x1 - x0), y0 + part * (y1 - y0), steps=3)
+            record()
     page.mouse.up()
     page.mouse.move(1, 1)
 

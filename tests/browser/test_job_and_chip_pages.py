@@ -46,18 +46,37 @@ BELT: Final[dict[str, Any]] = {
 def test_the_list_shows_a_new_job_by_itself_and_filters(
     open_page: OpenPage, client: Client, trained: Job
 ) -> None:
+    training = client.train("listed", wait=True, dataset="digits", epochs=1)
+    assert trained.state == "succeeded"
     page = open_page("/jobs")
-    expect(page.locator(f"a[href='/jobs/{trained.id}']")).to_be_visible()
+    expect(page.locator(f"a[href='/jobs/{training.id}']")).to_be_visible()
 
     evaluation = client.evaluate("digits", wait=True, dataset="digits")
     expect(page.locator(f"a[href='/jobs/{evaluation.id}']")).to_be_visible()
     page.get_by_label("Kind").select_option("evaluation")
 
-    expect(page.locator(f"a[href='/jobs/{trained.id}']")).to_have_count(0)
+    expect(page.locator(f"a[href='/jobs/{training.id}']")).to_have_count(0)
     page.locator(f"a[href='/jobs/{evaluation.id}']").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Evaluation digits")
     expect(page.locator("#log")).to_contain_text("succeeded")
     expect(page.locator("#mistakes img").first).to_be_visible()
+
+
+def test_a_comparison_is_shown_with_its_verdict_and_differing_crops(
+    open_page: OpenPage, client: Client, trained: Job
+) -> None:
+    poor = client.train("compared", wait=True, dataset="digits", epochs=1, learning_rate=0.0001).version
+    good = client.train("compared", wait=True, dataset="digits", epochs=3).version
+    assert trained.state == "succeeded"
+    assert poor is not None
+    assert good is not None
+
+    compared = client.compare("compared", good, poor, dataset="digits", repeats=2, wait=True)
+    page = open_page(f"/jobs/{compared.id}")
+
+    expect(page.locator("#outlook")).to_contain_text(f"Version {good} is better than version {poor}")
+    expect(page.locator("#differences img")).to_have_count(12)
+    expect(page.locator("#confusion-panel")).to_be_hidden()
 
 
 def test_an_uploaded_version_is_shown_with_its_origin(

@@ -16,11 +16,16 @@ from deploy.local import Local
 from hxserve.jobs import Job
 from tests.browser.conftest import GOOD_SHIFT, OpenPage, layout_shift, pages_of
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]  # the first test of a language visits all pages
 
-PATHS = ["/", "/train", "/jobs", "/chip", "/letters"]
+PATHS = [
+    *("/", "/corrections", "/teach", "/train", "/models", "/datasets", "/jobs", "/chip", "/letters"),
+    *("/letters/desk", "/me", "/admin", "/classes", "/challenges"),
+]
 SERIOUS = {"serious", "critical"}
 WIDTHS: Final = (320, 360)
+HEAVIEST: Final = 250_000
+"""Bytes of a page, before compression."""
 SETTLED_MS: Final = 2500
 """What scripts bring to a page is there by then."""
 
@@ -34,12 +39,14 @@ class Visit:
         text: all that is to be read.
         shift: Web Vitals' cumulative layout shift.
         axe: the accessibility report, by way.
+        weight: bytes of the document and of what it loads from `/static`, before compression.
         widths: of the content, and the right ends of the links in the head, in pixels, by the width of the window.
     """
 
     url: str
     text: str
     shift: float
+    weight: int
     axe: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     widths: dict[int, tuple[int, list[float]]] = field(default_factory=dict)
 
@@ -62,10 +69,22 @@ def _visit_all(local: Local, browser: Browser, trained: Job, language: str, look
         pages[-1].wait_for_timeout(SETTLED_MS)
         visits = []
         for page in pages:
-            visits.append(Visit(page.url, page.locator("body").inner_text(), layout_shift(page)))
+            visits.append(
+                Visit(page.url, page.locator("body").inner_text(), layout_shift(page), _weight(page))
+            )
             look(page, visits[-1])
             page.close()
         return visits
+
+
+def _weight(page: Page) -> int:
+    weight: int = page.evaluate(
+        """() => performance.getEntries()
+          .filter(({ entryType, name }) => entryType === "navigation"
+            || entryType === "resource" && new URL(name).pathname.startsWith("/static/"))
+          .reduce((sum, { decodedBodySize }) => sum + decodedBodySize, 0)"""
+    )
+    return weight
 
 
 def _look_in_both_colours(page: Page, visit: Visit) -> None:
@@ -107,6 +126,11 @@ def test_no_page_is_wider_than_a_telephone(visits: Visits, width: int) -> None:
 
         assert content <= width, visit.url
         assert max(ends, default=0) <= width, f"{visit.url}: a link in the head is cut off"
+
+
+def test_no_page_is_heavier_than_a_quarter_of_a_megabyte(visits: Visits) -> None:
+    for visit in visits("en"):
+        assert 10_000 < visit.weight <= HEAVIEST, visit.url
 
 
 def test_what_scripts_bring_moves_nothing(visits: Visits) -> None:
@@ -177,7 +201,7 @@ def test_the_colours_follow_the_system_or_the_readers_choice(open_page: OpenPage
 
 
 def test_a_change_of_language_keeps_what_the_address_says(open_page: OpenPage, trained: Job) -> None:
-    page = open_page(f"/?model=digits@{(trained.result or {})['version']}")
+    page = open_page(f"/?model=digits@{trained.result['version']}")
 
     page.get_by_role("link", name="Deutsch").click()
 

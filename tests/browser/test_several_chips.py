@@ -10,6 +10,8 @@ from deploy.local import Local, running
 from hxserve import Client
 from services.settings import load_settings
 from tests.browser.conftest import GOOD_SHIFT, TRAINING, OpenPage, layout_shift, pages_of
+from tests.browser.test_draw import ZERO, draw_by_mouse
+from tests.browser.test_train import open_advanced
 
 pytestmark = pytest.mark.long
 
@@ -43,6 +45,47 @@ def test_the_chip_page_shows_every_chip(open_page: OpenPage) -> None:
         expect(page.locator("#temperature .legend")).to_contain_text(chip)
         expect(page.locator("#pattern h3").filter(has_text=chip)).to_be_visible()
     expect(page.locator("#pattern .patterns")).to_have_count(2)
+
+
+def test_neurons_are_coloured_by_the_fixed_pattern_of_the_chip_that_read(open_page: OpenPage) -> None:
+    page = open_page("/?model=digits@1")
+    draw_by_mouse(page, ZERO)
+    page.get_by_role("switch", name="Live").uncheck()
+    page.get_by_role("heading", name="See it think").click()
+    layer = page.locator(".layer canvas").nth(1)
+    by_value = layer.evaluate("(canvas) => canvas.toDataURL()")
+
+    page.get_by_text("By the chip's fixed pattern").click()
+    by_pattern = layer.evaluate("(canvas) => canvas.toDataURL()")
+    layer.focus()
+
+    assert by_pattern != by_value
+    expect(page.locator("#neuron-name")).to_contain_text(
+        re.compile(r"On this chip it is off by -?[\d.]+ LSB")
+    )
+
+
+def test_a_chip_and_its_mock_read_one_drawing_side_by_side(open_page: OpenPage) -> None:
+    page = open_page("/?model=digits@1")
+    page.get_by_role("heading", name="Chip beside mock").click()
+    expect(page.locator("#compared-scores")).to_have_text("Draw a digit, and both read it.")
+    page.get_by_role("switch", name="Live").uncheck()
+    draw_by_mouse(page, ZERO)
+
+    with page.expect_response(lambda answer: "mock=true" in answer.url) as answered:
+        page.get_by_role("button", name="Recognise").click()
+    [read] = answered.value.json()["predictions"]
+
+    for column, scores in (("#by-chip", read["scores"]), ("#by-mock", read["mock"]["scores"])):
+        values = page.locator(f"{column} .value")
+        expect(values).to_have_text([str(score).replace("-", "\u2212") for score in scores])
+    assert read["scores"] != read["mock"]["scores"]
+    off = (
+        sum(abs(chip - mock) for chip, mock in zip(read["scores"], read["mock"]["scores"], strict=True)) / 10
+    )
+    expect(page.locator("#compared-scores")).to_contain_text(f"{off:.1f} LSB")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#by-mock .value")).to_have_text(["\u2013"] * 10)
 
 
 def test_the_use_is_split_by_chip(open_page: OpenPage) -> None:
@@ -105,6 +148,7 @@ def test_what_scripts_bring_moves_nothing_on_a_telephone(open_page: OpenPage) ->
 def test_a_training_with_a_chip_in_its_loop_names_its_two_parts(open_page: OpenPage) -> None:
     page = open_page("/train")
     page.locator("#model").fill("looped")
+    open_advanced(page)
     page.locator("#dataset").select_option("digits")
     page.get_by_label("Epochs", exact=True).fill("2")
     page.get_by_label("Epochs in the chip's loop").fill("1")

@@ -121,7 +121,7 @@ def test_a_failed_job_says_why_in_the_readers_language(
     evaluation = client.evaluate("digits", dataset="mnist")
     page = open_page(f"/jobs/{evaluation.id}", locale="de")
 
-    expect(page.locator("#state")).to_contain_text("gescheitert", timeout=20_000)
+    expect(page.locator("#state")).to_contain_text("fehlgeschlagen", timeout=20_000)
 
     expect(page.get_by_role("alert")).to_contain_text("Der Datensatz ist nicht da")
     assert trained.state == "succeeded"

@@ -76,6 +76,7 @@ def trained(epochs: int = 2) -> dict[str, Any]:
 def predictions_document(count: int, version: str = "1") -> dict[str, Any]:
     """The answer to `count` crops; crop i is seen as digit i modulo 10."""
     return {
+        "id": "answer-1",
         "model": "digits",
         "version": version,
         "chip": "chip-1",
@@ -94,6 +95,32 @@ def predictions_document(count: int, version: str = "1") -> dict[str, Any]:
             for i in range(count)
         ],
     }
+
+
+def a_correction(**changes: Any) -> dict[str, Any]:
+    """A correction as the service describes it."""
+    return {
+        "id": "answer-1-2",
+        "answer": "answer-1",
+        "index": 2,
+        "digit": 7,
+        "read": 1,
+        "confidence": 0.625,
+        "model": "digits",
+        "version": "1",
+        "outcome": "wrong",
+        "source": "answer",
+        "at": "2026-03-01T10:00:00Z",
+        "expires_at": "2026-05-30T10:00:00Z",
+        "closed": None,
+        "png": "",
+    } | changes
+
+
+def a_labelled_crop() -> dict[str, Any]:
+    """A correction without an answer, of a crop that shows no digit."""
+    nothing = dict.fromkeys(("answer", "index", "digit", "read", "confidence", "model", "version", "outcome"))
+    return a_correction(id="desk-0", source="desk", **nothing)
 
 
 def manifest(version: str = "1") -> dict[str, Any]:
@@ -150,6 +177,9 @@ def a_user(**changes: Any) -> dict[str, Any]:
             "requests_per_second": 0.5,
             "operations_per_second": 500.0,
             "operation_bytes_per_second": 100e6,
+            "kept_crops": 5000,
+            "open_corrections": 10_000,
+            "dataset_bytes": 2**30,
         },
         "tokens": [{"id": "0123456789ab", "created_at": "2026-03-01T10:00:00Z", "expires_at": None}],
     } | changes
@@ -170,4 +200,34 @@ def a_model(**changes: Any) -> dict[str, Any]:
         "aliases": {"latest": "1"},
         "shared": True,
         "shared_versions": [],
+    } | changes
+
+
+def a_dataset_version(**changes: Any) -> dict[str, Any]:
+    """The manifest of a version of a data set."""
+    return {
+        "name": "ada~mine",
+        "user": "ada",
+        "job": JOB_ID,
+        "source": "upload",
+        "files": [{"name": "digits.zip", "bytes": 9000, "sha256": "ab" * 32}],
+        "remarks": ["3 training crops are also in the test part, and were left out of the training part."],
+        "format": 1,
+        "version": "1",
+        "created_at": 1_772_000_000.0,
+        "sha256": "cd" * 32,
+        "counts": {"train": [4] * 10, "test": [1] * 9 + [2]},
+        "bytes": 40_000,
+    } | changes
+
+
+def a_dataset(**changes: Any) -> dict[str, Any]:
+    """A data set as the list shows it."""
+    newest = a_dataset_version()
+    return {
+        "name": "mine",
+        "owner": "ada",
+        "versions": ["1"],
+        "shared": False,
+        "newest": newest,
     } | changes

@@ -14,6 +14,10 @@ from tests.client.records import (
     JOB_ID,
     WEIGHTS,
     a_chip,
+    a_correction,
+    a_dataset,
+    a_dataset_version,
+    a_labelled_crop,
     a_model,
     a_new_token,
     a_user,
@@ -126,9 +130,63 @@ ANSWERS: dict[tuple[str, str], Reply] = {
                 "requests_per_second": {"limit": 1000.0, "used": None, "remaining": None},
                 "operations_per_second": {"limit": 500.0, "used": None, "remaining": None},
                 "operation_bytes_per_second": {"limit": 100e6, "used": None, "remaining": None},
+                "kept_crops": {"limit": 5000, "used": 4, "remaining": 4996},
+                "open_corrections": {"limit": None, "used": 2, "remaining": None},
+                "dataset_bytes": {"limit": 2**30, "used": 0, "remaining": 2**30},
             },
         }
     ),
+    ("POST", "/v1/corrections"): Reply(201, document=a_correction()),
+    ("GET", "/v1/corrections"): Reply(
+        document={"corrections": [a_correction(), a_labelled_crop()], "next_cursor": None}
+    ),
+    ("DELETE", "/v1/corrections/answer-1-2"): Reply(204),
+    ("POST", "/v1/corrections/close"): Reply(
+        document={
+            "dataset": "ada~mine",
+            "version": "2",
+            "sha256": "0",
+            "counts": {"train": [1] * 10, "test": [0] * 9 + [2]},
+            "remarks": ["1 crop shows no digit and was left out."],
+            "closed": 3,
+        }
+    ),
+    ("GET", "/v1/accuracy"): Reply(
+        document={
+            "versions": [
+                {
+                    "model": "digits",
+                    "version": "1",
+                    "right": 45,
+                    "wrong": 5,
+                    "not_a_digit": 1,
+                    "accuracy": 0.9,
+                    "interval": [0.7864, 0.9565],
+                },
+                {
+                    "model": "digits",
+                    "version": "2",
+                    "right": 0,
+                    "wrong": 0,
+                    "not_a_digit": 1,
+                    "accuracy": None,
+                    "interval": None,
+                },
+            ],
+            "note": "",
+        }
+    ),
+    ("GET", "/v1/datasets"): Reply(
+        document={"datasets": [a_dataset(), a_dataset(name="broken", owner=None, shared=True, newest=None)]}
+    ),
+    ("GET", "/v1/datasets/mine"): Reply(document=a_dataset(versions=[a_dataset_version()])),
+    ("GET", "/v1/datasets/mine/versions/1"): Reply(document=a_dataset_version()),
+    ("GET", "/v1/datasets/mine/versions/1/sheet"): Reply(body=b"a picture"),
+    ("DELETE", "/v1/datasets/mine"): Reply(204),
+    ("DELETE", "/v1/datasets/mine/versions/1"): Reply(204),
+    ("PUT", "/v1/datasets/mine/share"): Reply(document=a_dataset(shared=True)),
+    ("DELETE", "/v1/datasets/mine/share"): Reply(document=a_dataset()),
+    ("PUT", "/v1/me/keep"): Reply(document={"keep": True}),
     ("GET", "/v1/users"): Reply(document={"users": [a_user(), a_user(name="grace", disabled=True)]}),
     ("GET", "/v1/users/ada"): Reply(document=a_user()),
     ("POST", "/v1/users"): Reply(201, document=a_user() | a_new_token()),
@@ -172,7 +230,8 @@ class Service:
             self.requests.append(request)
             if self.faults:
                 return self.faults.popleft()
-            if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            is_public = request.path in {"/readyz", "/openapi.json"}
+            if not is_public and request.headers.get("Authorization") != f"Bearer {TOKEN}":
                 return problem(401, "not_authenticated", "No valid token came with the request")
             return self._planned(request)
 

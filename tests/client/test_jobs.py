@@ -8,7 +8,8 @@ import pytest
 from hxserve import Client, JobFailedError, ServiceError, StillRunningError
 from hxserve.errors import AnswerNotUnderstoodError
 from hxserve.events import parse_events
-from hxserve.jobs import Eta, Job, QueuePlace
+from hxserve.job_states import Eta, QueuePlace
+from hxserve.jobs import Job
 from tests.client.records import JOB_ID, job_record, trained
 from tests.client.service import DROPPED, Reply, Service, problem
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hxserve.cli.progress import crops_progress
+from hxserve.progress import crops_progress
 from tests.client.service import TOKEN, Service
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from hxserve import Client
-from hxserve.errors import DownloadDamagedError
-from tests.client.records import WEIGHTS
-from tests.client.service import Reply, Service
+from hxserve.errors import ConnectionFailedError, DownloadDamagedError
+from tests.client.records import JOB_ID, WEIGHTS, job_record
+from tests.client.service import DROPPED, Reply, Service, job_reply
 
 
 def test_models_and_versions_can_be_looked_up(client: Client) -> None:
@@ -45,6 +45,34 @@ def test_an_alias_is_set_and_removed(service: Service, client: Client) -> None:
     put, delete = service.requests
     assert (put.method, put.json) == ("PUT", {"version": "1"})
     assert (delete.method, delete.path) == ("DELETE", "/v1/models/digits/aliases/production")
+
+
+def test_a_promotion_compares_first_unless_a_comparison_is_given(service: Service, client: Client) -> None:
+    compared = job_record("succeeded", kind="comparison", result={"version": "2"})
+    service.answers["POST", "/v1/jobs"] = job_reply(compared, 202)
+    service.jobs[0] = compared
+    alias = "/v1/models/digits/aliases/production"
+    service.answers["POST", f"{alias}/promote"] = Reply(document={"version": "2", "changes": []})
+
+    client.promote("digits", 2, dataset="mnist", margin=0.01, why="better")
+    client.promote("digits", 2, comparison="given")
+
+    sent = [request.json for request in service.requests if request.method == "POST"]
+    params = {"version": "2", "against": "production", "dataset": "mnist", "margin": 0.01}
+    assert sent == [
+        {"kind": "comparison", "model": "digits", "params": params},
+        {"version": "2", "comparison": JOB_ID, "margin": 0.01, "why": "better"},
+        {"version": "2", "comparison": "given", "why": ""},
+    ]
+
+
+def test_a_rollback_is_never_sent_twice(service: Service, client: Client) -> None:
+    service.answers["POST", "/v1/models/digits/aliases/production/rollback"] = DROPPED
+
+    with pytest.raises(ConnectionFailedError):
+        client.rollback("digits")
+
+    assert len(service.requests) == 1
 
 
 def test_chip_queue_and_usage_are_told(client: Client) -> None:

@@ -93,6 +93,9 @@ def test_users_are_listed_with_their_quotas(run: Run) -> None:
         "0.5",
         "500",
         "100,000,000",
+        "5,000",
+        "10,000",
+        "1,073,741,824",
         "1",
     ]
 
@@ -127,13 +130,16 @@ def test_a_token_is_asked_for_once_however_the_request_ends(
 def test_what_is_left_is_shown_in_the_units_of_people(run: Run) -> None:
     said = run("me").stdout
 
-    assert [line.split() for line in said.splitlines()[-6:]] == [
+    assert [line.split() for line in said.splitlines()[-9:]] == [
         ["jobs", "20", "3", "17"],
         ["crops", "unlimited", "0"],
         ["chip", "time", "a", "day", "4", "h", "60", "min", "3", "h"],
         ["requests/s", "1,000"],
         ["operations/s", "500"],
         ["bytes/s", "100,000,000"],
+        ["kept", "crops", "5,000", "4", "4,996"],
+        ["corrections", "unlimited", "2"],
+        ["bytes", "of", "data", "sets", "1,073,741,824", "0", "1,073,741,824"],
     ]
 
 

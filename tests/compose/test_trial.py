@@ -1,4 +1,4 @@
-"""What docs/operations.md promises of docker-compose.yml, tried on the engine of this machine.
+"""What docs/handbook.md promises of docker-compose.yml, tried on the engine of this machine.
 
     COMPOSE=1 python -m pytest tests/compose -p no:randomly --log-cli-level=INFO
 

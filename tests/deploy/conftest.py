@@ -9,15 +9,19 @@ import yaml
 
 from services.chips.store import ChipStore, Lease
 from services.crops.store import CropStore
+from services.datasets.files import DatasetStore
+from services.datasets.uploads import DatasetUploads, DeclaredFile, ImportOptions
 from services.jobs.acceptance import Idempotency
 from services.jobs.store import JobStore
 from services.models.files import ModelStore
-from services.models.sharing import Shares
 from services.settings import Settings
+from services.sharing import Shares
 from services.store.connection import Connection
 from services.store.schema import ensure_schema
+from services.users.authentication import User
 from services.users.sessions import SessionStore
 from services.users.store import UserStore
+from tests.services.datasets.crops import a_dataset_origin, some_labelled
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, an_origin, some_crops
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -52,10 +56,18 @@ def filled(connection: Connection, settings_of: SettingsOf) -> Settings:
     models = ModelStore(settings.models_dir)
     for author in ("a", "b", "c"):
         models.publish(an_origin(job=author), f"weights of {author}".encode())
-    models.set_alias("digits", "production", "2")
+    models.set_alias("digits", "production", "2", user="ada", why="the best")
     models.publish(an_origin(name="ada~letters", job="d"), b"weights of d")
     Shares(settings.models_dir).add("ada~letters", "1")
     models.delete_version("digits", "1")
+    datasets = DatasetStore(settings.datasets_dir)
+    for count in (3, 4):
+        datasets.publish(a_dataset_origin("ada~mine"), some_labelled(count), some_labelled(2))
+    datasets.delete_version("ada~mine", "1")
+    Shares(settings.datasets_dir).add("ada~mine", None)
+    DatasetUploads(settings.datasets_dir).begin(
+        "ada~more", User("ada"), [DeclaredFile(name="train.csv", bytes=3)], ImportOptions()
+    )
     stable = settings.calibrations_dir / "hxcube1" / "stable"
     for night in ("2026-01-01Z", "2026-01-02Z"):
         (stable / night).mkdir(parents=True)
@@ -79,6 +91,7 @@ def filled(connection: Connection, settings_of: SettingsOf) -> Settings:
     accept(crops, [some_crops(3, 2)])
     UserStore(connection).add("ada")
     SessionStore(connection).open("digest")
+    SessionStore(connection).offer("digest")
     return settings
 
 
@@ -109,7 +122,7 @@ def records_in(connection: Connection) -> dict[bytes, tuple[Any, bool]]:
     return {
         key: (_content(connection.client, key), connection.client.ttl(key) >= 0)
         for key in connection.client.scan_iter("hx:*")
-        if not key.endswith(passing) and not key.startswith((b"hx:session:", b"hx:replies:"))
+        if not key.endswith(passing) and not key.startswith((b"hx:session:", b"hx:link:", b"hx:replies:"))
     }
 
 

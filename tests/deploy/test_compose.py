@@ -1,4 +1,4 @@
-"""`docker-compose.yml` holds what docs/operations.md says of it; no engine is needed to see that."""
+"""`docker-compose.yml` holds what docs/handbook.md says of it; no engine is needed to see that."""
 
 import os
 import re

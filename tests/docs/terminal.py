@@ -27,6 +27,8 @@ _NOT_IN_A_CHECKOUT: Final = (
 )
 DISTRIBUTIONS: Final = ("", "client", "emulator", "letters", "planner")
 """Folders of a checkout that packages are imported from."""
+_STAMPS: Final = (".serves", ".ready")
+"""Files by which `make` knows that an environment is complete, in the order of their making."""
 _BLOCK_S: Final = 400.0
 _STOPPING_S: Final = 60.0
 _SESSION: Final = """
@@ -45,9 +47,10 @@ def checkout(folder: Path) -> Iterator[Path]:
     environment = place / ".venv"
     environment.mkdir()
     for part in Path(sys.prefix).iterdir():
-        if part.name != ".ready":
+        if part.name not in _STAMPS:
             (environment / part.name).symlink_to(part)
-    (environment / ".ready").touch()
+    for stamp in _STAMPS:
+        (environment / stamp).touch()
     yield place
 
 

@@ -36,8 +36,14 @@ def test_the_notebook_runs_and_shows_what_the_kept_one_shows(short_folder: Path,
 
     texts = "".join(output.get("text", "") for cell in done.cells for output in cell.get("outputs", ()))
     steps = dict(re.findall(r"^(float32|transferred|in the loop) +([\d.]+)%$", texts, re.MULTILINE))
-    assert float(steps["transferred"]) < float(steps["in the loop"])
-    assert float(steps["float32"]) > 90
+    assert min(map(float, steps.values())) > 90
+    # A network's own chip reads better than another: by five points, far more than a network gains in its loop.
+    own, other = (
+        [float(accuracy) for accuracy in re.findall(rf"([\d.]+)% {where}", texts)]
+        for where in ("where it learnt", "on another chip")
+    )
+    assert len(own) + len(other) == 6
+    assert min(own, default=100.0) > max(other, default=0.0)
     assert _kinds_of_outputs(done) == _kinds_of_outputs(kept), "run python -m tests.docs.notebook"
 
 

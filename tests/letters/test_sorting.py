@@ -42,7 +42,7 @@ class Clock:
 def a_decision(
     number: int, confidence: float, read: str, written: str = "10115", **changes: object
 ) -> Decision:
-    reading = Reading(read, confidence, confidence, (0, 1, 2, 3, 4))
+    reading = Reading(read, confidence, confidence, (0, 1, 2, 3, 4), read)
     route, reason = decide(reading, was_found=True, threshold=0.5, is_late=bool(changes.get("is_late")))
     return Decision(number, number % 2, written, reading, route, reason, 0.1 * number, 1)
 

@@ -29,7 +29,7 @@ class Told:
 @pytest.fixture
 def decisions() -> list[Decision]:
     """One letter routed rightly, one wrongly, one rejected."""
-    reading = Reading("69120", 0.97, 0.99, (0, 1, 2, 3, 4))
+    reading = Reading("69120", 0.97, 0.99, (0, 1, 2, 3, 4), "69120")
     routed = Decision(0, 0, "69120", reading, route_of("69120"), None, 0.1, 1)
     return [
         routed,

@@ -9,11 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from api.images import read_image
 from benchmarks.picture_drawing import ink_of, place, png
 from benchmarks.picture_kinds import KINDS, draw_pictures
 from hxtorch_emulator import perceptron
 from services.errors import InvalidImagesError
+from services.images import read_image
 from services.networks.network import Network
 from tests.needs import shared_folder
 from worker.learning.datasets import Dataset, load_dataset

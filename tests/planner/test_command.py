@@ -171,10 +171,9 @@ def test_operations_are_as_long_as_those_of_the_services_programs() -> None:
 
 
 def test_programs_are_planned_with_what_crops_and_trainings_lose(run: Run) -> None:
-    result = run(
-        "--programs", "3", "--operation-ms", "4", "--operation-ms", "2", "--program-home-ms", "8", *_SMALL
-    )
-    answer = json.loads(run("--programs", "3", "--json", *_SMALL).stdout)
+    programs = ("--programs", "3", *_SMALL, "--hours", "0.05")
+    result = run(*programs, "--operation-ms", "4", "--operation-ms", "2", "--program-home-ms", "8")
+    answer = json.loads(run(*programs, "--json").stdout)
 
     said = " ".join(result.stdout.split())
     assert "the operations of a program take 4, 2 ms of a chip in turn (given)" in said

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from services.chips.store import Lease
 from services.crops.answers import CROP_BYTES, Answer, Provenance
 from services.crops.claims import Entry, Finished
+from services.crops.extras import Extras
 from services.crops.lanes import Lane
 from services.crops.requests import CropRequest, JobReference
 from services.crops.store import Acceptance, CropStore
@@ -114,6 +115,7 @@ def acceptance(
     repeats: int = 1,
     idempotency: Idempotency = NO_KEY,
     quotas: Quotas = UNLIMITED,
+    extras: Extras = Extras.NONE,
 ) -> Acceptance:
     """A request of these parts, as the store accepts it; it has a record if it has a `job`."""
     request = CropRequest(
@@ -125,6 +127,7 @@ def acceptance(
         deadline_s=deadline_s,
         repeats=repeats,
         idempotency=idempotency,
+        extras=extras,
     )
     counted = [(len(part) // CROP_BYTES, part) for part in parts]
     return Acceptance(request_id or (job.id if job else "request"), lane, counted, request, job)

@@ -119,6 +119,7 @@ def test_folders_follow_the_data_folder() -> None:
     settings = load_settings({}, data_dir=Path("/srv/hx"))
 
     assert settings.models_dir == Path("/srv/hx/models")
+    assert settings.datasets_dir == Path("/srv/hx/datasets")
     assert settings.saves_dir == Path("/srv/hx/saves")
     assert settings.token_file == Path("/srv/hx/admin-token")
 

@@ -22,7 +22,7 @@ def test_letters_are_sorted_by_a_real_service(local: Local, trained: Job) -> Non
             "--threshold",
             "0.3",
             "--version",
-            str((trained.result or {})["version"]),
+            str(trained.result["version"]),
             "--json",
         ],
     )

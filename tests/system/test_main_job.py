@@ -16,7 +16,7 @@ def test_a_training_publishes_a_version_that_reads_digits(
     predictions = client.classify(crops, MODEL)
 
     assert trained.state == "succeeded"
-    assert predictions.version == trained.result["version"]  # type: ignore[index] # a succeeded one has it
+    assert predictions.version == trained.result["version"]
     assert predictions.backend == "mock"
     assert np.mean(np.array(predictions.digits) == labels) > 0.9
 
@@ -42,7 +42,7 @@ def test_crops_are_answered_while_a_training_runs(client: Client, trained: Job, 
     long = client.train("long", recipe="strong", dataset="digits", epochs=100)
     wait_until(lambda: client.job(long.id).state == "running")
 
-    predictions = client.classify(test_digits[0][:3], MODEL, trained.result["version"])  # type: ignore[index] # it has one
+    predictions = client.classify(test_digits[0][:3], MODEL, trained.result["version"])
     meanwhile = client.job(long.id)
     client.cancel(long.id)
 

@@ -45,6 +45,20 @@ def test_a_convolutional_network_learns_and_reads_digits(
     assert abs(evaluation.accuracy - convolutional.accuracy) < 0.04
 
 
+def test_the_feature_maps_of_a_crop_come_with_its_reading(
+    client: Client, convolutional: Job, test_digits: tuple[NDArray[np.uint8], NDArray[np.int64]]
+) -> None:
+    assert convolutional.version == "1"
+
+    predictions = client.classify(test_digits[0][:3], "convolutional", activations=True)
+
+    for prediction in predictions:
+        [maps] = prediction.activations
+        assert (maps.layer, maps.shape, len(maps.values)) == ("relu1", (8, 8, 8), 512)
+        assert 0 < max(maps.values) <= 31
+    assert len({prediction.activations[0].values for prediction in predictions}) == 3
+
+
 def test_a_convolutional_training_whose_worker_is_killed_ends_with_the_same_weights(
     local: Local, client: Client, convolutional: Job
 ) -> None:

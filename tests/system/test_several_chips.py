@@ -66,13 +66,16 @@ def _other(chip: str) -> str:
 
 
 def test_two_chips_share_the_work_at_the_same_time(client: Client) -> None:
-    jobs = [client.train(f"shared-{n}", execution="mock", epochs=12, **SHORT) for n in range(4)]
+    # A chip whose process was held up for its lease's two seconds leaves four jobs to the other; not each time.
+    wait_until(lambda: _work_at_the_same_time(client))
 
+
+def _work_at_the_same_time(client: Client) -> bool:
+    """Whether two of four short trainings ran on two chips at some moment."""
+    jobs = [client.train("shared", execution="mock", epochs=40, **SHORT) for _ in range(4)]
     ended = [client.wait(job.id) for job in jobs]
-
     assert {job.state for job in ended} == {"succeeded"}
-    assert {_chip_of(job) for job in ended} == set(WORKERS)
-    assert any(
+    return any(
         _chip_of(one) != _chip_of(other) and _overlap(one, other) for one, other in combinations(ended, 2)
     )
 

@@ -72,7 +72,7 @@ def test_a_calibration_is_kept_and_loaded(client: Client, trained: Job) -> None:
 
     assert calibration.result is not None
     assert calibration.result["sha256"] != before
-    wait_until(lambda: client.chip()["chips"][0]["calibration"]["sha256"] == calibration.result["sha256"])  # type: ignore[index] # it has one
+    wait_until(lambda: client.chip()["chips"][0]["calibration"]["sha256"] == calibration.result["sha256"])
     assert trained.state == "succeeded"
 
 

@@ -6,16 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from hxtorch_emulator import connection as emulated_connection
 from hxtorch_emulator import perceptron as emulated
 from services.models.files import ModelStore
 from services.networks.network import Network
 from tests.services.samples import CHIP, an_origin
 from tests.worker.counting import Counting
 from worker.checkpoints import Saves, pack_weights
-from worker.chip import ChipSession, open_chip
+from worker.chip import ChipSession, VirtualChoice, open_chip
 from worker.crash_marker import CrashMarker
 from worker.learning.network import build_network, weights_of
 
+VIRTUAL_CHIP = "hxvirtual5fpga0chip6_1"
 TINY = Network.perceptron((6, 5), num_sends=(1, 2, 3))
 
 
@@ -27,6 +29,20 @@ def session() -> Iterator[ChipSession]:
         emulated.set_mock_parameter(emulated.MockParameter(noise_std=0.0, gain=0.002))
         yield session
     emulated.set_mock_parameter(former)
+
+
+@pytest.fixture
+def virtual_session(tmp_path: Path) -> Iterator[ChipSession]:
+    """The virtual chip, calibrated."""
+    former, former_chip = emulated.get_mock_parameter(), emulated_connection.chosen_chip()
+    torch.manual_seed(3)
+    folder = tmp_path / "calibrations"
+    with open_chip(
+        "emulator", CHIP, None, calibrations=folder, virtual=VirtualChoice(VIRTUAL_CHIP)
+    ) as session:
+        yield session
+    emulated.set_mock_parameter(former)
+    emulated_connection.choose_chip(former_chip)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from services.chips.series import SeriesStore
 from services.chips.store import Lease
 from services.crops.answers import CROP_BYTES, Answer
 from services.crops.claims import Prefetch
+from services.crops.extras import Extras
 from services.crops.lanes import Lane
 from services.crops.store import CropStore
 from services.errors import ChipError, ChipUnavailableError
@@ -29,7 +31,7 @@ from tests.worker.scripted import ScriptedSession
 from worker.batches import Batches
 from worker.chip import ChipSession
 from worker.learning.inference import Classifier
-from worker.serving import LoadedVersions
+from worker.serving import LoadedVersion, LoadedVersions, Reading
 from worker.shadow import Shadow
 
 REPLY = "hx:replies:here"
@@ -352,6 +354,60 @@ def test_crops_read_several_times_are_answered_with_how_often(
     assert answers["r3"].scores == _scores(classifier, some_crops(2, 1)).tobytes()
 
 
+def test_activations_come_from_the_call_that_read_all_and_only_where_they_were_asked_for(
+    batches: Batches, crops: CropStore, connection: Connection, classifier: Classifier
+) -> None:
+    wanted = {"first": False, "second": True, "third": False, "fourth": True}
+    counts = dict(zip(wanted, (1, 2, 3, 2), strict=True))
+    sent = {name: some_crops(count, count) for name, count in counts.items()}
+    asked = {name: Extras.ACTIVATIONS if is_wanted else Extras.NONE for name, is_wanted in wanted.items()}
+    crops.accept(REPLY, [acceptance([sent[name]], request_id=name, extras=asked[name]) for name in wanted])
+
+    batches.run(batches.claim("digits@1", {"ada": 8}), NOW)
+
+    answers = {name: answer for name, _, answer in _replies(connection)}
+    assert [answers[name].provenance.batch_crops for name in wanted] == [8] * 4  # type: ignore[union-attr]  # all ran
+    for name, is_wanted in wanted.items():
+        planes = np.frombuffer(sent[name], np.uint8).reshape(-1, CROP_BYTES)
+        scores, hidden = classifier.scores_and_activations(planes)
+        assert answers[name].scores == scores.tobytes()
+        found = [prediction.get("activations") for prediction in answers[name].predictions()]
+        expected = [
+            [
+                {"layer": layer, "shape": (size,), "values": hidden[layer][crop].tolist()}
+                for layer, size in (("relu1", 6), ("relu2", 5))
+            ]
+            for crop in range(counts[name])
+        ]
+        assert found == (expected if is_wanted else [None] * counts[name])
+
+
+def test_mock_arithmetic_reads_the_crops_of_those_who_asked_for_it(
+    batches: Batches,
+    crops: CropStore,
+    connection: Connection,
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read_otherwise(version: LoadedVersion, planes: NDArray[np.uint8], repeats: int) -> Reading:
+        reading = version.read(planes, repeats)
+        return replace(reading, scores=-1 - reading.scores)
+
+    monkeypatch.setattr(LoadedVersion, "read_in_mock", read_otherwise)
+    asked = {"first": Extras.NONE, "second": Extras.MOCK, "third": Extras.MOCK | Extras.ACTIVATIONS}
+    sent = {name: some_crops(place + 1, place) for place, name in enumerate(asked)}
+    crops.accept(REPLY, [acceptance([sent[name]], request_id=name, extras=asked[name]) for name in asked])
+
+    batches.run(batches.claim("digits@1", {"ada": 8}), NOW)
+
+    answers = {name: answer.predictions() for name, _, answer in _replies(connection)}
+    assert [list(answers[name][0])[5:] for name in asked] == [[], ["mock"], ["activations", "mock"]]
+    for name in ("second", "third"):
+        scores = _scores(classifier, sent[name])
+        assert [prediction["mock"]["scores"] for prediction in answers[name]] == (-1 - scores).tolist()
+        assert [prediction["scores"] for prediction in answers[name]] == scores.tolist()
+
+
 def test_a_result_of_a_model_learnt_on_another_chip_says_so(
     batches: Batches, crops: CropStore, connection: Connection, tmp_path: Path
 ) -> None:
@@ -373,7 +429,7 @@ def test_a_result_of_a_model_learnt_on_another_chip_says_so(
 def test_crops_that_cannot_be_read_for_any_reason_are_answered_and_delay_no_others(
     batches: Batches, crops: CropStore, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def overflow(*_: object) -> None:
+    def overflow(*_: object, **__: object) -> None:
         raise OverflowError("weights outside -63..63")
 
     monkeypatch.setattr("worker.serving.LoadedVersion.read", overflow)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -14,6 +14,7 @@ from services.errors import LeaseLostError, RedisUnavailableError, StorageError
 from services.jobs.acceptance import Idempotency
 from services.jobs.record import Job, JobKind, JobState
 from services.jobs.store import JobStore
+from services.models.aliases import Rollout
 from services.models.files import ModelStore
 from services.programs.operations import Operation
 from services.programs.store import ProgramStore
@@ -33,12 +34,48 @@ from worker.operations import Operations
 from worker.scheduler_loop import SchedulerLoop
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
+from worker.trials import Trials
 
 
 @pytest.fixture
 def activities() -> dict[str, Counting]:
     """The long jobs' activities by job."""
     return {}
+
+
+class _Recorded(Trials):
+    """Trials that record what else waits while they are read."""
+
+    def __init__(self, jobs: JobStore, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._jobs = jobs
+        self.steps = 0
+
+    def step(self) -> None:
+        """Reads a few crops, while no job is unfinished."""
+        assert not self._jobs.unfinished()
+        self.steps += 1
+        super().step()
+
+
+@pytest.fixture
+def with_trials() -> bool:
+    """Whether the loop has trials."""
+    return False
+
+
+@pytest.fixture
+def trials(
+    lease: Lease, session: ChipSession, jobs: JobStore, tiny_model: ModelStore, connection: Connection
+) -> _Recorded:
+    """Trials of the second version beside the first."""
+    rollout = Rollout(candidate="2", share=0.0, shadow=1.0, user="ada", since=0.0)
+    tiny_model.set_alias("digits", "production", "1")
+    tiny_model.alias_files.change(
+        "digits", "production", lambda present: present and present.model_copy(update={"rollout": rollout})
+    )
+    versions = LoadedVersions(session, tiny_model)
+    return _Recorded(jobs, lease, session, tiny_model, versions, SeriesStore(connection))
 
 
 @pytest.fixture
@@ -53,20 +90,27 @@ def loop(
     tiny_model: ModelStore,
     connection: Connection,
     activities: dict[str, Counting],
+    trials: _Recorded,
+    with_trials: bool,
 ) -> SchedulerLoop:
     def take_up(job: Job) -> Counting:
         return activities[job.id]
 
     series = SeriesStore(connection)
     shadow = Shadow(lease, series, share=0.0)
-    batches = Batches(lease, session, crops, LoadedVersions(session, tiny_model), shadow, batch_crops=8)
+    versions, tried = LoadedVersions(session, tiny_model), trials if with_trials else None
+    batches = Batches(lease, session, crops, versions, shadow, batch_crops=8, trials=tried)
     maintenance = ChipMaintenance(
         lease, session, series, jobs, MaintenanceSchedule(60.0, None, recalibrate_on_drift=True)
     )
     operations = Operations(lease, session, ProgramStore(connection, keep_jobs_s=60))
     long_work = LongWork(lease, session, jobs, saves, take_up, marker, save_every_s=60)
     policy = Policy(batch_crops=8, quantum_s=0.01)
-    return SchedulerLoop(lease, chips, jobs, batches, operations, long_work, maintenance, policy, turn_s=0.1)
+    return SchedulerLoop(
+        *(lease, chips, jobs, batches, operations, long_work, maintenance, policy),
+        turn_s=0.1,
+        trials=tried,
+    )
 
 
 def _submit(jobs: JobStore, activities: dict[str, Counting], activity: Counting, user: str = "ada") -> Job:
@@ -369,3 +413,44 @@ def test_the_time_of_operations_is_not_available_to_long_work(
 
     assert before == 0.0
     assert 0.0 < loop.programs_share <= busy
+
+
+@pytest.mark.parametrize("with_trials", [True])
+def test_candidates_read_crops_once_nothing_else_waits(
+    loop: SchedulerLoop,
+    trials: _Recorded,
+    jobs: JobStore,
+    crops: CropStore,
+    activities: dict[str, Counting],
+) -> None:
+    for user in ("ada", "grace"):
+        accept(crops, [some_crops(5)], lane=Lane("digits", "1", user))
+    long = _submit(jobs, activities, Counting(steps=50))
+
+    while loop.run():
+        pass
+
+    assert jobs.get(long.id).state is JobState.SUCCEEDED
+    assert trials.steps >= 1
+    assert trials.describe()["digits"]["crops"] == 10
+
+
+@pytest.mark.parametrize("with_trials", [True])
+def test_trials_charge_nobody(
+    loop: SchedulerLoop, trials: _Recorded, crops: CropStore, connection: Connection
+) -> None:
+    accept(crops, [some_crops(5)], lane=Lane("digits", "1", "ada"))
+    charged = []
+    original = trials.step
+
+    def step() -> None:
+        charged.append(connection.client.hgetall("hx:usage:ada"))
+        original()
+        charged.append(connection.client.hgetall("hx:usage:ada"))
+
+    trials.step = step  # type: ignore[method-assign] # to look before and after
+    while loop.run():
+        pass
+
+    assert len(charged) >= 2
+    assert charged[0] == charged[-1]

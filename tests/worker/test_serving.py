@@ -51,6 +51,35 @@ def test_of_equal_scores_the_smaller_digit_is_read(
     assert reading.digits.tolist() == [0, 0, 0]
 
 
+def test_mock_arithmetic_reads_beside_the_chip(
+    session: ChipSession, version: LoadedVersion, tiny_weights: dict[str, torch.Tensor]
+) -> None:
+    other = {name: weights.flip(0) for name, weights in tiny_weights.items()}
+    doubled = LoadedVersion(version.manifest, Classifier(TINY, other, session.perceptron), version.twin)
+    crops = _crops(7)
+
+    for repeats in (1, 3):
+        in_mock, on_chip = doubled.read_in_mock(crops, repeats), doubled.read(crops, repeats)
+        assert in_mock.scores.tolist() == version.read(crops, repeats).scores.tolist()
+        assert in_mock.scores.tolist() != on_chip.scores.tolist()
+
+
+def test_activations_are_those_that_led_to_the_scores(noisy_version: LoadedVersion) -> None:
+    torch.manual_seed(12)
+    with_noise = noisy_version.read(_crops(7), 1, activations=True)
+    torch.manual_seed(12)
+    alone = noisy_version.read(_crops(7), 1)
+
+    assert {name: values.shape for name, values in with_noise.hidden.items()} == {
+        "relu1": (7, 6),
+        "relu2": (7, 5),
+    }
+    assert max(values.max() for values in with_noise.hidden.values()) <= 31
+    assert any(values.any() for values in with_noise.hidden.values())
+    assert with_noise.scores.tolist() == alone.scores.tolist(), "to keep them changes no reading"
+    assert alone.hidden == {}
+
+
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_without_noise_reading_several_times_is_reading_once(version: LoadedVersion, repeats: int) -> None:
     crops = _crops(5)

@@ -1,14 +1,10 @@
 """Turns on the virtual chip: it is calibrated on request, watched, and calibrated when it has drifted."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-import torch
 
 from hxtorch_emulator import connection as emulated_connection
-from hxtorch_emulator import perceptron as emulated
 from hxtorch_emulator.chip import VirtualChip
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore, Lease
@@ -28,7 +24,7 @@ from tests.worker.conftest import TINY
 from worker.activities import CalibrationActivity
 from worker.batches import Batches
 from worker.checkpoints import Saves, pack_weights
-from worker.chip import ChipSession, VirtualChoice, open_chip
+from worker.chip import ChipSession
 from worker.chip_maintenance import ChipMaintenance, MaintenanceSchedule
 from worker.crash_marker import CrashMarker
 from worker.learning.network import build_network, weights_of
@@ -37,8 +33,6 @@ from worker.operations import Operations
 from worker.scheduler_loop import SchedulerLoop
 from worker.serving import LoadedVersions
 from worker.shadow import Shadow
-
-VIRTUAL_CHIP = "hxvirtual5fpga0chip6_1"
 
 
 @dataclass
@@ -59,20 +53,6 @@ class Bench:
     def scores(self) -> list[float]:
         """What the canary showed so far, LSB."""
         return [point["score_lsb"] for point in self.series.newest(CHIP, "canary", 99)]
-
-
-@pytest.fixture
-def virtual_session(tmp_path: Path) -> Iterator[ChipSession]:
-    """The virtual chip, calibrated."""
-    former, former_chip = emulated.get_mock_parameter(), emulated_connection.chosen_chip()
-    torch.manual_seed(3)
-    folder = tmp_path / "calibrations"
-    with open_chip(
-        "emulator", CHIP, None, calibrations=folder, virtual=VirtualChoice(VIRTUAL_CHIP)
-    ) as session:
-        yield session
-    emulated.set_mock_parameter(former)
-    emulated_connection.choose_chip(former_chip)
 
 
 @pytest.fixture

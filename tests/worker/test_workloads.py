@@ -37,6 +37,8 @@ def test_the_service_knows_the_recipes(name: RecipeName) -> None:
         holds_out=recipe.hold_out,
         chip_epochs=recipe.chip_epochs,
         network=RECIPES[name].network,
+        validates=recipe.patience > 0,
+        adapts=name == "adapt",
     )
 
 

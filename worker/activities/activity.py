@@ -13,6 +13,7 @@ from torch import Tensor
 from services.errors import InvalidInputError
 from services.settings import CHIPLESS
 from worker.chip import ChipSession
+from worker.learning.comparison import Difference
 from worker.learning.mistakes import Mistake
 
 
@@ -93,18 +94,16 @@ def measured_on(session: ChipSession, execution: str) -> dict[str, str]:
     }
 
 
-def picture_mistakes(mistakes: Iterable[Mistake], images: Tensor) -> list[dict[str, Any]]:
-    """Return mistakes as JSON, each with its crop as `png`, in base64.
+def with_pictures(found: Iterable[Mistake | Difference], images: Tensor) -> list[dict[str, Any]]:
+    """Return crops that were found in a test set as JSON, each with its picture as `png`, in base64.
 
     `images` is the test set, `(test, 28, 28)` uint8.
     """
-    return [
-        {**asdict(mistake), "png": base64.b64encode(_png(images[mistake.index])).decode()}
-        for mistake in mistakes
-    ]
+    return [{**asdict(each), "png": as_png(images[each.index])} for each in found]
 
 
-def _png(crop: Tensor) -> bytes:
+def as_png(crop: Tensor) -> str:
+    """Return a crop, `(28, 28)` uint8, as a PNG file in base64."""
     file = BytesIO()
     Image.fromarray(crop.numpy()).save(file, "PNG", optimize=True)
-    return file.getvalue()
+    return base64.b64encode(file.getvalue()).decode()

@@ -4,14 +4,15 @@ from dataclasses import asdict
 from typing import Any
 
 from services.jobs.params import EvaluationParams, validate_params
+from services.jobs.phases import evaluation_execution
 from services.jobs.record import Job, JobKind
-from services.jobs.workloads import evaluation_execution
 from services.models.files import ModelStore
-from worker.activities.activity import Activity, measured_on, need_chip, picture_mistakes
+from worker.activities.activity import Activity, measured_on, need_chip, with_pictures
 from worker.checkpoints import read_version
 from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.learning.evaluation import Evaluator
+from worker.learning.mixtures import accuracies_of
 
 
 class EvaluationActivity(Activity):
@@ -22,7 +23,7 @@ class EvaluationActivity(Activity):
         assert isinstance(params, EvaluationParams)
         self._params = params
         self._session = session
-        self._dataset = datasets.get(params.dataset)
+        self._dataset = datasets.get_mixture(params.dataset)
         self._execution = evaluation_execution(params, session.backend)
         need_chip(session, self._execution)
         version = read_version(models, job.model, params.version)
@@ -69,8 +70,9 @@ class EvaluationActivity(Activity):
         """Return accuracy, loss, confusion matrix (rows: true digit, columns: read digit) and the worst mistakes."""
         return {
             **asdict(self._evaluator.report()),
+            "accuracies": accuracies_of(self._dataset, self._evaluator.correct),
             **measured_on(self._session, self._execution),
-            "mistakes": picture_mistakes(self._evaluator.mistakes, self._dataset.test_images),
+            "mistakes": with_pictures(self._evaluator.mistakes, self._dataset.test_images),
             "version": self._params.version,
             "transferred": self._transferred,
             "dataset": self._dataset.name,

@@ -5,17 +5,18 @@ from typing import Any
 
 from services.errors import HxserveError, InvalidInputError
 from services.jobs.params import TrainingParams, validate_params
+from services.jobs.phases import training_execution
 from services.jobs.record import Job, JobKind
-from services.jobs.workloads import training_execution
 from services.models.files import ModelStore
-from services.models.manifest import Origin
-from worker.activities.activity import Activity, measured_on, need_chip, picture_mistakes
+from services.models.manifest import Manifest, Origin
+from worker.activities.activity import Activity, as_png, measured_on, need_chip, with_pictures
 from worker.checkpoints import Saves, pack_weights, read_version, software_versions
 from worker.chip import ChipSession
-from worker.datasets import Datasets
+from worker.datasets import Datasets, describe_dataset
 from worker.descriptions import describe_version
 from worker.learning.errors import LearningError, StateMismatchError
 from worker.learning.mistakes import read_mistakes
+from worker.learning.mixtures import is_stored_crop
 from worker.learning.recipes import Recipe, resolve
 from worker.learning.training import Trainer
 
@@ -33,29 +34,40 @@ class TrainingActivity(Activity):
         self._session = session
         self._models = models
         self._saves = saves
-        self._dataset = datasets.get(params.dataset)
+        self._dataset = datasets.get_mixture(params.dataset)
+        # Stored crops may be private and versions may be shared, so no version holds stored crops.
+        is_private = any(part.is_stored for part in self._dataset.parts)
+        self._check_crops = datasets.get("auto").test_images if is_private else self._dataset.test_images
         execution = training_execution(params, session.backend)
         need_chip(session, execution)
         spec, start_from = params.network, None
+        self._parent: Manifest | None = None
         if params.start_from is not None:
-            parent = read_version(models, job.model, params.start_from)
-            spec, start_from = parent.manifest.network, parent.weights
+            model, at, version = params.start_from.rpartition("@")
+            parent = read_version(models, model if at else job.model, version)
+            spec, start_from, self._parent = parent.manifest.network, parent.weights, parent.manifest
+        self._learns = params.epochs != 0
         try:
             with session.guarded():
                 self._trainer = Trainer(
-                    _recipe_of(params),
+                    recipe_of(params),
                     spec,
                     self._dataset,
                     session.perceptron,
                     execution=execution,
                     mock_parameter=session.mock_parameter,
                     start_from=start_from,
+                    learns=self._learns,
                 )
         except LearningError as error:
             raise InvalidInputError(f"this training cannot be run: {error}") from None
         self.steps_total = self._trainer.steps_total
         self.in_the_loop = "chip" in execution
         self._last: tuple[float, float] = (0.0, 0.0)
+        labels, images = self._dataset.test_labels, self._dataset.test_images
+        self._watched = [
+            {"digit": int(labels[place]), "png": as_png(images[place])} for place in self._trainer.watched
+        ]
         saved = saves.read(job.id)
         if saved is not None:
             try:
@@ -89,14 +101,23 @@ class TrainingActivity(Activity):
         loss, accuracy = self._last
         return {
             **super().metrics(),
-            "epoch": min(trainer.epoch + 1, trainer.plan.epochs_total),
+            "epoch": self._epoch(),
             "epochs_total": trainer.plan.epochs_total,
             "loss": round(loss, 6),
             "accuracy": round(accuracy, 4),
             "dataset": self._dataset.name,
             "dataset_note": self._dataset.note,
+            "watched": self._watched,
             "epochs": self._epochs(),
         }
+
+    def _epoch(self) -> int:
+        """Return the number of the epoch under way, from 1; at the end, of the last one, after which it ended."""
+        trainer, finished = self._trainer, self._trainer.progress.epoch_metrics
+        plan = trainer.plan
+        if finished and plan.place_of(trainer.step_count).kind == "scaling":
+            return finished[-1].epoch + 1
+        return min(trainer.epoch + 1, plan.epochs_total)
 
     def save(self) -> None:
         """Save weights, moments, random-number state and position."""
@@ -115,41 +136,39 @@ class TrainingActivity(Activity):
         epochs = self._epochs()
         accuracy = epochs[-1]["test_accuracy"] if epochs else None
         confusion = progress.confusion.tolist()
-        mistakes = picture_mistakes(read_mistakes(progress.mistakes), self._dataset.test_images)
+        shown = [m for m in read_mistakes(progress.mistakes) if not is_stored_crop(self._dataset, m.index)]
+        mistakes = with_pictures(shown, self._dataset.test_images)
         session, weights = self._session.describe(), trainer.weights()
         description = describe_version(
             trainer.spec,
             weights,
-            self._dataset.test_images,
+            self._check_crops,
             self._session.perceptron,
             trainer.mock_parameter,
         )
+        accuracies = epochs[-1]["accuracies"] if epochs else {}
+        # The weights of a version that learnt nothing are its parent's, and so is what is said of them.
+        learnt = self._learnt(session) if self._learns or self._parent is None else _learnt_by(self._parent)
         manifest = self._models.publish(
             Origin(
                 name=self._job.model,
                 user=self._job.user,
                 job=self._job.id,
                 network=trainer.spec,
-                recipe=trainer.recipe.model_dump(mode="json"),
                 metrics={
                     "accuracy": accuracy,
+                    "accuracies": accuracies,
                     "epochs": epochs,
                     "confusion": confusion,
                     "mistakes": mistakes,
                 },
-                dataset={"name": self._dataset.name, "sha256": self._dataset.sha256},
-                execution=trainer.execution,
-                backend=session["backend"] if "chip" in trainer.execution else "mock",
+                dataset=describe_dataset(self._dataset),
                 chip=self._session.chip,
-                identifier=session["identifier"],
-                calibration=session["calibration"],
-                gain=trainer.mock_parameter.gain,
-                noise_std=trainer.mock_parameter.noise_std,
                 score_scale=progress.score_scale,
-                seed=trainer.recipe.seed,
                 parent=self._params.start_from,
                 partial=partial,
                 software=software_versions(),
+                **learnt,
             ),
             pack_weights(weights, description),
         )
@@ -158,19 +177,40 @@ class TrainingActivity(Activity):
             "version": manifest.version,
             "partial": partial,
             "accuracy": accuracy,
+            "accuracies": accuracies,
             "confusion": confusion,
             "dataset": self._dataset.name,
             **(measured_on(self._session, epochs[-1]["execution"]) if epochs else {}),
             "weights_sha256": manifest.weights_sha256,
         }
 
+    def _learnt(self, session: dict[str, Any]) -> dict[str, Any]:
+        """Return where and how the weights were learnt, as fields of a manifest."""
+        trainer = self._trainer
+        return {
+            "recipe": trainer.recipe.model_dump(mode="json"),
+            "execution": trainer.execution,
+            "backend": session["backend"] if "chip" in trainer.execution else "mock",
+            "identifier": session["identifier"],
+            "calibration": session["calibration"],
+            "gain": trainer.mock_parameter.gain,
+            "noise_std": trainer.mock_parameter.noise_std,
+            "seed": trainer.recipe.seed,
+        }
+
     def _epochs(self) -> list[dict[str, Any]]:
         return [{**asdict(epoch), "epoch": epoch.epoch + 1} for epoch in self._trainer.progress.epoch_metrics]
 
 
-def _recipe_of(params: TrainingParams) -> Recipe:
+def _learnt_by(parent: Manifest) -> dict[str, Any]:
+    fields = ("recipe", "execution", "backend", "identifier", "calibration", "gain", "noise_std", "seed")
+    return {name: getattr(parent, name) for name in fields}
+
+
+def recipe_of(params: TrainingParams) -> Recipe:
+    """Return the recipe of a training with the values that its params give."""
     given = {
-        "epochs": params.epochs,
+        "epochs": params.epochs or None,
         "batch_size": params.batch_size,
         "learning_rate": params.learning_rate,
         "seed": params.seed,

@@ -14,7 +14,7 @@ from worker.learning.mnist_files import MNIST_SHA256, download_mnist, find_raw_f
 
 DatasetChoice = Literal["auto", "mnist", "digits"]
 _TEST_DIGITS: Final = 360
-_HELD_OUT_PART: Final = 0.05
+HELD_OUT_PART: Final = 0.05
 _HELD_OUT_SEED: Final = 20200613
 
 
@@ -23,13 +23,15 @@ class Dataset:
     """Labelled crops, split into a training and a test part.
 
     Attributes:
-        name: "mnist" or "digits".
+        name: "mnist", "digits", `owner~name@version`, or the names of a mixture joined by " + ".
         train_images: `(train, 28, 28)` uint8, 0..255, bright on dark.
         train_labels: `(train,)` int64, 0..9.
         test_images: `(test, 28, 28)` uint8, 0..255.
         test_labels: `(test,)` int64, 0..9.
         note: One sentence for people: which data these are and where they come from.
-        sha256: Fingerprint of all images and labels, for provenance.
+        sha256: Fingerprint of all images and labels, for provenance; of a mixture, of those of its parts and weights.
+        parts: The data sets of a mixture, in the order of their crops; a stored data set is its only part; none for
+            "mnist" and "digits".
     """
 
     name: str
@@ -39,6 +41,35 @@ class Dataset:
     test_labels: Tensor
     note: str
     sha256: str
+    parts: tuple["Part", ...] = ()
+
+    @property
+    def all_parts(self) -> tuple["Part", ...]:
+        """The parts; a data set without any is its own."""
+        return self.parts or (
+            Part(self.name, self.sha256, 1.0, len(self.train_labels), len(self.test_labels)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A data set that `Dataset` holds, perhaps beside others.
+
+    Attributes:
+        name: "mnist", "digits", or `owner~name@version`.
+        sha256: Fingerprint of its images and labels.
+        weight: How often each training crop is shown in an epoch, > 0; below 1, which part of them is.
+        train_crops: Their number.
+        test_crops: Their number.
+        is_stored: Whether it is one of the service's data sets, of which crops of every digit are held out.
+    """
+
+    name: str
+    sha256: str
+    weight: float
+    train_crops: int
+    test_crops: int
+    is_stored: bool = False
 
 
 def load_dataset(
@@ -121,9 +152,14 @@ def split_held_out(crops: int) -> tuple[Tensor, Tensor]:
     Returns:
         The places of the crops to learn from and of those held out, int64, ascending.
     """
-    order = torch.randperm(crops, generator=torch.Generator().manual_seed(_HELD_OUT_SEED))
-    count = max(1, round(crops * _HELD_OUT_PART))
+    order = held_out_order(crops)
+    count = max(1, round(crops * HELD_OUT_PART))
     return order[count:].sort().values, order[:count].sort().values
+
+
+def held_out_order(crops: int) -> Tensor:
+    """Return the order in which training crops are held out, the first ones first, `(crops,)` int64."""
+    return torch.randperm(crops, generator=torch.Generator().manual_seed(_HELD_OUT_SEED))
 
 
 def _fingerprint(*parts: Tensor) -> str:

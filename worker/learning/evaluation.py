@@ -43,6 +43,34 @@ class EvaluationReport:
     confusion: list[list[int]]
 
 
+def own_randomness(
+    perceptron: Perceptron, execution: EvaluationExecution, mock_parameter: MockParameter | None, seed: int
+) -> OwnRandomness:
+    """Return the randomness of readings; "quantised" has the gain of the mock parameter and no noise."""
+    parameter: MockParameter = mock_parameter or perceptron.get_mock_parameter()
+    if execution == "quantised":
+        parameter = perceptron.MockParameter(noise_std=0.0, gain=parameter.gain)
+    return OwnRandomness(perceptron, parameter, seed)
+
+
+def fixed_network(
+    spec: Network, weights: Mapping[str, Tensor], perceptron: Perceptron, execution: EvaluationExecution
+) -> torch.nn.Module:
+    """Return a trained network, from encoded crops to scores.
+
+    Raises:
+        NetworkInvalidError: The spec leaves the number of sends open, or the weights do not fit it.
+    """
+    if spec.num_sends is None:
+        raise NetworkInvalidError(
+            "the network's spec leaves num_sends open; use the spec stored with the trained weights."
+        )
+    network_execution: Execution = "mock" if execution == "quantised" else execution
+    network = build_network(spec, perceptron, network_execution)
+    load_weights(network, weights)
+    return network
+
+
 class Evaluator:
     """Reads labelled crops with fixed weights; every call of `step` runs one mini-batch.
 
@@ -84,23 +112,14 @@ class Evaluator:
         Raises:
             NetworkInvalidError: The spec leaves the number of sends open, or the weights do not fit it.
         """
-        if spec.num_sends is None:
-            raise NetworkInvalidError(
-                "the network's spec leaves num_sends open; use the spec stored with the trained weights."
-            )
         self.step_count = 0
         self.steps_total = -(-len(labels) // BATCH_SIZE)
         self._execution: EvaluationExecution = execution
         self._images, self._labels = images, labels
         self._logit_scale, self._repeats = logit_scale, repeats
-        parameter: MockParameter = mock_parameter or perceptron.get_mock_parameter()
-        if execution == "quantised":
-            parameter = perceptron.MockParameter(noise_std=0.0, gain=parameter.gain)
-        network_execution: Execution = "mock" if execution == "quantised" else execution
-        self._randomness = OwnRandomness(perceptron, parameter, seed)
+        self._randomness = own_randomness(perceptron, execution, mock_parameter, seed)
         with self._randomness.active():
-            self._network = build_network(spec, perceptron, network_execution)
-        load_weights(self._network, weights)
+            self._network = fixed_network(spec, weights, perceptron, execution)
         self._sums = RunningMean()
         self._confusion = torch.zeros(10, 10, dtype=torch.int64)
         self._mistakes = no_mistakes()
@@ -142,6 +161,11 @@ class Evaluator:
         """The worst mistakes among the crops seen so far."""
         return read_mistakes(self._mistakes)
 
+    @property
+    def correct(self) -> Tensor:
+        """Whether each crop seen so far was read correctly, `(crops,)` bool."""
+        return torch.cat(self._correct)
+
     def report(self) -> EvaluationReport:
         """Say how well the network reads the crops seen so far."""
         return EvaluationReport(
@@ -149,8 +173,6 @@ class Evaluator:
             crops=self._sums.crops,
             accuracy=self._sums.accuracy,
             loss=self._sums.loss,
-            calibration_error=expected_calibration_error(
-                torch.cat(self._confidences), torch.cat(self._correct)
-            ),
+            calibration_error=expected_calibration_error(torch.cat(self._confidences), self.correct),
             confusion=self._confusion.tolist(),
         )

@@ -50,6 +50,8 @@ class Classifier:
         network = build_network(spec, perceptron, "mock" if mock else "chip")
         load_weights(network, weights)
         self._steps = [_step_of(layer, perceptron, mock=mock) for layer in network]
+        names = [name for name, _ in network.named_children()]
+        self._hidden = {names.index(name): name for name in spec.hidden}
         if not _gives_readouts(spec):
             self._steps.append(lambda scores: scores.floor().clamp(*READOUTS))
         windows = spec.window_values
@@ -63,6 +65,18 @@ class Classifier:
         """
         scores: NDArray[np.int8] = self._read(_inputs_of(crops)).to(torch.int8).numpy()
         return scores
+
+    def scores_and_activations(
+        self, crops: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int8], Mapping[str, NDArray[np.uint8]]]:
+        """Give the scores as `scores` does, and the hidden activations that led to them, `(batch, ...)` by layer.
+
+        Raises:
+            ValueError: The crops have another shape or type.
+        """
+        kept: dict[str, list[Tensor]] = {}
+        scores: NDArray[np.int8] = self._read(_inputs_of(crops), kept).to(torch.int8).numpy()
+        return scores, {name: torch.cat(parts).to(torch.uint8).numpy() for name, parts in kept.items()}
 
     def mean_scores(self, crops: NDArray[np.uint8], repeats: int) -> NDArray[np.float32]:
         """Give the mean scores `(batch, 10)`, -128..127, of several readings of each crop.
@@ -83,16 +97,21 @@ class Classifier:
         scores: NDArray[np.float32] = readings.view(repeats, len(crops), 10).mean(0).numpy()
         return scores
 
-    def _read(self, values: Tensor) -> Tensor:
-        """Pass inputs `(batch, 784)`, 0..31, through the network: `(batch, 10)` float32, -128..127."""
+    def _read(self, values: Tensor, kept: dict[str, list[Tensor]] | None = None) -> Tensor:
+        """Pass inputs `(batch, 784)`, 0..31, through the network: `(batch, 10)` float32, -128..127.
+
+        The hidden activations are added to `kept`.
+        """
         with torch.inference_mode():
             if self._most_at_once is not None and len(values) > self._most_at_once:
-                return torch.cat([self._pass(part) for part in torch.split(values, self._most_at_once)])
-            return self._pass(values)
+                return torch.cat([self._pass(part, kept) for part in torch.split(values, self._most_at_once)])
+            return self._pass(values, kept)
 
-    def _pass(self, values: Tensor) -> Tensor:
-        for step in self._steps:
+    def _pass(self, values: Tensor, kept: dict[str, list[Tensor]] | None) -> Tensor:
+        for place, step in enumerate(self._steps):
             values = step(values)
+            if kept is not None and place in self._hidden:
+                kept.setdefault(self._hidden[place], []).append(values)
         return values
 
 

@@ -1,6 +1,6 @@
 """Measures of a training or an evaluation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -14,8 +14,8 @@ class StepMetrics:
     """The measures of one mini-batch.
 
     Attributes:
-        phase: "training", "testing", or "scaling" for the last mini-batches of a training, which fit the scale
-            of the scores.
+        phase: "training", "validation" for held-out crops after an epoch, "testing", or "scaling" for the last
+            mini-batches of a training, which fit the scale of the scores.
         epoch: Counted from 0.
         step: Mini-batches done so far, of all phases and epochs.
         steps_total: Mini-batches in all.
@@ -24,7 +24,7 @@ class StepMetrics:
         accuracy: Part of its crops read correctly, 0..1.
     """
 
-    phase: Literal["training", "testing", "scaling"]
+    phase: Literal["training", "validation", "testing", "scaling"]
     epoch: int
     step: int
     steps_total: int
@@ -45,6 +45,9 @@ class EpochMetrics:
         train_accuracy: Likewise.
         test_loss: Over the test crops, after the epoch.
         test_accuracy: Likewise.
+        accuracies: The test accuracy by data set, of which a mixture has several.
+        readings: The digits read in the watched crops of the test set (`worker.learning.mixtures.choose_watched`).
+        validation_loss: Mean over the data sets of the loss of their held-out crops; None where it is not measured.
     """
 
     epoch: int
@@ -54,6 +57,9 @@ class EpochMetrics:
     train_accuracy: float
     test_loss: float
     test_accuracy: float
+    accuracies: dict[str, float] = field(default_factory=dict)
+    validation_loss: float | None = None
+    readings: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -89,3 +95,7 @@ def count_answers(scores: Tensor, labels: Tensor) -> Tensor:
         labels: `(batch,)` int64, 0..9.
     """
     return torch.bincount(labels * 10 + scores.argmax(1), minlength=100).reshape(10, 10)
+
+
+class CountsByPart:
+    """Sums of loss and correct answers by the data sets of a mixture, JSON-able as lists."""

@@ -9,8 +9,8 @@ from worker.learning.recipes import Recipe
 TrainingExecution = Literal["mock", "chip", "float32", "mock-then-chip"]
 """Where a network learns; "mock-then-chip" learns in mock arithmetic first, then with the chip in the loop."""
 
-StepKind = Literal["training", "testing", "scaling"]
-"""Learn from a mini-batch, read one of the test set, or read one to fit the scale of the scores."""
+StepKind = Literal["training", "validation", "testing", "scaling"]
+"""Learn from a mini-batch, read one of the held-out crops or of the test set, or one to fit the scale of the scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All steps of a training: per epoch the mini-batches learned from and then the test, at last the scale.
+    """All steps of a training: per epoch the mini-batches learned from, validation and test, at last the scale.
 
     Attributes:
         phases: In order, at least one.
         train_steps: Mini-batches learned from per epoch.
+        validation_steps: Mini-batches of held-out crops after each epoch, by which a phase may end early; 0 for none.
         test_steps: Mini-batches of the test after each epoch.
         scaling_steps: Mini-batches read to fit the scale of the scores.
     """
@@ -62,6 +63,7 @@ class Plan:
     train_steps: int
     test_steps: int
     scaling_steps: int
+    validation_steps: int = 0
 
     @property
     def epochs_total(self) -> int:
@@ -70,8 +72,12 @@ class Plan:
 
     @property
     def epoch_steps(self) -> int:
-        """Steps of one epoch, its test included."""
-        return self.train_steps + self.test_steps
+        """Steps of one epoch, validation and test included."""
+        return self.train_steps + self.validation_steps + self.test_steps
+
+    def end_of_phase(self, number: int) -> int:
+        """Return the step after the last epoch of a phase."""
+        return sum(phase.epochs for phase in self.phases[: number + 1]) * self.epoch_steps
 
     @property
     def steps_total(self) -> int:
@@ -91,10 +97,15 @@ class Plan:
             phase += 1
         if index < self.train_steps:
             return Place("training", phase, epoch, epoch_in_phase, index)
-        return Place("testing", phase, epoch, epoch_in_phase, index - self.train_steps)
+        index -= self.train_steps
+        if index < self.validation_steps:
+            return Place("validation", phase, epoch, epoch_in_phase, index)
+        return Place("testing", phase, epoch, epoch_in_phase, index - self.validation_steps)
 
 
-def plan_phases(recipe: Recipe, execution: TrainingExecution, *, goes_on: bool) -> tuple[Phase, ...]:
+def plan_phases(
+    recipe: Recipe, execution: TrainingExecution, *, goes_on: bool, learns: bool = True
+) -> tuple[Phase, ...]:
     """Divide a training into phases.
 
     Args:
@@ -102,8 +113,11 @@ def plan_phases(recipe: Recipe, execution: TrainingExecution, *, goes_on: bool) 
         execution: Where to learn.
         goes_on: Whether the network has learned before; on the chip it then takes the short phase of a
             training with the chip in the loop, not the whole recipe.
+        learns: False: the plan has no steps of training, and one epoch in the place where the network learns last.
     """
     in_the_loop = Phase("chip", recipe.chip_epochs, recipe.chip_learning_rate)
+    if not learns:
+        return (Phase("chip" if execution == "mock-then-chip" else execution, 1, recipe.learning_rate),)
     match execution:
         case "mock-then-chip":
             return Phase("mock", recipe.epochs, recipe.learning_rate), in_the_loop

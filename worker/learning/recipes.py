@@ -35,6 +35,7 @@ class Recipe(BaseModel):
         loss_divisor: The cross entropy is divided by this.
         hold_out: Keep a twentieth of the training set from being learned, to fit the scale of the scores on;
             otherwise it is fitted on the same crops although they were learned from, varied, before.
+        patience: Epochs without a lower loss on held-out crops after which a phase ends early; 0: it never does.
         chip_epochs: Passes with the chip in the loop, after those in mock arithmetic.
         chip_learning_rate: As `learning_rate`, with the chip in the loop.
         seed: Of all random numbers: initial weights, order, augmentation, noise.
@@ -57,6 +58,7 @@ class Recipe(BaseModel):
     logit_scale: Annotated[float, Field(gt=0, le=10)]
     loss_divisor: Annotated[float, Field(gt=0, le=1000)]
     hold_out: bool
+    patience: Annotated[int, Field(ge=0, le=50)] = 0
     chip_epochs: Annotated[int, Field(ge=1, le=50)]
     chip_learning_rate: Annotated[float, Field(gt=0, le=10)]
     seed: Annotated[int, Field(ge=0, lt=2**53)]
@@ -132,7 +134,26 @@ _STRONG: dict[str, Any] = {
 _CONV: dict[str, Any] = _STRONG | {"name": "conv", "epochs": 7}
 """For a convolutional network. Source: measured, docs/decisions/0036-networks-of-layers.md."""
 
-RECIPES: dict[str, dict[str, Any]] = {"notebook": _NOTEBOOK, "strong": _STRONG, "conv": _CONV}
+_ADAPT: dict[str, Any] = _STRONG | {
+    "name": "adapt",
+    "epochs": 12,
+    "batch_size": 100,
+    "min_steps_per_epoch": 0,
+    "learning_rate": 0.05,
+    "schedule": "constant",
+    "patience": 3,
+    "chip_epochs": 12,
+    "chip_learning_rate": 0.05,
+}
+"""For a version that has learnt, and a few digits of somebody's own. Source: measured,
+docs/decisions/0039-learning-a-hand.md."""
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "notebook": _NOTEBOOK,
+    "strong": _STRONG,
+    "conv": _CONV,
+    "adapt": _ADAPT,
+}
 
 
 def resolve(name: str, overrides: Mapping[str, object] | None = None) -> Recipe:

@@ -11,10 +11,11 @@ from services.networks.network import Network
 from worker.learning.arithmetic import MockParameter, Perceptron
 from worker.learning.augmentation import vary
 from worker.learning.confidence import fit_score_scale
-from worker.learning.datasets import Dataset, split_held_out
+from worker.learning.datasets import Dataset
 from worker.learning.errors import NetworkInvalidError
 from worker.learning.measures import EpochMetrics, RunningMean, StepMetrics, count_answers
-from worker.learning.mistakes import add_mistakes, no_mistakes
+from worker.learning.mistakes import add_mistakes
+from worker.learning.mixtures import choose_places, choose_watched, crops_shown, draw_epoch, number_parts
 from worker.learning.network import build_network, encode, load_weights, resolve_spec, weights_of
 from worker.learning.plan import Place, Plan, TrainingExecution, plan_phases
 from worker.learning.progress import Progress
@@ -42,6 +43,7 @@ class Trainer:
         plan: The phases, and the steps of each epoch.
         network: The network being trained; every phase has its own, which begins with the last one's weights.
         mock_parameter: Gain and noise it learns with; on the chip the gain serves for the gradient.
+        watched: The crops of the test set whose readings each epoch's measures have, by their places.
         progress: Position and results so far.
     """
 
@@ -55,6 +57,7 @@ class Trainer:
         execution: TrainingExecution = "mock",
         mock_parameter: MockParameter | None = None,
         start_from: Mapping[str, Tensor] | None = None,
+        learns: bool = True,
     ) -> None:
         """Build the network and draw its first weights, or take them over.
 
@@ -68,6 +71,7 @@ class Trainer:
             mock_parameter: Gain and noise; those in force now when None.
             start_from: Weights to begin with, as `weights` gives them; they need a spec that states the
                 number of sends.
+            learns: False: the network is tested and its scale fitted, in one place, and its weights stay.
 
         Raises:
             NetworkInvalidError: The weights to begin with do not fit the spec, or it leaves the number of
@@ -85,16 +89,22 @@ class Trainer:
         self._start_sha256 = None if start_from is None else fingerprint_weights(start_from)
         self._randomness = OwnRandomness(perceptron, self.mock_parameter, recipe.seed)
 
+        self._learns = learns
         self._dataset = dataset
-        everything = torch.arange(len(dataset.train_labels))
-        rest, self._scaling = split_held_out(len(everything))
-        self._learned = rest if recipe.hold_out else everything
-        self._repeats = max(1, math.ceil(recipe.min_steps_per_epoch * recipe.batch_size / len(self._learned)))
+        self._parts = dataset.all_parts
+        self._places = choose_places(dataset, hold_out=recipe.hold_out, learns=learns)
+        self._scaling = torch.cat(self._places.scaling)
+        self.watched = choose_watched(dataset, TEST_BATCH_SIZE)
+        self._weights = [part.weight for part in self._parts]
+        shown = sum(map(crops_shown, map(len, self._places.learned), self._weights)) if learns else 0
+        self._repeats = max(1, math.ceil(recipe.min_steps_per_epoch * recipe.batch_size / max(shown, 1)))
+        scaling_steps = math.ceil(len(self._scaling) / TEST_BATCH_SIZE)
         self.plan = Plan(
-            phases=plan_phases(recipe, execution, goes_on=start_from is not None),
-            train_steps=math.ceil(self._repeats * len(self._learned) / recipe.batch_size),
+            phases=plan_phases(recipe, execution, goes_on=start_from is not None, learns=learns),
+            train_steps=math.ceil(self._repeats * shown / recipe.batch_size),
+            validation_steps=scaling_steps if recipe.patience and learns else 0,
             test_steps=math.ceil(len(dataset.test_labels) / TEST_BATCH_SIZE),
-            scaling_steps=math.ceil(len(self._scaling) / TEST_BATCH_SIZE),
+            scaling_steps=scaling_steps,
         )
 
         self.progress = Progress(score_scale=recipe.logit_scale)
@@ -134,11 +144,15 @@ class Trainer:
             match place.kind:
                 case "training":
                     metrics = self._train(place)
+                case "validation":
+                    metrics = self._validate(place)
                 case "testing":
                     metrics = self._test(place)
                 case "scaling":
                     metrics = self._scale(place)
             self.progress.step_count += 1
+            if place.kind == "testing" and place.index == self.plan.test_steps - 1:
+                self._end_epoch(place)
             following = self.plan.place_of(self.step_count).phase
             if following != place.phase:
                 self._enter_phase(following, self.weights())
@@ -202,10 +216,12 @@ class Trainer:
             "dataset_sha256": self._dataset.sha256,
             "execution": self.execution,
             "start_sha256": self._start_sha256,
+            **({} if self._learns else {"learns": False}),
         }
 
     def _enter_phase(self, number: int, weights: Mapping[str, Tensor] | None) -> None:
         """Build the network and the optimiser of a phase; without weights the network keeps those it drew."""
+        self.progress.best_loss, self.progress.epochs_since_best = None, 0
         self.network = build_network(self.spec, self._perceptron, self.plan.phases[number].execution)
         self.spec = resolve_spec(self.spec, self.network)
         if weights is not None:
@@ -216,9 +232,8 @@ class Trainer:
         """Learn from one mini-batch."""
         recipe, data, progress = self.recipe, self._dataset, self.progress
         if place.index == 0:
-            parts = [torch.randperm(len(self._learned)) for _ in range(self._repeats)]
-            progress.order = self._learned[torch.cat(parts)].to(torch.int32)
-            progress.training, progress.testing = RunningMean(), RunningMean()
+            progress.order = draw_epoch(self._places.learned, self._weights, self._repeats)
+            progress.training = RunningMean()
         chosen = progress.order[place.index * recipe.batch_size : (place.index + 1) * recipe.batch_size]
         labels = data.train_labels.index_select(0, chosen)
         inputs = encode(vary(data.train_images.index_select(0, chosen), recipe))
@@ -231,8 +246,21 @@ class Trainer:
         self._optimiser.step()
         return self._count(progress.training, place, scores, labels, loss)
 
+    def _validate(self, place: Place) -> StepMetrics:
+        """Read one mini-batch of held-out crops, and sum up its losses by data set."""
+        progress, counts = self.progress, [len(places) for places in self._places.scaling]
+        labels, scores = self._read_held_out(place)
+        logits = scores * self.recipe.logit_scale
+        losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none").to(torch.float64)
+        if place.index == 0:
+            progress.validation_losses = [0.0] * len(counts)
+        part = slice(place.index * TEST_BATCH_SIZE, (place.index + 1) * TEST_BATCH_SIZE)
+        sums = torch.tensor(progress.validation_losses, dtype=torch.float64)
+        progress.validation_losses = sums.index_add_(0, number_parts(counts)[part], losses).tolist()
+        return self._count(RunningMean(), place, scores, labels, self._loss(scores, labels))
+
     def _test(self, place: Place) -> StepMetrics:
-        """Read one mini-batch of the test set; the last one completes the epoch's metrics."""
+        """Read one mini-batch of the test set."""
         progress = self.progress
         part = slice(place.index * TEST_BATCH_SIZE, (place.index + 1) * TEST_BATCH_SIZE)
         labels = self._dataset.test_labels[part]
@@ -240,32 +268,47 @@ class Trainer:
             scores = self.network(encode(self._dataset.test_images[part].flatten(1)))
             loss = self._loss(scores, labels)
             if place.index == 0:
-                progress.confusion = torch.zeros(10, 10, dtype=torch.int64)
-                progress.mistakes = no_mistakes()
+                progress.begin_test(len(self._parts))
+                progress.readings = scores[self.watched].argmax(1).tolist()
             progress.confusion += count_answers(scores, labels)
             progress.mistakes = add_mistakes(progress.mistakes, scores, labels, place.index * TEST_BATCH_SIZE)
-        metrics = self._count(progress.testing, place, scores, labels, loss)
-        if place.index == self.plan.test_steps - 1:
-            progress.epoch_metrics.append(
-                EpochMetrics(
-                    epoch=place.epoch,
-                    execution=self.plan.phases[place.phase].execution,
-                    learning_rate=self._learning_rate(replace(place, index=self.plan.train_steps - 1)),
-                    train_loss=progress.training.loss,
-                    train_accuracy=progress.training.accuracy,
-                    test_loss=progress.testing.loss,
-                    test_accuracy=progress.testing.accuracy,
-                )
+        parts = number_parts([part.test_crops for part in self._parts])[part]
+        correct = torch.bincount(parts[scores.argmax(1) == labels], minlength=len(self._parts))
+        progress.test_correct = [a + b for a, b in zip(progress.test_correct, correct.tolist(), strict=False)]
+        return self._count(progress.testing, place, scores, labels, loss)
+
+    def _end_epoch(self, place: Place) -> None:
+        """Complete the epoch's metrics; end the phase if its validation loss has not fallen for long enough."""
+        progress, validation_loss = self.progress, None
+        if self.plan.validation_steps:
+            counts = [len(places) for places in self._places.scaling]
+            means = [loss / n for loss, n in zip(progress.validation_losses, counts, strict=True) if n]
+            validation_loss = sum(means) / len(means)
+        progress.epoch_metrics.append(
+            EpochMetrics(
+                epoch=place.epoch,
+                execution=self.plan.phases[place.phase].execution,
+                learning_rate=self._learning_rate(replace(place, index=self.plan.train_steps - 1)),
+                train_loss=progress.training.loss,
+                train_accuracy=progress.training.accuracy,
+                test_loss=progress.testing.loss,
+                test_accuracy=progress.testing.accuracy,
+                accuracies={
+                    part.name: correct / part.test_crops
+                    for part, correct in zip(self._parts, progress.test_correct, strict=False)
+                    if part.test_crops
+                },
+                validation_loss=validation_loss,
+                readings=list(progress.readings),
             )
-        return metrics
+        )
+        if validation_loss is not None and progress.judge(validation_loss, self.recipe.patience):
+            progress.step_count = self.plan.end_of_phase(place.phase)
 
     def _scale(self, place: Place) -> StepMetrics:
         """Read one mini-batch, not varied, to fit the scale on; the last one fits it."""
-        chosen = self._scaling[place.index * TEST_BATCH_SIZE : (place.index + 1) * TEST_BATCH_SIZE]
-        labels = self._dataset.train_labels[chosen]
-        with torch.no_grad():
-            scores = self.network(encode(self._dataset.train_images[chosen].flatten(1)))
-            loss = self._loss(scores, labels)
+        labels, scores = self._read_held_out(place)
+        loss = self._loss(scores, labels)
         progress = self.progress
         progress.scaling_scores = torch.cat((progress.scaling_scores, scores))
         if place.index == self.plan.scaling_steps - 1:
@@ -273,9 +316,18 @@ class Trainer:
             progress.score_scale = fit_score_scale(progress.scaling_scores, every_label)
         return self._count(RunningMean(), place, scores, labels, loss)
 
+    def _read_held_out(self, place: Place) -> tuple[Tensor, Tensor]:
+        """Read a mini-batch of crops as they are, of those held out; return its labels and scores."""
+        chosen = self._scaling[place.index * TEST_BATCH_SIZE : (place.index + 1) * TEST_BATCH_SIZE]
+        with torch.no_grad():
+            scores = self.network(encode(self._dataset.train_images[chosen].flatten(1)))
+        return self._dataset.train_labels[chosen], scores
+
     def _learning_rate(self, place: Place) -> float:
         """Return the learning rate of one training step."""
         phase, steps = self.plan.phases[place.phase], self.plan.train_steps
+        if not steps:
+            return 0.0
         done = place.epoch_in_phase * steps + place.index
         return phase.learning_rate * self.recipe.schedule_at(done, phase.epochs * steps)
 

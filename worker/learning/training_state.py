@@ -32,7 +32,11 @@ class TrainerState:
         Raises:
             StateMismatchError: One of the facts that make up a training differs.
         """
-        facts = {**self.facts, "network": _renamed(self.facts.get("network"))}
+        facts = {
+            **self.facts,
+            "network": _renamed(self.facts.get("network")),
+            "recipe": _completed(self.facts.get("recipe")),
+        }
         for name, value in expected.items():
             if facts.get(name) != value:
                 raise StateMismatchError(
@@ -58,6 +62,11 @@ def _renamed(network: object) -> object:
     if not isinstance(network, dict):
         return network
     return {"hidden" if name == "hidden_sizes" else name: value for name, value in network.items()}
+
+
+def _completed(recipe: object) -> object:
+    """Return a saved recipe; saves made before trainings could end early lack the field of it."""
+    return {"patience": 0, **recipe} if isinstance(recipe, dict) else recipe
 
 
 def fingerprint_weights(weights: Mapping[str, Tensor]) -> str:

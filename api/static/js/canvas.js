@@ -3,7 +3,10 @@
 export const SIDE = 28;
 const MOST_UNDONE = 100;
 
-/** The drawing on a canvas; calls `changed` after every change. */
+export const encode = (bytes) => btoa(String.fromCharCode(...bytes));
+export const decode = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+
+/** The drawing on a canvas; calls `changed` after every change, once a frame while a stroke is drawn. */
 export class Drawing {
   ink = "white";
   width = 2.5;
@@ -15,6 +18,9 @@ export class Drawing {
   #cursor = { x: SIDE / 2, y: SIDE / 2 };
   #penDown = false;
   #before = [];
+  #undone = [];
+  #segments = []; // of the stroke, not painted yet
+  #frame = null;
 
   constructor(canvas, changed) {
     this.#canvas = canvas;
@@ -25,6 +31,8 @@ export class Drawing {
     canvas.addEventListener("pointerdown", (event) => this.#lower(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.#lift(event));
+    // A stroke that ends in motion would count as a fling, and the browser then ignores a tap that soon follows.
+    canvas.addEventListener("touchstart", (event) => event.cancelable && event.preventDefault(), { passive: false });
     canvas.addEventListener("keydown", (event) => this.#key(event));
   }
 
@@ -42,11 +50,26 @@ export class Drawing {
     return this.#before.length > 0;
   }
 
+  get canRedo() {
+    return this.#undone.length > 0;
+  }
+
   /** Takes back the last stroke, picture or clearing. */
   undo() {
-    if (!this.canUndo) return;
+    this.#exchange(this.#before, this.#undone);
+  }
+
+  /** Repeats what was taken back last. */
+  redo() {
+    this.#exchange(this.#undone, this.#before);
+  }
+
+  #exchange(from, to) {
+    if (!from.length) return;
+    this.#paint();
     this.#last = this.#pen = null;
-    this.#context.putImageData(this.#before.pop(), 0, 0);
+    to.push(this.#state());
+    this.#context.putImageData(from.pop(), 0, 0);
     this.#changed();
   }
 
@@ -63,8 +86,28 @@ export class Drawing {
     this.#changed();
   }
 
+  /** Begins another drawing, empty or with a picture of 784 grey values, which can be taken back. */
+  begin(pixels = null) {
+    this.#last = this.#pen = null;
+    this.#penDown = false;
+    this.#cursor = { x: SIDE / 2, y: SIDE / 2 };
+    this.#before = [];
+    this.#undone = [];
+    this.#segments = [];
+    this.#wipe();
+    if (!pixels) return;
+    this.#remember();
+    paint(this.#context, pixels);
+  }
+
+  #state() {
+    return this.#context.getImageData(0, 0, SIDE, SIDE);
+  }
+
   #remember() {
-    this.#before.push(this.#context.getImageData(0, 0, SIDE, SIDE));
+    this.#paint();
+    this.#undone = [];
+    this.#before.push(this.#state());
     if (this.#before.length > MOST_UNDONE) this.#before.shift();
   }
 
@@ -88,6 +131,7 @@ export class Drawing {
     this.#last = this.#place(event);
     this.#remember();
     this.#line(this.#last, this.#last, event);
+    this.#paint();
   }
 
   #move(event) {
@@ -98,21 +142,35 @@ export class Drawing {
       this.#line(this.#last, place, move);
       this.#last = place;
     }
+    this.#frame ??= requestAnimationFrame(() => this.#paint());
   }
 
   #lift(event) {
-    if (event.pointerId === this.#pen) this.#pen = this.#last = null;
+    if (event.pointerId !== this.#pen) return;
+    this.#paint();
+    this.#pen = this.#last = null;
   }
 
   #line(from, to, event) {
     const pressure = event?.pointerType === "pen" && event.pressure > 0 ? 0.5 + event.pressure : 1;
+    this.#segments.push({ from, to, ink: this.ink, width: this.width * pressure });
+  }
+
+  /** Paints what was added to the stroke since the last frame. */
+  #paint() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = null;
+    if (!this.#segments.length) return;
     const context = this.#context;
-    context.strokeStyle = this.ink;
-    context.lineWidth = this.width * pressure;
-    context.beginPath();
-    context.moveTo(from.x, from.y);
-    context.lineTo(to.x + 0.01, to.y);
-    context.stroke();
+    for (const { from, to, ink, width } of this.#segments) {
+      context.strokeStyle = ink;
+      context.lineWidth = width;
+      context.beginPath();
+      context.moveTo(from.x, from.y);
+      context.lineTo(to.x + 0.01, to.y);
+      context.stroke();
+    }
+    this.#segments = [];
     this.#changed();
   }
 
@@ -122,16 +180,17 @@ export class Drawing {
       const from = { ...this.#cursor };
       this.#cursor.x = Math.min(SIDE - 1, Math.max(1, from.x + step[0]));
       this.#cursor.y = Math.min(SIDE - 1, Math.max(1, from.y + step[1]));
-      if (this.#penDown) this.#line(from, this.#cursor);
+      if (this.#penDown) this.#line(from, { ...this.#cursor });
     } else if (event.key === " ") {
       this.#penDown = !this.#penDown;
       if (this.#penDown) {
         this.#remember();
-        this.#line(this.#cursor, this.#cursor);
+        this.#line({ ...this.#cursor }, { ...this.#cursor });
       }
     } else {
       return;
     }
+    this.#paint();
     event.preventDefault();
   }
 }

@@ -78,6 +78,11 @@ class Chart {
       "text-anchor": "middle" }, this.x.label));
     parts.push(svg("text", { class: "axisname", x: 0, y: 0, "text-anchor": "middle",
       transform: `translate(13 ${MARGIN.top + inner.height / 2}) rotate(-90)` }, this.y.label));
+    for (const [index, { from, to, name }] of (this.regions ?? []).entries()) {
+      const left = this.sx(from), width_ = this.sx(to) - left;
+      if (index % 2) parts.unshift(svg("rect", { class: "region", x: left, width: width_, y: MARGIN.top, height: inner.height }));
+      parts.push(svg("text", { class: "regionname", x: left + width_ / 2, y: this.y.regionsAtTop ? MARGIN.top + 12 : bottom - 6, "text-anchor": "middle" }, name));
+    }
     this.plot.setAttribute("viewBox", `0 0 ${width} ${this.height}`);
     this.plot.setAttribute("width", width);
     this.plot.setAttribute("height", this.height);

@@ -43,10 +43,11 @@ export class Problem extends Error {
 }
 
 /** Sends a request and returns the answer's JSON. Throws a Problem. */
-export async function call(path, { method = "GET", body, type, signal } = {}) {
-  const headers = { Accept: "application/json" };
-  if (body !== undefined) headers["Content-Type"] = type ?? "application/json";
-  const content = body === undefined || type ? body : JSON.stringify(body);
+export async function call(path, { method = "GET", body, type, signal, headers: more } = {}) {
+  const headers = { Accept: "application/json", ...more };
+  const isForm = body instanceof FormData; // the browser names its type
+  if (body !== undefined && !isForm) headers["Content-Type"] = type ?? "application/json";
+  const content = body === undefined || type || isForm ? body : JSON.stringify(body);
   let response;
   try {
     response = await fetch(path, { method, headers, body: content, signal });
@@ -82,10 +83,12 @@ export function showConnection(connected) {
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Describes a problem: its message is in English, so other languages put their name of the error before it. */
+/** Describes a problem: its message is in English, so other languages put their name of the error before it. A name
+    that is a whole sentence, with its full stop, says all and stands alone. */
 function inWords({ code, message }) {
   const name = `error.${code}`;
-  return lang === "en" || !(name in page.texts) ? message : t("js.because", { words: t(name), detail: message });
+  if (lang === "en" || !(name in page.texts)) return message;
+  return t(name).endsWith(".") ? t(name) : t("js.because", { words: t(name), detail: message });
 }
 
 /** Shows a problem in an element, or hides the element. */

@@ -1,36 +1,37 @@
-// The drawing page: sends the drawing, one request at a time, and shows the reading.
+// The drawing page: sends the drawing, one request at a time, and has the reading shown.
 
-import { Drawing, paint } from "./canvas.js";
-import { $, Problem, call, el, milliseconds, number, percent, showProblem, sleep, t, user } from "./common.js";
+import { isBeside, showBeside } from "./beside.js";
+import { Drawing, decode, encode, paint } from "./canvas.js";
+import { $, Problem, call, number, showProblem, sleep, t, user } from "./common.js";
+import { offerCorrection } from "./correct.js";
+import { isUntrained, listModels } from "./models.js";
+import { isThinking, showPixels, showThought } from "./think.js";
+import { offerReadings } from "./twice.js";
+import { showAnswer, showInput, showNothing } from "./verdict.js";
 
-const UNTRAINED = "untrained";
 const SLOW_MS = 1000; // then the page says that the answer is late
-const LEADING = 5;
 const AGAIN = new Set([0, 429, 503]);
 const REST_MS = 25; // requests per second are limited, and more would not be visible
 const RAW = "application/octet-stream";
-const EVENT = 128; // from this grey value on, a pixel sends events to the chip
+const KEPT = "hxserve-drawn"; // until the tab is closed
 
-let isLive = true;
 let isDirty = false;
 let isBusy = false;
+let isChoosing = false;
 
 const drawing = new Drawing($("#canvas"), changed);
-const rows = Array.from({ length: 10 }, (_, digit) => row(digit));
-
-function row(digit) {
-  const bar = el("span", { className: "bar" });
-  const value = el("span", { className: "value" });
-  const item = el("li", {}, el("span", { className: "name" }, String(digit)), el("span", { className: "track" }, bar), value);
-  item.hidden = true;
-  $("#ranking").append(item);
-  return { digit, item, bar, value };
-}
 
 function changed() {
   isDirty = true;
   $("#undo").disabled = !drawing.canUndo;
-  if (isLive || drawing.isEmpty) recognise();
+  $("#redo").disabled = !drawing.canRedo;
+  invite();
+  if ($("#live").checked || drawing.isEmpty) recognise();
+}
+
+/** Shows the invitation while nothing is drawn. */
+function invite() {
+  $("#invitation").classList.toggle("gone", !drawing.isEmpty);
 }
 
 /** Sends the newest picture until there is none newer, at most one request at a time. */
@@ -42,7 +43,7 @@ async function recognise() {
       isDirty = false;
       if (drawing.isEmpty) forget();
       else await Promise.all([recogniseOnce(), sleep(REST_MS)]);
-      if (!isLive) break;
+      if (!$("#live").checked) break;
     }
   } finally {
     isBusy = false;
@@ -52,16 +53,20 @@ async function recognise() {
 async function recogniseOnce() {
   const slow = setTimeout(() => $("#problem").hidden && showNote(t("draw.slow")), SLOW_MS);
   try {
-    if (!$("#model").value) await listModels();
+    if (!$("#model").value) await showModels();
     const [model, version] = $("#model").value.split("@");
     const started = performance.now();
     const crop = { method: "POST", body: drawing.bytes(), type: RAW }, centre = `centre=${$("#centre").checked}`;
-    const [answer] = await Promise.all([
-      call(`/v1/models/${model}/versions/${version}/classify?${centre}`, crop),
-      call(`/v1/crops?${centre}`, crop).then(({ crops: [{ pixels }] }) => showInput(pixels)),
-    ]);
+    const path = `/v1/models/${model}/versions/${version}/classify?${centre}`;
+    const answer = await call(`${path}&pixels=true${isThinking() ? "&activations=true" : ""}${isBeside() ? "&mock=true" : ""}`, crop);
     if (!answer.predictions) throw await tooLate(answer);
-    show(answer, performance.now() - started);
+    showAnswer(answer, performance.now() - started);
+    showInput(answer.predictions[0].pixels);
+    showPixels(answer.predictions[0].pixels);
+    showThought({ model, version, answer });
+    showBeside(answer);
+    offerReadings({ reference: `${model}@${version} ${centre}`, path, bytes: crop.body });
+    offerCorrection({ model, version, centre, crop, digit: answer.predictions[0].digit });
     showProblem($("#problem"), null);
   } catch (problem) {
     await recover(problem);
@@ -83,7 +88,7 @@ async function recover(problem) {
   if ($("#digit").textContent === "?") $("#sure").textContent = t("draw.unread");
   if (problem.code === "model_not_found") {
     const model = $("#model").selectedOptions[0]?.label;
-    await attempt(listModels);
+    await attempt(showModels);
     showNote(t("draw.gone", { model }));
     isDirty = true;
     return;
@@ -95,87 +100,35 @@ async function recover(problem) {
   }
 }
 
+/** Reads the drawing once more. */
+function again() {
+  isDirty = true;
+  recognise();
+}
+
 function showNote(words) {
   $("#note").hidden = !words;
   $("#note").textContent = words;
 }
 
-function show(answer, roundTrip) {
-  const [{ digit, scores, confidence }] = answer.predictions;
-  const order = scores.map((score, i) => i).sort((a, b) => scores[b] - scores[a] || a - b);
-  $("#digit").textContent = digit;
-  $("#digit").classList.toggle("unsure", confidence < 0.5);
-  const sure = confidence > 0.9 ? "very" : confidence > 0.6 ? "rather" : confidence > 0.3 ? "hardly" : "not";
-  $("#sure").textContent = t(`draw.sure_${sure}`, { digit });
-  $("#detail").textContent = t("draw.confidence", { percent: percent(confidence), second: order[1] });
-  speakSoon();
-  order.forEach((place, rank) => showScore(rows[place], scores[place], rank));
-  $("#ranking").append(...order.map((place) => rows[place].item));
-  $("#round-trip").textContent = milliseconds(roundTrip);
-  $("#waiting").textContent = milliseconds(answer.timing.waiting_ms);
-  $("#chip-time").textContent = milliseconds(answer.timing.chip_ms);
-  $("#by").textContent = `${answer.chip} (${answer.backend})`;
-}
-
-/** Shows the binary picture that the chip computes with. */
-function showInput(pixels) {
-  paint($("#binary").getContext("2d"), pixels.map((value) => (value < EVENT ? 0 : 255)));
-}
-
-let speech = null;
-
-/** Announces the reading to screen readers once it is stable: a live drawing has many readings per second. */
-function speakSoon() {
-  clearTimeout(speech);
-  speech = setTimeout(() => ($("#spoken").textContent = `${$("#sure").textContent}. ${$("#detail").textContent}`), 800);
-}
-
-function showScore({ item, bar, value }, score, rank) {
-  item.hidden = false;
-  item.classList.toggle("leading", rank < LEADING);
-  item.classList.toggle("best", rank === 0);
-  bar.classList.toggle("below", score < 0);
-  bar.style.setProperty("--score", Math.abs(score) / 128);
-  value.textContent = number(score).replace("-", "−");
-}
-
 function forget() {
-  clearTimeout(speech);
-  $("#digit").textContent = "?";
-  $("#sure").textContent = t("draw.empty");
-  $("#detail").textContent = "";
-  showInput(drawing.bytes());
-  for (const { item } of rows) item.hidden = true;
-  for (const name of ["round-trip", "waiting", "chip-time"]) $(`#${name}`).textContent = "–";
+  offerCorrection(null);
+  showNothing();
+  showThought(null);
+  showBeside(null);
+  offerReadings(null);
   showProblem($("#problem"), null);
 }
 
-/**
- * Lists the models, your own and the service's before those of others, and keeps the choice.
- *
- * Without one it is what `latest` means in the first model that has it: a partial version is never the default.
- */
-async function listModels() {
-  const { models } = await call("/v1/models");
-  const select = $("#model");
-  const chosen = select.value || new URLSearchParams(location.search).get("model");
-  const isOthers = ({ owner }) => owner !== null && owner !== user;
-  const trained = models.filter(({ name }) => name !== UNTRAINED).sort((a, b) => isOthers(a) - isOthers(b));
-  const options = trained.flatMap(({ name, versions, partial_versions: partial, aliases }) =>
-    [...versions].reverse().map((version) => {
-      const known = Object.keys(aliases).filter((alias) => aliases[alias] === version);
-      if (partial.includes(version)) known.unshift(t("draw.partial"));
-      return new Option(`${name} ${version}${known.length ? ` (${known.join(", ")})` : ""}`, `${name}@${version}`);
-    }));
-  const whole = trained.find(({ aliases }) => aliases.latest);
-  const untrained = models.find(({ name }) => name === UNTRAINED);
-  if (untrained) options.push(new Option(t("draw.untrained"), `${UNTRAINED}@${untrained.versions.at(-1)}`));
-  select.replaceChildren(...options);
-  if (options.some(({ value }) => value === chosen)) select.value = chosen;
-  else if (whole) select.value = `${whole.name}@${whole.aliases.latest}`;
-  else if (untrained) select.value = options.at(-1).value;
-  $("#only-untrained").hidden = Boolean(whole) || !select.value.startsWith(`${UNTRAINED}@`);
-  if (!options.length) throw new Problem(t("draw.no_model"));
+/** Lists the models; the page about teaching starts from the one chosen. */
+async function showModels() {
+  const isTrained = await listModels($("#model"));
+  $("#only-untrained").hidden = isTrained || !isUntrained($("#model").value);
+  showTeacher();
+}
+
+function showTeacher() {
+  $("#teach").href = isUntrained($("#model").value) ? "/teach" : `/teach?model=${encodeURIComponent($("#model").value)}`;
 }
 
 async function takeSample(digit) {
@@ -205,13 +158,6 @@ async function attempt(action) {
   }
 }
 
-$("#ink").addEventListener("change", (event) => (drawing.ink = event.target.value));
-$("#width").addEventListener("input", ({ target }) => {
-  drawing.width = Number(target.value);
-  $("#width-shown").textContent = number(drawing.width, 1);
-});
-$("#centre").addEventListener("change", changed);
-
 function forgetSource() {
   $("#compared").hidden = true;
   $("#sample").textContent = "";
@@ -230,14 +176,54 @@ function clear() {
   drawing.clear();
 }
 
+function takeWidth() {
+  drawing.width = Number($("#width").value);
+  $("#width-shown").textContent = number(drawing.width, 1);
+}
+
+/** Keeps the drawing for when this page is opened again, as by a change of the language; then the model, too. */
+function keep() {
+  const kept = { user, drawn: encode(drawing.bytes()), model: isChoosing ? $("#model").value : "", width: $("#width").value,
+    live: $("#live").checked, centre: $("#centre").checked };
+  sessionStorage.setItem(KEPT, JSON.stringify(kept));
+}
+
+async function restore() {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+  const isMine = kept?.user === user;
+  if (isMine) {
+    $("#width").value = kept.width;
+    for (const name of ["live", "centre"]) $(`#${name}`).checked = kept[name];
+    const pixels = decode(kept.drawn);
+    if (pixels.some(Boolean)) drawing.begin(pixels);
+  }
+  takeWidth();
+  $("#once").hidden = $("#live").checked;
+  invite();
+  await showModels();
+  if (isMine && [...$("#model").options].some(({ value }) => value === kept.model)) {
+    $("#model").value = kept.model;
+    showTeacher();
+  }
+  if (!drawing.isEmpty) changed();
+}
+
+$("#ink").addEventListener("change", (event) => (drawing.ink = event.target.value));
+$("#width").addEventListener("input", takeWidth);
+$("#centre").addEventListener("change", changed);
+$("#canvas").addEventListener("pointerdown", () => $("#invitation").classList.add("gone"));
+$("#canvas").addEventListener("pointerup", invite);
 $("#undo").addEventListener("click", undo);
+$("#redo").addEventListener("click", () => drawing.redo());
 $("#clear").addEventListener("click", clear);
 document.addEventListener("keydown", (event) => {
-  const isUndo = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z";
-  const isClear = event.key === "Delete" && event.target === $("#canvas");
-  if (!isUndo && !isClear) return;
+  const key = event.key.toLowerCase(), isControl = event.ctrlKey || event.metaKey;
+  const action = isControl && key === "z" ? (event.shiftKey ? () => drawing.redo() : undo)
+    : isControl && key === "y" ? () => drawing.redo()
+      : event.key === "Delete" && event.target === $("#canvas") ? clear : null;
+  if (!action) return;
   event.preventDefault();
-  (isUndo ? undo : clear)();
+  action();
 });
 $("#samples").addEventListener("click", ({ target }) => {
   if (target.dataset.digit) attempt(() => takeSample(target.dataset.digit));
@@ -248,20 +234,18 @@ $("#photo").addEventListener("change", ({ target }) => {
 });
 $("#model").addEventListener("change", () => {
   showNote("");
+  showTeacher();
   changed();
 });
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) attempt(listModels); // a training may have ended meanwhile
+  if (!document.hidden) attempt(showModels); // a training may have ended meanwhile
 });
-$("#once").addEventListener("click", () => {
-  isDirty = true;
-  recognise();
+$("#once").addEventListener("click", again);
+for (const name of ["think", "beside"]) $(`#${name}`).addEventListener("toggle", ({ target }) => target.open && again());
+$("#live").addEventListener("change", ({ target }) => {
+  $("#once").hidden = target.checked;
+  if (target.checked) changed();
 });
-$("#live").addEventListener("click", ({ target }) => {
-  isLive = !isLive;
-  target.textContent = t(isLive ? "draw.stop" : "draw.start");
-  $("#once").hidden = isLive;
-  if (isLive) changed();
-});
-$("#width-shown").textContent = number(drawing.width, 1);
-attempt(listModels);
+$(".choices").addEventListener("click", () => (isChoosing = true));
+addEventListener("pagehide", keep);
+attempt(restore);

@@ -1,12 +1,14 @@
 // The page of one job: its progress, its result and its events.
 
 import { LineChart } from "./chart.js";
-import { $, call, el, number, percent, showProblem, t } from "./common.js";
-import { confusionTable, mistakeList } from "./outcome.js";
+import { $, call, el, isAdmin, number, percent, showProblem, t, user } from "./common.js";
+import { confusionTable, differenceList, mistakeList, verdict } from "./outcome.js";
+import { showStairs } from "./stairs.js";
 import { listen } from "./stream.js";
 import { clock, date, duration, outlook, progressBar, sizes, stateBadge } from "./words.js";
 
 const id = $("#job").dataset.job;
+const READS = ["evaluation", "comparison", "staircase"];
 const batches = new Map();
 let job = null, accuracyChart = null, lossChart = null, epochs = [], compared = null, ownRecipe = {}, stop = null;
 
@@ -23,6 +25,8 @@ function showJob() {
   showFacts();
   $("#params").textContent = JSON.stringify({ id, params: job.params, provenance: job.provenance }, null, 2);
   if (job.kind === "training") showCurves(job.metrics);
+  if (job.kind === "staircase") showStairs($("#stairs"), job);
+  $("#again").hidden = job.kind !== "training" || !(isAdmin || job.user === user);
 }
 
 const isFinal = () => !["queued", "running"].includes(job.state);
@@ -40,7 +44,7 @@ function showFacts() {
     network: job.kind === "training" && !job.params.start_from && job.params.network && sizes(job.params.network),
     accuracy: typeof result?.accuracy === "number" && percent(result.accuracy, 2),
     measured: result?.execution === "chip" ? `${result.chip} (${result.backend})` : result?.execution,
-    [result?.partial ? "partial_version" : "version"]: result?.version,
+    [result?.partial ? "partial_version" : READS.includes(job.kind) ? "of_version" : "version"]: result?.version,
     checked_crops: result?.checked_crops && number(result.checked_crops),
     gain: result?.gain && `${number(result.gain, 5)} LSB`,
     spread: result?.spread_before_lsb && [`${number(result.spread_before_lsb, 1)} → ${number(result.spread_after_lsb, 1)} LSB`,
@@ -59,16 +63,39 @@ function showCurves(metrics) {
   accuracyChart ??= new LineChart($("#accuracy-curve"), { title: t("job.accuracy_curve"), x,
     y: { label: t("job.accuracy_axis"), low: (y) => Math.max(0, Math.floor(10 * y - 0.001) / 10), max: 1, format: (y) => percent(y, 0) } });
   lossChart ??= new LineChart($("#loss-curve"), { title: t("job.loss_curve"), x,
-    y: { label: t("job.loss_axis"), min: 0, format: (y) => number(y, y && y < 0.1 ? 3 : 2) } });
+    y: { label: t("job.loss_axis"), min: 0, regionsAtTop: true, format: (y) => number(y, y && y < 0.1 ? 3 : 2) } });
   accuracyChart.x.max = lossChart.x.max = most;
   if (metrics.step) {
     batches.set((metrics.step / metrics.steps_total) * metrics.epochs_total, metrics);
   }
   epochs = metrics.epochs ?? epochs;
+  showWatched(metrics.watched ?? []);
   const last = epochs.findIndex(({ execution }) => execution === "chip");
   $("#two-parts").hidden = last < 1;
+  const first = last < 0 ? Infinity : (epochs[last - 1]?.epoch ?? 0);
+  const parts = epochs.length ? [{ from: 0, to: Math.min(first, epochs.at(-1).epoch), name: t("job.in_model") },
+    { from: first, to: metrics.epochs_total, name: t("job.in_loop") }] : [];
+  accuracyChart.regions = lossChart.regions = last < 0 ? [] : parts.filter(({ from, to }) => to > from);
   if (last >= 1) $("#two-parts").textContent = t("job.two_parts", { last: number(epochs[last - 1].epoch) });
   drawCurves();
+}
+
+/** The digits of the test set that are watched: each shows how it was read after the last epoch. */
+function showWatched(watched) {
+  const readings = epochs.at(-1)?.readings ?? [];
+  const known = `${epochs.length} ${watched.length}`;
+  $("#watched-panel").hidden = !watched.length;
+  if ($("#watched").dataset.known === known) return;
+  $("#watched").dataset.known = known;
+  $("#watched").replaceChildren(...watched.map(({ digit, png }, index) => {
+    const read = readings[index];
+    const words = read === undefined ? t("job.not_read", { digit }) : t("job.read_as", { digit, answer: read });
+    return el("li", { className: read === undefined ? "" : read === digit ? "right" : "wrong", title: words },
+      el("img", { src: `data:image/png;base64,${png}`, alt: words, width: 56, height: 56 }),
+      el("span", { "aria-hidden": "true" }, read === undefined ? "?" : `${read} ${read === digit ? "✓" : "✕"}`));
+  }));
+  const right = readings.filter((read, index) => read === watched[index]?.digit).length;
+  $("#watched-right").textContent = readings.length ? t("job.watched_right", { right, of: watched.length, epoch: number(epochs.at(-1).epoch) }) : t("job.watched_none");
 }
 
 function drawCurves() {
@@ -134,6 +161,7 @@ async function showOutcome() {
     showActions(result);
     $("#outlook").textContent = t("job.uploaded_by", { user: job.user });
   }
+  if (job.kind === "comparison" && result) showDifferences(result);
   if (!result?.confusion) return;
   if (job.kind === "training") showActions(result);
   if (!result.confusion.flat().some(Boolean)) return; // cancelled before the first test
@@ -148,6 +176,15 @@ async function showOutcome() {
   $("#confusion").replaceChildren(confusionTable(result.confusion));
   $("#mistakes").replaceChildren(...mistakeList(mistakes ?? []));
   $("#mistakes-panel").hidden = !mistakes?.length;
+}
+
+/** The verdict of a comparison in words, and crops that the versions read differently. */
+function showDifferences(result) {
+  $("#outlook").textContent = verdict(result);
+  $("#outcome").hidden = !result.differences.length;
+  $("#confusion-panel").hidden = $("#mistakes-panel").hidden = true;
+  $("#differences").replaceChildren(...differenceList(result));
+  $("#differences-panel").hidden = !result.differences.length;
 }
 
 function showActions({ model, version }) {

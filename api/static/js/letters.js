@@ -1,6 +1,7 @@
 // The running letter centres: the rates and the newest letters of each.
 
 import { $, el, number, percent, showProblem, t } from "./common.js";
+import { showOrders } from "./order.js";
 import { listen } from "./stream.js";
 
 const cards = new Map(); // by letter: its card, while it is on a belt
@@ -69,8 +70,9 @@ function rejectTable(reasons) {
     el("tbody", {}, ...reasons.map(([reason, count]) => el("tr", {}, el("td", {}, phrase(reason)), el("td", {}, number(count))))));
 }
 
-function show({ centres, letters }) {
+function show({ centres, letters, orders }) {
   showProblem($("#problem"), null);
+  if (orders) showOrders(orders);
   for (const [id, letter] of Object.entries(letters)) cards.set(id, card(letter));
   const onBelts = new Set(centres.flatMap(({ belt }) => belt));
   for (const id of [...cards.keys()].filter((known) => !onBelts.has(known))) cards.delete(id);
@@ -87,7 +89,7 @@ function show({ centres, letters }) {
     }
     showCentre(shown.get(centre.user), centre);
   }
-  $("#none").hidden = shown.size > 0;
+  $("#none").hidden = shown.size > 0 || Boolean(orders?.ready);
 }
 
 listen("/v1/letters/events", { letters: show, unavailable: (problem) => showProblem($("#problem"), problem) });

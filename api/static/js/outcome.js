@@ -1,4 +1,4 @@
-// The result of a training or an evaluation: the confusion matrix and the worst mistakes.
+// The result of a training, an evaluation or a comparison: the confusion matrix, the worst mistakes, the differences.
 
 import { el, number, percent, t } from "./common.js";
 
@@ -22,9 +22,27 @@ export function confusionTable(confusion, name = "") {
 
 /** The misread crops with the highest confidence, as pictures. */
 export function mistakeList(mistakes) {
-  return mistakes.map(({ png, digit, answer, margin }) => {
-    const words = t("job.mistake", { digit, answer });
-    return el("li", {}, el("img", { src: `data:image/png;base64,${png}`, alt: words, width: 84, height: 84 }),
-      el("span", {}, words), el("span", { className: "hint" }, t("job.margin", { margin: number(margin) })));
-  });
+  return mistakes.map(({ png, digit, answer, margin }) =>
+    picture(png, t("job.mistake", { digit, answer }), t("job.margin", { margin: number(margin) })));
+}
+
+/** The verdict of a comparison in words. */
+export function verdict(result) {
+  const points = (part) => number(100 * part, 2);
+  const [low, high] = result.difference_interval;
+  return t(`job.${result.verdict}`, { version: result.version, against: result.against,
+    mine: percent(result.candidate.accuracy, 2), theirs: percent(result.present.accuracy, 2), dataset: result.dataset,
+    points: points(result.difference), low: points(low), high: points(high), margin: points(result.margin) });
+}
+
+/** The crops that two versions read as different digits, as pictures. */
+export function differenceList({ version, against, differences }) {
+  return differences.map(({ png, digit, candidate, present, agreement }) =>
+    picture(png, t("job.differs", { digit, version, candidate, against, present }),
+      t("job.agreement", { percent: percent(agreement) })));
+}
+
+function picture(png, words, hint) {
+  return el("li", {}, el("img", { src: `data:image/png;base64,${png}`, alt: words, width: 84, height: 84 }),
+    el("span", {}, words), el("span", { className: "hint" }, hint));
 }

@@ -5,7 +5,7 @@ import { $, call, percent, t } from "./common.js";
 import { MINUTE, minuteAxis } from "./times.js";
 
 export const KINDS = { classification: "blue", training: "orange", evaluation: "green", calibration: "purple",
-  program: "yellow", upload: "grey" };
+  program: "yellow", upload: "grey", comparison: "sky", staircase: "rose" };
 const COLORS = ["blue", "orange", "green", "purple", "yellow"];
 
 const chart = new StackedColumns($("#utilisation"), { title: t("chip.utilisation_title"), height: 240,

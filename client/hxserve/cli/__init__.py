@@ -2,17 +2,28 @@
 
 import click
 
+from hxserve.cli import promotion as _promotion  # noqa: F401 its commands are of `models`
 from hxserve.cli.chips import chip
+from hxserve.cli.classes import classes
 from hxserve.cli.classification import classify
+from hxserve.cli.completion import completion
+from hxserve.cli.corrections import corrections
+from hxserve.cli.datasets import datasets
+from hxserve.cli.doctor import doctor
+from hxserve.cli.documentation import docs
+from hxserve.cli.guidance import add_examples
 from hxserve.cli.jobs import jobs
 from hxserve.cli.models import models
 from hxserve.cli.outcome import EXIT_CODES
+from hxserve.cli.page import open_page
 from hxserve.cli.plugins import ExtensibleGroup
 from hxserve.cli.programs import kernel, run
 from hxserve.cli.server import backup, restore, up
 from hxserve.cli.staircase import staircase
 from hxserve.cli.status import queue, usage
 from hxserve.cli.submission import calibrate, evaluate, train
+from hxserve.cli.teaching import teach
+from hxserve.cli.top import top
 from hxserve.cli.users import me, users
 
 
@@ -27,12 +38,14 @@ def cli() -> None:
 
 
 for _command in (
-    *(up, train, evaluate, classify, calibrate, staircase, jobs, models),
+    *(up, open_page, doctor, completion, docs, top),
+    *(train, teach, evaluate, classify, corrections, calibrate, staircase, jobs, models, datasets),
     *(run, kernel),
-    *(chip, queue, usage, me, users),
+    *(chip, queue, usage, me, users, classes),
     *(backup, restore),
 ):
     cli.add_command(_command)
+add_examples(cli)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import click
 
 from hxserve.cli.console import show_json, show_line, show_table
 from hxserve.cli.options import Options, OptionsGroup
-from hxserve.cli.phrases import age, flat, one_line
+from hxserve.phrases import age, flat, one_line
 
 _CHIP = click.option("--chip", "chip_id", metavar="ID", help="Only this chip; default: all.")
 

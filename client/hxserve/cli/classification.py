@@ -1,17 +1,18 @@
 """The command `classify`."""
 
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Final
 
 import click
 
+from hxserve.cli.choices import MODELS
 from hxserve.cli.console import show_json, show_line, show_table
 from hxserve.cli.options import Options, OptionsCommand
-from hxserve.cli.phrases import duration, percent
-from hxserve.cli.progress import crops_progress
+from hxserve.phrases import duration, percent
 from hxserve.predictions import Prediction, Predictions
+from hxserve.progress import crops_progress
 
 _LISTED: Final = 20
 """Crops of one source shown one by one; of more, a summary per digit."""
@@ -21,7 +22,7 @@ _LEAST_SURE: Final = 5
 
 @click.command(cls=OptionsCommand)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--model", default="digits", show_default=True, help="Model to use.")
+@click.option("--model", default="digits", show_default=True, shell_complete=MODELS, help="Model to use.")
 @click.option("--version", default="latest", show_default=True, help="A number or an alias.")
 @click.option(
     "--repeats",
@@ -35,6 +36,7 @@ _LEAST_SURE: Final = 5
 )
 @click.option("--centre", is_flag=True, help="Scale and centre the crops of .npy files.")
 @click.option("--segment", is_flag=True, help="Read several digits of each picture, from left to right.")
+@click.option("--keep", is_flag=True, help="Keep crops and answers, to correct them later.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -51,6 +53,7 @@ def classify(
     allow_transfer: bool,
     centre: bool,
     segment: bool,
+    keep: bool,
     wait: float | None,
 ) -> None:
     """Read the digits in image files.
@@ -67,15 +70,22 @@ def classify(
             allow_transfer=allow_transfer,
             centre=centre,
             segment=segment,
+            keep=keep or None,
             wait_s=10.0 if wait is None else wait,
             timeout_s=wait,
             on_progress=update,
         )
     if options.as_json:
-        document = asdict(predictions)
+        document = asdict(replace(predictions, thumbnails=()))
+        del document["thumbnails"]
         show_json(document | {"predictions": document.pop("items")})
     else:
         show_predictions(predictions)
+        if keep:
+            for answer in dict.fromkeys(p.answer for p in predictions):
+                show_line(
+                    f"Kept as {answer}; `hxserve corrections add {answer} DIGIT --index N` corrects it."
+                )
 
 
 def show_predictions(predictions: Predictions) -> None:

@@ -4,14 +4,15 @@ from typing import Any, Final
 
 import click
 
+from hxserve.cli.choices import JOBS, USERS
 from hxserve.cli.console import show_json, show_line, show_table
 from hxserve.cli.options import Command, Options, OptionsGroup
 from hxserve.cli.outcome import INTERRUPTED
-from hxserve.cli.phrases import age, standing
-from hxserve.cli.progress import job_progress
 from hxserve.cli.results import show_job_facts, show_outcome
 from hxserve.client import Client
 from hxserve.jobs import Job
+from hxserve.phrases import age, standing
+from hxserve.progress import job_progress
 
 _STATES: Final = ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
 _LISTED: Final = 20
@@ -19,14 +20,17 @@ _SEARCHED: Final = 1000
 """Newest jobs among which the beginning of an ID is looked up."""
 _SURELY_WHOLE: Final = 20
 """Characters; a shorter text may be the beginning of an ID."""
-_KINDS: Final = ["training", "evaluation", "classification", "calibration", "upload", "program"]
+_KINDS: Final = [
+    *("training", "evaluation", "comparison", "staircase", "classification", "calibration"),
+    *("upload", "import", "program"),
+]
 
 
 def _filters(command: Command) -> Command:
     """Add the options that choose which jobs to list."""
     for option in (
         click.option("--limit", type=click.IntRange(min=1), help="The newest only.  [default: 20]"),
-        click.option("--user", help="Only those of this user."),
+        click.option("--user", shell_complete=USERS, help="Only those of this user."),
         click.option("--kind", type=click.Choice(_KINDS), help="Only those of this kind."),
         click.option("--state", type=click.Choice(_STATES), help="Only those in this state."),
     ):
@@ -79,11 +83,11 @@ def list_jobs(
 
 
 @jobs.command("show")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=JOBS)
 def show_job(options: Options, job_id: str) -> None:
     """Show a job as it is now; the beginning of its ID is enough."""
     client = options.client()
-    job = client.job(_whole_id(client, job_id))
+    job = client.job(whole_id(client, job_id))
     if options.as_json:
         show_json(job.record)
     else:
@@ -91,19 +95,19 @@ def show_job(options: Options, job_id: str) -> None:
 
 
 @jobs.command("watch")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=JOBS)
 def watch(options: Options, job_id: str) -> None:
     """Watch a job until it ends; Ctrl-C stops the watching, not the job. The beginning of its ID is enough."""
     client = options.client()
-    show_outcome(watch_job(client, _whole_id(client, job_id)), as_json=options.as_json)
+    show_outcome(watch_job(client, whole_id(client, job_id)), as_json=options.as_json)
 
 
 @jobs.command("cancel")
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True, shell_complete=JOBS)
 def cancel(options: Options, job_ids: tuple[str, ...]) -> None:
     """Cancel jobs; of a training, what it learnt so far is kept as a partial version."""
     client = options.client()
-    found = [client.cancel(whole) for whole in [_whole_id(client, job_id) for job_id in job_ids]]
+    found = [client.cancel(whole) for whole in [whole_id(client, job_id) for job_id in job_ids]]
     if options.as_json:
         show_json({"jobs": [job.record for job in found]})
         return
@@ -112,7 +116,7 @@ def cancel(options: Options, job_ids: tuple[str, ...]) -> None:
         show_line(f"{job.id}: {job.state}{pending}")
 
 
-def _whole_id(client: Client, beginning: str) -> str:
+def whole_id(client: Client, beginning: str) -> str:
     """Return the ID that begins so among the newest jobs, or the text itself if there is none.
 
     Raises:

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import click
 
+from hxserve.cli.choices import MODELS, VERSIONS
 from hxserve.cli.console import show_facts, show_json, show_line, show_table
 from hxserve.cli.options import Options, OptionsGroup
 from hxserve.cli.outcome import require_libraries
-from hxserve.cli.phrases import age, flat, layers, local_time, percent
-from hxserve.cli.submission import follow_job
+from hxserve.cli.submission import DATASET, follow_job
+from hxserve.phrases import age, flat, layers, local_time, percent
 
 _ONNX_LIBRARIES: Final = ("onnx", "safetensors")
 
@@ -41,8 +42,8 @@ def list_models(options: Options) -> None:
 
 
 @models.command("show")
-@click.argument("name")
-@click.argument("version", required=False)
+@click.argument("name", shell_complete=MODELS)
+@click.argument("version", required=False, shell_complete=VERSIONS)
 def show_model(options: Options, name: str, version: str | None) -> None:
     """Show a model's versions, or one VERSION (a number or an alias)."""
     found = options.client().model(name, version)
@@ -55,8 +56,8 @@ def show_model(options: Options, name: str, version: str | None) -> None:
 
 
 @models.command("download")
-@click.argument("name")
-@click.argument("version", default="latest")
+@click.argument("name", shell_complete=MODELS)
+@click.argument("version", default="latest", shell_complete=VERSIONS)
 @click.option("-o", "--output", default=".", metavar="PATH", help="File or folder to write.  [default: .]")
 def download(options: Options, name: str, version: str, output: str) -> None:
     """Fetch a version's weights as a safetensors file; VERSION is `latest` unless given."""
@@ -82,13 +83,41 @@ def upload(options: Options, file: str, name: str, no_wait: bool) -> None:
     follow_job(options, client, client.upload(file, name), no_wait)
 
 
+@models.command("calibrate")
+@click.argument("name", shell_complete=MODELS)
+@DATASET
+@click.option("--version", default="latest", show_default=True, help="A number or an alias.")
+@click.option(
+    "--into", metavar="MODEL", help="Model of yours that gets the version; default: that of the same name."
+)
+@click.option(
+    "--execution",
+    type=click.Choice(["mock", "chip"]),
+    help="Where to measure; default: on the chip, if there is one.",
+)
+@click.option("--no-wait", is_flag=True, help="Submit only; do not wait for the end.")
+def calibrate_model(
+    options: Options,
+    name: str,
+    dataset: str | dict[str, float] | None,
+    version: str,
+    no_wait: bool,
+    **given: Any,
+) -> None:
+    """Fit the confidence of a version of NAME to a data set, and publish it with the same weights."""
+    if dataset is None:
+        raise click.UsageError("name the data set that the confidence is fitted to: --dataset NAME")
+    client = options.client()
+    follow_job(options, client, client.calibrate_model(name, dataset, version, **given), no_wait)
+
+
 @models.command("export")
 @click.option("--onnx", "target", required=True, metavar="FILE", help="File or folder to write.")
-@click.argument("model", metavar="NAME[@VERSION]")
+@click.argument("model", metavar="NAME[@VERSION]", shell_complete=MODELS)
 def export(options: Options, target: str, model: str) -> None:
     """Write a version's float32 reference network as ONNX, with its quantisation in the metadata."""
     require_libraries(_ONNX_LIBRARIES, "onnx_not_installed", "exports to ONNX", "hxserve[onnx]")
-    name, version = _parse_model(model)
+    name, version = parse_model(model)
     path = options.client().export_onnx(name, version or "latest", target)
     if options.as_json:
         show_json({"path": str(path), "bytes": path.stat().st_size})
@@ -97,9 +126,9 @@ def export(options: Options, target: str, model: str) -> None:
 
 
 @models.command("alias")
-@click.argument("name")
+@click.argument("name", shell_complete=MODELS)
 @click.argument("alias")
-@click.argument("version", required=False)
+@click.argument("version", required=False, shell_complete=VERSIONS)
 @click.option("--delete", is_flag=True, help="Remove the alias; the version stays.")
 def set_alias(options: Options, name: str, alias: str, version: str | None, delete: bool) -> None:
     """Let ALIAS name VERSION (a number or another alias), or remove it."""
@@ -118,22 +147,22 @@ def set_alias(options: Options, name: str, alias: str, version: str | None, dele
 
 
 @models.command("share")
-@click.argument("model", metavar="NAME[@VERSION]")
+@click.argument("model", metavar="NAME[@VERSION]", shell_complete=MODELS)
 def share(options: Options, model: str) -> None:
     """Let everyone use a model of yours: all its versions, also those to come, or one."""
-    _show_audience(options, options.client().share(*_parse_model(model)))
+    _show_audience(options, options.client().share(*parse_model(model)))
 
 
 @models.command("unshare")
-@click.argument("model", metavar="NAME[@VERSION]")
+@click.argument("model", metavar="NAME[@VERSION]", shell_complete=MODELS)
 def unshare(options: Options, model: str) -> None:
     """Keep a model of yours, or one version, to yourself again."""
-    _show_audience(options, options.client().unshare(*_parse_model(model)))
+    _show_audience(options, options.client().unshare(*parse_model(model)))
 
 
 @models.command("delete")
-@click.argument("name")
-@click.argument("version")
+@click.argument("name", shell_complete=MODELS)
+@click.argument("version", shell_complete=VERSIONS)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete_version(options: Options, name: str, version: str, yes: bool) -> None:
     """Delete a version and its weights for good."""
@@ -148,7 +177,8 @@ def delete_version(options: Options, name: str, version: str, yes: bool) -> None
         show_line(f"Version {version} of {name} is deleted.")
 
 
-def _parse_model(text: str) -> tuple[str, str | None]:
+def parse_model(text: str) -> tuple[str, str | None]:
+    """Return the name, and the version if one is given, of NAME[@VERSION]."""
     name, at, version = text.partition("@")
     if at and not version:
         raise click.UsageError(f"{text!r} names no version; give NAME or NAME@VERSION")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 
+from hxserve.cli.guidance import next_step
 from hxserve.client import Client
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -22,10 +25,9 @@ class Options:
     data_dir: str | None = None
     as_json: bool = False
 
-    def client(self) -> Client:
-        """Return a client of the service that was named."""
-        # Few repetitions, so that a mistyped address is reported at once.
-        return Client(self.url, self.token, data_dir=self.data_dir, retries=2)
+    def client(self, *, retries: int = 2, timeout_s: float = 30.0) -> Client:
+        """Return a client of the service that was named; few repetitions report a mistyped address at once."""
+        return Client(self.url, self.token, data_dir=self.data_dir, retries=retries, timeout_s=timeout_s)
 
 
 class OptionsCommand(click.Command):
@@ -41,6 +43,14 @@ class OptionsCommand(click.Command):
     ) -> None:
         called = click.pass_obj(callback)
         super().__init__(name, callback=called, params=[*(params or ()), *_common()], **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; at a terminal, say what to try next."""
+        found = super().invoke(ctx)
+        said = next_step(ctx)
+        if said and sys.stderr.isatty() and not ctx.obj.as_json:
+            click.secho(f"Try next: {said}", dim=True, err=True)
+        return found
 
 
 class OptionsGroup(click.Group):
@@ -66,7 +76,22 @@ def _common() -> list[click.Parameter]:
         click.Option(
             ["--json", "as_json"], is_flag=True, help="One JSON document on stdout.", **_remembered("as_json")
         ),
+        click.Option(
+            ["--no-color"],
+            is_flag=True,
+            expose_value=False,
+            callback=_without_colour,
+            help="No colours, as with NO_COLOR.",
+        ),
     ]
+
+
+def _without_colour(context: click.Context, _: click.Parameter, value: bool) -> None:
+    """Keep colours from this process and those that it starts."""
+    if value:
+        os.environ["NO_COLOR"] = "1"
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def data_dir_option(explanation: str) -> Callable[[Command], Command]:

@@ -12,8 +12,8 @@ from typing import Any, Final
 import click
 
 from hxserve.cli.options import OptionsGroup
-from hxserve.cli.phrases import one_line
 from hxserve.errors import AddressError, ClientError, ConnectionFailedError, ServiceError, StillRunningError
+from hxserve.phrases import one_line
 
 REFUSED: Final = 1
 UNREACHABLE: Final = 3
@@ -30,11 +30,13 @@ Exit codes:
 \b
 Environment:
   HXSERVE_URL, HXSERVE_TOKEN    the service to use
+  NO_COLOR                      no colours
 """
 
 _HINTS: Final = {
     "not_authenticated": "give the service's token with --token or HXSERVE_TOKEN",
     "model_not_found": "see `hxserve models`",
+    "dataset_not_found": "see `hxserve datasets`",
     "job_not_found": "see `hxserve jobs`",
     "queue_full": "see `hxserve queue`",
     "quota_exceeded": "see `hxserve me`",

@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from hxserve.cli.guidance import EXAMPLES, epilog, write_sections
 from hxserve.cli.outcome import CommandGroup, Failure
 
 GROUP: Final = "hxserve.commands"
@@ -20,6 +21,10 @@ class ExtensibleGroup(CommandGroup):
         added = {entry.name for entry in metadata.entry_points(group=GROUP)}
         return sorted({*super().list_commands(ctx), *added, *_DISTRIBUTIONS})
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by purpose."""
+        write_sections(self, ctx, formatter)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by its name; for a known one that is not installed, one that says how to install it."""
         own = super().get_command(ctx, cmd_name)
@@ -27,6 +32,8 @@ class ExtensibleGroup(CommandGroup):
             return own
         for entry in metadata.entry_points(group=GROUP, name=cmd_name):
             command: click.Command = entry.load()
+            if command.epilog is None and cmd_name in EXAMPLES:
+                command.epilog = epilog(EXAMPLES[cmd_name])
             return command
         return _missing(cmd_name, _DISTRIBUTIONS[cmd_name]) if cmd_name in _DISTRIBUTIONS else None
 

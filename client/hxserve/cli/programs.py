@@ -13,8 +13,8 @@ from hxserve.addresses import find_address
 from hxserve.cli.console import show_json, show_line
 from hxserve.cli.options import Options, OptionsCommand, OptionsGroup
 from hxserve.cli.outcome import Failure, require_libraries
-from hxserve.cli.progress import cells_progress
 from hxserve.errors import AddressError
+from hxserve.progress import cells_progress
 
 _CHIP_LIBRARIES: Final = ("torch", "hxtorch_emulator", "safetensors")
 _KERNEL_LIBRARIES: Final = ("ipykernel", "nbclient")

@@ -1,14 +1,14 @@
 """A job's record and result as text."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from hxserve.classification import predictions_of
 from hxserve.cli.classification import show_predictions
 from hxserve.cli.console import show_confusion, show_facts, show_json, show_line, show_table
 from hxserve.cli.outcome import Failure
-from hxserve.cli.phrases import duration, flat, local_time, percent, standing
 from hxserve.jobs import Job
+from hxserve.phrases import duration, flat, local_time, one_line, percent, standing
 
 
 def show_submitted(job: Job, *, as_json: bool) -> None:
@@ -78,7 +78,7 @@ def _show_result(job: Job) -> None:
             ],
             right=["epoch", "learning rate", "train loss", "train accuracy", "test loss", "test accuracy"],
         )
-    result = job.result or {}
+    result = job.result
     if job.kind == "classification" and job.state == "succeeded" and result:
         show_predictions(predictions_of(job))
     confusion = result.get("confusion") or []
@@ -98,18 +98,101 @@ def _show_result(job: Job) -> None:
             f"{result.get('checked_crops', '?')} check crops, too. Its accuracy is unknown."
         )
         _show_next_steps(job, is_partial=False)
+    if job.kind == "import" and result:
+        _show_import(result)
     if job.kind == "evaluation" and job.accuracy is not None:
         show_line(
             f"{job.model} version {job.version}: accuracy {percent(job.accuracy)}, "
             f"loss {result.get('loss', float('nan')):.4f} on {result.get('crops', '?')} crops "
             f"of {result.get('dataset', '?')}{_where(result)}."
         )
+    if job.kind == "comparison" and result:
+        show_comparison(job)
+    if job.kind == "staircase" and result:
+        show_staircase(job)
     if job.kind == "program" and result:
         show_line(
             f"{result['operations']} operations on {job.params['chip']}, {duration(job.chip_time_s)} of chip time."
         )
     if job.kind == "calibration" and result:
         show_facts({name.replace("_", " "): value for name, value in result.items()})
+
+
+def points(share: float) -> str:
+    """Format a difference of shares in percentage points."""
+    return f"{100 * share:+.2f}"
+
+
+def show_comparison(job: Job) -> None:
+    """Show the figures of a comparison and its verdict."""
+    result = job.result
+    candidate, present, table = result["candidate"], result["present"], result["table"]
+    show_table(
+        ["version", "accuracy", "95 %", "right alone", "differs from itself"],
+        [
+            [
+                side["version"],
+                percent(side["accuracy"]),
+                " to ".join(map(percent, side["interval"])),
+                table[alone],
+                percent(side["self_disagreement"]),
+            ]
+            for side, alone in ((candidate, "only_candidate"), (present, "only_present"))
+        ],
+        right=["version", "accuracy", "right alone", "differs from itself"],
+    )
+    low, high = result["difference_interval"]
+    show_line(
+        f"{job.model} version {candidate['version']} against {present['version']}: {points(result['difference'])} "
+        f"points (95 %: {points(low)} to {points(high)}), p = {result['p_value']:.2g}, on {result['crops']} crops of "
+        f"{result['dataset']}, read {result['repeats']} times{_where(result)}."
+    )
+    show_line(
+        f"Single readings by the two differ in {percent(result['reading_disagreement'])}. "
+        f"Verdict: {result['verdict'].replace('_', ' ')}, by a margin of {100 * result['margin']:g} points."
+    )
+
+
+STEPS: Final[Mapping[str, tuple[str, str]]] = {
+    "float32": ("float32", "plain layers, no rounding"),
+    "quantised": ("quantised", "the chip's integers, without noise"),
+    "mock": ("mock", "the same with the chip's measured gain and noise"),
+    "chip": ("transferred", "on the chip, as it was learnt"),
+    "loop": ("in the loop", "on the chip, after learning there"),
+}
+"""Names of the steps of a staircase, and what they are."""
+
+
+def show_staircase(job: Job) -> None:
+    """Show the steps of a staircase."""
+    result = job.result
+    show_table(
+        ["step", "version", "accuracy", "95 %", "what"],
+        [
+            [
+                name,
+                job.version,
+                percent(step["accuracy"]),
+                " to ".join(map(percent, step["interval"])),
+                meaning,
+            ]
+            for step in result["steps"]
+            for name, meaning in [STEPS.get(step["name"], (step["name"], ""))]
+        ],
+        right=["accuracy"],
+    )
+    show_line(f"On {result['crops']} crops of {result['dataset']}{_where(result)}.")
+
+
+def _show_import(result: Mapping[str, Any]) -> None:
+    """Show the version of a data set that was imported."""
+    name = f"{result['dataset']}@{result['version']}"
+    train, test = (sum(result["counts"][part]) for part in ("train", "test"))
+    show_line(f"{name}: {train:,} training and {test:,} test crops.")
+    for remark in result["remarks"]:
+        show_line(f"remark: {one_line(remark)}")
+    show_line(f"Look at it: `hxserve datasets show {name} --sheet sheet.png`")
+    show_line(f"Train on it: `hxserve train --dataset {name}`")
 
 
 def _show_next_steps(job: Job, *, is_partial: bool) -> None:

@@ -32,9 +32,10 @@ _SERVER_LIBRARIES: Final = ("flask", "celery", "torch")
 def up(options: Options, /, more: tuple[str, ...], **given: object) -> None:
     """Start Redis, a worker and the API on this machine; Ctrl-C stops them without losing work.
 
-    Prints `hxserve is ready: <address>` when the service accepts work. Further options are passed to the launcher.
+    Prints `hxserve is ready: <address>` when the service accepts work, with --json one document with `url`, `token` and
+    `data_dir`. Further options are passed to the launcher.
     """
-    _become("deploy.local", {"data_dir": options.data_dir, **given}, more)
+    _become("deploy.local", {"data_dir": options.data_dir, "json": options.as_json, **given}, more)
 
 
 _FILE = click.argument("file", type=click.Path())

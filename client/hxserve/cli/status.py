@@ -5,7 +5,7 @@ import click
 from hxserve.cli.chips import show_maintenance
 from hxserve.cli.console import show_json, show_line, show_table
 from hxserve.cli.options import Options, OptionsCommand
-from hxserve.cli.phrases import duration, turn
+from hxserve.phrases import duration, turn
 
 
 @click.command(cls=OptionsCommand)

@@ -1,15 +1,16 @@
 """The commands that submit long work: `train`, `evaluate` and `calibrate`."""
 
 import json
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, get_args
 
 import click
 
 from hxserve.cli.chips import show_maintenance
+from hxserve.cli.choices import DATASETS, MODELS
 from hxserve.cli.jobs import watch_job
 from hxserve.cli.options import Options, OptionsCommand
 from hxserve.cli.results import show_outcome, show_submitted
-from hxserve.client import Client
+from hxserve.client import Client, Recipe
 from hxserve.jobs import Job
 
 
@@ -26,14 +27,51 @@ class Numbers(click.ParamType[list[int]]):
             self.fail(f"{value!r} is not a list of whole numbers such as 256,256", param, ctx)
 
 
-RECIPE: Final = click.Choice(["notebook", "strong", "conv"])
-_DATASET = click.option("--dataset", type=click.Choice(["auto", "mnist", "digits"]), help="Default: auto.")
+FIRST_RECIPES: Final = tuple(name for name in get_args(Recipe) if name != "adapt")
+"""Those that need no version to learn on from."""
+RECIPE: Final = click.Choice(get_args(Recipe))
+
+
+def parse_datasets(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> str | dict[str, float] | None:
+    """Return a data set, or several with their weights; None if none was given."""
+    if not given:
+        return None
+    if len(given) == 1 and "=" not in given[0]:
+        return given[0]
+    weights = {}
+    for text in given:
+        name, equals, weight = text.partition("=")
+        try:
+            weights[name] = float(weight) if equals else 1.0
+        except ValueError:
+            raise click.BadParameter(
+                f"{text!r} has no number behind '='; write NAME=WEIGHT, such as mine=20", context, parameter
+            ) from None
+    return weights
+
+
+DATASET: Final = click.option(
+    "--dataset",
+    multiple=True,
+    metavar="NAME[@VERSION][=WEIGHT]",
+    callback=parse_datasets,
+    shell_complete=DATASETS,
+    help="mnist, digits, or one of yours; repeated, a mixture.  [default: auto]",
+)
 _SEED = click.option("--seed", type=click.IntRange(min=0), help="Of the random numbers; default 0.")
 _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wait for the end.")
 
 
 @click.command(cls=OptionsCommand)
-@click.option("--model", default="digits", show_default=True, help="Model to train; made if it is new.")
+@click.option(
+    "--model",
+    default="digits",
+    show_default=True,
+    shell_complete=MODELS,
+    help="Model to train; made if it is new.",
+)
 @click.option("--recipe", type=RECIPE, help="Default: strong.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Default: the recipe's.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Crops per step; default: the recipe's.")
@@ -43,7 +81,11 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wai
     type=click.Choice(["mock", "chip", "mock-then-chip", "float32"]),
     help="Where to learn; default: mock, then the chip if there is one.",
 )
-@click.option("--start-from", metavar="VERSION", help="Version of the same model to learn on from.")
+@click.option(
+    "--start-from",
+    metavar="[MODEL@]VERSION",
+    help="Version to learn on from, of the same model unless named.",
+)
 @click.option(
     "--chip-epochs", type=click.IntRange(min=1), help="Epochs in the chip's loop; default: the recipe's."
 )
@@ -57,7 +99,7 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wai
     metavar="FILE",
     help="Layers, as JSON; instead of --hidden, --shift, --num-sends.",
 )
-@_DATASET
+@DATASET
 @_SEED
 @_NO_WAIT
 def train(options: Options, /, model: str, network: TextIO | None, no_wait: bool, **given: Any) -> None:
@@ -75,7 +117,7 @@ def train(options: Options, /, model: str, network: TextIO | None, no_wait: bool
 
 
 @click.command(cls=OptionsCommand)
-@click.option("--model", default="digits", show_default=True, help="Model to measure.")
+@click.option("--model", default="digits", show_default=True, shell_complete=MODELS, help="Model to measure.")
 @click.option("--version", default="latest", show_default=True, help="A number or an alias.")
 @click.option(
     "--execution",
@@ -91,7 +133,7 @@ def train(options: Options, /, model: str, network: TextIO | None, no_wait: bool
     default=None,
     help="On any chip, also when it learnt in the loop of another one.",
 )
-@_DATASET
+@DATASET
 @_SEED
 @_NO_WAIT
 def evaluate(options: Options, /, model: str, version: str, no_wait: bool, **given: Any) -> None:

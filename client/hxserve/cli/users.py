@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import click
 
+from hxserve.cli.choices import USERS
 from hxserve.cli.console import show_facts, show_json, show_line, show_table
 from hxserve.cli.options import Command, Options, OptionsCommand, OptionsGroup
-from hxserve.cli.phrases import duration, local_time
+from hxserve.phrases import duration, local_time
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _UNLIMITED: Final = "unlimited"
@@ -21,6 +22,9 @@ _QUOTAS: Final = {
     "requests_per_second": ("requests/s", "Requests per second"),
     "operations_per_second": ("operations/s", "Operations of programs per second"),
     "operation_bytes_per_second": ("bytes/s", "Bytes of operations per second"),
+    "kept_crops": ("kept crops", "Crops kept for correction, the newest"),
+    "open_corrections": ("corrections", "Open corrections"),
+    "dataset_bytes": ("bytes of data sets", "Bytes of data sets and their uploads"),
 }
 
 
@@ -119,7 +123,7 @@ def add_user(
 
 
 @users.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=USERS)
 @click.option("--role", type=_role, help="What they may do.")
 @_quota_options
 def set_user(options: Options, /, name: str, role: str | None, **quotas: float | str | None) -> None:
@@ -131,21 +135,21 @@ def set_user(options: Options, /, name: str, role: str | None, **quotas: float |
 
 
 @users.command("disable")
-@click.argument("name")
+@click.argument("name", shell_complete=USERS)
 def disable_user(options: Options, name: str) -> None:
     """Shut NAME out within a second; what they submitted is still done unless it is cancelled."""
     _show_changed(options, options.client().users.change(name, disabled=True))
 
 
 @users.command("enable")
-@click.argument("name")
+@click.argument("name", shell_complete=USERS)
 def enable_user(options: Options, name: str) -> None:
     """Let NAME in again, with the tokens they had."""
     _show_changed(options, options.client().users.change(name, disabled=False))
 
 
 @users.command("token")
-@click.argument("name")
+@click.argument("name", shell_complete=USERS)
 @_expires
 @click.option("--revoke", is_flag=True, help="Make the tokens that NAME had until now void.")
 def issue_token(options: Options, name: str, expires_in_s: float | None, revoke: bool) -> None:
@@ -160,7 +164,7 @@ def issue_token(options: Options, name: str, expires_in_s: float | None, revoke:
 
 
 @users.command("revoke")
-@click.argument("name")
+@click.argument("name", shell_complete=USERS)
 @click.argument("token_id", required=False)
 def revoke_tokens(options: Options, name: str, token_id: str | None) -> None:
     """Make all tokens of NAME void, or the one with this id (`hxserve users list --json` shows ids)."""
@@ -241,4 +245,4 @@ def _amount(quota: str, limit: float | None) -> str:
 def _spent(quota: str, amount: float | None) -> str:
     if amount is None:
         return ""
-    return duration(amount) if quota == "chip_seconds_per_day" and amount else f"{amount:,.9g}"
+    return duration(amount) if quota == "chip_seconds_per_day" and amount else f"{amount:,.15g}"

@@ -4,10 +4,13 @@ import pytest
 
 from services.chips.affinity import Affinity
 from services.chips.store import ChipStore, Lease
+from services.datasets.files import DatasetStore
+from services.datasets.registry import DatasetRegistry
 from services.errors import ChipElsewhereError, InvalidTransitionError
 from services.jobs.acceptance import Idempotency
-from services.jobs.params import JobRequest
+from services.jobs.mixtures import DatasetReferences
 from services.jobs.record import Job, JobState
+from services.jobs.request import JobRequest
 from services.jobs.store import JobStore
 from services.jobs.submission import Submissions
 from services.models.files import ModelStore
@@ -75,6 +78,7 @@ def test_a_measurement_on_the_chip_is_bound_and_one_in_the_mock_is_not(
         Affinity(models, chips),
         lambda _: None,
         uploads=Uploads(models.folder),
+        references=DatasetReferences(DatasetRegistry(DatasetStore(models.folder))),
         max_queued_jobs=PLENTY,
     )
 

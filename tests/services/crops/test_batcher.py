@@ -12,6 +12,7 @@ from services.chips.wakeups import WakeUp
 from services.crops import batcher as batcher_module
 from services.crops.answers import Answer, problem_of
 from services.crops.batcher import Batcher
+from services.crops.extras import Extras
 from services.crops.lanes import PART_CROPS, Lane, Span
 from services.crops.listener import Listener
 from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer
@@ -159,11 +160,12 @@ def test_requests_that_differ_in_more_than_their_crops_share_no_entry(
         _pending(5, quotas=Quotas(max_waiting_crops=9)),
         _recorded(6),
         _recorded(7),
+        _pending(8, extras=Extras.ACTIVATIONS),
     ]
 
     _send(store, listener, [_pending(0), *others, _pending(9, wait_s=1.0)])
 
-    assert store.steps == [[2, 1, 1, 1, 1, 1, 1, 1]]
+    assert store.steps == [[2, 1, 1, 1, 1, 1, 1, 1, 1]]
 
 
 def test_no_shared_entry_has_more_crops_than_an_entry_may_have(

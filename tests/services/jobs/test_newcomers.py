@@ -135,3 +135,30 @@ def test_beside_long_work_of_others_the_charges_of_programs_do_not_count(
     _submit(jobs, "grace")
 
     assert _charged(jobs, "grace") == pytest.approx(30.0 - CREDIT_S, abs=0.5)
+
+
+def test_a_class_that_comes_to_others_is_charged_a_little_less_than_the_least_of_them(
+    jobs: JobStore, connection: Connection
+) -> None:
+    _charge(connection, "ada", 90.0)
+    _submit(jobs, "ada")
+
+    _submit(jobs, "class-k7m2pq.lena")
+
+    assert _charged(jobs, "class-k7m2pq") == pytest.approx(90.0 - CREDIT_S, abs=0.5)
+    assert _charged(jobs, "class-k7m2pq.lena") is None
+
+
+def test_a_pupil_who_comes_to_others_of_the_class_raises_no_charge_of_the_class(
+    jobs: JobStore, connection: Connection
+) -> None:
+    _charge(connection, "class-k7m2pq", 60.0)
+    _charge(connection, "class-k7m2pq.lena", 40.0)
+    _submit(jobs, "class-k7m2pq.lena")
+    _charge(connection, "ada", 90.0)
+    _submit(jobs, "ada")
+
+    _submit(jobs, "class-k7m2pq.max")
+
+    assert _charged(jobs, "class-k7m2pq") == 60.0
+    assert _charged(jobs, "class-k7m2pq.max") == pytest.approx(40.0 - CREDIT_S, abs=0.5)

@@ -6,17 +6,16 @@ import pytest
 from pydantic import ValidationError
 
 from services.errors import InvalidInputError
+from services.explanations import WORDS_OF, explain
 from services.jobs.params import (
     PARAMS_OF,
-    WORDS_OF,
     EvaluationParams,
-    JobRequest,
     TrainingParams,
-    explain,
     validate_params,
 )
+from services.jobs.phases import evaluation_execution, training_execution
 from services.jobs.record import JobKind
-from services.jobs.workloads import evaluation_execution
+from services.jobs.request import JobRequest
 from services.networks.network import Network
 from services.settings import Settings
 
@@ -54,7 +53,7 @@ def test_options_survive_being_stored() -> None:
         ({"epochs": True}, r"params\.epochs: .*integer"),
         ({"learning_rate": float("nan")}, r"params\.learning_rate"),
         ({"learning_rate": float("inf")}, r"params\.learning_rate"),
-        ({"recipe": "weak"}, r"params\.recipe: .*'notebook', 'strong' or 'conv', got 'weak'"),
+        ({"recipe": "weak"}, r"params\.recipe: .*'notebook', 'strong', 'conv' or 'adapt', got 'weak'"),
         ({"seed": -1}, r"params\.seed"),
         ({"seed": 2**53}, r"params\.seed"),
         ({"network": {"hidden": []}}, r"params\.network\.hidden: .*at least 1 item"),
@@ -66,7 +65,28 @@ def test_options_survive_being_stored() -> None:
         ),
         ({"network": {"layers": [{"type": "pool"}]}}, r"params\.network\.layers\.0: .*'pool'.*'conv2d'"),
         ({"network": 3}, r"params\.network: "),
-        ({"dataset": "letters"}, r"params\.dataset: "),
+        ({"dataset": "Letters"}, r"params\.dataset: .*a data set is named by up to 64 of a-z.*got 'Letters'"),
+        ({"dataset": "mine@latest"}, r"params\.dataset: .*the number of a version"),
+        ({"dataset": 3}, r"params\.dataset: a data set is a name, a mixture a mapping"),
+        ({"dataset": {}}, r"params\.dataset: a mixture has 1 to 16 data sets"),
+        ({"dataset": {"mine": 0}}, r"params\.dataset: the weight of 'mine' should be a number above 0"),
+        ({"dataset": {"mine": 1001}}, r"params\.dataset: the weight of 'mine' .* at most 1000"),
+        ({"dataset": {"mine": "20"}}, r"params\.dataset: the weight of 'mine' should be a number"),
+        ({"dataset": {"mine": float("nan")}}, r"params\.dataset: the weight of 'mine' should be a number"),
+        ({"dataset": {"Mine": 1}}, r"params\.dataset: a data set is named by"),
+        (
+            {"recipe": "adapt", "dataset": "mine"},
+            r"the recipe 'adapt' continues a version; name it in start_from",
+        ),
+        (
+            {"recipe": "adapt", "start_from": "1"},
+            r"the recipe 'adapt' learns digits of your own; name their data set",
+        ),
+        (
+            {"epochs": 0, "start_from": "1", "chip_epochs": 2},
+            r"with 0 epochs nothing is learnt: leave out chip_epochs",
+        ),
+        ({"epochs": 0, "start_from": "1", "execution": "mock-then-chip"}, r"name one place to execute"),
     ],
 )
 def test_a_wrong_option_is_refused_with_its_place_and_the_allowed_values(
@@ -74,6 +94,42 @@ def test_a_wrong_option_is_refused_with_its_place_and_the_allowed_values(
 ) -> None:
     with pytest.raises(InvalidInputError, match=said):
         validate_params(JobKind.TRAINING, params)
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        "mnist",
+        "mine",
+        "mine@3",
+        "ada~mine@3",
+        "mine@0123abcd",
+        {"mnist": 1, "ada~mine@2": 20},
+        {"digits": 0.25},
+    ],
+)
+def test_a_data_set_or_a_mixture_is_taken(dataset: str | dict[str, float]) -> None:
+    params = validate_params(JobKind.TRAINING, {"dataset": dataset})
+
+    assert isinstance(params, TrainingParams)
+    assert params.dataset == dataset
+    assert validate_params(JobKind.TRAINING, params.model_dump()) == params
+
+
+def test_a_training_without_epochs_needs_a_version() -> None:
+    params = validate_params(JobKind.TRAINING, {"epochs": 0, "start_from": "digits@2"})
+
+    assert isinstance(params, TrainingParams)
+    assert params.epochs == 0
+
+
+@pytest.mark.parametrize(("backend", "where"), [("mock", "mock"), ("emulator", "chip"), ("hxtorch", "chip")])
+@pytest.mark.parametrize("given", [{"recipe": "adapt", "dataset": "mine"}, {"epochs": 0}])
+def test_what_goes_on_briefly_is_in_one_place(backend: str, where: str, given: dict[str, Any]) -> None:
+    params = validate_params(JobKind.TRAINING, {"start_from": "1", **given})
+
+    assert isinstance(params, TrainingParams)
+    assert training_execution(params, backend) == where
 
 
 def test_every_wrong_option_is_named() -> None:

@@ -8,8 +8,11 @@ import pytest
 
 from services.chips.affinity import Affinity
 from services.chips.store import ChipStore, Lease
+from services.datasets.files import DatasetStore
+from services.datasets.registry import DatasetRegistry
 from services.disk import Disk
 from services.errors import (
+    DatasetNotFoundError,
     DiskLowError,
     IdempotencyConflictError,
     InvalidInputError,
@@ -18,14 +21,16 @@ from services.errors import (
     NotFoundError,
     QueueFullError,
 )
-from services.jobs.params import JobRequest
+from services.jobs.mixtures import DatasetReferences
 from services.jobs.record import JobKind, JobState
+from services.jobs.request import JobRequest
 from services.jobs.store import JobStore
 from services.jobs.submission import Submissions, bind_key, new_job_id
 from services.models.files import ModelStore
 from services.models.registry import Registry
 from services.models.uploads import Uploads
 from services.users.authentication import ADMIN, User
+from tests.services.datasets.crops import a_dataset_origin, some_labelled
 from tests.services.samples import CHIP, PLENTY, an_origin
 
 TRAINING = JobRequest(kind="training", model="digits", params={"epochs": 2})
@@ -45,8 +50,18 @@ def uploads(tmp_path: Path) -> Uploads:
 
 
 @pytest.fixture
+def datasets(tmp_path: Path) -> DatasetStore:
+    return DatasetStore(tmp_path / "datasets")
+
+
+@pytest.fixture
 def make_submissions(
-    jobs: JobStore, models: ModelStore, chips: ChipStore, woken: list[str], uploads: Uploads
+    jobs: JobStore,
+    models: ModelStore,
+    datasets: DatasetStore,
+    chips: ChipStore,
+    woken: list[str],
+    uploads: Uploads,
 ) -> Callable[..., Submissions]:
     """Makes submissions with a limit of unfinished jobs, and further options."""
 
@@ -58,6 +73,7 @@ def make_submissions(
             Affinity(models, chips),
             woken.append,
             uploads=uploads,
+            references=DatasetReferences(DatasetRegistry(datasets)),
             max_queued_jobs=max_queued_jobs,
             **options,
         )
@@ -245,3 +261,121 @@ def test_a_calibration_of_a_chip_that_never_was_is_refused(submissions: Submissi
         submissions.submit(request, ADMIN)
 
     assert jobs.unfinished() == []
+
+
+def test_a_data_set_means_the_version_that_was_the_newest_at_submission(
+    submissions: Submissions, datasets: DatasetStore
+) -> None:
+    datasets.publish(a_dataset_origin("grace~mine"), some_labelled(20), some_labelled(10, seed=1))
+    dataset = {"mine": 20, "digits": 0.5}
+
+    training = submissions.submit(
+        JobRequest(kind="training", model="hand", params={"dataset": dataset}), GRACE
+    )
+    datasets.publish(a_dataset_origin("grace~mine"), some_labelled(30), some_labelled(10, seed=1))
+    later = submissions.submit(JobRequest(kind="training", model="hand", params={"dataset": "mine"}), GRACE)
+
+    assert training.params["dataset"] == {"grace~mine@1": 20, "digits": 0.5}
+    assert later.params["dataset"] == "grace~mine@2"
+
+
+def test_a_data_set_that_the_user_may_not_see_does_not_exist(
+    submissions: Submissions, datasets: DatasetStore, jobs: JobStore
+) -> None:
+    datasets.publish(a_dataset_origin("ada~mine"), some_labelled(20), some_labelled(10, seed=1))
+
+    for kind in ("training", "evaluation"):
+        request = JobRequest(kind=kind, model="untrained", params={"dataset": "ada~mine"})
+        with pytest.raises((DatasetNotFoundError, ModelNotFoundError)):
+            submissions.submit(request, GRACE)
+
+    assert jobs.newest(before=None, count=9) == []
+
+
+def test_an_unknown_data_set_is_refused_with_those_of_a_similar_name(
+    submissions: Submissions, datasets: DatasetStore
+) -> None:
+    datasets.publish(a_dataset_origin("grace~letters"), some_labelled(20), some_labelled(10, seed=1))
+    request = JobRequest(kind="training", model="hand", params={"dataset": "grace~lettres"})
+
+    with pytest.raises(
+        DatasetNotFoundError, match=r"did you mean 'grace~letters'\? there are: grace~letters, auto"
+    ):
+        submissions.submit(request, GRACE)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "weight", "said"),
+    [
+        (20, 0, 1.0, "has no test crops"),
+        (0, 20, 1.0, "has no training crops"),
+        (3000, 9, 999.0, "smaller weights"),
+    ],
+)
+def test_crops_of_which_nothing_can_be_learnt_are_refused(
+    submissions: Submissions, datasets: DatasetStore, train: int, test: int, weight: float, said: str
+) -> None:
+    datasets.publish(a_dataset_origin("grace~mine"), some_labelled(train), some_labelled(test, seed=1))
+    request = JobRequest(kind="training", model="hand", params={"dataset": {"mine": weight}})
+
+    with pytest.raises(InvalidInputError, match=said):
+        submissions.submit(request, GRACE)
+
+
+def test_a_version_that_a_mixture_names_twice_is_refused(
+    submissions: Submissions, datasets: DatasetStore
+) -> None:
+    datasets.publish(a_dataset_origin("grace~mine"), some_labelled(20), some_labelled(9, seed=1))
+    request = JobRequest(kind="training", model="hand", params={"dataset": {"mine": 1, "mine@1": 20}})
+
+    with pytest.raises(InvalidInputError, match="grace~mine@1 is named twice"):
+        submissions.submit(request, GRACE)
+
+
+def test_adapt_mixes_in_the_first_data_set_of_the_version_that_it_continues(
+    submissions: Submissions, datasets: DatasetStore, models: ModelStore
+) -> None:
+    models.publish(an_origin(dataset={"name": "mnist", "sha256": "0"}), b"weights")
+    datasets.publish(a_dataset_origin("grace~mine"), some_labelled(50), some_labelled(10, seed=1))
+    params = {"recipe": "adapt", "start_from": "digits@latest", "dataset": "mine"}
+
+    job = submissions.submit(JobRequest(kind="training", model="hand", params=params), GRACE)
+
+    assert job.model == "grace~hand"
+    assert job.params["start_from"] == "digits@1"
+    assert job.params["dataset"] == {"mnist": 0.3, "grace~mine@1": 40.0}
+
+
+def test_of_many_digits_of_ones_own_adapt_shows_a_part(
+    submissions: Submissions, datasets: DatasetStore, models: ModelStore
+) -> None:
+    models.publish(an_origin(dataset={"parts": [{"name": "digits"}, {"name": "ada~x"}]}), b"weights")
+    datasets.publish(a_dataset_origin("grace~mine"), some_labelled(4000), some_labelled(10, seed=1))
+    params = {"recipe": "adapt", "start_from": "digits@latest", "dataset": "mine"}
+
+    job = submissions.submit(JobRequest(kind="training", model="hand", params=params), GRACE)
+
+    assert job.params["dataset"] == {"digits": 1.0, "grace~mine@1": 0.5}
+
+
+def test_a_version_of_the_same_model_is_learnt_on_from_by_its_number(
+    submissions: Submissions, models: ModelStore
+) -> None:
+    models.publish(an_origin(), b"weights")
+
+    short, full = (
+        submissions.submit(JobRequest(kind="training", model="digits", params={"start_from": start}), ADMIN)
+        for start in ("latest", "digits@1")
+    )
+
+    assert short.params["start_from"] == full.params["start_from"] == "1"
+
+
+def test_a_version_of_a_model_that_the_user_may_not_see_is_not_learnt_on_from(
+    submissions: Submissions, models: ModelStore
+) -> None:
+    models.publish(an_origin(name="ada~digits"), b"weights")
+    request = JobRequest(kind="training", model="hand", params={"start_from": "ada~digits@1"})
+
+    with pytest.raises(ModelNotFoundError):
+        submissions.submit(request, GRACE)

@@ -31,7 +31,7 @@ def test_a_name_means_ones_own_model_before_the_services(registry: Registry) -> 
 def test_the_services_model_has_a_name_of_its_own(registry: Registry) -> None:
     for user in (ADA, GRACE, ADMIN):
         assert registry.find(user, "service~digits") == Reference("digits", "1")
-    assert registry.to_train(ADMIN, "service~digits") == "digits"
+    assert registry.to_create(ADMIN, "service~digits") == "digits"
     assert [view.name for view in registry.views(ADA)] == ["ada~digits", "ada~letters", "digits"]
     assert [registry.name_for(user, "digits") for user in (ADA, GRACE, ADMIN)] == [
         "service~digits",
@@ -41,7 +41,7 @@ def test_the_services_model_has_a_name_of_its_own(registry: Registry) -> None:
     with pytest.raises(ModelNotFoundError, match="there are: ada~digits, ada~letters, service~digits"):
         registry.find(ADA, "service~letters")
     with pytest.raises(ForbiddenError):
-        registry.to_train(ADA, "service~digits")
+        registry.to_create(ADA, "service~digits")
 
 
 def test_ones_own_model_hides_the_services_also_in_what_it_lacks(
@@ -154,12 +154,12 @@ def test_models_of_the_service_are_shared_and_stay_so(registry: Registry) -> Non
 
 
 def test_a_training_makes_a_model_of_its_users_own(registry: Registry) -> None:
-    assert registry.to_train(ADA, "digits") == registry.to_train(ADA, "ada~digits") == "ada~digits"
-    assert registry.to_train(ADMIN, "digits") == "digits"
-    assert registry.to_train(ADMIN, "ada~digits") == "ada~digits"
+    assert registry.to_create(ADA, "digits") == registry.to_create(ADA, "ada~digits") == "ada~digits"
+    assert registry.to_create(ADMIN, "digits") == "digits"
+    assert registry.to_create(ADMIN, "ada~digits") == "ada~digits"
     for name in ("ada~digits", "ada~nothing"):
         with pytest.raises(ForbiddenError, match="train one of your own"):
-            registry.to_train(GRACE, name)
+            registry.to_create(GRACE, name)
 
 
 def test_a_user_whose_name_begins_like_anothers_owns_nothing_of_theirs(registry: Registry) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.jobs.workloads import Phase, Workload
+from services.jobs.phases import Phase
+from services.jobs.workloads import Workload
 from services.scheduling.costs import MEMORY_S, Pace, cost_of, learn
 
 TRAINING = Phase("mock/training/mock/strong/digits/200/256x256", "mock", steps=100, step_s=0.01)

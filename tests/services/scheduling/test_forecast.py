@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from services.scheduling.costs import Cost
 from services.scheduling.forecast import ROUNDS, Ahead, Supply, foresee, run_ahead
-from services.scheduling.policy import Charge, LongJob, Policy, RunSlice, Situation, next_unit, queue_order
+from services.scheduling.policy import Charge, LongJob, Policy, RunSlice, Situation, next_unit
+from services.scheduling.turns import queue_order
 
 NOW = 1000.0
 POLICY = Policy(quantum_s=0.5, half_life_s=600)

@@ -27,8 +27,8 @@ from services.scheduling.policy import (
     newcomer_charge_s,
     next_job,
     next_unit,
-    queue_order,
 )
+from services.scheduling.turns import queue_order
 
 NOW = 1000.0
 POLICY = Policy(batch_crops=8, quantum_s=0.5, long_work_share=0.2, switch_worth_s=0.005, half_life_s=600)

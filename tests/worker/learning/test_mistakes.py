@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from worker.activities.activity import picture_mistakes
+from worker.activities.activity import with_pictures
 from worker.learning.mistakes import KEPT, Mistake, add_mistakes, no_mistakes, read_mistakes
 
 
@@ -47,7 +47,7 @@ def test_no_more_than_the_worst_are_kept() -> None:
 def test_the_picture_of_a_mistake_is_its_crop() -> None:
     images = torch.randint(0, 256, (3, 28, 28), dtype=torch.uint8)
 
-    [shown] = picture_mistakes([Mistake(2, 4, 9, 7.0)], images)
+    [shown] = with_pictures([Mistake(2, 4, 9, 7.0)], images)
 
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.pop("png")))))
     assert shown == {"index": 2, "digit": 4, "answer": 9, "margin": 7.0}

@@ -15,7 +15,9 @@ def test_the_notebook_recipe_is_the_teaching_notebooks() -> None:
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_names() -> None:
-    with pytest.raises(RecipeInvalidError, match="no recipe 'weak'; choose one of conv, notebook, strong"):
+    with pytest.raises(
+        RecipeInvalidError, match="no recipe 'weak'; choose one of adapt, conv, notebook, strong"
+    ):
         resolve("weak")
 
 

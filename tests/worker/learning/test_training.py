@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,20 @@ def test_every_step_is_one_mini_batch_and_the_scale_comes_last(build: Build) -> 
     assert [step.phase for step in steps] == ["training"] * 9 + ["testing"] * 2 + ["scaling"]
     assert [step.crops for step in steps] == [50] * 8 + [10] + [500, 100] + [22]
     assert steps[-1].step == steps[-1].steps_total == trainer.steps_total == 12
+
+
+def test_an_epochs_metrics_have_the_readings_of_the_watched_crops(build: Build, digits: Dataset) -> None:
+    trainer = build(epochs=1)
+    while not trainer.finished:
+        trainer.step()
+
+    (metrics,) = trainer.progress.epoch_metrics
+    digits_watched = digits.train_labels[432:][trainer.watched].tolist()
+
+    assert len(trainer.watched) == len(metrics.readings) == 12
+    assert set(digits_watched) == set(range(10))
+    for pair, count in Counter(zip(digits_watched, metrics.readings, strict=True)).items():
+        assert trainer.progress.confusion[pair] >= count, "each reading is one of the test"
 
 
 def test_an_epochs_metrics_are_the_means_of_its_steps(build: Build) -> None:

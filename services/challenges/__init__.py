@@ -1,0 +1,1 @@
+"""Challenges between people and the chip, and the boards on which who wants to be is named."""

@@ -1,0 +1,1 @@
+"""Classes: groups of users who join by a link, for a day."""

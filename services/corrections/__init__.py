@@ -1,0 +1,1 @@
+"""Corrections of answers: kept with their crops, counted, and closed into data sets."""

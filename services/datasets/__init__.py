@@ -1,0 +1,1 @@
+"""Data sets: labelled crops as files, their manifests, and access to them."""
