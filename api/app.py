@@ -17,6 +17,7 @@ from api.protection import protect
 from api.request_ids import observe_requests
 from api.routes import (
     aliases,
+    batches,
     challenges,
     chip,
     classes,
@@ -41,6 +42,7 @@ from api.routes import (
     queue,
     repository,
     seats,
+    uploads,
     usage,
     users,
 )
@@ -51,7 +53,7 @@ from services.users.authentication import Tokens
 
 _ROUTES: Final = (
     *(page, login, classes, seats, challenges),
-    *(jobs, classification, crops, corrections, models, aliases, chip, programs, pulse),
+    *(jobs, batches, uploads, classification, crops, corrections, models, aliases, chip, programs, pulse),
     *(queue, usage, users, me, datasets, dataset_uploads),
     *(letters, letter_orders, desk, health, inference, repository, metrics),
 )

@@ -8,6 +8,7 @@ from typing import Final, cast
 from flask import current_app
 
 from api.background import in_thread
+from services.batch_jobs.answers import BatchStore
 from services.challenges.challenges import Challenges
 from services.challenges.store import ChallengeStore
 from services.chips.affinity import Affinity
@@ -91,6 +92,7 @@ class Application:
         self.datasets = DatasetStore(settings.datasets_dir)
         self.dataset_registry = DatasetRegistry(self.datasets)
         self.dataset_uploads = DatasetUploads(settings.datasets_dir)
+        self.batches = BatchStore(settings.batches_dir)
         self.series = SeriesStore(connection)
         self.queue_metrics = QueueMetricsStore(connection)
         self.users = UserStore(connection)
@@ -134,6 +136,7 @@ class Application:
             affinity,
             wake_up,
             uploads=self.uploads,
+            dataset_uploads=self.dataset_uploads,
             references=self.references,
             max_queued_jobs=settings.max_queued_jobs,
             disk=self.disk,
@@ -173,6 +176,7 @@ class Application:
             self.submissions,
             (self.models, self.datasets),
             self.dataset_uploads,
+            self.batches,
             settings.saves_dir,
             keep_s=settings.keep_classes_s,
         )
@@ -187,6 +191,7 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
         app.programs.end_silent,
         lambda: app.uploads.discard_ended(app.jobs.unfinished_ids),
         lambda: app.dataset_uploads.discard_ended(app.jobs.unfinished_ids),
+        lambda: app.batches.discard_forgotten(lambda ids: [job.id for job in app.jobs.get_many(ids)]),
         app.class_deletion.tend,
     )
     app.listener.start()

@@ -38,6 +38,7 @@ STATUS_OF: Final[Mapping[type[HxserveError], HTTPStatus]] = {
     errors.LeaseLostError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.CheckpointDamagedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.DatasetDamagedError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.BatchDamagedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StorageError: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.TooManyTriesError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ChipError: HTTPStatus.BAD_GATEWAY,

@@ -9,6 +9,7 @@ from typing import Final
 
 from benchmarks import (
     adapt,
+    batch,
     dashboards,
     emulator,
     eta,
@@ -45,6 +46,7 @@ GROUPS: Final[Mapping[str, Group]] = {
     "emulator": Group(emulator.TARGETS, emulator.measure),
     "letters": Group(letters.TARGETS, letters.measure),
     "adapt": Group(adapt.TARGETS, adapt.measure),
+    "batch": Group(batch.TARGETS, batch.measure),
     "pictures": Group(pictures.TARGETS, pictures.measure),
     "page": Group(page.TARGETS, page.measure),
     "programs": Group(programs.TARGETS, programs.measure),

@@ -24,7 +24,7 @@ from services.store.schema import SCHEMA
 
 RECORDS: Final = "records.msgpack"
 ADMIN: Final = "admin-token"
-FOLDERS: Final = ("models", "datasets", "saves", "calibrations")
+FOLDERS: Final = ("models", "datasets", "saves", "batches", "calibrations")
 _MANIFEST: Final = "manifest.json"
 _SEAL_HEAD: Final = b"\x1f\x8b\x08\x10\x00\x00\x00\x00\x00\xff"
 _SEAL_END: Final = b"\x00\x03\x00" + bytes(8)

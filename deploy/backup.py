@@ -18,6 +18,7 @@ import msgpack
 from deploy.archive import ADMIN, RECORDS, BackupManifest, add_manifest, add_member, new_archive
 from deploy.command import run_command
 from deploy.recovery import open_records, parser_of, report, settings_from
+from services.batch_jobs.answers import BatchStore
 from services.datasets.files import DatasetStore
 from services.datasets.uploads import FOLDER as UPLOADS
 from services.datasets.uploads import SCRATCH
@@ -41,6 +42,7 @@ def back_up(settings: Settings, path: Path) -> BackupManifest:
     with open_records(settings) as connection, new_archive(path) as tar:
         snapshot = SnapshotStore(connection).take()
         saves = _add_saves(tar, settings.saves_dir)
+        batches = _add_batches(tar, settings.batches_dir)
         models, versions = _add_models(tar, settings.models_dir)
         datasets = _add_datasets(tar, settings.datasets_dir)
         calibrations, links = _add_calibrations(tar, settings.calibrations_dir)
@@ -57,6 +59,7 @@ def back_up(settings: Settings, path: Path) -> BackupManifest:
                 "versions": versions,
                 "datasets": datasets,
                 "saves": saves,
+                "batches": batches,
                 "calibrations": calibrations,
             },
             links=links,
@@ -85,6 +88,11 @@ def _add_saves(tar: tarfile.TarFile, folder: Path) -> int:
     """
     saves = [name for name in _files(folder) if name.endswith((".safetensors", SUFFIX))]
     return sum(_add_together(tar, {f"saves/{name}": folder / name}) for name in saves)
+
+
+def _add_batches(tar: tarfile.TarFile, root: Path) -> int:
+    """Add the answers of batch jobs; return the number of jobs."""
+    return sum(_add_folder(tar, root, job_id) for job_id in BatchStore(root).job_ids())
 
 
 def _add_models(tar: tarfile.TarFile, root: Path) -> tuple[int, int]:

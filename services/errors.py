@@ -286,6 +286,12 @@ class DatasetDamagedError(HxserveError):
     code = "dataset_damaged"
 
 
+class BatchDamagedError(HxserveError):
+    """The answers of a batch job are damaged; submit the job again."""
+
+    code = "batch_damaged"
+
+
 class StorageError(HxserveError):
     """The data folder cannot be written; free disk space or mend its permissions."""
 

@@ -15,6 +15,7 @@ WORDS_OF: Final[Mapping[str, str]] = {
     r"^[A-Za-z0-9+/=]*$": "base64",
     r"^[0-9]{5}$": "five digits",
     r"^[0-9]*$": "digits",
+    r"^[0-9a-f]{32}$": "an id of 32 hexadecimal digits",
     r"^(redis|rediss|unix)://": "an address that begins with redis://, rediss:// or unix://",
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$": "up to 100 of A-Z, a-z, 0-9, '_', '.', '-', not beginning with '.' or '-'",
 }

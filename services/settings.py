@@ -201,6 +201,11 @@ class Settings(BaseSettings):
         return self.data_dir / "datasets"
 
     @property
+    def batches_dir(self) -> Path:
+        """Answers of batch jobs."""
+        return self.data_dir / "batches"
+
+    @property
     def saves_dir(self) -> Path:
         """The folder of unfinished trainings."""
         return self.data_dir / "saves"

@@ -12,6 +12,7 @@ from typing import Final
 
 import torch
 
+from services.batch_jobs.answers import BatchStore
 from services.chips.samples import SampleStore
 from services.chips.series import SeriesStore
 from services.chips.store import ChipStore, Lease
@@ -177,8 +178,19 @@ def _serve(
     maintenance.show_pattern()
     shadow = Shadow(lease, series, share=settings.shadow_share)
 
+    versions = LoadedVersions(session, models)
     activities = ActivityFactory(
-        session, datasets, models, saves, uploads, stored, imported, maintenance.after_calibration
+        session,
+        datasets,
+        models,
+        saves,
+        uploads,
+        stored,
+        imported,
+        versions,
+        BatchStore(settings.batches_dir),
+        settings.batch_crops,
+        maintenance.after_calibration,
     )
     account = TimeAccount()
     meter = CostMeter(
@@ -196,7 +208,6 @@ def _serve(
         account=account,
     )
     stack.callback(long_work.save_all)
-    versions = LoadedVersions(session, models)
     trials = Trials(lease, session, models, versions, series, account)
     batches = Batches(
         lease,

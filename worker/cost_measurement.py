@@ -23,10 +23,10 @@ class Measurement:
         self.by_execution: dict[str, tuple[int, float]] = {}
         self.upkeep_s = 0.0
 
-    def add_step(self, execution: str, seconds: float) -> None:
-        """Count a mini-batch."""
-        steps, before_s = self.by_execution.get(execution, (0, 0.0))
-        self.by_execution[execution] = steps + 1, before_s + seconds
+    def add(self, execution: str, steps: int, seconds: float) -> None:
+        """Count mini-batches; none, where files were read until one is there."""
+        before, before_s = self.by_execution.get(execution, (0, 0.0))
+        self.by_execution[execution] = before + steps, before_s + seconds
 
     @property
     def seconds(self) -> float:

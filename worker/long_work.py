@@ -236,11 +236,11 @@ class LongWork:
         started = now = time.monotonic()
         try:
             while not running.activity.finished:
-                execution, before = running.activity.execution, now
+                execution, before, done = running.activity.execution, now, running.activity.steps_done
                 with self._account.doing("care" if running.job.kind.is_maintenance else "chip"):
                     running.activity.step()
                 now = time.monotonic()
-                running.measurement.add_step(execution, now - before)
+                running.measurement.add(execution, running.activity.steps_done - done, now - before)
                 used_s = now - started
                 if used_s >= quantum_s or (used_s >= yields_after_s and crops_wait()):
                     break

@@ -2,13 +2,10 @@
 
 import hashlib
 import os
-import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import IO, Annotated, Any, Final
+from typing import IO, Any, Final
 
 from flask import Blueprint, Response, request
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from werkzeug.datastructures import FileStorage
 
 from api.application import application
@@ -16,7 +13,8 @@ from api.authentication import current_user
 from api.background import in_thread
 from api.documentation import SPEC, answers
 from api.routes.jobs import job_response
-from api.schemas import JobAnswer, Schema
+from api.routes.uploads import PIECE_BYTES, UploadAnswer, answer_of, receive
+from api.schemas import JobAnswer
 from services.datasets.uploads import DatasetUpload, DeclaredFile, ImportOptions
 from services.errors import (
     InvalidInputError,
@@ -25,10 +23,7 @@ from services.errors import (
     UnsupportedMediaError,
 )
 from services.explanations import explain
-from services.files import storage_errors
 
-_PIECE_BYTES: Final = 64 * 1024
-_RANGE: Final = re.compile(r"bytes (\d{1,16})-(\d{1,16})/(\d{1,16})")
 _FORM: Final = "multipart/form-data"
 
 routes = Blueprint("dataset_uploads", __name__, url_prefix="/v1/datasets/<name>")
@@ -44,23 +39,6 @@ class ImportQuery(ImportOptions):
     """How a data set is made of the files of a form."""
 
 
-class ReceivedFile(Schema):
-    """A file of an upload, and the part of it that has arrived."""
-
-    name: str
-    bytes: int
-    received: int
-
-
-class UploadAnswer(Schema):
-    """An upload, and the parts of its files that have arrived."""
-
-    upload: str
-    dataset: str
-    files: list[ReceivedFile]
-    job: Annotated[str | None, Field(description="The job that imports it; null until it is complete.")]
-
-
 @routes.post("/uploads")
 @SPEC.validate(resp=answers(201, UploadAnswer, 403, 409, 413, 415, 507), tags=["data sets"])
 def begin_upload(name: str, json: NewUploadBody) -> Any:
@@ -73,14 +51,14 @@ def begin_upload(name: str, json: NewUploadBody) -> Any:
     options = ImportOptions(test_fraction=json.test_fraction, centre=json.centre)
     key = request.headers.get("Idempotency-Key")
     upload = application().imports.begin(name, json.files, options, current_user(), key)
-    return _answer(upload), 201, {"Location": f"{request.path}/{upload.id}"}
+    return answer_of(upload), 201, {"Location": f"{request.path}/{upload.id}"}
 
 
 @routes.get("/uploads/<upload>")
 @SPEC.validate(resp=answers(200, UploadAnswer, 404), tags=["data sets"])
 def show_upload(name: str, upload: str) -> UploadAnswer:
     """Show which parts of an upload have arrived, to go on from there."""
-    return _answer(_find(name, upload))
+    return answer_of(_find(name, upload))
 
 
 @routes.put("/uploads/<upload>/files/<int:index>")
@@ -92,12 +70,7 @@ def send_part(name: str, upload: str, index: int) -> Any:
     be the one after those that were received, else the answer is 409. What had arrived of a part that was cut off
     counts as received. Without the header the body is the whole file.
     """
-    found = _find(name, upload)
-    start, length = _place(found, index, request.headers.get("Content-Range"))
-    uploads = application().dataset_uploads
-    with uploads.receiving(found, index, start) as file:
-        _copy(request.stream.read, file, length, uploads.path(found.id, index))
-    return _answer(found)
+    return receive(_find(name, upload), index)
 
 
 @routes.post("/uploads/<upload>/complete")
@@ -163,64 +136,6 @@ def _find(name: str, upload_id: str) -> DatasetUpload:
     return upload
 
 
-def _answer(upload: DatasetUpload) -> UploadAnswer:
-    received = application().dataset_uploads.received(upload)
-    files = [
-        ReceivedFile(name=file.name, bytes=file.bytes, received=count)
-        for file, count in zip(upload.files, received, strict=True)
-    ]
-    return UploadAnswer(upload=upload.id, dataset=upload.dataset, files=files, job=upload.job or None)
-
-
-def _place(upload: DatasetUpload, index: int, content_range: str | None) -> tuple[int, int]:
-    """Return where a part begins, and its length.
-
-    Raises:
-        NotFoundError: there is no such file.
-        InvalidInputError: the part does not fit the file or its body.
-    """
-    if index >= len(upload.files):
-        raise NotFoundError(f"the upload has no file {index}; it has {len(upload.files)}, from 0")
-    size = upload.files[index].bytes
-    first, last = 0, size - 1
-    if content_range is not None:
-        found = _RANGE.fullmatch(content_range.strip())
-        if found is None:
-            raise InvalidInputError(
-                f"Content-Range is {content_range!r}; expected bytes first-last/size, such as bytes 0-99/{size}"
-            )
-        first, last, given = map(int, found.groups())
-        if given != size or not first <= last < size:
-            raise InvalidInputError(
-                f"Content-Range is {content_range!r}, but {upload.files[index].name!r} has {size} bytes"
-            )
-    length = last + 1 - first
-    if request.content_length not in {None, length}:
-        raise InvalidInputError(f"the body has {request.content_length} bytes; the part has {length}")
-    return first, length
-
-
-def _copy(read: Callable[[int], bytes], file: IO[bytes], length: int, path: Path) -> None:
-    """Write a part as it arrives; it is on the disk when this returns, and what came of one that is cut off stays.
-
-    Raises:
-        InvalidInputError: the body is shorter or longer than the part.
-        StorageError: the file cannot be written.
-    """
-    left = length
-    while left and (piece := read(min(left, _PIECE_BYTES))):
-        with storage_errors(path):
-            file.write(piece)
-        left -= len(piece)
-    with storage_errors(path):
-        file.flush()
-        in_thread(os.fsync, file.fileno())
-    if left or read(1):
-        raise InvalidInputError(
-            f"the body is {'shorter' if left else 'longer'} than the part of {length} bytes"
-        )
-
-
 def _declared(file: FileStorage) -> DeclaredFile:
     """Return name and size of a file of a form.
 
@@ -238,7 +153,7 @@ def _declared(file: FileStorage) -> DeclaredFile:
 def _keep(file: FileStorage, kept: IO[bytes]) -> bytes:
     """Write a file of a form to the disk; return its digest."""
     digest = hashlib.sha256(f"{file.filename}\n".encode())
-    while piece := file.stream.read(_PIECE_BYTES):
+    while piece := file.stream.read(PIECE_BYTES):
         digest.update(piece)
         kept.write(piece)
     kept.flush()

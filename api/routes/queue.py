@@ -1,7 +1,8 @@
 """The queue: its length, and the outlook of a job before it is submitted."""
 
 from collections import Counter
-from typing import Annotated, Any, Self, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Self, get_args
 
 from flask import Blueprint
 from pydantic import Field, model_validator
@@ -17,6 +18,11 @@ from services.jobs.recipes import RecipeName
 from services.jobs.record import JobKind, JobState, LongKind
 
 routes = Blueprint("queue", __name__, url_prefix="/v1/queue")
+
+_USUAL: Final[Mapping[JobKind, dict[str, Any]]] = {
+    JobKind.BATCH: {"dataset": "auto", "expected_crops": 10_000},
+}
+"""Params of kinds that have no default ones."""
 
 
 class DepthPoint(Schema):
@@ -151,7 +157,8 @@ def show_depth(query: MinutesQuery) -> DepthAnswer:
 def show_queue(query: QueueQuery) -> QueueAnswer:
     """Show what waits, and the outlook of a job that you submit now.
 
-    `kinds` has every kind of long job that is submitted by name, with default params; with `kind` (and params beside
+    `kinds` has every kind of long job that is submitted by name, with default params, and a batch job of 10,000 crops;
+    with `kind` (and params beside
     it), that one alone.
     """
     app, asker = application(), current_user()
@@ -160,7 +167,7 @@ def show_queue(query: QueueQuery) -> QueueAnswer:
     counts = Counter((job.kind, job.state) for job in unfinished)
     kinds: dict[str, Any] = {}
     for kind in map(JobKind, [query.kind] if query.kind else get_args(LongKind)):
-        params = validate_params(kind, query.params())
+        params = validate_params(kind, query.params() or _USUAL.get(kind, {}))
         match params:
             case TrainingParams():
                 params = app.references.resolve(params, asker)

@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any, Self, TypedDict, Unpack
 
 from hxserve.awaiting import AsyncJob, awaited, same, streamed, submitted
+from hxserve.batches import Batches
 from hxserve.classes import Classes
 from hxserve.client import Client
 from hxserve.datasets import Datasets
@@ -47,6 +48,13 @@ class AsyncDatasets(_Part):
     delete = awaited(Datasets.delete)
     download = awaited(Datasets.download)
     sheet = awaited(Datasets.sheet)
+
+
+class AsyncBatches(_Part):
+    """Batch jobs: `client.batches`."""
+
+    submit = submitted(Batches.submit)
+    download = awaited(Batches.download)
 
 
 class AsyncDesk(_Part):
@@ -187,6 +195,7 @@ class AsyncClient:
         self.models = AsyncModels(self.sync.models, self)
         self.users = AsyncUsers(self.sync.users, self)
         self.datasets = AsyncDatasets(self.sync.datasets, self)
+        self.batches = AsyncBatches(self.sync.batches, self)
         self.classes = AsyncClasses(self.sync.classes, self)
         self.desk = AsyncDesk(self.sync.desk, self)
         self.letter_orders = AsyncLetterOrders(self.sync.letter_orders, self)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from hxserve.addresses import find_address
+from hxserve.batches import Batches
 from hxserve.classes import Classes
 from hxserve.classification import Manner, classify_parcels, fresh_key
 from hxserve.corrections import CorrectionRequests
@@ -88,6 +89,8 @@ class Client(MeasurementRequests, ModelRequests, PromotionRequests, ServiceReque
         """Managing users, for admins; adding, disabling them, giving them tokens and quotas."""
         self.datasets = Datasets(self._transport, self._own, patience_s)
         """Data sets of one's own digits; sending, showing, sharing them."""
+        self.batches = Batches(self._transport, self.submit, patience_s)
+        """Batch jobs: files of up to ten million crops, and their answers as files."""
         self.classes = Classes(self._transport)
         """Classes of pupils who join by a link."""
         self.desk = Desk(self._transport)

@@ -1,4 +1,4 @@
-"""Uploads of data sets in parts, which go on where they stopped, also in another process."""
+"""Uploads of files in parts, which go on where they stopped, also in another process."""
 
 import hashlib
 import json
@@ -38,8 +38,39 @@ def send_dataset(
         ConnectionFailedError: the service stayed away.
         InvalidDatasetError: a file was changed meanwhile.
     """
-    upload = _begin(transport, name, files, options)
-    path = f"/v1/datasets/{segment(name)}/uploads/{upload['upload']}"
+    path = f"/v1/datasets/{segment(name)}/uploads"
+    upload = send_files(transport, path, files, options, "", patience_s, on_progress)
+    response = transport.call("POST", f"{path}/{upload}/complete")
+    return Job.from_record(json_object(response), response.headers.get("ETag"))
+
+
+def send_files(
+    transport: Transport,
+    uploads: str,
+    files: Sequence[DatasetFile],
+    options: Mapping[str, Any],
+    purpose: str,
+    patience_s: float,
+    on_progress: OnProgress | None = None,
+) -> str:
+    """Send files as an upload; return its id.
+
+    Args:
+        transport: to the service.
+        uploads: the path of its uploads.
+        files: to send.
+        options: of the upload.
+        purpose: what they are sent for: the same files for another one are another upload.
+        patience_s: the longest time without any progress.
+        on_progress: called with the bytes received and those of all files.
+
+    Raises:
+        ServiceError: the service refused.
+        ConnectionFailedError: the service stayed away.
+        InvalidDatasetError: a file was changed meanwhile.
+    """
+    upload = _begin(transport, uploads, files, options, purpose)
+    path = f"{uploads}/{upload['upload']}"
     received = [file["received"] for file in upload["files"]]
     total = sum(file.size_bytes for file in files)
     for index, file in enumerate(files):
@@ -51,18 +82,21 @@ def send_dataset(
 
         report(received[index])
         _send_file(transport, path, index, file, received[index], patience_s, report)
-    response = transport.call("POST", f"{path}/complete")
-    return Job.from_record(json_object(response), response.headers.get("ETag"))
+    return str(upload["upload"])
 
 
 def _begin(
-    transport: Transport, name: str, files: Sequence[DatasetFile], options: Mapping[str, Any]
+    transport: Transport,
+    path: str,
+    files: Sequence[DatasetFile],
+    options: Mapping[str, Any],
+    purpose: str,
 ) -> dict[str, Any]:
-    """Return a new upload, or the one that was begun for the same files and whose import has not ended."""
+    """Return a new upload, or the one that was begun for the same files and whose job has not ended."""
     body = {"files": [{"name": file.name, "bytes": file.size_bytes} for file in files], **options}
-    key = _digest(json.dumps([body, [file.sha256 for file in files]], sort_keys=True))
+    named = [body, [file.sha256 for file in files], *([purpose] if purpose else ())]
+    key = _digest(json.dumps(named, sort_keys=True))
     while True:
-        path = f"/v1/datasets/{segment(name)}/uploads"
         upload = transport.call_json("POST", path, json=body, headers={"Idempotency-Key": key})
         job_id = upload["job"]
         if job_id is None or not _has_ended(transport, job_id):

@@ -38,7 +38,8 @@ class JobState:
 
     Attributes:
         id: unique, without meaning.
-        kind: training, evaluation, comparison, staircase, classification, calibration, upload, import or program.
+        kind: training, evaluation, comparison, staircase, batch, classification, calibration, upload, import or
+            program.
         user: its owner.
         model: empty for calibrations and programs.
         state: queued, running, succeeded, failed, cancelled or expired.

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from services.batch_jobs.answers import BatchStore
 from services.challenges.store import ChallengeStore
 from services.classes.record import Class
 from services.classes.store import ClassStore
@@ -36,6 +37,7 @@ class Deletion:
         submissions: Submissions,
         published: Collection[PublishedVersions],
         uploads: DatasetUploads,
+        batches: BatchStore,
         saves: Path,
         *,
         keep_s: float,
@@ -46,6 +48,7 @@ class Deletion:
         self._submissions = submissions
         self._published = published
         self._uploads = uploads
+        self._batches = batches
         self._saves = saves
         self.keep_s = keep_s
 
@@ -66,6 +69,7 @@ class Deletion:
                 published.forget_owner(account)
             self._uploads.forget(account)
             for job_id in self._store.job_ids(account):
+                self._batches.delete(job_id)
                 for path in self._saves.glob(f"{job_id}*"):
                     path.unlink(missing_ok=True)
             self._boards.forget_player(group_of(account), account)

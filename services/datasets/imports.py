@@ -62,7 +62,20 @@ class Imports:
         """
         if not is_model_name(name):
             raise InvalidInputError(f"{name!r} cannot be the name of a data set; use {NAME_WORDS}")
-        dataset = self._registry.to_create(user, name)
+        return self._begin(self._registry.to_create(user, name), files, options, user, key)
+
+    def begin_files(self, files: Sequence[DeclaredFile], user: User, key: str | None = None) -> DatasetUpload:
+        """Begin the upload of files for a batch job; see `begin`."""
+        return self._begin("", files, ImportOptions(), user, key)
+
+    def _begin(
+        self,
+        dataset: str,
+        files: Sequence[DeclaredFile],
+        options: ImportOptions,
+        user: User,
+        key: str | None,
+    ) -> DatasetUpload:
         if key:
             check_key(key)
             if begun := self._uploads.begun(dataset, user, key):

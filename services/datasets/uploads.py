@@ -1,4 +1,4 @@
-"""Uploads of data sets: files that arrive in parts, kept until the job that imports them has ended.
+"""Uploads: files that arrive in parts, kept until the job that imports or reads them has ended.
 
 datasets/.uploads/<id>/upload.json    what was announced, and the job once the upload is complete
 datasets/.uploads/<id>/<index>        what has arrived of a file
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Annotated, Final
+from typing import IO, Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,8 +41,8 @@ class DeclaredFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
-    bytes: Annotated[int, Field(ge=1, le=2**32)]
-    """At most 4 GiB."""
+    bytes: Annotated[int, Field(ge=1, le=2**33)]
+    """At most 8 GiB."""
 
 
 class ImportOptions(BaseModel):
@@ -57,10 +57,13 @@ class ImportOptions(BaseModel):
 
 
 class DatasetUpload(ImportOptions):
-    """An upload as it was announced; `job` is empty until it is complete."""
+    """An upload as it was announced; `job` is empty until it is complete.
+
+    `dataset` is empty where the files are to be read by a batch job.
+    """
 
     id: str
-    dataset: ModelName
+    dataset: ModelName | Literal[""]
     user: str
     files: list[DeclaredFile]
     created_at: float
@@ -105,7 +108,7 @@ class DatasetUploads:
             >= _MOST_OPEN
         ):
             raise QueueFullError(
-                f"you have {_MOST_OPEN} uploads of data sets that are not complete; complete or delete one"
+                f"you have {_MOST_OPEN} uploads that are not complete; complete or delete one"
             )
         upload = DatasetUpload(
             **options.model_dump(),
@@ -144,7 +147,7 @@ class DatasetUploads:
         """
         upload = self._read(upload_id)
         if upload is None:
-            raise InvalidInputError("the uploaded files are gone; upload the data set again")
+            raise InvalidInputError("the uploaded files are gone; upload them again")
         return upload
 
     def received(self, upload: DatasetUpload) -> list[int]:

@@ -45,5 +45,7 @@ def _check_reference(reference: Any) -> str:
     return reference
 
 
+DatasetReference = Annotated[str, BeforeValidator(_check_reference)]
+"""One data set."""
 DatasetChoice = Annotated[str | dict[str, float], BeforeValidator(_check_dataset)]
 """A data set, or several with weights."""

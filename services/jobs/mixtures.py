@@ -133,7 +133,7 @@ class DatasetReferences:
         """
         weights, counted = {}, []
         for reference, weight in weights_of(params.dataset).items():
-            name, crops = self._find(user, reference)
+            name, crops = self.find(user, reference)
             if name in weights:
                 raise InvalidInputError(f"params.dataset: {name} is named twice; give it one weight")
             weights[name] = weight
@@ -149,7 +149,13 @@ class DatasetReferences:
             return params.model_copy(update={"dataset": _adapting(next(iter(weights)), own, parents)})
         return params.model_copy(update={"dataset": next(iter(weights))})
 
-    def _find(self, user: User, reference: str) -> tuple[str, Crops]:
+    def find(self, user: User, reference: str) -> tuple[str, Crops]:
+        """Return the full name of a data set, and its crops; of `auto` those of MNIST.
+
+        Raises:
+            DatasetNotFoundError: there is no such data set for the user.
+            DatasetDamagedError: its manifest is damaged.
+        """
         if reference in BUILT_IN:
             return reference, BUILT_IN_CROPS.get(reference, BUILT_IN_CROPS["mnist"])
         manifest = self._registry.find(user, reference)

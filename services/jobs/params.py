@@ -15,7 +15,7 @@ from pydantic import (
 
 from services.errors import InvalidInputError
 from services.explanations import explain
-from services.jobs.dataset_choice import DatasetChoice
+from services.jobs.dataset_choice import DatasetChoice, DatasetReference
 from services.jobs.recipes import RECIPES, RecipeName
 from services.jobs.record import JobKind
 from services.models.paired import MARGIN
@@ -185,6 +185,31 @@ class StaircaseParams(MeasurementParams):
         )
 
 
+class BatchParams(VersionParams):
+    """Params of a batch job: all crops of uploaded files or of a data set, read by one version."""
+
+    upload: Annotated[str | None, Field(pattern=r"^[0-9a-f]{32}$")] = None
+    """The id of an upload (`POST /v1/uploads`) all of which has arrived. One upload is of one job."""
+    dataset: DatasetReference | None = None
+    """Instead of an upload, a data set: `mnist`, `digits`, or one that you may use: `name`, `name@version`."""
+    part: Literal["all", "train", "test"] = "all"
+    """The part of the data set; `all` is the training part and then the test part."""
+    centre: bool = False
+    """Scale and centre crops of 28 x 28 as MNIST's digits are; larger pictures always are."""
+    repeats: Annotated[int, Field(ge=1, le=64)] = 1
+    """Readings of each crop; their mean counts."""
+    max_chip_s: Annotated[float | None, Field(gt=0)] = None
+    """Seconds of chip time after which the job ends with the answers so far."""
+    expected_crops: Annotated[int | None, Field(ge=0)] = None
+    """How many crops the files hold, as far as their names, sizes and headers tell; set by the service."""
+
+    @model_validator(mode="after")
+    def _reads_one_thing(self) -> Self:
+        if (self.upload is None) == (self.dataset is None):
+            raise ValueError("name either an upload or a dataset")
+        return self
+
+
 class CalibrationParams(Params):
     """Params of a calibration of one chip."""
 
@@ -221,6 +246,7 @@ PARAMS_OF: Final[Mapping[JobKind, type[Params]]] = {
     JobKind.EVALUATION: EvaluationParams,
     JobKind.COMPARISON: ComparisonParams,
     JobKind.STAIRCASE: StaircaseParams,
+    JobKind.BATCH: BatchParams,
     JobKind.CALIBRATION: CalibrationParams,
     JobKind.UPLOAD: UploadParams,
     JobKind.IMPORT: ImportParams,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final, Literal, Self
 
-LongKind = Literal["training", "evaluation", "comparison", "staircase", "calibration"]
+LongKind = Literal["training", "evaluation", "comparison", "staircase", "batch", "calibration"]
 """The kinds that clients submit by name."""
 
 
@@ -17,6 +17,7 @@ class JobKind(StrEnum):
     EVALUATION = "evaluation"
     COMPARISON = "comparison"
     STAIRCASE = "staircase"
+    BATCH = "batch"
     CALIBRATION = "calibration"
     UPLOAD = "upload"
     IMPORT = "import"

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+from services.batch_jobs.estimates import expected_crops
 from services.chips.affinity import Affinity
 from services.chips.store import ChipStore
+from services.datasets.uploads import DatasetUploads
 from services.errors import ChipElsewhereError, InvalidInputError, NotFoundError
 from services.jobs.mixtures import DatasetReferences
 from services.jobs.params import (
+    BatchParams,
     CalibrationParams,
     ComparisonParams,
     MeasurementParams,
@@ -39,12 +42,18 @@ class Resolution:
     """Resolves names for the user who gave them."""
 
     def __init__(
-        self, registry: Registry, chips: ChipStore, affinity: Affinity, references: DatasetReferences
+        self,
+        registry: Registry,
+        chips: ChipStore,
+        affinity: Affinity,
+        references: DatasetReferences,
+        uploads: DatasetUploads,
     ) -> None:
         self._registry = registry
         self._chips = chips
         self._affinity = affinity
         self._references = references
+        self._uploads = uploads
 
     def resolve(self, params: Params, user: User, model: str) -> Resolved:
         """Return what a job of this user with these params means now.
@@ -55,7 +64,8 @@ class Resolution:
             ChipElsewhereError: a version learnt in the loop of a chip that is not here, or not the one asked for.
             ModelNotFoundError: a version does not exist.
             DatasetNotFoundError: the data set does not exist.
-            NotFoundError: the chip does not exist.
+            NotFoundError: the chip or the upload does not exist.
+            ConflictError: parts of the upload are missing.
         """
         match params:
             case TrainingParams():
@@ -77,6 +87,8 @@ class Resolution:
                 params, home = self._comparison(params, user, found.model, home)
             case StaircaseParams():
                 params = self._staircase(params, found, home)
+            case BatchParams():
+                params = self._batch(params, user)
         if isinstance(params, MeasurementParams):
             params = self._references.resolve(params, user)
         return Resolved(found.model, params, home)
@@ -130,6 +142,22 @@ class Resolution:
             epochs = 0 if manifest.home else RECIPES[recipe].chip_epochs
         dataset = manifest.built_in_dataset if params.dataset == "auto" else params.dataset
         return params.model_copy(update={"recipe": recipe, "chip_epochs": epochs, "dataset": dataset})
+
+    def _batch(self, params: BatchParams, user: User) -> BatchParams:
+        """Return the params of a batch job with the full name of its data set and the crops to expect."""
+        if params.upload is not None:
+            upload = self._uploads.get(params.upload, user)
+            if upload.dataset:
+                raise InvalidInputError(
+                    f"upload: {upload.id} is of the data set {upload.dataset}; send the files to /v1/uploads, or name "
+                    "the data set in dataset"
+                )
+            self._uploads.check_whole(upload)
+            expected = expected_crops(upload, lambda index: self._uploads.path(upload.id, index))
+            return params.model_copy(update={"expected_crops": expected})
+        name, crops = self._references.find(user, params.dataset or "auto")
+        counts = {"train": crops.train, "test": crops.test, "all": crops.train + crops.test}
+        return params.model_copy(update={"dataset": name, "expected_crops": counts[params.part]})
 
     def _check_chip(self, chip: str | None) -> None:
         """Raise NotFoundError unless there is a chip of this id, or none is named."""

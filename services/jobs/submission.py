@@ -10,6 +10,7 @@ from typing import Any, Final
 from services.chips.affinity import Affinity
 from services.chips.store import ChipStore
 from services.chips.wakeups import WakeUp, wake_all
+from services.datasets.uploads import DatasetUploads
 from services.disk import Disk
 from services.errors import (
     ForbiddenError,
@@ -19,7 +20,7 @@ from services.errors import (
 )
 from services.jobs.acceptance import Accepted, Idempotency
 from services.jobs.mixtures import DatasetReferences
-from services.jobs.params import ImportParams, TrainingParams, UploadParams
+from services.jobs.params import BatchParams, ImportParams, TrainingParams, UploadParams
 from services.jobs.record import Job, JobKind, JobState
 from services.jobs.request import JobRequest
 from services.jobs.resolution import Resolution
@@ -31,6 +32,8 @@ from services.models.uploads import Uploads
 from services.users.authentication import User
 
 LONGEST_KEY: Final = 200
+_ANSWER_BYTES: Final = 20
+"""Of a crop of a batch job, on the disk."""
 _log = logging.getLogger(__name__)
 
 
@@ -95,13 +98,15 @@ class Submissions:
         wake_up: WakeUp,
         *,
         uploads: Uploads,
+        dataset_uploads: DatasetUploads,
         references: DatasetReferences,
         max_queued_jobs: int,
         disk: Disk | None = None,
     ) -> None:
         self._jobs = jobs
         self._registry = registry
-        self._resolution = Resolution(registry, chips, affinity, references)
+        self._resolution = Resolution(registry, chips, affinity, references, dataset_uploads)
+        self._dataset_uploads = dataset_uploads
         self._wake_up = wake_up
         self._uploads = uploads
         self._max_queued_jobs = max_queued_jobs
@@ -116,11 +121,12 @@ class Submissions:
             ChipElsewhereError: a version learnt in the loop of a chip that is not here, or not the one asked for.
             ModelNotFoundError: a version does not exist.
             DatasetNotFoundError: the data set does not exist.
-            NotFoundError: the chip does not exist.
+            NotFoundError: the chip or the upload does not exist.
+            ConflictError: parts of the upload are missing.
             IdempotencyConflictError: the key was used for another request.
             QueueFullError: too many jobs are unfinished.
             QuotaExceededError: the user's are too many, or have used the chip too long today.
-            DiskLowError: there is no room for another training.
+            DiskLowError: there is no room for another training, or for the answers of a batch job.
         """
         params = request.validated_params()
         if JobKind(request.kind).is_maintenance and not user.is_admin:
@@ -132,7 +138,19 @@ class Submissions:
         found = self._resolution.resolve(params, user, request.model or "")
         job = new_job(JobKind(request.kind), user, found.model, found.params.model_dump(), found.home)
         body = json.dumps(request.model_dump(), sort_keys=True).encode()
+        if isinstance(found.params, BatchParams):
+            return self._submit_batch(job, found.params, user, key, body)
         return self._jobs.get(self._record(job, user, bind_key(user, key, body)).id)
+
+    def _submit_batch(self, job: Job, params: BatchParams, user: User, key: str | None, body: bytes) -> Job:
+        if self._disk is not None:
+            self._disk.check(_ANSWER_BYTES * (params.expected_crops or 0))
+        if params.upload is not None:  # one upload is of one job, whatever key is given
+            key = f"upload {params.upload}"
+        accepted = self._record(job, user, bind_key(user, key, body))
+        if params.upload is not None:
+            self._dataset_uploads.mark_complete(self._dataset_uploads.get(params.upload, user), accepted.id)
+        return self._jobs.get(accepted.id)
 
     def submit_upload(
         self, model: str, description: Description, content: bytes, user: User, key: str | None = None

@@ -7,6 +7,7 @@ from typing import Final
 
 from services.jobs.mixtures import BUILT_IN_CROPS, CropsOf, no_stored_crops
 from services.jobs.params import (
+    BatchParams,
     CalibrationParams,
     ComparisonParams,
     EvaluationParams,
@@ -18,6 +19,7 @@ from services.jobs.params import (
     validate_params,
 )
 from services.jobs.phases import (
+    DEFAULT_NETWORK,
     Phase,
     evaluation_execution,
     reading_phase,
@@ -27,6 +29,7 @@ from services.jobs.phases import (
     training_phases,
 )
 from services.jobs.record import Job, JobKind
+from services.settings import CHIPLESS
 
 TRAIN_CROPS: Final[Mapping[str, int]] = {name: crops.train for name, crops in BUILT_IN_CROPS.items()}
 TEST_CROPS: Final[Mapping[str, int]] = {name: crops.test for name, crops in BUILT_IN_CROPS.items()}
@@ -37,6 +40,7 @@ UPLOAD_BATCH: Final = 20
 IMPORT_STEP_BYTES: Final = 2**16
 """Bytes of uploaded files that an import reads in a step, or fewer if that takes long."""
 _IMPORT_STEP_S: Final = 5e-3
+_BATCH_CROPS: Final = 256
 _CALIBRATION_S: Final = 60.0
 
 
@@ -79,9 +83,10 @@ def workload_of(job: Job, backend: str, auto_dataset: str, stored: CropsOf = no_
         DatasetNotFoundError: its data set was deleted.
         DatasetDamagedError: the manifest of its data set is damaged.
     """
-    return plan_work(
-        job.kind, validate_params(job.kind, job.params), job.model, backend, auto_dataset, stored
-    )
+    params = validate_params(job.kind, job.params)
+    if isinstance(params, BatchParams) and "steps_total" in job.metrics:  # the worker has counted the crops
+        params = params.model_copy(update={"expected_crops": int(job.metrics["steps_total"])})
+    return plan_work(job.kind, params, job.model, backend, auto_dataset, stored)
 
 
 def plan_work(
@@ -109,6 +114,12 @@ def plan_work(
             name, tail = f"{backend}/{kind}/{execution}", f"{repeats}/{model}"
             phase = reading_phase(name, execution, params.dataset, tail, auto_dataset, stored, repeats)
             phases, fixed_s = (phase,), 0.02
+        case BatchParams():
+            execution, shape = "mock" if backend in CHIPLESS else "chip", f"{params.repeats}/{model}"
+            crop_s = params.repeats * reading_s(_BATCH_CROPS, DEFAULT_NETWORK) / _BATCH_CROPS
+            kind_of = f"{backend}/{kind}/{execution}/{shape}"
+            crops = params.expected_crops or 1
+            phases, fixed_s = (Phase(kind_of, execution, crops, crop_s, params.repeats),), 0.05
         case CalibrationParams():
             phases, fixed_s = (Phase(f"{backend}/{kind}/chip", "chip", 1, _CALIBRATION_S),), 0.02
         case UploadParams():

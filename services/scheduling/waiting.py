@@ -198,7 +198,9 @@ class Waiting:
 
     def _cost_left(self, job: Job, conditions: Conditions, paces: Mapping[str, Pace]) -> Cost:
         workload = self._workloads.get(job.id)
-        if workload is None:
+        # The worker counts the crops of a batch job when it takes it up.
+        counted = job.metrics.get("steps_total") if job.kind is JobKind.BATCH else None
+        if workload is None or (counted or workload.steps) != workload.steps:
             try:
                 workload = workload_of(job, conditions.backend, conditions.dataset, self._stored)
             except (

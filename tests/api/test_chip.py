@@ -219,7 +219,7 @@ def test_what_a_job_would_meet_is_known_before_it_is_submitted(client: FlaskClie
 
     kinds = client.get("/v1/queue").get_json()["kinds"]
 
-    assert set(kinds) == {"training", "evaluation", "comparison", "staircase", "calibration"}
+    assert set(kinds) == {"training", "evaluation", "comparison", "staircase", "batch", "calibration"}
     assert (kinds["training"]["queued"], kinds["evaluation"]["queued"]) == (1, 0)
     # Mine behind my own; care before all.
     assert (kinds["training"]["position"], kinds["calibration"]["position"]) == (2, 1)

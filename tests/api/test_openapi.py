@@ -377,7 +377,7 @@ def test_every_route_answers_as_documented(
     requests += _class_requests(code)
     requests += _challenge_requests(client, application, models)
 
-    for method, path, arguments in [*requests, *DATASETS, *_parts(client)]:
+    for method, path, arguments in [*requests, *DATASETS, *_parts(client), *_batches(client)]:
         with client.open(path, method=method, **arguments) as answer:
             _check(app, document, method, path, answer)
             if answer.status_code < 300:
@@ -478,6 +478,39 @@ def _correction_requests(answer: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("DELETE", f"/v1/corrections/{answer}-0", {}),
         ("PUT", "/v1/me/keep", {"json": {"keep": True}}),
         ("PUT", "/v1/me/keep", {"json": {"keep": False}}),
+    ]
+
+
+def _batches(client: FlaskClient) -> list[tuple[str, str, dict[str, Any]]]:
+    """The routes of batch jobs, in good ways and bad."""
+    body = {"files": [{"name": "a.idx", "bytes": 3}]}
+    first, second = (client.post("/v1/uploads", json=body).get_json()["upload"] for _ in range(2))
+    batch = {"kind": "batch", "model": "digits", "params": {"upload": first}}
+    of_dataset = {"kind": "batch", "model": "digits", "params": {"dataset": "digits", "part": "test"}}
+    job_id, other = (
+        client.post("/v1/jobs", json=json).get_json()["id"]
+        for json in (of_dataset, {"kind": "evaluation", "model": "digits"})
+    )
+    return [
+        ("POST", "/v1/uploads", {"json": body}),
+        ("POST", "/v1/uploads", {"json": {"files": []}}),
+        ("POST", "/v1/uploads", {"json": {"files": [{"name": "../a", "bytes": 3}]}}),
+        ("GET", f"/v1/uploads/{first}", {}),
+        ("GET", "/v1/uploads/nothing", {}),
+        ("POST", "/v1/jobs", {"json": batch}),
+        ("PUT", f"/v1/uploads/{first}/files/0", {"data": b"abcd"}),
+        ("PUT", f"/v1/uploads/{first}/files/0", {"data": b"abc"}),
+        ("PUT", f"/v1/uploads/{first}/files/0", {"data": b"abc"}),
+        ("POST", "/v1/jobs", {"json": batch}),
+        ("POST", "/v1/jobs", {"json": batch | {"model": "other"}}),
+        ("POST", "/v1/jobs", {"json": {"kind": "batch", "model": "digits"}}),
+        ("POST", "/v1/jobs", {"json": {"kind": "batch", "model": "digits", "params": {"upload": "x"}}}),
+        ("DELETE", f"/v1/uploads/{first}", {}),
+        ("DELETE", f"/v1/uploads/{second}", {}),
+        *(("GET", f"/v1/jobs/{job_id}/answers?format={form}", {}) for form in ("npz", "csv", "jsonl")),
+        ("GET", f"/v1/jobs/{job_id}/answers?format=x", {}),
+        ("GET", f"/v1/jobs/{other}/answers", {}),
+        ("GET", "/v1/jobs/nothing/answers", {}),
     ]
 
 

@@ -27,7 +27,7 @@ from tests.services.samples import an_origin, some_crops
 from tests.services.uploads import a_version_file
 
 TRAINING = {"kind": "training", "model": "digits"}
-COMPARISON = {"kind": "comparison", "model": "letters", "params": {"version": "2", "against": "best"}}
+BATCH = {"kind": "batch", "model": "letters", "params": {"dataset": "digits", "part": "test"}}
 OF_A_JOB = [
     ("GET", "/v1/jobs/{}"),
     ("GET", "/v1/jobs/{}?wait=1"),
@@ -199,6 +199,7 @@ def test_a_calibration_goes_before_everybodys_work_and_is_for_admins(enter: Ente
 NO_BODY: dict[str, Any] = {}
 INFER = {"data": some_crops(1), "headers": {"Inference-Header-Content-Length": "0"}}
 BODY_OF: dict[str, dict[str, Any]] = {
+    "/v1/uploads/<upload>/files/<int:index>": {"data": b"new"},
     "/v1/jobs": {"json": {"kind": "evaluation", "model": "ada~letters"}},
     "/v1/models/<name>/classify": {"data": some_crops(1), "content_type": RAW},
     "/v1/models/<name>/versions/<version>/classify": {"data": some_crops(1), "content_type": RAW},
@@ -267,6 +268,7 @@ class Adas:
             *("/v1/models/letters", "/v1/datasets/letters", "/v1/corrections", "/v1/desk", "/v1/accuracy"),
             "/v1/models/letters/aliases/best/history",
             f"/v1/datasets/letters/uploads/{self.ids['upload']}",
+            f"/v1/uploads/{self.ids['uploads.upload']}",
             f"/v1/classes/{self.ids['code']}",
         ]
         answers = [ada.get(path) for path in paths]
@@ -285,8 +287,8 @@ def ada(enter: Enter) -> FlaskClient:
 def adas(ada: FlaskClient, application: Application, models: ModelStore, idle_chip: Chip) -> Adas:
     """Private things of ada's.
 
-    A model with an alias and its rollout, a job that compares its versions, a data set and an upload, a correction, a
-    letter on her desk, a class with a pupil, and a game.
+    A model with an alias and its rollout, a batch job, a data set and uploads, a correction, a letter on her desk, a
+    class with a pupil, and a game.
     """
     for job in ("c", "d"):
         models.publish(an_origin(name="ada~letters", job=job), b"weights")
@@ -297,7 +299,7 @@ def adas(ada: FlaskClient, application: Application, models: ModelStore, idle_ch
     )
     application.datasets.publish(a_dataset_origin("ada~letters"), *_parts())
     file = {"files": [{"name": "mine.npz", "bytes": 3}]}
-    upload = ada.post("/v1/datasets/letters/uploads", json=file)
+    upload, of_files = (ada.post(f"/v1/{path}uploads", json=file) for path in ("datasets/letters/", ""))
     correction = ada.post("/v1/corrections", json={"answer": _kept_by(ada, "letters", idle_chip), "digit": 7})
     assert ada.put("/v1/desk/letters/first", json=a_letter()).status_code == 204
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
@@ -307,7 +309,7 @@ def adas(ada: FlaskClient, application: Application, models: ModelStore, idle_ch
     game = ada.post("/v1/challenges/sixty", json={"model": "letters", "version": "1"})
     return Adas(
         {
-            "job_id": _id(ada.post("/v1/jobs", json=COMPARISON)),
+            "job_id": _id(ada.post("/v1/jobs", json=BATCH)),
             "models.name": "ada~letters",
             "datasets.name": "ada~letters",
             "users.name": "ada",
@@ -315,6 +317,7 @@ def adas(ada: FlaskClient, application: Application, models: ModelStore, idle_ch
             "alias": "best",
             "token_id": "0123456789ab",
             "upload": upload.get_json()["upload"],
+            "uploads.upload": of_files.get_json()["upload"],
             "index": "0",
             "correction_id": correction.get_json()["id"],
             "letter_id": "first",
@@ -384,7 +387,7 @@ def test_a_private_thing_cannot_be_told_from_a_missing_one(
     idle_chip.start()
     gone = {
         name: _another(adas.ids[name])
-        for name in ("job_id", "upload", "correction_id", "letter_id", "code", "game")
+        for name in ("job_id", "upload", "uploads.upload", "correction_id", "letter_id", "code", "game")
     }
     missing = Adas(adas.ids | gone).routes(app, of="ada~nothing")
     unlike = {"letters", "nothing", *gone.values(), *(adas.ids[name] for name in gone)}
@@ -410,6 +413,8 @@ def _another(name: str) -> str:
         {"kind": "evaluation", "model": "ada~?"},
         {"kind": "comparison", "model": "ada~?", "params": {"version": "2", "against": "best"}},
         {"kind": "evaluation", "model": "digits", "params": {"dataset": "ada~?"}},
+        {"kind": "batch", "model": "ada~?", "params": {"dataset": "digits"}},
+        {"kind": "batch", "model": "digits", "params": {"dataset": "ada~?"}},
         {
             "kind": "comparison",
             "model": "digits",

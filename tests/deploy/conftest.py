@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from services.batch_jobs.answers import BatchStore
 from services.chips.store import ChipStore, Lease
 from services.crops.store import CropStore
 from services.datasets.files import DatasetStore
@@ -21,6 +22,7 @@ from services.store.schema import ensure_schema
 from services.users.authentication import User
 from services.users.sessions import SessionStore
 from services.users.store import UserStore
+from tests.services.batch_jobs.parts import a_part
 from tests.services.datasets.crops import a_dataset_origin, some_labelled
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, an_origin, some_crops
 
@@ -68,6 +70,7 @@ def filled(connection: Connection, settings_of: SettingsOf) -> Settings:
     DatasetUploads(settings.datasets_dir).begin(
         "ada~more", User("ada"), [DeclaredFile(name="train.csv", bytes=3)], ImportOptions()
     )
+    BatchStore(settings.batches_dir).keep("job-7", a_part(0, [3]))
     stable = settings.calibrations_dir / "hxcube1" / "stable"
     for night in ("2026-01-01Z", "2026-01-02Z"):
         (stable / night).mkdir(parents=True)

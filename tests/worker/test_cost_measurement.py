@@ -32,7 +32,7 @@ def meter(costs: CostStore) -> CostMeter:
 def _measurement(steps: int, step_s: float, upkeep_s: float = 0.0) -> Measurement:
     measurement = Measurement()
     for _ in range(steps):
-        measurement.add_step("mock", step_s)
+        measurement.add("mock", 1, step_s)
     measurement.upkeep_s = upkeep_s
     return measurement
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
+from services.batch_jobs.answers import BatchStore
 from services.datasets.files import DatasetStore
 from services.datasets.uploads import DatasetUploads
 from services.errors import InvalidInputError
@@ -11,6 +12,7 @@ from services.jobs.record import Job, JobKind
 from services.models.files import ModelStore
 from services.models.uploads import Uploads
 from worker.activities.activity import Activity
+from worker.activities.batch import BatchActivity
 from worker.activities.calibration import CalibrationActivity
 from worker.activities.comparison import ComparisonActivity
 from worker.activities.dataset_import import ImportActivity
@@ -21,6 +23,7 @@ from worker.activities.upload import UploadActivity
 from worker.checkpoints import Saves
 from worker.chip import ChipSession
 from worker.datasets import Datasets
+from worker.serving import LoadedVersions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class ActivityFactory:
     uploads: Uploads
     stored: DatasetStore
     imported: DatasetUploads
+    versions: LoadedVersions
+    answers: BatchStore
+    batch_crops: int
     after_calibration: Callable[[], None]
 
     def take_up(self, job: Job) -> Activity:
@@ -53,6 +59,14 @@ class ActivityFactory:
                 activity = ComparisonActivity(*parts)
             case JobKind.STAIRCASE:
                 activity = StaircaseActivity(*parts)
+            case JobKind.BATCH:
+                activity = BatchActivity(
+                    *parts[:3],
+                    self.versions,
+                    self.imported,
+                    self.answers,
+                    batch_crops=self.batch_crops,
+                )
             case JobKind.UPLOAD:
                 activity = UploadActivity(*parts, self.uploads)
             case JobKind.IMPORT:

@@ -45,7 +45,7 @@ _MOST_FORTRAN_BYTES: Final = 2**29
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
+class Header:
     """The header of a `.npy` file."""
 
     shape: tuple[int, ...]
@@ -84,27 +84,19 @@ def _read_pair(
 ) -> Iterator[None]:
     digits = yield from _read_labels(labels, collection)
     with images.open() as file:
-        header = _read_header(file, images.name)
-        height, width = _sides(header, images.name)
+        header = read_header(file, images.name)
+        height, width = sides_of(header, images.name)
         if header.shape[0] != len(digits):
             raise InvalidInputError(
                 f"{images.name} has {header.shape[0]} images, but {labels.name} has {len(digits)} labels"
             )
-        scale, start, brightest = 0.0, 0, 0.0
-        for rows in _rows(file, header, images.name):
+        start, values = 0, GreyValues(images.name)
+        for rows in rows_of(file, header, images.name):
             if rows is None:
                 yield
                 continue
-            if not np.isfinite(rows).all() or rows.min() < 0 or rows.max() > 255:
-                raise InvalidInputError(f"{images.name} holds numbers outside 0 to 255")
-            if not scale:
-                scale = 255.0 if rows.dtype.kind == "f" and rows.max() <= 1 else 1.0
-            if scale > 1 and rows.max() > 1:
-                raise InvalidInputError(f"{images.name} holds floats of both 0 to 1 and 0 to 255")
-            brightest = max(brightest, float(rows.max()))
-            planes = np.ceil(rows * scale - 0.5).astype(np.uint8) if rows.dtype != np.uint8 else rows
             yield from add_images(
-                planes.reshape(-1, height, width),
+                values.of(rows).reshape(-1, height, width),
                 digits[start : start + len(rows)],
                 images,
                 start,
@@ -113,9 +105,41 @@ def _read_pair(
             )
             start += len(rows)
             yield
-        if scale == 1.0 and brightest == 1.0:
+        values.check_bright()
+
+
+class GreyValues:
+    """Makes grey values 0..255 of the numbers of one array: integers, or floats of 0 to 1 or of 0 to 255."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._scale = 0.0
+        self._brightest = 0.0
+
+    def of(self, rows: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the grey values of some items, in their order from the array's first on: it tells the scale.
+
+        Raises:
+            InvalidInputError: a number is none of the scale.
+        """
+        highest = float(rows.max()) if rows.size else 0.0
+        if rows.dtype != np.uint8 and (not np.isfinite(rows).all() or rows.min() < 0 or highest > 255):
+            raise InvalidInputError(f"{self._name} holds numbers outside 0 to 255")
+        if not self._scale:
+            self._scale = 255.0 if rows.dtype.kind == "f" and highest <= 1 else 1.0
+        if self._scale > 1 and highest > 1:
+            raise InvalidInputError(f"{self._name} holds floats of both 0 to 1 and 0 to 255")
+        self._brightest = max(self._brightest, highest)
+        if rows.dtype == np.uint8:
+            return rows
+        values: NDArray[np.uint8] = np.ceil(rows * self._scale - 0.5).astype(np.uint8)
+        return values
+
+    def check_bright(self) -> None:
+        """Raise InvalidInputError if all values until now are integers 0 and 1."""
+        if self._scale == 1.0 and self._brightest == 1.0:
             raise InvalidInputError(
-                f"{images.name} holds integers 0 and 1, nearly black as grey values 0..255; multiply by 255, "
+                f"{self._name} holds integers 0 and 1, nearly black as grey values 0..255; multiply by 255, "
                 "or send floats"
             )
 
@@ -123,7 +147,7 @@ def _read_pair(
 def _read_labels(entry: Entry, collection: Collection) -> Generator[None, None, NDArray[np.uint8]]:
     """Return digits of an array of labels, `(n,)`, `(n, 1)` or one-hot `(n, 10)`."""
     with entry.open() as file:
-        header = _read_header(file, entry.name)
+        header = read_header(file, entry.name)
         if header.shape[0] > MOST_CROPS:
             raise InvalidInputError(f"{entry.name} holds more than {MOST_CROPS} labels")
         if header.shape[1:] not in {(), (1,), (10,)}:
@@ -131,7 +155,7 @@ def _read_labels(entry: Entry, collection: Collection) -> Generator[None, None, 
                 f"{entry.name} has shape {header.shape}; expected (n,) or one-hot (n, 10)"
             )
         parts = []
-        for rows in _rows(file, header, entry.name):
+        for rows in rows_of(file, header, entry.name):
             yield
             if rows is not None:
                 parts.append(rows)
@@ -149,23 +173,31 @@ def _read_labels(entry: Entry, collection: Collection) -> Generator[None, None, 
     return values.astype(np.uint8)
 
 
-def _read_header(file: IO[bytes], name: str) -> _Header:
-    """Return the header of a `.npy` file of numbers; nothing is allocated by what it says."""
+def read_header(file: IO[bytes], name: str, most: int = MOST_CROPS) -> Header:
+    """Return the header of a `.npy` file of at most so many numbers; nothing is allocated by what it says.
+
+    Raises:
+        InvalidInputError: it is none, or has too many items.
+    """
     try:
-        header = _Header(*_HEADERS[np.lib.format.read_magic(file)](file))
+        header = Header(*_HEADERS[np.lib.format.read_magic(file)](file))
     except _NOT_NPY as error:
         raise InvalidInputError(f"{name} is not a .npy array of numbers: {error}") from None
     if header.dtype.kind not in "uif" or not header.shape:
         raise InvalidInputError(
             f"{name} is of type {header.dtype} and shape {header.shape}; expected numbers"
         )
-    if header.shape[0] > MOST_CROPS:
-        raise InvalidInputError(f"{name} has {header.shape[0]} items; send at most {MOST_CROPS}")
+    if header.shape[0] > most:
+        raise InvalidInputError(f"{name} has {header.shape[0]} items; send at most {most}")
     return header
 
 
-def _sides(header: _Header, name: str) -> tuple[int, int]:
-    """Return the sides of each image: of `(n, 784)`, `(n, h, w)`, `(n, h, w, 1)` or `(n, 1, h, w)`."""
+def sides_of(header: Header, name: str) -> tuple[int, int]:
+    """Return the sides of each image: of `(n, 784)`, `(n, h, w)`, `(n, h, w, 1)` or `(n, 1, h, w)`.
+
+    Raises:
+        InvalidInputError: the items are no images.
+    """
     sides = tuple(side for side in header.shape[1:] if side != 1)
     if sides == (SIDE * SIDE,):
         return SIDE, SIDE
@@ -174,10 +206,13 @@ def _sides(header: _Header, name: str) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _rows(file: IO[bytes], header: _Header, name: str) -> Iterator[NDArray[Any] | None]:
+def rows_of(file: IO[bytes], header: Header, name: str) -> Iterator[NDArray[Any] | None]:
     """Return some items after the other; None where a step ends without one.
 
     An array in Fortran's order is read as a whole before its first item.
+
+    Raises:
+        InvalidInputError: the file is shorter or longer than its header says.
     """
     total = header.shape[0] * header.row_bytes
     if header.is_fortran and len(header.shape) > 1:

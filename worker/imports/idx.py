@@ -19,8 +19,8 @@ from worker.imports.source import Entry
 
 NAME: Final = re.compile(r"(.*?)[-_. ]?(images|labels)[-.]idx[13][-.]ubyte")
 """Both spellings: `train-images-idx3-ubyte` and `train-images.idx3-ubyte`."""
-_IMAGES: Final = 0x803
-_LABELS: Final = 0x801
+IMAGES: Final = 0x803
+LABELS: Final = 0x801
 _MOST_SIDE: Final = 1024
 _CROPS: Final = 100
 """Crops of a step."""
@@ -53,19 +53,17 @@ def _read_pair(
     images: Entry, labels: Entry, collection: Collection, normaliser: Normaliser
 ) -> Iterator[None]:
     with images.open() as image_file, labels.open() as label_file:
-        count, height, width = _header(image_file, _IMAGES, images.name)
-        (label_count,) = _header(label_file, _LABELS, labels.name)
+        count, height, width = read_header(image_file, images.name)
+        (label_count,) = read_header(label_file, labels.name, LABELS)
         if count != label_count:
             raise InvalidInputError(
                 f"{images.name} has {count} images, but {labels.name} has {label_count} labels"
             )
-        if not 0 < height <= _MOST_SIDE or not 0 < width <= _MOST_SIDE:
-            raise InvalidInputError(f"{images.name} has images of {height} x {width}; expected 28 x 28")
         crops = max(1, _CROPS * SIDE * SIDE // (height * width))
         for start in range(0, count, crops):
             size = min(crops, count - start)
-            planes = _array(image_file, (size, height, width), images.name)
-            digits = _array(label_file, (size,), labels.name)
+            planes = read_items(image_file, (size, height, width), images.name)
+            digits = read_items(label_file, (size,), labels.name)
             wrong = np.flatnonzero(digits > 9)
             for place in wrong:
                 collection.report(
@@ -111,18 +109,29 @@ def add_images(
         yield
 
 
-def _header(file: IO[bytes], magic: int, name: str) -> tuple[int, ...]:
-    """Return the sizes in a header."""
+def read_header(file: IO[bytes], name: str, magic: int = IMAGES) -> tuple[int, ...]:
+    """Return the sizes in a header: of images their count, height and width.
+
+    Raises:
+        InvalidInputError: it is no such header, or images are too large.
+    """
     dimensions = magic & 0xFF
     head = file.read(4 * (1 + dimensions))
     if len(head) < 4 * (1 + dimensions) or struct.unpack(">I", head[:4])[0] != magic:
-        kind = "images" if magic == _IMAGES else "labels"
+        kind = "images" if magic == IMAGES else "labels"
         raise InvalidInputError(f"{name} is not an IDX file of {kind}: it does not begin with {magic:#010x}")
     sizes: tuple[int, ...] = struct.unpack(f">{dimensions}I", head[4:])
+    if not all(0 < side <= _MOST_SIDE for side in sizes[1:]):
+        raise InvalidInputError(f"{name} has images of {sizes[1]} x {sizes[2]}; expected 28 x 28")
     return sizes
 
 
-def _array(file: IO[bytes], shape: tuple[int, ...], name: str) -> NDArray[np.uint8]:
+def read_items(file: IO[bytes], shape: tuple[int, ...], name: str) -> NDArray[np.uint8]:
+    """Return the next items of a file.
+
+    Raises:
+        InvalidInputError: there are fewer.
+    """
     wanted = int(np.prod(shape))
     data = file.read(wanted)
     if len(data) < wanted:

@@ -65,7 +65,7 @@ def _read_picture(
     entry: Entry, label: _Label, collection: Collection, normaliser: Normaliser
 ) -> Iterator[None]:
     try:
-        crop = yield from normaliser.of_picture(_content_of(entry), entry.name)
+        crop = yield from normaliser.of_picture(content_of(entry), entry.name)
     except InvalidInputError as error:
         collection.report(error.message)
     else:
@@ -73,7 +73,7 @@ def _read_picture(
         collection.add(crop[np.newaxis], digits, label.part or part_of(entry))
 
 
-def _content_of(entry: Entry) -> bytes:
+def content_of(entry: Entry) -> bytes:
     """Return the bytes of a picture file.
 
     Raises:

@@ -79,8 +79,14 @@ class Source:
         consumed: Bytes of the files that were read.
     """
 
-    def __init__(self, files: Sequence[DeclaredFile], path_of: Callable[[int], Path]) -> None:
+    def __init__(
+        self,
+        files: Sequence[DeclaredFile],
+        path_of: Callable[[int], Path],
+        most_unpacked_bytes: int | None = None,
+    ) -> None:
         self._files = files
+        self._most_unpacked_bytes = most_unpacked_bytes or MOST_UNPACKED_BYTES
         self._path_of = path_of
         self._packed = sum(file.bytes for file in files)
         self._unpacked = 0
@@ -180,9 +186,9 @@ class Source:
             InvalidInputError: there are too many, at all or for the size of the upload.
         """
         self._unpacked += count
-        if self._unpacked > MOST_UNPACKED_BYTES:
+        if self._unpacked > self._most_unpacked_bytes:
             raise InvalidInputError(
-                f"{name}: the files unpack to more than {MOST_UNPACKED_BYTES // 2**30} GiB"
+                f"{name}: the files unpack to more than {self._most_unpacked_bytes // 2**30} GiB"
             )
         if self._unpacked > max(_FREE_BYTES, _MOST_RATIO * self._packed):
             raise InvalidInputError(
@@ -210,7 +216,7 @@ class Source:
     def _opened(self, index: int) -> IO[bytes]:
         path = self._path_of(index)
         if not path.exists():
-            raise InvalidInputError(f"{self._files[index].name} is gone; upload the data set again")
+            raise InvalidInputError(f"{self._files[index].name} is gone; upload it again")
         return _Counted(path, self)
 
     def _bounded(self, raw: IO[bytes], name: str) -> IO[bytes]:

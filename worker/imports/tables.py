@@ -1,9 +1,10 @@
 """Tables of pixels as CSV: a label and 784 grey values in each line, as Kaggle ships MNIST."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import IO, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.errors import InvalidInputError
 from worker.imports.collection import Collection
@@ -13,6 +14,8 @@ from worker.imports.source import Entry
 
 _PIXELS: Final = SIDE * SIDE
 _MOST_LINE: Final = 64 * 1024
+_BRIGHTEST: Final = 255
+_COUNTED_BYTES: Final = 2**20
 _LINES: Final = 20
 """Lines of a step."""
 _LABEL_NAMES: Final = ("label", "labels", "class", "digit", "target", "y")
@@ -47,10 +50,8 @@ def read_table(entry: Entry, collection: Collection, normaliser: Normaliser) -> 
         label_at, rows = 0, list[tuple[int, str]]()
         for number, line in lines:
             if number == 1:
-                cells = [cell.strip().strip('"').lower() for cell in line.split(",")]
-                has_names = not cells[0].isdecimal()
-                label_at = _label_column(cells, entry, has_names=has_names)
-                if has_names:
+                label_at = _label_column(_cells(line), entry, has_names=_has_names(line))
+                if _has_names(line):
                     continue
             if line.strip():
                 rows.append((number, line))
@@ -59,6 +60,99 @@ def read_table(entry: Entry, collection: Collection, normaliser: Normaliser) -> 
                 rows = []
                 yield
         _add_rows(rows, label_at, entry, collection, normaliser)
+
+
+def count_rows(entry: Entry) -> Generator[None, None, int]:
+    """Return the number of lines of a table without its column names; blank lines count.
+
+    Raises:
+        InvalidInputError: the file is damaged.
+    """
+    with entry.open() as file:
+        first = file.readline(_MOST_LINE)
+        count, end = int(not _has_names(first.decode("utf-8-sig", "replace"))), b""
+        while piece := file.read(_COUNTED_BYTES):
+            count += piece.count(b"\n")
+            end = piece[-1:]
+            yield
+    return count + (end not in {b"", b"\n"})
+
+
+def pixels_of(entry: Entry, start: int) -> Iterator[NDArray[np.uint8] | InvalidInputError | None]:
+    """Return the pixels of a table's rows from one on, some rows `(n, 784)` after the other; labels are left out.
+
+    A row that cannot be read is an error in its place; None stands where a step ends.
+
+    Raises:
+        InvalidInputError: it has other columns than pixels and perhaps a label.
+    """
+    with entry.open() as file:
+        label_at, rows, place = None, list[tuple[int, str]](), 0
+        for number, line in enumerate(lines_of(file, entry.name), 1):
+            if number == 1:
+                label_at = _unwanted_column(line, entry)
+                if _has_names(line):
+                    continue
+            if not line.strip():
+                continue
+            place += 1
+            if place > start:
+                rows.append((number, line))
+            if len(rows) == _LINES:
+                yield from _pixels(rows, label_at, entry)
+                rows = []
+            elif place % _LINES == 0:
+                yield None
+        yield from _pixels(rows, label_at, entry)
+
+
+def _pixels(
+    rows: Sequence[tuple[int, str]], label_at: int | None, entry: Entry
+) -> Iterator[NDArray[np.uint8] | InvalidInputError]:
+    """Return the pixels of some rows; one by one if one of them cannot be read."""
+    if not rows:
+        return
+    try:
+        yield _values([line for _, line in rows], label_at)
+    except ValueError as error:
+        if len(rows) == 1:
+            yield InvalidInputError(f"line {rows[0][0]} of {entry.name} cannot be read: {error}")
+        else:
+            for row in rows:
+                yield from _pixels([row], label_at, entry)
+
+
+def _values(lines: Sequence[str], label_at: int | None) -> NDArray[np.uint8]:
+    """Return the pixels of lines, `(n, 784)`.
+
+    Raises:
+        ValueError: a line has other columns, or what is no grey value.
+    """
+    values = np.loadtxt(lines, np.int64, delimiter=",", comments=None, ndmin=2)
+    columns = _PIXELS + (label_at is not None)
+    if values.shape[1] != columns:
+        raise ValueError(f"it has {values.shape[1]} columns; expected {columns}")
+    pixels = values if label_at is None else np.delete(values, label_at, axis=1)
+    if pixels.min() < 0 or pixels.max() > _BRIGHTEST:
+        raise ValueError("it holds a pixel that is not 0 to 255")
+    return pixels.astype(np.uint8)
+
+
+def _unwanted_column(line: str, entry: Entry) -> int | None:
+    """Return the place of the labels in a table whose first line this is; None if it has pixels alone."""
+    cells = _cells(line)
+    if len(cells) == _PIXELS and not set(cells) & set(_LABEL_NAMES):
+        return None
+    return _label_column(cells, entry, has_names=_has_names(line))
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip().strip('"').lower() for cell in line.split(",")]
+
+
+def _has_names(line: str) -> bool:
+    """Return whether a first line is one of column names."""
+    return not _cells(line)[0].isdecimal()
 
 
 def _label_column(cells: Sequence[str], entry: Entry, *, has_names: bool) -> int:

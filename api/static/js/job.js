@@ -8,7 +8,8 @@ import { listen } from "./stream.js";
 import { clock, date, duration, outlook, progressBar, sizes, stateBadge } from "./words.js";
 
 const id = $("#job").dataset.job;
-const READS = ["evaluation", "comparison", "staircase"];
+const READS = ["evaluation", "comparison", "staircase", "batch"];
+const ANSWERS = ["csv", "npz", "parquet", "jsonl"];
 const batches = new Map();
 let job = null, accuracyChart = null, lossChart = null, epochs = [], compared = null, ownRecipe = {}, stop = null;
 
@@ -26,7 +27,15 @@ function showJob() {
   $("#params").textContent = JSON.stringify({ id, params: job.params, provenance: job.provenance }, null, 2);
   if (job.kind === "training") showCurves(job.metrics);
   if (job.kind === "staircase") showStairs($("#stairs"), job);
+  if (job.kind === "batch") showAnswers();
   $("#again").hidden = job.kind !== "training" || !(isAdmin || job.user === user);
+}
+
+/** Links to the answers of a batch job, all that there are by now. */
+function showAnswers() {
+  if (!job.started_at) return;
+  $("#actions").replaceChildren(t("job.answers"), ...ANSWERS.map((form) =>
+    el("a", { className: "button", href: `/v1/jobs/${id}/answers?format=${form}`, download: `${id}.${form}` }, form)));
 }
 
 const isFinal = () => !["queued", "running"].includes(job.state);
@@ -45,6 +54,9 @@ function showFacts() {
     accuracy: typeof result?.accuracy === "number" && percent(result.accuracy, 2),
     measured: result?.execution === "chip" ? `${result.chip} (${result.backend})` : result?.execution,
     [result?.partial ? "partial_version" : READS.includes(job.kind) ? "of_version" : "version"]: result?.version,
+    answered: job.kind === "batch" && metrics.step && `${number(metrics.step)} / ${number(metrics.steps_total)}`,
+    unreadable: metrics.unreadable && number(metrics.unreadable),
+    stopped_by: result?.stopped_by === "max_chip_s" && t("job.max_chip_s"),
     checked_crops: result?.checked_crops && number(result.checked_crops),
     gain: result?.gain && `${number(result.gain, 5)} LSB`,
     spread: result?.spread_before_lsb && [`${number(result.spread_before_lsb, 1)} → ${number(result.spread_after_lsb, 1)} LSB`,
@@ -102,7 +114,7 @@ function drawCurves() {
   const xs = [...batches.keys()].sort((a, b) => a - b);
   const fine = (y) => percent(y, 2);
   const series = (what, format) => [
-    { name: t("job.batch"), color: "grey", points: xs.map((x) => [x, batches.get(x)[what]]), format },
+    { name: t("job.minibatch"), color: "grey", points: xs.map((x) => [x, batches.get(x)[what]]), format },
     { name: t("job.learnt"), color: "orange", dash: "5 3", dots: true, points: epochs.map((e) => [e.epoch, e[`train_${what}`]]), format },
     { name: t("job.tested"), color: "blue", dots: true, points: epochs.map((e) => [e.epoch, e[`test_${what}`]]), format },
     ...(compared ? [{ name: t("job.tested_other", { name: compared.label }), color: "green", dash: "2 3", dots: true,

@@ -1,27 +1,28 @@
 """The command `classify`."""
 
-from collections import Counter
 from dataclasses import asdict, replace
-from itertools import groupby
-from typing import Final
+from pathlib import Path
+from typing import Any, Final, cast, get_args
 
 import click
 
-from hxserve.cli.choices import MODELS
-from hxserve.cli.console import show_json, show_line, show_table
+from hxserve.batches import AnswerFormat
+from hxserve.cli.choices import DATASETS, MODELS
+from hxserve.cli.console import show_json, show_line
+from hxserve.cli.jobs import watch_job
 from hxserve.cli.options import Options, OptionsCommand
-from hxserve.phrases import duration, percent
-from hxserve.predictions import Prediction, Predictions
-from hxserve.progress import crops_progress
+from hxserve.cli.predictions import show_predictions
+from hxserve.cli.results import show_outcome, show_submitted
+from hxserve.progress import bytes_progress, crops_progress
 
-_LISTED: Final = 20
-"""Crops of one source shown one by one; of more, a summary per digit."""
-
-_LEAST_SURE: Final = 5
+_OF_A_JOB: Final = ("dataset", "part", "max_chip_s", "output", "form", "no_wait")
+"""Options that mean something with --job alone."""
+_OF_REQUESTS: Final = ("segment", "keep", "wait")
+"""Options that mean something without it alone."""
 
 
 @click.command(cls=OptionsCommand)
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="FILE...")
 @click.option("--model", default="digits", show_default=True, shell_complete=MODELS, help="Model to use.")
 @click.option("--version", default="latest", show_default=True, help="A number or an alias.")
 @click.option(
@@ -35,32 +36,110 @@ _LEAST_SURE: Final = 5
     "--allow-transfer", is_flag=True, help="Also on another chip than the one in whose loop it learnt."
 )
 @click.option("--centre", is_flag=True, help="Scale and centre the crops of .npy files.")
-@click.option("--segment", is_flag=True, help="Read several digits of each picture, from left to right.")
-@click.option("--keep", is_flag=True, help="Keep crops and answers, to correct them later.")
+@click.option(
+    "--segment", is_flag=True, default=None, help="Read several digits of each picture, from left to right."
+)
+@click.option("--keep", is_flag=True, default=None, help="Keep crops and answers, to correct them later.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     help="Give up waiting then; the job goes on.  [default: as long as it takes]",
 )
-def classify(
+@click.option(
+    "--job",
+    "as_job",
+    is_flag=True,
+    help="As a batch job: files of up to ten million crops, read when the chip has time.",
+)
+@click.option(
+    "--dataset", shell_complete=DATASETS, metavar="NAME[@VERSION]", help="With --job: instead of files."
+)
+@click.option("--part", type=click.Choice(["all", "train", "test"]), help="With --job: of the data set.")
+@click.option(
+    "--max-chip-s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="With --job: end with the answers so far after so much chip time.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    help="With --job: write the answers there, .npz, .csv, .parquet or .jsonl.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(get_args(AnswerFormat)), help="With --job: of the output."
+)
+@click.option("--no-wait", is_flag=True, default=None, help="With --job: submit only.")
+def classify(options: Options, /, files: tuple[str, ...], as_job: bool, **given: Any) -> None:
+    """Read the digits in image files.
+
+    Pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) of any size, one digit each, or several with --segment; .npy of crops,
+    (n, 28, 28) or (n, 784). With --job also IDX, .npz, CSV, Parquet, a zip or a folder; interrupted while it sends,
+    the same command goes on where it stopped.
+    """
+    useless = [name for name in (_OF_REQUESTS if as_job else _OF_A_JOB) if given.pop(name) is not None]
+    if useless:
+        name = {"form": "format"}.get(useless[0], useless[0]).replace("_", "-")
+        raise click.UsageError(f"--{name} is for classifying {'without' if as_job else 'with'} --job")
+    if as_job:
+        _submit(options, files, **given)
+    else:
+        _classify(options, files, **given)
+
+
+def _submit(
     options: Options,
-    /,
     files: tuple[str, ...],
+    *,
+    model: str,
+    version: str,
+    dataset: str | None,
+    output: str | None,
+    form: AnswerFormat | None,
+    no_wait: bool | None,
+    **given: Any,
+) -> None:
+    """Submit a batch job; write the answers that there are when it has ended."""
+    if bool(files) == bool(dataset):
+        raise click.UsageError("give FILE..., or --dataset NAME")
+    client = options.client()
+    with bytes_progress("sending") as update:
+        job = client.batches.submit(
+            list(files) or None,
+            model,
+            version,
+            dataset=dataset,
+            on_progress=update,
+            **cast("Any", {name: value or None for name, value in given.items()}),
+        )
+    if no_wait:
+        show_submitted(job, as_json=options.as_json)
+        return
+    job = watch_job(client, job.id)
+    if output is not None:
+        written = client.batches.download(job, Path(output), form)
+        if not options.as_json:
+            show_line(f"Answers written to {written}.")
+    show_outcome(job, as_json=options.as_json)
+
+
+def _classify(
+    options: Options,
+    files: tuple[str, ...],
+    *,
     model: str,
     version: str,
     repeats: int,
     allow_transfer: bool,
     centre: bool,
-    segment: bool,
-    keep: bool,
+    segment: bool | None,
+    keep: bool | None,
     wait: float | None,
 ) -> None:
-    """Read the digits in image files.
-
-    Pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) of any size, one digit each, or several with --segment; .npy of crops,
-    (n, 28, 28) or (n, 784).
-    """
+    if not files:
+        raise click.UsageError("give at least one FILE")
     with crops_progress() as update:
         predictions = options.client().classify(
             list(files),
@@ -69,8 +148,8 @@ def classify(
             repeats=repeats,
             allow_transfer=allow_transfer,
             centre=centre,
-            segment=segment,
-            keep=keep or None,
+            segment=bool(segment),
+            keep=keep,
             wait_s=10.0 if wait is None else wait,
             timeout_s=wait,
             on_progress=update,
@@ -86,47 +165,3 @@ def classify(
                 show_line(
                     f"Kept as {answer}; `hxserve corrections add {answer} DIGIT --index N` corrects it."
                 )
-
-
-def show_predictions(predictions: Predictions) -> None:
-    """Show predictions: few one by one, many of one source as a summary."""
-    rows = []
-    for source, group in groupby(predictions, key=lambda p: p.source):
-        found = list(group)
-        if len(found) > _LISTED:
-            _show_summary(source, found)
-            continue
-        for i, p in enumerate(found):
-            name = source if source and len(found) == 1 else f"{source}[{i}]"
-            rows.append([name, p.digit, f"{p.confidence:.1%}", p.runner_up, _lead(p)])
-    if rows:
-        columns = ["file", "digit", "confidence", "runner-up", "lead (LSB)"]
-        show_table(columns, rows, right=columns[1:])
-    for warning in predictions.warnings:
-        show_line(f"Warning: {warning}.")
-    total_ms = predictions.timing.get("total_ms")
-    took = f" in {duration(total_ms / 1000)}" if total_ms else ""
-    show_line(f"{_count(len(predictions))} read by {predictions.origin}{took}.")
-
-
-def _show_summary(source: str, found: list[Prediction]) -> None:
-    count = Counter(p.digit for p in found)
-    rows = []
-    for digit in sorted(count):
-        confidences = [p.confidence for p in found if p.digit == digit]
-        mean = sum(confidences) / len(confidences)
-        rows.append([digit, count[digit], percent(count[digit] / len(found)), f"{mean:.1%}"])
-    columns = ["digit", "crops", "share", "mean confidence"]
-    show_table(columns, rows, right=columns, title=f"{source or 'crops'}: {_count(len(found))}")
-    least = sorted(range(len(found)), key=lambda i: found[i].confidence)[:_LEAST_SURE]
-    said = (f"[{i}] {found[i].digit} or {found[i].runner_up} ({found[i].confidence:.1%})" for i in least)
-    show_line(f"Least sure: {', '.join(said)}.")
-
-
-def _lead(prediction: Prediction) -> int:
-    """Return the difference between the score of the digit and the next best, in LSB."""
-    return prediction.scores[prediction.digit] - prediction.scores[prediction.runner_up]
-
-
-def _count(crops: int) -> str:
-    return "1 digit" if crops == 1 else f"{crops:,} digits"

@@ -1,9 +1,10 @@
 """The command `jobs`: submitted jobs and their states."""
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import click
 
+from hxserve.batches import AnswerFormat
 from hxserve.cli.choices import JOBS, USERS
 from hxserve.cli.console import show_json, show_line, show_table
 from hxserve.cli.options import Command, Options, OptionsGroup
@@ -21,7 +22,7 @@ _SEARCHED: Final = 1000
 _SURELY_WHOLE: Final = 20
 """Characters; a shorter text may be the beginning of an ID."""
 _KINDS: Final = [
-    *("training", "evaluation", "comparison", "staircase", "classification", "calibration"),
+    *("training", "evaluation", "comparison", "staircase", "batch", "classification", "calibration"),
     *("upload", "import", "program"),
 ]
 
@@ -114,6 +115,25 @@ def cancel(options: Options, job_ids: tuple[str, ...]) -> None:
     for job in found:
         pending = " (cancellation asked for)" if job.cancel_requested and not job.is_final else ""
         show_line(f"{job.id}: {job.state}{pending}")
+
+
+@jobs.command("answers")
+@click.argument("job_id", metavar="ID", shell_complete=JOBS)
+@click.option("-o", "--output", default=".", metavar="PATH", help="File, or folder for ID.npz.  [default: .]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(get_args(AnswerFormat)),
+    help="Default: by the file's ending, else npz.",
+)
+def download_answers(options: Options, job_id: str, output: str, form: AnswerFormat | None) -> None:
+    """Download the answers of a batch job, all that there are by now."""
+    client = options.client()
+    written = client.batches.download(whole_id(client, job_id), output, form)
+    if options.as_json:
+        show_json({"path": str(written)})
+    else:
+        show_line(f"Answers written to {written}.")
 
 
 def whole_id(client: Client, beginning: str) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hxserve.classification import predictions_of
-from hxserve.cli.classification import show_predictions
 from hxserve.cli.console import show_confusion, show_facts, show_json, show_line, show_table
 from hxserve.cli.outcome import Failure
+from hxserve.cli.predictions import show_predictions
 from hxserve.jobs import Job
 from hxserve.phrases import duration, flat, local_time, one_line, percent, standing
 
@@ -110,6 +110,8 @@ def _show_result(job: Job) -> None:
         show_comparison(job)
     if job.kind == "staircase" and result:
         show_staircase(job)
+    if job.kind == "batch" and result:
+        _show_batch(job)
     if job.kind == "program" and result:
         show_line(
             f"{result['operations']} operations on {job.params['chip']}, {duration(job.chip_time_s)} of chip time."
@@ -182,6 +184,25 @@ def show_staircase(job: Job) -> None:
         right=["accuracy"],
     )
     show_line(f"On {result['crops']} crops of {result['dataset']}{_where(result)}.")
+
+
+def _show_batch(job: Job) -> None:
+    """Show the sums of a batch job, and how to get the answers."""
+    result = job.result
+    of = "" if result["answered"] == result["crops"] else f" of {result['crops']:,}"
+    ended = {"max_chip_s": "; the chip time it was allowed is used up", "cancel": "; it was cancelled"}
+    show_table(
+        ["digit", "crops"],
+        [[digit, f"{count:,}"] for digit, count in enumerate(result["digits"])],
+        right=["crops"],
+    )
+    show_line(
+        f"{result['answered']:,}{of} crops read by {job.model} version {job.version}{_where(result)} in "
+        f"{result['calls']:,} calls, {duration(result['chip_s'])}{ended.get(result['stopped_by'] or '', '')}."
+    )
+    if result["unreadable"]:
+        show_line(f"{result['unreadable']:,} of them could not be read; the answers say why.")
+    show_line(f"Get the answers: `hxserve jobs answers {job.id} -o answers.csv`")
 
 
 def _show_import(result: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from services.chips.affinity import Affinity
 from services.chips.store import ChipStore, Lease
 from services.datasets.files import DatasetStore
 from services.datasets.registry import DatasetRegistry
+from services.datasets.uploads import DatasetUploads
 from services.errors import ChipElsewhereError, InvalidTransitionError
 from services.jobs.acceptance import Idempotency
 from services.jobs.mixtures import DatasetReferences
@@ -78,6 +79,7 @@ def test_a_measurement_on_the_chip_is_bound_and_one_in_the_mock_is_not(
         Affinity(models, chips),
         lambda _: None,
         uploads=Uploads(models.folder),
+        dataset_uploads=DatasetUploads(models.folder),
         references=DatasetReferences(DatasetRegistry(DatasetStore(models.folder))),
         max_queued_jobs=PLENTY,
     )

@@ -9,6 +9,7 @@ from services.chips.affinity import Affinity
 from services.chips.store import ChipStore
 from services.datasets.files import DatasetStore
 from services.datasets.registry import DatasetRegistry
+from services.datasets.uploads import DatasetUploads
 from services.errors import ChipElsewhereError, InvalidInputError, NotFoundError
 from services.jobs.mixtures import DatasetReferences
 from services.jobs.params import StaircaseParams, validate_params
@@ -28,7 +29,9 @@ def resolve(models: ModelStore, chips: ChipStore) -> Resolve:
     for chip, identifier in (("chip-1", "hxone"), ("chip-2", "hxtwo")):
         chips.renew(chips.take(chip, a_holder(chip)), {"ready": True, "identifier": identifier})
     references = DatasetReferences(DatasetRegistry(DatasetStore(models.folder)))
-    resolution = Resolution(Registry(models), chips, Affinity(models, chips), references)
+    resolution = Resolution(
+        Registry(models), chips, Affinity(models, chips), references, DatasetUploads(models.folder)
+    )
 
     def resolve(**params: Any) -> tuple[StaircaseParams, str]:
         found = resolution.resolve(validate_params(JobKind.STAIRCASE, params), ADMIN, "digits")

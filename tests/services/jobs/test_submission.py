@@ -10,6 +10,7 @@ from services.chips.affinity import Affinity
 from services.chips.store import ChipStore, Lease
 from services.datasets.files import DatasetStore
 from services.datasets.registry import DatasetRegistry
+from services.datasets.uploads import DatasetUploads
 from services.disk import Disk
 from services.errors import (
     DatasetNotFoundError,
@@ -73,6 +74,7 @@ def make_submissions(
             Affinity(models, chips),
             woken.append,
             uploads=uploads,
+            dataset_uploads=DatasetUploads(models.folder),
             references=DatasetReferences(DatasetRegistry(datasets)),
             max_queued_jobs=max_queued_jobs,
             **options,

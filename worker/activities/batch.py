@@ -1,0 +1,299 @@
+"""Batch jobs as an activity: files of crops, read chip call by chip call, whose answers are kept in parts."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.batch_jobs.answers import UNREADABLE, BatchStore, Facts, Part, Source, Totals
+from services.datasets.uploads import DatasetUploads
+from services.errors import InvalidInputError
+from services.jobs.params import BatchParams, validate_params
+from services.jobs.record import Job, JobKind
+from worker.activities.activity import Activity, measured_on
+from worker.chip import ChipSession
+from worker.datasets import Datasets
+from worker.imports.normalisation import Normaliser
+from worker.imports.source import Source as Files
+from worker.imports.unlabelled import MOST_UNPACKED_BYTES, CropFile, Piece, crops_in_memory, find_crops
+from worker.serving import LoadedVersions, Reading
+
+_READING_S: Final = 0.01
+"""So long a step reads files before it reads what it has on the chip."""
+
+
+class BatchActivity(Activity):
+    """The crops of files or a data set, read by one version; it goes on from the last part of its answers."""
+
+    def __init__(
+        self,
+        job: Job,
+        session: ChipSession,
+        datasets: Datasets,
+        versions: LoadedVersions,
+        uploads: DatasetUploads,
+        answers: BatchStore,
+        *,
+        batch_crops: int,
+    ) -> None:
+        params = validate_params(JobKind.BATCH, job.params)
+        assert isinstance(params, BatchParams)
+        self._job = job
+        self._params = params
+        self._session = session
+        self._version = versions.get(job.model, params.version)
+        self._store = answers
+        self._batch_crops = max(1, batch_crops // params.repeats)
+        self._kept = answers.totals(job.id)
+        self._unkept = _Unkept(self._kept)
+        self._files: list[CropFile] = []
+        self._opened = ExitStack()
+        self._pieces = self._pieces_of(self._find(datasets, uploads))
+        self._gathered: list[Piece] = []
+        self._has_all = False
+        self.steps_total = max(params.expected_crops or 0, self.steps_done, 1)
+
+    @property
+    def steps_done(self) -> int:
+        """Crops that were read or cannot be."""
+        return self._totals.crops
+
+    @property
+    def finished(self) -> bool:
+        """True if no crop is left, or no chip time."""
+        return (self._has_all and not self._gathered) or self._is_spent
+
+    @property
+    def execution(self) -> str:
+        """Where the version serves."""
+        return self._session.execution
+
+    def step(self) -> None:
+        """Read files for some milliseconds, and what they gave on the chip.
+
+        Raises:
+            InvalidInputError: a file cannot be read.
+            UnavailableError: this worker lacks what reads a file.
+            ChipError: the chip failed.
+            StorageError: a file cannot be unpacked.
+        """
+        until = time.monotonic() + _READING_S
+        count = sum(len(piece.crops) for piece in self._gathered)
+        while not self._has_all and count < self._batch_crops and time.monotonic() < until:
+            try:
+                piece = next(self._pieces)
+            except StopIteration:
+                self._has_all = True
+                self.steps_total = max(1, self.steps_done + count)
+            except InvalidInputError:
+                self._has_all = True
+                self.save()
+                raise
+            else:
+                if piece is not None:
+                    self._gathered.append(piece)
+                    count += len(piece.crops)
+        if count:
+            self._read()
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the position and the sums so far."""
+        totals = self._totals
+        return {
+            **super().metrics(),
+            "chip_s": round(totals.chip_s, 3),
+            "digits": totals.digits,
+            "unreadable": totals.unreadable,
+        }
+
+    def save(self) -> None:
+        """Keep the answers since the last part as the next one."""
+        if self._unkept.totals.crops:
+            self._store.keep(self._job.id, self._unkept.part())
+            self._kept = self._totals
+            self._unkept = _Unkept(self._kept)
+
+    def complete(self) -> dict[str, Any]:
+        """Keep the rest; return the sums, where the crops were read, and which files they were."""
+        self.save()
+        totals = self._kept
+        read = totals.crops - totals.unreadable
+        first, files = 0, []
+        for file in self._files:
+            files.append({"name": file.name, "first": first, "crops": file.count})
+            first += file.count
+        return {
+            "version": self._params.version,
+            "crops": max(self.steps_total, totals.crops),
+            **{name: value for name, value in asdict(totals).items() if name not in {"crops", "confidence"}},
+            "answered": totals.crops,
+            "mean_confidence": totals.confidence / read if read else None,
+            "stopped_by": None if self._has_all else ("max_chip_s" if self._is_spent else "cancel"),
+            "files": files,
+            "transferred": self._version.manifest.is_transferred_to(self._session.identifier),
+            **measured_on(self._session, self.execution),
+        }
+
+    def keep_part(self) -> dict[str, Any]:
+        """Return the result so far, whose answers are kept."""
+        return self.complete()
+
+    @property
+    def _totals(self) -> Totals:
+        return self._kept.plus(self._unkept.totals)
+
+    @property
+    def _is_spent(self) -> bool:
+        most = self._params.max_chip_s
+        return most is not None and self._totals.chip_s >= most
+
+    def _find(self, datasets: Datasets, uploads: DatasetUploads) -> Iterator[CropFile | None]:
+        """Return the files of crops one after the other; None while they are looked for."""
+        params = self._params
+        if params.upload is None:
+            dataset = datasets.get(params.dataset or "auto")
+            parts = {"train": dataset.train_images, "test": dataset.test_images}
+            for part, images in parts.items():
+                if params.part in {"all", part}:
+                    yield crops_in_memory(f"{dataset.name}, {part}", images.numpy())
+            return
+        upload = uploads.of_job(params.upload)
+        source = Files(upload.files, partial(uploads.path, upload.id), MOST_UNPACKED_BYTES)
+        self._opened.callback(source.close)
+        looking = find_crops(source, Normaliser(centre=params.centre), uploads.scratch(upload.id, "unpacked"))
+        while True:
+            try:
+                next(looking)
+            except StopIteration as ended:
+                yield from ended.value
+                return
+            yield None
+
+    def _pieces_of(self, found: Iterator[CropFile | None]) -> Iterator[Piece | None]:
+        """Return the crops that have no answer yet; None where a step ends without any."""
+        with self._opened:
+            for file in found:
+                if file is not None:
+                    self._files.append(file)
+                yield None
+            self.steps_total = max(1, sum(file.count for file in self._files))
+            skipped = self._kept.crops
+            for file in self._files:
+                if skipped < file.count:
+                    yield from file.read(skipped)
+                skipped = max(0, skipped - file.count)
+
+    def _read(self) -> None:
+        """Read the crops that were gathered, at most as many as one call takes."""
+        pieces, left = [], self._batch_crops
+        while self._gathered and left:
+            piece = self._gathered.pop(0)
+            if len(piece.crops) > left:
+                self._gathered.insert(0, Piece(piece.crops[left:], piece.name, piece.problem))
+                piece = Piece(piece.crops[:left], piece.name, piece.problem)
+            left -= len(piece.crops)
+            pieces.append(piece)
+        crops = np.concatenate([piece.crops for piece in pieces])
+        readable = np.repeat([not piece.problem for piece in pieces], [len(piece.crops) for piece in pieces])
+        if not readable.all():
+            crops = crops[readable]
+        started = time.monotonic()
+        with self._session.guarded():
+            reading = self._version.read(crops, self._params.repeats) if len(crops) else None
+        self._unkept.add(pieces, readable, reading, time.monotonic() - started, self._source)
+
+    @property
+    def _source(self) -> Source:
+        calibration = self._session.calibration or {}
+        return Source(
+            model=self._job.model,
+            version=self._params.version,
+            chip=self._session.chip,
+            backend=self._session.backend,
+            calibration={name: value for name, value in calibration.items() if name != "age_s"} or None,
+            transferred=self._version.manifest.is_transferred_to(self._session.identifier),
+            repeats=self._params.repeats,
+        )
+
+
+class _Unkept:
+    """Answers that are in no part yet."""
+
+    def __init__(self, before: Totals) -> None:
+        self._first = before.crops
+        self._first_call = before.calls
+        self._readings: list[tuple[NDArray[np.uint8], NDArray[np.int8], NDArray[np.float32]]] = []
+        self._sizes: list[int] = []
+        self._call_s: list[float] = []
+        self._called_at: list[float] = []
+        self._call_source: list[int] = []
+        self._sources: list[Source] = []
+        self._names: dict[int, str] = {}
+        self._problems: dict[int, str] = {}
+        self.totals = Totals()
+
+    def add(
+        self,
+        pieces: list[Piece],
+        readable: NDArray[np.bool_],
+        reading: Reading | None,
+        call_s: float,
+        source: Source,
+    ) -> None:
+        """Add the answers of a chip call; `reading` is of the readable crops alone, None if there are none."""
+        place, count = self.totals.crops, len(readable)
+        for piece in pieces:
+            if piece.name:
+                self._names[place] = piece.name
+            if piece.problem:
+                self._problems[place] = piece.problem
+            place += len(piece.crops)
+        digits = np.full(count, UNREADABLE, np.uint8)
+        scores, confidences = np.zeros((count, 10), np.int8), np.zeros(count, np.float32)
+        if reading is not None:
+            digits[readable], scores[readable] = reading.digits, reading.scores
+            confidences[readable] = reading.confidences
+        self._readings.append((digits, scores, confidences))
+        self._sizes.append(count)
+        self._call_s.append(call_s if reading is not None else 0.0)
+        self._called_at.append(time.time())
+        if not self._sources or self._sources[-1] != source:
+            self._sources.append(source)
+        self._call_source.append(len(self._sources) - 1)
+        self.totals = self.totals.plus(
+            Totals(
+                count,
+                1,
+                int((~readable).sum()),
+                self._call_s[-1],
+                float(confidences.sum()),
+                np.bincount(digits[readable], minlength=10).tolist(),
+            )
+        )
+
+    def part(self) -> Part:
+        """Return all of them."""
+        digits, scores, confidences = (np.concatenate(arrays) for arrays in zip(*self._readings, strict=True))
+        numbers = np.arange(len(self._sizes), dtype=np.uint32) + np.uint32(self._first_call)
+        return Part(
+            self._first,
+            digits,
+            scores,
+            confidences,
+            np.repeat(numbers, self._sizes),
+            np.array(self._call_s, np.float32),
+            np.array(self._called_at),
+            np.array(self._call_source, np.uint16),
+            Facts(
+                first_call=self._first_call,
+                sources=self._sources,
+                names=self._names,
+                problems=self._problems,
+                totals=self.totals,
+            ),
+        )
