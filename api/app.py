@@ -45,6 +45,7 @@ from api.routes import (
     uploads,
     usage,
     users,
+    webhooks,
 )
 from api.routes import (
     class_pages as _class_pages,  # noqa: F401 its pages are of `page`
@@ -54,7 +55,7 @@ from services.users.authentication import Tokens
 _ROUTES: Final = (
     *(page, login, classes, seats, challenges),
     *(jobs, batches, uploads, classification, crops, corrections, models, aliases, chip, programs, pulse),
-    *(queue, usage, users, me, datasets, dataset_uploads),
+    *(queue, usage, users, me, webhooks, datasets, dataset_uploads),
     *(letters, letter_orders, desk, health, inference, repository, metrics),
 )
 

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from flask import current_app
 
-from api.background import in_thread
+from api.background import in_thread, name_look_up
 from services.batch_jobs.answers import BatchStore
 from services.challenges.challenges import Challenges
 from services.challenges.store import ChallengeStore
@@ -60,6 +60,11 @@ from services.settings import Settings
 from services.store.connection import Connection, ExclusiveConnection
 from services.users.sessions import SessionStore
 from services.users.store import UserStore
+from services.webhooks.deliverer import Deliverer
+from services.webhooks.sending import Sender
+from services.webhooks.store import WebhookStore
+from services.webhooks.targets import Targets, networks_of
+from services.webhooks.webhooks import Webhooks
 
 METHODS: Final = frozenset(HTTPMethod)
 """Methods that are shown by their names; clients may send any word."""
@@ -118,6 +123,7 @@ class Application:
         )
         self.batcher = Batcher(sent_crops, self.listener, wake_up, self.statistics)
         self.references = DatasetReferences(self.dataset_registry)
+        self.webhooks, self.deliverer = _webhooks_of(settings, connection)
         affinity = Affinity(self.models, self.chips)
         self.classifications = Classifications(
             crops,
@@ -140,6 +146,7 @@ class Application:
             references=self.references,
             max_queued_jobs=settings.max_queued_jobs,
             disk=self.disk,
+            webhooks=self.webhooks,
         )
         self.past = PastTrainings(self.models, self.registry)
         self.promotions = Promotions(self.models, self.registry, self.jobs, affinity)
@@ -182,6 +189,12 @@ class Application:
         )
 
 
+def _webhooks_of(settings: Settings, connection: Connection) -> tuple[Webhooks, Deliverer]:
+    targets = Targets(networks_of(settings.webhook_networks or ""), name_look_up())
+    store = WebhookStore(connection)
+    return Webhooks(store, targets, most=settings.user_webhooks), Deliverer(store, Sender(targets))
+
+
 @contextmanager
 def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Application]:
     """Open the services of one API process; they listen to Redis until the context ends."""
@@ -198,9 +211,11 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
     app.subscriptions.start()
     app.batcher.start()
     housekeeping.start()
+    app.deliverer.start()
     try:
         yield app
     finally:
+        app.deliverer.stop()
         housekeeping.stop()
         app.batcher.stop()
         app.listener.close()

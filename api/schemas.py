@@ -108,6 +108,9 @@ class JobAnswer(Schema):
     attempts: int
     chip_time_s: Annotated[float, rounded(3)]
     cancel_requested: bool
+    webhook: Annotated[
+        str | None, Field(description="Hears of the job's end: an address, or a webhook's id.")
+    ]
     revision: int
     queue: QueuePlace | None
     start: Annotated[Eta | None, Field(description="When a queued job gets its first slice; else null.")]
@@ -119,6 +122,7 @@ class JobAnswer(Schema):
         outlook = view.outlook
         shown = {name: getattr(view.job, name, None) for name in cls.model_fields} | {
             "result": view.result,
+            "webhook": view.job.webhook or None,
             "queue": outlook if outlook.position else None,
             "start": outlook.start,
             "eta": outlook.finish,

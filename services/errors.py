@@ -111,6 +111,18 @@ class DatasetNotFoundError(NotFoundError):
     code = "dataset_not_found"
 
 
+class WebhookNotFoundError(NotFoundError):
+    """There is no such webhook of yours; `GET /v1/webhooks` lists them."""
+
+    code = "webhook_not_found"
+
+
+class DeliveryNotFoundError(NotFoundError):
+    """There is no such delivery of yours; it may have expired."""
+
+    code = "delivery_not_found"
+
+
 class UserNotFoundError(NotFoundError):
     """There is no such user; `GET /v1/users` lists who there is."""
 

@@ -16,6 +16,7 @@ from services.logs import LogFormat
 from services.names import Name
 from services.passwords import read_secret, with_password
 from services.users.quotas import Quotas
+from services.webhooks.targets import networks_of
 
 PREFIX: Final = "HXSERVE_"
 CLIENT_VARIABLES: Final = frozenset({"HXSERVE_URL", "HXSERVE_TOKEN"})
@@ -37,6 +38,12 @@ def _in_utc(value: time | None) -> time | None:
     if value.utcoffset():
         raise ValueError("give the time of day in UTC")
     return value.replace(tzinfo=None)
+
+
+def _networks(value: str | None) -> str | None:
+    """Return the text of networks; an impossible one is refused."""
+    networks_of(value or "")
+    return value
 
 
 class Settings(BaseSettings):
@@ -129,6 +136,10 @@ class Settings(BaseSettings):
     """Maximum number of a user's open corrections; `none` for no limit."""
     user_dataset_bytes: Annotated[int | None, Field(ge=0)] = 2**30
     """Bytes of a user's data sets and their uploads together; `none` for no limit."""
+    user_webhooks: Annotated[int, Field(ge=0)] = 20
+    """Maximum number of a user's webhooks; 0 for none at all."""
+    webhook_networks: Annotated[str | None, AfterValidator(_networks)] = None
+    """Networks that webhooks reach besides public addresses, joined by commas, such as `10.20.0.0/16`."""
     batch_crops: Annotated[int, Field(ge=1, le=4096)] = 256
     """Maximum number of crops in a chip call."""
     quantum_s: Annotated[float, Field(gt=0, le=10)] = 0.5

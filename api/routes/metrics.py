@@ -64,6 +64,7 @@ class _ServiceCollector(Collector):
                 *self._of_queue(now),
                 *_of_chips(self._app.chips.records(), now),
                 *self._of_corrections(),
+                *self._of_webhooks(),
                 *self._of_redis(),
             ]
         yield _gauge("store_up", "Whether the record store (Redis) answers.", float(bool(in_redis)))
@@ -113,6 +114,16 @@ class _ServiceCollector(Collector):
             counts[labels[model], version if labels[model] == model else "all", outcome] += count
         meaning = "Corrections of answers ever given, by outcome; one that is changed counts again."
         yield _counter("corrections", meaning, counts, "model", "version", "outcome")
+
+    def _of_webhooks(self) -> Iterator[Metric]:
+        counts = self._app.webhooks.counts()
+        ended = {("delivered",): float(counts.delivered), ("failed",): float(counts.failed)}
+        yield _counter("webhook_deliveries", "Deliveries of webhooks that ended.", ended, "outcome")
+        tries = {(): float(counts.failed_tries)}
+        yield _counter("webhook_failed_tries", "Tries of deliveries that failed.", tries)
+        yield _gauge("webhook_waiting_deliveries", "Deliveries that are not delivered yet.", counts.waiting)
+        meaning = "Time since which the oldest of them waits, 0 when none does."
+        yield _gauge("webhook_oldest_waiting_seconds", meaning, counts.oldest_s)
 
     def _of_redis(self) -> Iterator[Metric]:
         used_bytes, limit_bytes = self._app.connection.memory()

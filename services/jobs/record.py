@@ -78,7 +78,8 @@ class Job:
     ETag. `progress` runs from 0 to 1. `attempts` counts how often a worker took the job up, `deaths`
     the worker processes that died in it one after the other without getting past `died_at_step`. `chip_time_s` is
     the charge to the job's user. `home` is the hardware identifier of the only chip that may run the job, empty if
-    any may. `operations` counts those of a program.
+    any may. `operations` counts those of a program. `webhook` is the address, or the id of the webhook,
+    that hears of the job's end, empty for none.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Job:
     cancel_requested: bool = False
     home: str = ""
     operations: int = 0
+    webhook: str = ""
 
     @classmethod
     def from_hash(cls, stored: Mapping[bytes, bytes]) -> Self:
@@ -131,6 +133,7 @@ def record_fields(job: Job, **more: Any) -> dict[str, str]:
             "params": job.params,
             "state": job.state,
             **({"home": job.home} if job.home else {}),
+            **({"webhook": job.webhook} if job.webhook else {}),
             **more,
         }
     )

@@ -8,6 +8,7 @@ from services.errors import InvalidInputError
 from services.jobs.params import PARAMS_OF, Params, validate_params
 from services.jobs.record import JobKind, LongKind
 from services.names import ModelName
+from services.webhooks.targets import LONGEST_URL
 
 SUBMITTED: Final = tuple(PARAMS_OF[JobKind(kind)] for kind in get_args(LongKind))
 """The params of the kinds that clients submit by name."""
@@ -27,6 +28,8 @@ class JobRequest(BaseModel):
         dict[str, Any],
         Field(description=f"By kind: {', '.join(f'`{model.__name__}`' for model in SUBMITTED)}."),
     ] = {}
+    webhook: Annotated[str | None, Field(min_length=1, max_length=LONGEST_URL)] = None
+    """Address, or id of a webhook of yours, that hears of the job's end."""
 
     def validated_params(self) -> Params:
         """Validate the params against the kind's model.

@@ -30,6 +30,7 @@ from services.models.description import Description
 from services.models.registry import Registry
 from services.models.uploads import Uploads
 from services.users.authentication import User
+from services.webhooks.webhooks import Webhooks
 
 LONGEST_KEY: Final = 200
 _ANSWER_BYTES: Final = 20
@@ -42,7 +43,9 @@ def new_job_id() -> str:
     return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(6)}"
 
 
-def new_job(kind: JobKind, user: User, model: str, params: dict[str, Any], home: str = "") -> Job:
+def new_job(
+    kind: JobKind, user: User, model: str, params: dict[str, Any], home: str = "", webhook: str = ""
+) -> Job:
     """Return a job that is not recorded yet; the store sets the time."""
     return Job(
         id=new_job_id(),
@@ -53,6 +56,7 @@ def new_job(kind: JobKind, user: User, model: str, params: dict[str, Any], home:
         state=JobState.QUEUED,
         created_at=time.time(),
         home=home,
+        webhook=webhook,
     )
 
 
@@ -102,6 +106,7 @@ class Submissions:
         references: DatasetReferences,
         max_queued_jobs: int,
         disk: Disk | None = None,
+        webhooks: Webhooks | None = None,
     ) -> None:
         self._jobs = jobs
         self._registry = registry
@@ -111,6 +116,7 @@ class Submissions:
         self._uploads = uploads
         self._max_queued_jobs = max_queued_jobs
         self._disk = disk
+        self._webhooks = webhooks
 
     def submit(self, request: JobRequest, user: User, key: str | None = None) -> Job:
         """Record a job and wake the chip; the job is durable when this returns.
@@ -123,6 +129,7 @@ class Submissions:
             DatasetNotFoundError: the data set does not exist.
             NotFoundError: the chip or the upload does not exist.
             ConflictError: parts of the upload are missing.
+            WebhookNotFoundError: the user has no such webhook.
             IdempotencyConflictError: the key was used for another request.
             QueueFullError: too many jobs are unfinished.
             QuotaExceededError: the user's are too many, or have used the chip too long today.
@@ -136,8 +143,19 @@ class Submissions:
         if isinstance(params, TrainingParams) and self._disk is not None:
             self._disk.check()
         found = self._resolution.resolve(params, user, request.model or "")
-        job = new_job(JobKind(request.kind), user, found.model, found.params.model_dump(), found.home)
-        body = json.dumps(request.model_dump(), sort_keys=True).encode()
+        if request.webhook and self._webhooks is not None:
+            self._webhooks.check_named(user, request.webhook)
+        job = new_job(
+            JobKind(request.kind),
+            user,
+            found.model,
+            found.params.model_dump(),
+            found.home,
+            request.webhook or "",
+        )
+        # Without a webhook the digest is that of a request as it was before there were any.
+        left_out = None if request.webhook else {"webhook"}
+        body = json.dumps(request.model_dump(exclude=left_out), sort_keys=True).encode()
         if isinstance(found.params, BatchParams):
             return self._submit_batch(job, found.params, user, key, body)
         return self._jobs.get(self._record(job, user, bind_key(user, key, body)).id)

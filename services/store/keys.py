@@ -151,6 +151,26 @@ votes_of: Final = Key("hx:board:{}:votes")
 classes_of: Final = Key("hx:user:{}:classes")
 """Set: codes of the classes that a user teaches."""
 
+# Webhooks
+HOOKS_DUE: Final = "hx:webhooks:due"
+"""Sorted set: '<user>:<hook>' of each hook with deliveries that wait, by the time of its next try."""
+HOOKS_TAKEN: Final = "hx:webhooks:taken"
+"""Sorted set: '<user>:<hook>:<delivery>' of each one that an API process is trying, by the end of its lease."""
+HOOKS_WAITING: Final = "hx:webhooks:waiting"
+"""Sorted set: '<user>:<delivery>' of each delivery that waits, by the time since which it does."""
+HOOKS_COUNTED: Final = "hx:webhooks:counted"
+"""Hash: 'delivered' and 'failed' -> deliveries that ended so, 'tried' -> tries that failed."""
+hooks_of: Final = Key("hx:user:{}:hooks")
+"""Sorted set: id of each webhook of a user, by its creation time."""
+hook_key: Final = Key("hx:user:{}:hook:{}")
+"""Hash: a webhook, by user and id."""
+hook_queue: Final = Key("hx:user:{}:hook:{}:queue")
+"""Sorted set: id of each delivery of a webhook that waits, by the time of its next try."""
+deliveries_of: Final = Key("hx:user:{}:deliveries")
+"""Sorted set: id of each delivery of a user, by its creation time."""
+delivery_key: Final = Key("hx:user:{}:delivery:{}")
+"""Hash, expires: a delivery, by user and id."""
+
 LETTERS: Final = "hx:letters"
 """Set: users with a letter centre."""
 letters_key: Final = Key("hx:letters:{}")

@@ -9,6 +9,11 @@ local PART_CROPS = 64  -- no entry of a lane has more: services/crops/lanes.py
 local MOST_KEPT_WEIGHTS = 16  -- of one session; when another comes, all are dropped
 local MOST_HANDED_BYTES = 65536
 local KEEP_WEIGHTS_S = 120
+local JOBS_HOOK = 'jobs'  -- of each user: signs what goes to addresses that jobs name
+local MOST_WAITING_DELIVERIES = 500  -- of a user
+local MOST_LISTED_DELIVERIES = 1000  -- of a user
+local KEEP_DELIVERY_S = 604800
+local LONGEST_TOLD = 4096  -- bytes of a fact of a job
 local IN_USE_S = 10  -- a program is in use for this long after an operation
 
 local function clock()
@@ -139,6 +144,109 @@ local function open_correction(id, user, crop, keep_s, fields, number)
   redis.call('ZADD', corrections_of(user), string.format('%.6f', at + keep_s), id)
 end
 
+-- The facts of a job that a webhook sends, as JSON; a long result is left to the job's own address.
+local TOLD_OF_JOBS = {'id', 'kind', 'user', 'model', 'state', 'created_at', 'started_at', 'finished_at', 'chip_time_s',
+                      'error', 'result'}
+local function told_of(id)
+  local texts, members = redis.call('HMGET', job_key(id), unpack(TOLD_OF_JOBS)), {}
+  for i, name in ipairs(TOLD_OF_JOBS) do
+    local text = texts[i] or 'null'
+    members[i] = '"' .. name .. '":' .. (#text <= LONGEST_TOLD and text or 'null')
+  end
+  return '{' .. table.concat(members, ',') .. '}'
+end
+
+-- Lists a hook by the time of its next try, and not while no delivery waits.
+local function schedule_hook(user, hook)
+  local first = redis.call('ZRANGE', hook_queue(user, hook), 0, 0, 'WITHSCORES')
+  if first[1] then
+    redis.call('ZADD', HOOKS_DUE, first[2], user .. ':' .. hook)
+  else
+    redis.call('ZREM', HOOKS_DUE, user .. ':' .. hook)
+  end
+end
+
+-- Lets a delivery wait until the time of its next try.
+local function try_delivery_at(user, hook, id, at)
+  redis.call('HSET', delivery_key(user, id), 'next_at', string.format('%.6f', at))
+  redis.call('ZADD', hook_queue(user, hook), string.format('%.6f', at), id)
+  redis.call('ZREM', HOOKS_TAKEN, user .. ':' .. hook .. ':' .. id)
+  schedule_hook(user, hook)
+end
+
+-- Ends a delivery: `state` is 'delivered' or 'failed'.
+local function end_delivery(user, hook, id, state, problem)
+  local key = delivery_key(user, id)
+  if redis.call('EXISTS', key) == 1 then
+    redis.call('HSET', key, 'state', state, 'problem', problem)
+    redis.call('HDEL', key, 'next_at')
+    redis.call('EXPIRE', key, KEEP_DELIVERY_S)
+    redis.call('HINCRBY', HOOKS_COUNTED, state, 1)
+  end
+  redis.call('ZREM', hook_queue(user, hook), id)
+  redis.call('ZREM', HOOKS_TAKEN, user .. ':' .. hook .. ':' .. id)
+  redis.call('ZREM', HOOKS_WAITING, user .. ':' .. id)
+  schedule_hook(user, hook)
+end
+
+-- Lets a delivery wait from now on; one too many of its user fails at once.
+local function queue_delivery(user, hook, id)
+  local waiting = 0
+  for _, other in ipairs(redis.call('ZRANGE', hooks_of(user), 0, -1)) do
+    waiting = waiting + redis.call('ZCARD', hook_queue(user, other))
+  end
+  if waiting >= MOST_WAITING_DELIVERIES then
+    end_delivery(user, hook, id, 'failed', 'not tried: ' .. waiting .. ' other deliveries of yours wait')
+    return
+  end
+  redis.call('HSET', delivery_key(user, id), 'state', 'waiting', 'tries', 0, 'problem', '')
+  redis.call('ZADD', HOOKS_WAITING, NOW_JSON, user .. ':' .. id)
+  try_delivery_at(user, hook, id, NOW)
+end
+
+-- Records a delivery, once. If its user has too many, the oldest that have ended are forgotten, or any where those
+-- wait. `fields` are a flat list.
+local function add_delivery(user, hook, id, fields)
+  local key, list = delivery_key(user, id), deliveries_of(user)
+  if redis.call('EXISTS', key) == 1 then return end
+  redis.call('HSET', key, 'hook', hook, 'at', NOW_JSON, unpack(fields))
+  redis.call('EXPIRE', key, KEEP_DELIVERY_S)
+  redis.call('ZADD', list, NOW_JSON, id)
+  redis.call('EXPIRE', list, 2 * KEEP_DELIVERY_S)
+  for _, some in ipairs({redis.call('ZRANGE', list, 0, 9), redis.call('ZRANDMEMBER', list, 8)}) do
+    for _, other in ipairs(some) do
+      local state = redis.call('HGET', delivery_key(user, other), 'state')
+      local is_spare = state and state ~= 'waiting' and redis.call('ZCARD', list) > MOST_LISTED_DELIVERIES
+      if other ~= id and (not state or is_spare) then
+        redis.call('DEL', delivery_key(user, other))
+        redis.call('ZREM', list, other)
+      end
+    end
+  end
+  queue_delivery(user, hook, id)
+end
+
+local function has_word(words, word) return string.find(' ' .. words .. ' ', ' ' .. word .. ' ', 1, true) ~= nil end
+
+-- Records the deliveries of a job's end: to the user's hooks that want it, and to the one that the job names. An address
+-- named by the job is delivered to in the name of the hook JOBS_HOOK.
+local function notify_end(id)
+  local user, kind, state, named = unpack(redis.call('HMGET', job_key(id), 'user', 'kind', 'state', 'webhook'))
+  user, kind, state, named = name_in(user), name_in(kind), name_in(state), named and name_in(named) or ''
+  local url = string.find(named, '://', 1, true) and named or ''
+  if url ~= '' then named = JOBS_HOOK end
+  for _, hook in ipairs(redis.call('ZRANGE', hooks_of(user), 0, -1)) do
+    local events, kinds, off = unpack(redis.call('HMGET', hook_key(user, hook), 'events', 'kinds', 'off'))
+    local is_wanted = events and off == '' and has_word(events, 'job.' .. state)
+    if kinds == '' then is_wanted = is_wanted and kind ~= 'classification' end
+    if kinds and kinds ~= '' then is_wanted = is_wanted and has_word(kinds, kind) end
+    if is_wanted or hook == named then
+      add_delivery(user, hook, id .. '-' .. hook,
+                   {'event', 'job.' .. state, 'job', id, 'url', hook == JOBS_HOOK and url or '', 'told', told_of(id)})
+    end
+  end
+end
+
 -- Sets fields of a job; when the state becomes final, the record gets its time to live.
 local function change(id, fields, event, keep_s)
   local key = job_key(id)
@@ -152,6 +260,7 @@ local function change(id, fields, event, keep_s)
     redis.call('SREM', LONG, id)
     redis.call('HINCRBY', FINISHED, name_in(redis.call('HGET', key, 'kind')) .. ':' .. name_in(state), 1)
     redis.call('SREM', long_of(name_in(redis.call('HGET', key, 'user'))), id)
+    notify_end(id)
   end
   for i = 1, #fields, 2 do
     if fields[i] == 'state' or fields[i] == 'cancel_requested' then redis.call('INCR', LONG_REVISION) end

@@ -30,6 +30,8 @@ UNITS: Final = (
     "crops",
     "jobs",
     "requests",
+    "deliveries",
+    "tries",
     "bytes",
     "sessions",
     "operations",

@@ -70,6 +70,7 @@ LETTERS = {
     "letters_per_h": 36000,
     "recent": [],
 }
+WEBHOOK = {"url": "https://receiver.example/hook"}
 TRAINING = {"kind": "training", "model": "digits"}
 UPLOAD = {"content_type": TENSORS, "data": a_version_file()}
 UPLOADS: list[tuple[str, str, dict[str, Any]]] = [
@@ -368,6 +369,7 @@ def test_every_route_answers_as_documented(
     jobs = _requests(job_id, comparison)
     requests = [*jobs, *_program_requests(session), *_correction_requests(answer_id), *UPLOADS]
     requests += _own_requests(application)
+    requests += _webhook_requests(client, application)
 
     code = client.post("/v1/classes", json={"title": "a class", "until": _tomorrow()}).get_json()["code"]
     for nickname in ("Lena", "Max"):
@@ -400,6 +402,35 @@ def _own_requests(application: Application) -> list[tuple[str, str, dict[str, An
         ("POST", "/v1/me/sign-in-links", {}),
         ("DELETE", f"/v1/me/tokens/{issued.token.id}", as_user),
         ("DELETE", "/v1/me/tokens/0123456789ab", {}),
+    ]
+
+
+def _webhook_requests(client: FlaskClient, application: Application) -> list[tuple[str, str, dict[str, Any]]]:
+    """The routes of webhooks, in good ways and bad."""
+    application.deliverer.stop()
+    path = f"/v1/webhooks/{client.post('/v1/webhooks', json=WEBHOOK).get_json()['id']}"
+    again = f"/v1/webhooks/deliveries/{client.post(f'{path}/test').get_json()['id']}/again"
+    return [
+        ("POST", "/v1/webhooks", {"json": WEBHOOK}),
+        ("POST", "/v1/webhooks", {"json": {"url": "http://127.0.0.1/"}}),
+        ("POST", "/v1/webhooks", {"data": "x", "content_type": "text/plain"}),
+        ("GET", "/v1/webhooks", {}),
+        ("GET", path, {}),
+        ("GET", "/v1/webhooks/nothing", {}),
+        ("POST", f"{path}/secret", {}),
+        ("POST", "/v1/webhooks/nothing/secret", {}),
+        ("POST", f"{path}/test", {}),
+        ("GET", "/v1/webhooks/deliveries", {}),
+        ("GET", "/v1/webhooks/deliveries?cursor=x", {}),
+        ("POST", again, {}),
+        ("POST", "/v1/webhooks/deliveries/nothing/again", {}),
+        ("PATCH", path, {"json": {"active": False, "events": ["job.failed"]}}),
+        ("PATCH", path, {"json": {"events": ["job.begun"]}}),
+        ("PATCH", "/v1/webhooks/nothing", {"json": {"active": True}}),
+        ("POST", f"{path}/test", {}),
+        ("POST", again, {}),
+        ("DELETE", path, {}),
+        ("DELETE", path, {}),
     ]
 
 

@@ -156,6 +156,7 @@ def test_usage_names_only_oneself_and_sums_up_the_rest(client: FlaskClient, ente
     "path",
     [
         *("/v1/chip", "/v1/queue", "/v1/usage", "/v1/jobs", "/v1/me", "/v1/models", "/"),
+        *("/v1/webhooks", "/v1/webhooks/deliveries"),
         *(
             "/v1/me/tokens",
             "/v1/classes",
@@ -219,6 +220,7 @@ BODY_OF: dict[str, dict[str, Any]] = {
     "/v1/desk/letters/<letter_id>/postcode": {"json": {"postcode": "01234"}},
     "/v1/classes/<code>": {"json": {"paused": True}},
     "/v1/classes/<code>/seats/<seat>": {"json": {"nickname": "Ida"}},
+    "/v1/webhooks/<webhook_id>": {"json": {"active": False}},
     "/v1/challenges/sixty/<game>/answers": {"json": {"place": 0, "crop": None}},
     "/v1/challenges/mistakes/<game>/answers": {"json": {"digits": []}},
     "/v1/challenges/fools/<fool>/votes": {"json": {"digit": 1}},
@@ -270,6 +272,8 @@ class Adas:
             f"/v1/datasets/letters/uploads/{self.ids['upload']}",
             f"/v1/uploads/{self.ids['uploads.upload']}",
             f"/v1/classes/{self.ids['code']}",
+            "/v1/webhooks",
+            "/v1/webhooks/deliveries",
         ]
         answers = [ada.get(path) for path in paths]
         assert [answer.status_code for answer in answers] == [200] * len(paths)
@@ -288,7 +292,7 @@ def adas(ada: FlaskClient, application: Application, models: ModelStore, idle_ch
     """Private things of ada's.
 
     A model with an alias and its rollout, a batch job, a data set and uploads, a correction, a letter on her desk, a
-    class with a pupil, and a game.
+    class with a pupil, a game, and a webhook with a delivery.
     """
     for job in ("c", "d"):
         models.publish(an_origin(name="ada~letters", job=job), b"weights")
@@ -307,8 +311,12 @@ def adas(ada: FlaskClient, application: Application, models: ModelStore, idle_ch
     application.classes.join(started.get_json()["code"], "Emmy")
     [pupil] = ada.get(f"/v1/classes/{started.get_json()['code']}").get_json()["pupils"]
     game = ada.post("/v1/challenges/sixty", json={"model": "letters", "version": "1"})
+    application.deliverer.stop()
+    hook = ada.post("/v1/webhooks", json={"url": "https://receiver.example/"}).get_json()["id"]
     return Adas(
         {
+            "webhook_id": hook,
+            "delivery_id": ada.post(f"/v1/webhooks/{hook}/test").get_json()["id"],
             "job_id": _id(ada.post("/v1/jobs", json=BATCH)),
             "models.name": "ada~letters",
             "datasets.name": "ada~letters",
@@ -387,7 +395,10 @@ def test_a_private_thing_cannot_be_told_from_a_missing_one(
     idle_chip.start()
     gone = {
         name: _another(adas.ids[name])
-        for name in ("job_id", "upload", "uploads.upload", "correction_id", "letter_id", "code", "game")
+        for name in (
+            *("job_id", "upload", "uploads.upload", "correction_id", "letter_id", "code", "game"),
+            *("webhook_id", "delivery_id"),
+        )
     }
     missing = Adas(adas.ids | gone).routes(app, of="ada~nothing")
     unlike = {"letters", "nothing", *gone.values(), *(adas.ids[name] for name in gone)}
