@@ -16,6 +16,7 @@ from hxserve.letter_orders import LetterOrders
 from hxserve.registry import Model, Version
 from hxserve.threads import Threads
 from hxserve.users import Users
+from hxserve.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,20 @@ class AsyncLetterOrders(_Part):
     place = awaited(LetterOrders.place)
     stop = awaited(LetterOrders.stop)
     beat = awaited(LetterOrders.beat)
+
+
+class AsyncWebhooks(_Part):
+    """Addresses that hear of the ends of jobs: `client.webhooks`."""
+
+    list = awaited(Webhooks.list)
+    show = awaited(Webhooks.show)
+    add = awaited(Webhooks.add)
+    change = awaited(Webhooks.change)
+    delete = awaited(Webhooks.delete)
+    renew_secret = awaited(Webhooks.renew_secret)
+    test = awaited(Webhooks.test)
+    deliveries = streamed(Webhooks.deliveries, same)
+    send_again = awaited(Webhooks.send_again)
 
 
 class AsyncClasses(_Part):
@@ -199,6 +214,7 @@ class AsyncClient:
         self.classes = AsyncClasses(self.sync.classes, self)
         self.desk = AsyncDesk(self.sync.desk, self)
         self.letter_orders = AsyncLetterOrders(self.sync.letter_orders, self)
+        self.webhooks = AsyncWebhooks(self.sync.webhooks, self)
 
     @property
     def root(self) -> AsyncClient:

@@ -30,6 +30,7 @@ from hxserve.service import ServiceRequests
 from hxserve.teaching import Lesson, teach
 from hxserve.transport import Transport, json_object, segment
 from hxserve.users import Users
+from hxserve.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from hxserve.images import Images
@@ -97,6 +98,8 @@ class Client(MeasurementRequests, ModelRequests, PromotionRequests, ServiceReque
         """The coding desk, for letters that could not be read."""
         self.letter_orders = LetterOrders(self._transport)
         """The letter centre that admins start from the page."""
+        self.webhooks = Webhooks(self._transport)
+        """Addresses of yours that hear of the ends of your jobs."""
 
     @property
     def url(self) -> str:
@@ -117,7 +120,13 @@ class Client(MeasurementRequests, ModelRequests, PromotionRequests, ServiceReque
         return f"Client({self.url!r})"
 
     def submit(
-        self, kind: str, model: str | None = None, params: Mapping[str, Any] | None = None, wait: bool = False
+        self,
+        kind: str,
+        model: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        wait: bool = False,
+        *,
+        webhook: str | None = None,
     ) -> Job:
         """Submit a job of any kind that the service knows; `train`, `evaluate` and others serve the usual kinds.
 
@@ -126,12 +135,15 @@ class Client(MeasurementRequests, ModelRequests, PromotionRequests, ServiceReque
             model: its name, for all but a calibration.
             params: of the kind; None stands for the service's choice.
             wait: return only when it has succeeded.
+            webhook: an address, or the id of a webhook, that hears of its end; also among the params, so that
+                `train(..., webhook=...)` and the others take it, too.
 
         Raises:
             JobFailedError: waited for, it ended without a result.
         """
         given = {name: value for name, value in (params or {}).items() if value is not None}
-        request = {"kind": kind, "params": given, **({"model": model} if model else {})}
+        named = {"model": model, "webhook": given.pop("webhook", webhook)}
+        request = {"kind": kind, "params": given} | {name: value for name, value in named.items() if value}
         job = self._job_of(self._transport.call("POST", "/v1/jobs", json=request, headers=fresh_key()))
         return self.wait(job).expect_success() if wait else job
 
@@ -174,7 +186,7 @@ class Client(MeasurementRequests, ModelRequests, PromotionRequests, ServiceReque
                 `shift` and `num_sends`.
             seed: of the random numbers.
             wait: return only when it has succeeded.
-            **params: others that the service knows.
+            **params: others that the service knows, and `webhook`, which hears of the job's end.
 
         Raises:
             JobFailedError: waited for, it ended without a version.

@@ -140,6 +140,12 @@ class SharedChipError(ClientError, RuntimeError):
         self.retryable = retryable
 
 
+class WebhookNotVerifiedError(ClientError, ValueError):
+    """The request is no message of this webhook, or an old one; do nothing with it."""
+
+    code = "webhook_not_verified"
+
+
 class NotExpressibleError(ClientError, ValueError):
     """The module cannot be published: it is more than layers of hxtorch one after the other."""
 

@@ -16,7 +16,13 @@ class MeasurementRequests(ABC):
 
     @abstractmethod
     def submit(
-        self, kind: str, model: str | None = None, params: Mapping[str, Any] | None = None, wait: bool = False
+        self,
+        kind: str,
+        model: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        wait: bool = False,
+        *,
+        webhook: str | None = None,
     ) -> Job:
         """Submit a job of any kind that the service knows."""
 

@@ -25,6 +25,7 @@ from hxserve.cli.submission import calibrate, evaluate, train
 from hxserve.cli.teaching import teach
 from hxserve.cli.top import top
 from hxserve.cli.users import me, users
+from hxserve.cli.webhooks import webhooks
 
 
 @click.group(cls=ExtensibleGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,7 +42,7 @@ for _command in (
     *(up, open_page, doctor, completion, docs, top),
     *(train, teach, evaluate, classify, corrections, calibrate, staircase, jobs, models, datasets),
     *(run, kernel),
-    *(chip, queue, usage, me, users, classes),
+    *(chip, queue, usage, me, users, classes, webhooks),
     *(backup, restore),
 ):
     cli.add_command(_command)

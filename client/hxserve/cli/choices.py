@@ -1,4 +1,4 @@
-"""Names of the service that the Tab key completes: jobs, models and their versions, data sets, users, classes."""
+"""Names of the service that the Tab key completes: jobs, models, versions, data sets, users, classes, webhooks."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -47,6 +47,9 @@ JOBS: Final = _completing(
 MODELS: Final = _completing(lambda client, _: ((model["name"], "") for model in client.models()))
 VERSIONS: Final = _completing(_versions)
 DATASETS: Final = _completing(lambda client, _: ((found["name"], "") for found in client.datasets.list()))
+HOOKS: Final = _completing(
+    lambda client, _: ((hook["id"], hook["url"] or "") for hook in client.webhooks.list())
+)
 USERS: Final = _completing(lambda client, _: ((user["name"], "") for user in client.users.list()))
 CLASSES: Final = _completing(
     lambda client, _: ((found["code"], found["title"]) for found in client.classes.list())

@@ -9,7 +9,7 @@ SECTIONS: Final = {
     "Start": ("up", "open", "doctor", "completion", "docs"),
     "Learn": ("train", "teach", "evaluate", "calibrate", "staircase", "datasets", "corrections"),
     "Read": ("classify", "models", "letters", "run", "kernel"),
-    "Watch": ("top", "jobs", "queue", "chip", "usage", "me"),
+    "Watch": ("top", "jobs", "queue", "chip", "usage", "me", "webhooks"),
     "Administer": ("users", "classes", "backup", "restore", "plan"),
 }
 """Commands by purpose, in the order of the help; others follow under "More"."""
@@ -108,6 +108,19 @@ EXAMPLES: Final = {
     "users revoke": ["hxserve users revoke ada"],
     "users set": ["hxserve users set ada --max-queued-jobs 5"],
     "users token": ["hxserve users token ada --expires 30d"],
+    "webhooks": ["hxserve webhooks"],
+    "webhooks add": [
+        "hxserve webhooks add https://example.org/hook",
+        "hxserve webhooks add https://example.org/hook --event failed --kind training",
+    ],
+    "webhooks change": ["hxserve webhooks change HOOK --on"],
+    "webhooks delete": ["hxserve webhooks delete HOOK"],
+    "webhooks deliveries": ["hxserve webhooks deliveries", "hxserve webhooks deliveries --webhook HOOK"],
+    "webhooks list": ["hxserve webhooks list"],
+    "webhooks resend": ["hxserve webhooks resend DELIVERY"],
+    "webhooks secret": ["hxserve webhooks secret jobs"],
+    "webhooks show": ["hxserve webhooks show HOOK"],
+    "webhooks test": ["hxserve webhooks test HOOK"],
 }
 """Examples by command."""
 

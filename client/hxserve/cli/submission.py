@@ -61,6 +61,9 @@ DATASET: Final = click.option(
     help="mnist, digits, or one of yours; repeated, a mixture.  [default: auto]",
 )
 _SEED = click.option("--seed", type=click.IntRange(min=0), help="Of the random numbers; default 0.")
+_WEBHOOK = click.option(
+    "--webhook", metavar="URL|ID", help="Address, or webhook of yours, that hears of the job's end."
+)
 _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wait for the end.")
 
 
@@ -101,6 +104,7 @@ _NO_WAIT = click.option("--no-wait", is_flag=True, help="Submit only; do not wai
 )
 @DATASET
 @_SEED
+@_WEBHOOK
 @_NO_WAIT
 def train(options: Options, /, model: str, network: TextIO | None, no_wait: bool, **given: Any) -> None:
     """Train a model; its next version comes out.
@@ -135,6 +139,7 @@ def train(options: Options, /, model: str, network: TextIO | None, no_wait: bool
 )
 @DATASET
 @_SEED
+@_WEBHOOK
 @_NO_WAIT
 def evaluate(options: Options, /, model: str, version: str, no_wait: bool, **given: Any) -> None:
     """Measure a version on the test set: accuracy and confusion matrix.
