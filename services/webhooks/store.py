@@ -13,8 +13,8 @@ from services.store.scripts import pairs
 from services.webhooks.record import Delivery, Hook, body_of
 from services.webhooks.retries import OFF_AFTER_S
 
-LEASE_S: Final = 90
-"""A delivery whose process dies is claimed by another one after this time, longer than any try takes."""
+LEASE_S: Final = 30
+"""A delivery whose process dies is claimed by another one after this time; a try takes ten seconds and a look-up."""
 MOST_OF_HOOK: Final = 2
 """Deliveries of one webhook that are tried at the same time."""
 MOST_OF_USER: Final = 4

@@ -57,7 +57,12 @@ def randomly() -> Random:
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a service whose saves are frequent, so that little is done twice."""
     return load_settings(
-        data_dir=tmp_path_factory.mktemp("chaos"), chip="mock", port=0, save_every_s=0.3, log_level="info"
+        data_dir=tmp_path_factory.mktemp("chaos"),
+        chip="mock",
+        port=0,
+        save_every_s=0.3,
+        log_level="info",
+        webhook_networks="127.0.0.0/8",
     )
 
 
