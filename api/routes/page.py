@@ -145,7 +145,10 @@ def administrate() -> str:
 @routes.get("/me")
 def show_me() -> str:
     """Show your quotas, tokens and choices, and sign in a second device."""
-    return render_page("me.html", "me", "job", "datasets", keep_days=_keep_days())
+    has_hooks = class_of(current_user().name) is None
+    return render_page(
+        "me.html", "me", "job", "datasets", "hooks", keep_days=_keep_days(), has_hooks=has_hooks
+    )
 
 
 @routes.get("/chip")

@@ -42,7 +42,9 @@ def browser() -> Iterator[Browser]:
 def local(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     """Redis, one worker on the mock, the API; with a model that has learnt."""
     del browser  # without one there is nothing to start
-    settings = load_settings(data_dir=tmp_path_factory.mktemp("service"), chip="mock", port=0)
+    settings = load_settings(
+        data_dir=tmp_path_factory.mktemp("service"), chip="mock", port=0, webhook_networks="127.0.0.0/8"
+    )
     with running(settings) as local:
         yield local
 

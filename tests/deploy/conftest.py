@@ -22,6 +22,7 @@ from services.store.schema import ensure_schema
 from services.users.authentication import User
 from services.users.sessions import SessionStore
 from services.users.store import UserStore
+from services.webhooks.store import WebhookStore
 from tests.services.batch_jobs.parts import a_part
 from tests.services.datasets.crops import a_dataset_origin, some_labelled
 from tests.services.samples import CHIP, PLENTY, a_holder, a_job, accept, an_origin, some_crops
@@ -93,6 +94,20 @@ def filled(connection: Connection, settings_of: SettingsOf) -> Settings:
     crops.claim(lease, {"digits@1:ada": 2})
     accept(crops, [some_crops(3, 2)])
     UserStore(connection).add("ada")
+    hooks = WebhookStore(connection)
+    hooks.add(
+        "ada",
+        "hook-1",
+        {
+            "url": "https://receiver.example",
+            "secret": "whsec_AAAA",
+            "events": "",
+            "kinds": "",
+            "description": "",
+        },
+        most=1,
+    )
+    hooks.test("ada", "hook-1", "test-1")
     SessionStore(connection).open("digest")
     SessionStore(connection).offer("digest")
     return settings
