@@ -59,7 +59,8 @@ class Sender:
         except ssl.SSLCertVerificationError as error:
             return Answer(problem=f"the certificate of the receiver is not valid ({error.verify_message})")
         except (OSError, http.client.HTTPException) as error:
-            return Answer(problem=f"the receiver cannot be reached ({error or type(error).__name__})")
+            reason = getattr(error, "strerror", None) or error or type(error).__name__
+            return Answer(problem=_printable(f"the receiver cannot be reached ({reason})"))
 
     def _exchange(
         self, target: Target, addresses: list[tuple[int, tuple[Any, ...]]], request: bytes

@@ -93,7 +93,8 @@ class Targets:
         except InvalidInputError as error:
             raise TargetRefusedError(error.message) from None
         except (OSError, UnicodeError) as error:
-            raise TargetRefusedError(f"the host {target.host!r} has no address ({error})") from None
+            reason = getattr(error, "strerror", None) or error
+            raise TargetRefusedError(f"the host {target.host!r} has no address ({reason})") from None
         addresses = [ipaddress.ip_address(str(each[4][0]).partition("%")[0]) for each in found]
         admitted = [
             (each[0], each[4]) for each, address in zip(found, addresses, strict=True) if self.admits(address)
