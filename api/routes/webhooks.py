@@ -139,7 +139,7 @@ def list_webhooks() -> WebhooksAnswer:
     return WebhooksAnswer.model_validate({"webhooks": [WebhookAnswer.shown(hook) for hook in hooks]})
 
 
-@routes.get("/<webhook_id>")
+@routes.get("/<string(maxlength=9):webhook_id>")  # so that it is not `deliveries`
 @SPEC.validate(resp=answers(200, WebhookAnswer, 404), tags=["webhooks"])
 def show_webhook(webhook_id: str) -> WebhookAnswer:
     """Show a webhook."""
@@ -148,7 +148,7 @@ def show_webhook(webhook_id: str) -> WebhookAnswer:
     )
 
 
-@routes.patch("/<webhook_id>")
+@routes.patch("/<string(maxlength=9):webhook_id>")
 @SPEC.validate(resp=answers(200, WebhookAnswer, 404, 415), tags=["webhooks"])
 def change_webhook(webhook_id: str, json: WebhookChanges) -> WebhookAnswer:
     """Change a webhook, or switch it on or off.
@@ -168,7 +168,7 @@ def change_webhook(webhook_id: str, json: WebhookChanges) -> WebhookAnswer:
     return WebhookAnswer.model_validate(WebhookAnswer.shown(hook))
 
 
-@routes.delete("/<webhook_id>")
+@routes.delete("/<string(maxlength=9):webhook_id>")
 @SPEC.validate(resp=answers(204, None, 404), tags=["webhooks"])
 def delete_webhook(webhook_id: str) -> Response:
     """Delete a webhook; deliveries that wait have failed."""
@@ -176,7 +176,7 @@ def delete_webhook(webhook_id: str) -> Response:
     return Response(status=204)
 
 
-@routes.post("/<webhook_id>/secret")
+@routes.post("/<string(maxlength=9):webhook_id>/secret")
 @SPEC.validate(resp=answers(201, SecretAnswer, 403, 404), tags=["webhooks"])
 def renew_secret(webhook_id: str) -> Any:
     """Give a webhook a new secret.
@@ -187,7 +187,7 @@ def renew_secret(webhook_id: str) -> Any:
     return SecretAnswer(secret=secret), 201
 
 
-@routes.post("/<webhook_id>/test")
+@routes.post("/<string(maxlength=9):webhook_id>/test")
 @SPEC.validate(resp=answers(202, DeliveryAnswer, 404, 409), tags=["webhooks"])
 def test_webhook(webhook_id: str) -> Any:
     """Send a test: a signed message of the type `webhook.test`, which tells of no job."""

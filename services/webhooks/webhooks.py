@@ -60,7 +60,7 @@ class Webhooks:
         """
         _check_no_pupil(user)
         self._targets.check(url)
-        hook_id, secret = f"hook-{secrets.token_hex(6)}", new_secret()
+        hook_id, secret = f"h{secrets.token_hex(4)}", new_secret()
         fields = _fields(url=url, events=events, kinds=kinds, description=description)
         if not self._store.add(user.name, hook_id, fields | {"secret": secret}, most=self._most):
             raise self._too_many()

@@ -220,7 +220,7 @@ BODY_OF: dict[str, dict[str, Any]] = {
     "/v1/desk/letters/<letter_id>/postcode": {"json": {"postcode": "01234"}},
     "/v1/classes/<code>": {"json": {"paused": True}},
     "/v1/classes/<code>/seats/<seat>": {"json": {"nickname": "Ida"}},
-    "/v1/webhooks/<webhook_id>": {"json": {"active": False}},
+    "/v1/webhooks/<string(maxlength=9):webhook_id>": {"json": {"active": False}},
     "/v1/challenges/sixty/<game>/answers": {"json": {"place": 0, "crop": None}},
     "/v1/challenges/mistakes/<game>/answers": {"json": {"digits": []}},
     "/v1/challenges/fools/<fool>/votes": {"json": {"digit": 1}},
@@ -256,7 +256,7 @@ class Adas:
             if rule.arguments and not rule.rule.startswith(OF_EVERYBODY):
                 kind = rule.rule.split("/")[2]
                 path = re.sub(
-                    r"<(?:int:)?(\w+)>",
+                    r"<(?:[^<>:]+:)?(\w+)>",
                     lambda m: ids.get(f"{kind}.{m[1]}") or ids[m[1]],  # noqa: B023 called at once
                     rule.rule,
                 )

@@ -179,6 +179,13 @@ def test_the_worker_of_a_real_chip_leaves_its_software_as_it_is_and_says_hxtorch
     assert set(VARIABLES) <= set(override["environment"])
 
 
+def test_only_a_file_of_its_own_lets_the_api_out_for_webhooks(services: Services) -> None:
+    override = yaml.safe_load((ROOT / "deploy/compose.webhooks.yml").read_text("utf-8"))["services"]["api"]
+
+    assert set(override["networks"]) - set(services["api"]["networks"]) == {"outside"}
+    assert list(override["environment"]) == ["HXSERVE_WEBHOOK_NETWORKS"]
+
+
 def test_the_image_of_the_api_asks_for_no_torch() -> None:
     dockerfile = (ROOT / "deploy/api.Dockerfile").read_text("utf-8")
 
