@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar, cast
 
 from services.webhooks.targets import Target, TargetRefusedError, Targets
@@ -67,12 +67,32 @@ class Sender:
     ) -> bytes:
         """Return the beginning of the answer: at least its head."""
         until = time.monotonic() + self._longest_s
-        with closing(_connect(addresses, until)) as plain, closing(_secure(plain, target, until)) as sock:
+        with (
+            closing(_connect(addresses, until)) as plain,
+            closing(self._secure(plain, target, until)) as sock,
+        ):
             sent = 0
             while sent < len(request):
                 rest = memoryview(request)[sent:]
                 sent += _wait(sock, until, partial(sock.send, rest), select.POLLOUT)
             return _receive(sock, until)
+
+    def _secure(self, sock: socket.socket, target: Target, until: float) -> socket.socket:
+        """Return the connection under TLS, with the certificate checked, where the address is one of https."""
+        if not target.is_tls:
+            return sock
+        secure = self._tls.wrap_socket(sock, server_hostname=target.host, do_handshake_on_connect=False)
+        try:
+            _wait(secure, until, secure.do_handshake)
+        except OSError:
+            secure.close()
+            raise
+        return secure
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """The certificates that this machine trusts, read once: that takes milliseconds."""
+        return ssl.create_default_context()
 
 
 def _receive(sock: socket.socket, until: float) -> bytes:
@@ -106,21 +126,6 @@ def _connect(addresses: list[tuple[int, tuple[Any, ...]]], until: float) -> sock
             sock.setblocking(False)
             return sock
     raise failure
-
-
-def _secure(sock: socket.socket, target: Target, until: float) -> socket.socket:
-    """Return the connection under TLS, with the certificate checked, where the address is one of https."""
-    if not target.is_tls:
-        return sock
-    secure = ssl.create_default_context().wrap_socket(
-        sock, server_hostname=target.host, do_handshake_on_connect=False
-    )
-    try:
-        _wait(secure, until, secure.do_handshake)
-    except OSError:
-        secure.close()
-        raise
-    return secure
 
 
 def _wait(sock: socket.socket, until: float, step: Callable[[], T], event: int = select.POLLIN) -> T:
