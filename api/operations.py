@@ -15,11 +15,13 @@ from api.application import Application
 from api.authentication import Authenticator
 from api.compression import read_body
 from api.protection import HEADERS
-from api.request_ids import with_given_id
+from api.request_ids import begin_span, end_span, with_given_id
 from api.server.request import Request
+from api.server.responses import Headers
 from api.server.server import Respond
 from services.errors import InvalidInputError, TooLargeError, UnsupportedMediaError
 from services.programs.operations import MOST_BYTES, MOST_MACS, Operation, Readouts
+from services.tracing.traces import within
 from services.users.authentication import User
 
 if TYPE_CHECKING:
@@ -52,15 +54,21 @@ class OperationExchange:
 
     def answer(self, request: Request, respond: Respond) -> None:
         """Run the operation, and respond with its readouts or the reason why there are none."""
-        began, endpoint = time.monotonic(), self._endpoint
+        began, span = time.monotonic(), begin_span(request, _RULE)
+        with within(span):
+            status, headers, body = self._answer(request)
+        took_s = time.monotonic() - began
+        self._endpoint.services.request_times.note("POST", _RULE, status, took_s)
+        respond(status, end_span(span, _RULE, status, headers, took_s), body)
+
+    def _answer(self, request: Request) -> tuple[int, Headers, bytes]:
+        endpoint = self._endpoint
         try:
             user = endpoint.authenticator.user_of(request)
             body = run_operation(endpoint.services, endpoint.authenticator, request, self._session, user)
-            status, headers = 200, with_given_id(_HEADERS, request)
         except Exception as error:  # noqa: BLE001 Flask's handlers make of it what they make of every error
-            status, headers, body = endpoint.failure(request, error)
-        endpoint.services.request_times.note("POST", _RULE, status, time.monotonic() - began)
-        respond(status, headers, body)
+            return endpoint.failure(request, error)
+        return 200, with_given_id(_HEADERS, request), body
 
 
 def run_operation(

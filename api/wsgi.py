@@ -11,6 +11,7 @@ from api.wakeups import celery_wake_up
 from services.logs import configure_logging
 from services.settings import Settings, load_settings
 from services.store.schema import ensure_schema
+from services.tracing.traces import exported
 from services.users.authentication import Tokens, read_admin_token
 
 
@@ -31,6 +32,7 @@ def app() -> Flask:
 def open_app(settings: Settings, stack: ExitStack) -> tuple[Flask, Application]:
     """Open the web application and the services behind it; they close with the stack."""
     admin_token = read_admin_token(settings.token_file)
+    stack.enter_context(exported("api"))
     application = stack.enter_context(open_application(settings, celery_wake_up(settings.redis_url)))
     application.connection.check()
     ensure_schema(application.connection)

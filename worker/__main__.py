@@ -30,6 +30,7 @@ from services.scheduling.policy import Policy
 from services.settings import Settings, load_settings
 from services.store.connection import Connection, ExclusiveConnection
 from services.store.schema import ensure_schema
+from services.tracing.traces import exported
 from worker.activities.factory import ActivityFactory
 from worker.background_saves import BackgroundSaves
 from worker.batches import Batches
@@ -88,6 +89,7 @@ def _run(settings: Settings, *, standby: bool) -> int:
     # One core is left to Redis and the API: a thread waiting for a core would delay all the others.
     torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 2) - 1))
     with ExitStack() as stack:
+        stack.enter_context(exported("worker", chip=settings.chip_id))
         # A lost answer must not claim twice: the worker never repeats a command by itself.
         connection = Connection(settings.redis_url, retries=0)
         stack.callback(connection.close)

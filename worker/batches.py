@@ -19,12 +19,14 @@ from services.crops.store import CropStore
 from services.errors import ChipError, ExpiredError, HxserveError, JobCrashedError
 from services.jobs.record import JobState
 from services.logs import about
+from services.tracing import traces
 from worker.chip import ChipSession
 from worker.serving import LoadedVersions, Reading
 from worker.shadow import Seen, Shadow
 from worker.tally import BatchTally
 from worker.time_accounting import TimeAccount
 from worker.trials import Trials
+from worker.work_traces import batch_span
 
 _MOST_CLAIMS: Final = 3
 _MOST_CHIP_FAILURES: Final = 3
@@ -107,9 +109,11 @@ class Batches:
         batches = list(self._fitting(entries))
         for batch in batches:
             started = time.monotonic()
-            answers = self._read(batch, now)
-            elapsed_s = time.monotonic() - started
-            look = self._finish(batch, answers, elapsed_s, prefetch if batch is batches[-1] else NO_PREFETCH)
+            with traces.ended(batch_span(batch, now)):
+                answers = self._read(batch, now)
+                elapsed_s = time.monotonic() - started
+                following = prefetch if batch is batches[-1] else NO_PREFETCH
+                look = self._finish(batch, answers, elapsed_s, following)
             self._shadow.compare()
             if self._trials:
                 self._trials.keep()
@@ -162,6 +166,8 @@ class Batches:
                 _log_failure(to_run)
                 failure = ChipError(f"the crops could not be read ({type(error).__name__}: {error})")
                 problems |= {entry.key: failure for entry in to_run}
+        for problem in problems.values():
+            traces.note({}, error=problem.code)
         return [
             Answer(problem=problem_of(problems[entry.key])) if entry.key in problems else answers[entry.key]
             for entry in batch
@@ -172,7 +178,8 @@ class Batches:
         version = self._versions.get(lane.model, lane.version)
         crops = np.frombuffer(b"".join(entry.crops for entry in batch), np.uint8).reshape(-1, CROP_BYTES)
         started = time.monotonic()
-        with self._account.doing("chip"), self._session.guarded():
+        chip_call = traces.child("chip call", {"hxserve.crops": len(crops), "hxserve.repeats": repeats})
+        with chip_call, self._account.doing("chip"), self._session.guarded():
             are_asked = any(Extras.ACTIVATIONS in entry.extras for entry in batch if entry.extras)
             reading = version.read(crops, repeats, activations=are_asked)
         chip_s = time.monotonic() - started

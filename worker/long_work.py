@@ -25,6 +25,7 @@ from worker.chip import ChipSession
 from worker.cost_measurement import CostMeter, Measurement
 from worker.crash_marker import CrashMarker
 from worker.time_accounting import TimeAccount
+from worker.work_traces import JobTraces
 
 RECORD_EVERY_S: Final = 0.5
 _FIRST_SAVE_S: Final = 0.1
@@ -74,6 +75,7 @@ class LongWork:
         self._meter = meter
         self._account = account or TimeAccount()
         self._running: dict[str, _Running] = {}
+        self._traces = JobTraces()
         self._worked_s = 0.0
         self._resting: dict[str, float] = {}
         self._chip_failures: dict[str, int] = {}
@@ -135,7 +137,7 @@ class LongWork:
             RedisUnavailableError: nothing can be recorded; the job goes on from where it is.
         """
         worked_before_s = self._worked_s
-        with about(job=job.id, user=job.user):
+        with about(job=job.id, user=job.user), self._traces.working_on(job):
             try:
                 self._try_slice(job, quantum_s, yields_after_s, crops_wait)
             except _ENDED_ELSEWHERE as change:
@@ -194,6 +196,7 @@ class LongWork:
                     self._save(running, job_id)
         except LeaseLostError as error:
             _log.warning("nothing is saved: %s", error.message)
+        self._traces.end_all()
 
     def _save(self, running: _Running, job_id: str) -> None:
         try:
@@ -295,6 +298,7 @@ class LongWork:
         event = {"type": "state", "state": state}
         self._record(job, event, state=state, **fields)
         log_end(job, state, fields.get("error"), cause)
+        self._traces.end(job.id, state)
         self._forget(job.id)
         self._saves.delete(job.id)
 
@@ -317,6 +321,7 @@ class LongWork:
             running.recorded_at = time.monotonic()
 
     def _forget(self, job_id: str) -> None:
+        self._traces.end(job_id)
         self._running.pop(job_id, None)
         self._resting.pop(job_id, None)
         self._chip_failures.pop(job_id, None)

@@ -18,8 +18,10 @@ from services.names import group_of
 from services.programs.operations import Operation, Readouts
 from services.programs.store import Claimed, ProgramStore
 from services.scheduling.policy import WaitingOperation
+from services.tracing import traces
 from worker.chip import ChipSession
 from worker.time_accounting import TimeAccount
+from worker.work_traces import operation_span
 
 _MOST_CLAIMS: Final = 3
 _MOST_CHIP_FAILURES: Final = 3
@@ -61,12 +63,13 @@ class Operations:
         _, user, accepted_at = look.operations[operation_id]
         with self._account.doing("records"):
             claimed = (
-                Claimed.of(*look.handed) if look.handed else self._programs.claim(self._lease, operation_id)
+                Claimed.of(look.handed) if look.handed else self._programs.claim(self._lease, operation_id)
             )
         if claimed is None:
             return None
         started = time.monotonic()
-        with about(job=claimed.operation.session, user=user):
+        span = operation_span(claimed, accepted_at, look.now)
+        with about(job=claimed.operation.session, user=user), traces.ended(span):
             answer = self._answer(operation_id, claimed.operation, claimed.claims, look.now - accepted_at)
         self._served_at[group_of(user)] = look.now
         with self._account.doing("records"):
@@ -109,7 +112,7 @@ class Operations:
         inputs = _tensor(operation.inputs, np.uint8, operation.rows)
         calibration = (self._session.calibration or {}).get("sha256", "")
         started = time.monotonic()
-        with self._account.doing("chip"), self._session.guarded():
+        with traces.child("chip call"), self._account.doing("chip"), self._session.guarded():
             readouts = self._session.multiply(
                 inputs,
                 weights,

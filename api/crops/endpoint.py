@@ -17,7 +17,7 @@ from api.crops.protocols import Classify, CropProtocol, Infer, Render
 from api.operations import OPERATIONS, OperationExchange
 from api.problems import document
 from api.protection import HEADERS, protect
-from api.request_ids import id_of, identified, with_given_id
+from api.request_ids import begin_span, end_span, id_of, identified, with_given_id
 from api.routes.jobs import job_response
 from api.server.request import Request
 from api.server.responses import Headers
@@ -28,10 +28,13 @@ from services.crops.requests import Answered, CropRequest, JobReference, Pending
 from services.errors import ExpiredError, RedisUnavailableError
 from services.logs import about
 from services.models.files import LATEST
+from services.tracing.traces import carried, within
 from services.users.authentication import User
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+    from services.tracing.spans import Span
 
 _PATH: Final = re.compile(r"/+(v1|v2)/models/([^/]+)(?:/versions/([^/]+))?/(classify|infer)")
 _PROTOCOLS: Final[dict[tuple[str, str], CropProtocol]] = {
@@ -99,6 +102,7 @@ class Endpoint:
         exchange = self._find_crops(request)
         assert exchange is not None  # Flask has the same rules
         asked, render = exchange.read(request, user)
+        asked.trace = carried()
         outcome = exchange.conclude(self.services.classifications.submit(asked), asked.wait_s)
         if isinstance(outcome, Answered):
             headers, body = render(outcome)
@@ -128,6 +132,7 @@ class CropExchange:
         "_render",
         "_request",
         "_respond",
+        "_span",
         "_timer",
         "_user",
         "_version",
@@ -142,6 +147,7 @@ class CropExchange:
         self._is_concluded = False
         """True once the outcome is known or no longer waited for, whichever comes first: it is concluded once."""
         self._timer: Any = None
+        self._span: Span | None = None
         self._request: Request
         self._respond: Respond
         self._render: Render
@@ -155,6 +161,7 @@ class CropExchange:
     def answer(self, request: Request, respond: Respond) -> None:
         """Submit a request's crops; `respond` is called when they are read, refused, or late."""
         self._request, self._respond, self._began = request, respond, time.monotonic()
+        self._span = begin_span(request, self._rule)
         endpoint = self._endpoint
         try:
             user = self._user
@@ -163,6 +170,8 @@ class CropExchange:
             else:
                 endpoint.authenticator.admit(user)
             asked, self._render = self.read(request, user)
+            if self._span is not None:
+                asked.trace = self._span.carried
             lane = endpoint.services.classifications.known_lane(asked)
             if self._user is not None and lane is not None:
                 self._submit(asked, lane)
@@ -254,16 +263,22 @@ class CropExchange:
 
     def _fail(self, error: Exception) -> None:
         """Answer a request that could not be run."""
-        self._send(*self._endpoint.failure(self._request, error))
+        with within(self._span):
+            answer = self._endpoint.failure(self._request, error)
+        self._send(*answer)
 
     def _send(self, status: int, headers: Headers, body: bytes) -> None:
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
             self._timer = None
-        rule = self._protocol.rule if self._version is None else self._protocol.version_rule
-        self._endpoint.services.request_times.note("POST", rule, status, time.monotonic() - self._began)
-        self._respond(status, headers, body)
+        took_s = time.monotonic() - self._began
+        self._endpoint.services.request_times.note("POST", self._rule, status, took_s)
+        self._respond(status, end_span(self._span, self._rule, status, headers, took_s), body)
+
+    @property
+    def _rule(self) -> str:
+        return self._protocol.rule if self._version is None else self._protocol.version_rule
 
 
 def _parts_of(response: Response) -> tuple[int, Headers, bytes]:

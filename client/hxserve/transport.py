@@ -30,6 +30,7 @@ from hxserve.errors import (
     InvalidNameError,
     ServiceError,
 )
+from hxserve.tracing import request_span
 
 RETRIED_STATUSES: Final = frozenset({429, 502, 503})
 LONGEST_RETRY_AFTER_S: Final = 60
@@ -138,22 +139,25 @@ class Transport:
         if abandoned is not None and abandoned.is_set():
             raise AbandonedError
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        url = self.address.url + path + ("?" + urlencode(given) if given else "")
+        address = self.address.url + path
         options: dict[str, Any] = {} if retry else {"retries": False}
-        try:
-            return self._pool.request(
-                method,
-                url,
-                body=body,
-                json=json,
-                headers={**self._pool.headers, **(headers or {})},
-                timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=self.timeout_s + wait_s),
-                preload_content=not stream,
-                redirect=False,
-                **options,
-            )
-        except HTTPError as error:
-            raise ConnectionFailedError(self._explain(error)) from None
+        with request_span(method, address) as (of_span, note_status):
+            try:
+                response = self._pool.request(
+                    method,
+                    address + ("?" + urlencode(given) if given else ""),
+                    body=body,
+                    json=json,
+                    headers={**self._pool.headers, **of_span, **(headers or {})},
+                    timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=self.timeout_s + wait_s),
+                    preload_content=not stream,
+                    redirect=False,
+                    **options,
+                )
+            except HTTPError as error:
+                raise ConnectionFailedError(self._explain(error)) from None
+            note_status(response.status)
+            return response
 
     def call(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
         """Send a request that should succeed; return the answer.

@@ -2,8 +2,8 @@
 -- idempotency key is kept, and a MessagePack list of
 -- {id, lane, whether a process waits for the answer, deadline_ms, repeats, most waiting crops of its user, most chip
 -- seconds of its user in a day ('' for no limit), idempotency key, digest, fields of its record (none: no record yet),
--- parts {count, crops, count, crops, ...}, which extras are asked for (a sum, 0 for none), and where they are kept for
--- correction: seconds, most kept crops of its user}.
+-- parts {count, crops, count, crops, ...}, which extras are asked for (a sum, 0 for none), where they are kept for
+-- correction: seconds, most kept crops of its user (false otherwise), and where some are sampled: their spans}.
 -- Returns the chips to wake, and of each request {'new', id, its last entry}, {'same', id of the job before},
 -- {'conflict'}, {'full'} or {'quota', name, used, seconds to wait}.
 local reply_to, most, keep_s, requests = ARGV[1], tonumber(ARGV[2]), ARGV[3], cmsgpack.unpack(ARGV[4])
@@ -11,7 +11,7 @@ local waiting, of = waiting_crops()
 
 local function accept(request)
   local id, lane, waits, deadline_ms, repeats, most_own, most_s, key, digest, fields, parts = unpack(request)
-  local extras, keep_answer_s, most_kept = request[12], request[13], request[14]
+  local extras, keep_answer_s, most_kept, trace = request[12], request[13], request[14], request[15]
   -- Sent again because the answer was lost with the connection: the parts are in their lane already, or answered.
   if #fields > 0 and redis.call('EXISTS', job_key(id)) == 1 then return {'new', id, ''} end
   local before = seen_before(key, digest)
@@ -36,7 +36,7 @@ local function accept(request)
   end
   local entry
   for i = 1, #parts, 2 do
-    entry = add_part(lane, id, (i - 1) / 2, parts[i], stream, deadline_ms, parts[i + 1], repeats, extras)
+    entry = add_part(lane, id, (i - 1) / 2, parts[i], stream, deadline_ms, parts[i + 1], repeats, extras, trace)
   end
   return {'new', id, entry}
 end

@@ -91,7 +91,8 @@ class _Batch:
         else:
             crops = b"".join(pending.request.crops for pending in self.requests)
             parts = [(self.count, crops)]
-        return Acceptance(self.id, first.lane, parts, first.request, first.job)
+        trace = b"".join(pending.request.trace for pending in self.requests)
+        return Acceptance(self.id, first.lane, parts, first.request, first.job, trace)
 
 
 class Batcher:

@@ -32,7 +32,7 @@ class Entry:
     """An entry of a lane as a worker claimed it: one part of a request, or requests that share it.
 
     Each crop is to be read `repeats` times. `claims` counts the worker processes that claimed the entry, this one
-    included. `extras` are those that the answer is to have.
+    included. `extras` are those that the answer is to have, `trace` the spans of those requests that are sampled.
     """
 
     lane: Lane
@@ -47,6 +47,7 @@ class Entry:
     repeats: int = 1
     claims: int = 1
     extras: Extras = Extras.NONE
+    trace: bytes = b""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -81,8 +82,8 @@ class Backlog:
     claimed: Sequence[Entry] = ()
     operations: Mapping[str, tuple[str, str, float]] = field(default_factory=dict)
     """Of programs, by id: session, user, and the time each came."""
-    handed: tuple[bytes, int] | None = None
-    """The only operation, if it was claimed already: its request, and the number of workers that claimed it."""
+    handed: Sequence[Any] | None = None
+    """The only operation, if it was claimed already, as `Claimed.of` reads it."""
 
 
 def backlog_of_bell(rung: bytes) -> Backlog | None:
@@ -101,7 +102,7 @@ def read_backlog(seen: Sequence[Any]) -> Backlog:
         drain=read_drain(drain),
         claimed=read_entries(claimed),
         operations={name.decode(): read_waiting_operation(text) for name, text in pairs(operations).items()},
-        handed=(handed[0][0], int(handed[0][1])) if handed else None,
+        handed=handed[0] if handed else None,
     )
 
 
@@ -127,6 +128,7 @@ def read_entries(claimed: Iterable[Sequence[Any]]) -> list[Entry]:
             repeats=int(fields[9]),
             claims=int(fields[10]),
             extras=Extras(int(fields[11])) if len(fields) > 11 else Extras.NONE,
+            trace=fields[12] if len(fields) > 12 else b"",
         )
         for fields in claimed
     ]

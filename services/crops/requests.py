@@ -41,6 +41,8 @@ class CropRequest:
     keep: bool = False
     sender: str = ""
     extras: Extras = Extras.NONE
+    trace: bytes = b""
+    """The span of the request, as `services.tracing.traces` carries it; empty if it is not sampled."""
 
     @property
     def count(self) -> int:

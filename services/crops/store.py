@@ -35,6 +35,7 @@ class Acceptance:
     """Crops that are accepted together: `parts` are number of crops and bytes of each, which wait in `lane`.
 
     `request` is theirs, or the first of those that share an entry; `job` is recorded with them, if there is one.
+    `trace` has the spans of those of the requests that are sampled.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Acceptance:
     parts: Sequence[tuple[int, bytes]]
     request: CropRequest
     job: Job | None = None
+    trace: bytes = b""
 
     def fields(self, keep_answers_s: int) -> list[Any]:
         """Return the arguments of `accept_crops.lua`."""
@@ -59,8 +61,16 @@ class Acceptance:
             flat_fields(record_fields(self.job, parts=len(self.parts))) if self.job else [],
             [value for part in self.parts for value in part],
             int(request.extras),
-            *((keep_answers_s, limit(quotas.kept_crops)) if request.keep else ()),
+            *self._rare_fields(keep_answers_s),
         ]
+
+    def _rare_fields(self, keep_answers_s: int) -> tuple[Any, ...]:
+        """Return the last arguments, which nearly all requests leave out."""
+        if not self.request.keep and not self.trace:
+            return ()
+        most_kept = limit(self.request.user.quotas.kept_crops)
+        kept = (keep_answers_s, most_kept) if self.request.keep else (False, False)
+        return (*kept, self.trace) if self.trace else kept
 
 
 class CropStore:

@@ -79,7 +79,8 @@ class Job:
     the worker processes that died in it one after the other without getting past `died_at_step`. `chip_time_s` is
     the charge to the job's user. `home` is the hardware identifier of the only chip that may run the job, empty if
     any may. `operations` counts those of a program. `webhook` is the address, or the id of the webhook,
-    that hears of the job's end, empty for none.
+    that hears of the job's end, empty for none. `trace` is the span of the request that submitted it, in hexadecimal
+    digits, empty if that is not sampled.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Job:
     home: str = ""
     operations: int = 0
     webhook: str = ""
+    trace: str = ""
 
     @classmethod
     def from_hash(cls, stored: Mapping[bytes, bytes]) -> Self:
@@ -134,6 +136,7 @@ def record_fields(job: Job, **more: Any) -> dict[str, str]:
             "state": job.state,
             **({"home": job.home} if job.home else {}),
             **({"webhook": job.webhook} if job.webhook else {}),
+            **({"trace": job.trace} if job.trace else {}),
             **more,
         }
     )

@@ -29,6 +29,7 @@ from services.logs import about, log_end
 from services.models.description import Description
 from services.models.registry import Registry
 from services.models.uploads import Uploads
+from services.tracing.traces import carried
 from services.users.authentication import User
 from services.webhooks.webhooks import Webhooks
 
@@ -57,6 +58,7 @@ def new_job(
         created_at=time.time(),
         home=home,
         webhook=webhook,
+        trace=carried().hex(),
     )
 
 

@@ -1,6 +1,7 @@
 -- Accepts an operation of an open session, once. ARGV: session, operation, digest of the request, reply stream, most chip
 -- seconds of the user in a day ('' for no limit), most operations that wait, digest of weights to find or to keep ('' for
--- neither), the weights to keep ('' to find them), keep_s, request, the user ('' for one who may use every session).
+-- neither), the weights to keep ('' to find them), keep_s, request, the user ('' for one who may use every session), and
+-- the span of the request if it is sampled.
 -- Returns {'waiting', chips to wake}, {'answered', batch with the answer}, {'closed'} where the user has no such open
 -- session, {'drained', drain}, {'unknown'}, {'conflict'}, {'full'} or {'quota', name, used, seconds to wait}.
 local session, operation, digest, reply_to = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -33,6 +34,7 @@ elseif ARGV[7] ~= '' then
   if redis.call('TTL', weights) < KEEP_WEIGHTS_S / 2 then redis.call('EXPIRE', weights, KEEP_WEIGHTS_S) end
 end
 redis.call('HSET', key, 'digest', digest, 'reply_to', reply_to, 'request', ARGV[10])
+if ARGV[12] then redis.call('HSET', key, 'trace', ARGV[12]) end
 redis.call('EXPIRE', key, ARGV[9])
 redis.call('HSET', waiting, operation, session .. ' ' .. user .. ' ' .. NOW_MS)
 return {'waiting', ring_chips({chip})}

@@ -1,5 +1,5 @@
 -- Gives a worker an operation that waits for its chip. ARGV: chip, fence, operation.
--- Returns {request, number of workers that claimed it, this one included}, or nothing if it is gone.
+-- Returns {request, number of workers that claimed it, this one included (, its span)}, or nothing if it is gone.
 local chip, fence, operation = ARGV[1], ARGV[2], ARGV[3]
 if lost_lease(chip, fence) then return LOST end
 local claimed = claim_operation(fence, operation)

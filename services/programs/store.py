@@ -23,6 +23,7 @@ from services.programs.operations import Operation, Readouts
 from services.scheduling.policy import CREDIT_S, HALF_LIFE_S
 from services.store import keys
 from services.store.connection import Connection
+from services.tracing.traces import carried
 from services.users.authentication import User
 from services.users.quotas import Quotas
 
@@ -35,15 +36,20 @@ MOST_WAITING: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An operation that a worker claimed; `claims` counts the workers that did, this one included."""
+    """An operation that a worker claimed; `claims` counts the workers that did, this one included.
+
+    `trace` is the span of its request, if that is sampled.
+    """
 
     operation: Operation
     claims: int
+    trace: bytes = b""
 
     @classmethod
-    def of(cls, request: bytes, claims: int) -> Self:
-        """Return the operation that a packed request holds."""
-        return cls(Operation.unpack(request), claims)
+    def of(cls, found: Sequence[Any]) -> Self:
+        """Return an operation as the scripts give it."""
+        request, claims, *trace = found
+        return cls(Operation.unpack(request), int(claims), *trace)
 
 
 class ProgramStore:
@@ -140,6 +146,7 @@ class ProgramStore:
             _KEEP_REQUESTS_S,
             operation.pack(),
             "" if user.is_admin else user.name,
+            *filter(None, [carried()]),
         )
         match outcome[0]:
             case b"waiting":
@@ -163,7 +170,7 @@ class ProgramStore:
             LeaseLostError: the worker no longer holds the chip.
         """
         found = self._connection.run("programs/claim_operation", lease.chip, lease.fence, operation_id)
-        return Claimed.of(found[0], int(found[1])) if found else None
+        return Claimed.of(found) if found else None
 
     def finish(
         self,

@@ -311,15 +311,15 @@ local function waiting_crops()
   return all, of
 end
 
--- Adds one part of a request to its lane; returns its place there.
-local function add_part(lane, id, part, count, reply_to, deadline_ms, crops, repeats, extras)
+-- Adds one part of a request to its lane; returns its place there. Most have neither extras nor spans.
+local function add_part(lane, id, part, count, reply_to, deadline_ms, crops, repeats, extras, trace)
   local stream = lane_key(lane)
   if redis.call('SADD', LANES, lane) == 1 then
     redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
   end
   local entry = redis.call('XADD', stream, '*', 'id', id, 'part', part, 'count', count, 'reply', reply_to,
                            'deadline', deadline_ms, 'crops', crops, 'repeats', repeats,
-                           unpack(extras > 0 and {'extras', extras} or {}))
+                           unpack(trace and {'extras', extras, 'trace', trace} or extras > 0 and {'extras', extras} or {}))
   local waiting, entries, oldest = waiting_of(lane)
   if entries == 0 then oldest = NOW_MS end
   set_waiting(lane, waiting + tonumber(count), entries + 1, oldest)
@@ -352,7 +352,7 @@ end
 
 -- An entry that a chip has claimed, as workers read it; nothing if it was abandoned, and is deleted.
 local function decode(lane, entry, claims)
-  local f = entry[2] -- id, part, count, reply, deadline, crops, repeats (, extras): in the order of add_part
+  local f = entry[2] -- id, part, count, reply, deadline, crops, repeats (, extras (, trace)): in the order of add_part
   local id, count, deadline = f[2], tonumber(f[6]), tonumber(f[10])
   local state = redis.call('HGET', job_key(id), 'state')
   if (state and is_final(state)) or is_abandoned(lane, entry[1], count) then
@@ -362,7 +362,8 @@ local function decode(lane, entry, claims)
   local expired = deadline > 0 and deadline < NOW_MS
   if state and not expired then start_if_queued(id) end
   local accepted_ms = string.match(entry[1], '^(%d+)')
-  return count, {lane, entry[1], id, f[4], count, f[8], f[12], expired and 1 or 0, accepted_ms, f[14], claims, f[16]}
+  return count, {lane, entry[1], id, f[4], count, f[8], f[12], expired and 1 or 0, accepted_ms, f[14], claims, f[16],
+                 f[18]}
 end
 
 -- Claims crops of a lane for a chip, adding them to `claimed`. At most the last part goes beyond the grant: a part is
@@ -418,18 +419,18 @@ local function backlog(chip, reference, most)
   return seen
 end
 
--- Claims an operation for the worker with this fencing number; returns {request, number of workers that claimed it}, nil
--- if it is gone.
+-- Claims an operation for the worker with this fencing number; returns {request, number of workers that claimed it (, its
+-- span)}, nil if it is gone.
 local function claim_operation(fence, operation)
   local key = operation_key(operation)
-  local found = redis.call('HMGET', key, 'request', 'claimed_by', 'claims')
+  local found = redis.call('HMGET', key, 'request', 'claimed_by', 'claims', 'trace')
   if not found[1] then return nil end
   local claims = tonumber(found[3] or '0')
   if found[2] ~= fence then
     claims = claims + 1
     redis.call('HSET', key, 'claimed_by', fence, 'claims', claims)
   end
-  return {found[1], claims}
+  return {found[1], claims, found[4] or nil}
 end
 
 -- Claims the operation that has come to an idle chip, if it is small: the bell is written to the disk too.

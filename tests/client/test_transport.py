@@ -1,9 +1,15 @@
 """Transport of requests: refusals, repetitions, broken connections."""
 
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from hxserve import Client, ConnectionFailedError, ServiceError
 from hxserve.errors import AnswerNotUnderstoodError, InvalidNameError
@@ -166,3 +172,38 @@ def test_one_client_serves_many_threads(service: Service, client: Client) -> Non
 
     assert found == [JOB_ID] * 12
     assert all(r.headers["Authorization"] == f"Bearer {TOKEN}" for r in service.requests)
+
+
+def test_a_request_within_a_span_carries_it_and_is_a_span_itself(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+
+    with provider.get_tracer("program").start_as_current_span("program") as outer:
+        client.chip()
+
+    [span] = [span for span in exporter.get_finished_spans() if span.name == "GET"]
+    assert span.context is not None
+    assert span.parent == outer.get_span_context()
+    assert span.attributes is not None
+    assert span.attributes["http.response.status_code"] == 200
+    ids = f"{span.context.trace_id:032x}-{span.context.span_id:016x}"
+    assert service.requests[-1].headers["traceparent"].split("-", 1)[1].startswith(ids)
+
+
+def test_a_request_without_a_span_carries_none(service: Service, client: Client) -> None:
+    client.chip()
+
+    assert "traceparent" not in service.requests[-1].headers
+
+
+def test_the_client_does_not_import_opentelemetry() -> None:
+    program = (
+        "import sys, hxserve.cli; print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "[]"

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from services.chips.store import ChipStore, Lease
 from services.crops.answers import Answer
 from services.crops.claims import Entry, Finished, Prefetch
+from services.crops.extras import Extras
 from services.crops.lanes import Lane, Span
 from services.crops.requests import JobReference
 from services.crops.store import CropStore
@@ -66,6 +68,21 @@ def test_an_accepted_part_is_claimed_with_its_own_bytes(crops: CropStore, lease:
         (job.id, 0, 2, some_crops(2, 1)),
         (job.id, 1, 3, some_crops(3, 2)),
     ]
+
+
+def test_the_spans_of_sampled_requests_ride_in_their_entry_and_others_add_nothing(
+    crops: CropStore, lease: Lease, connection: Connection
+) -> None:
+    spans = bytes(range(48))
+    sampled, plain = acceptance([some_crops(1)]), acceptance([some_crops(1)])
+    crops.accept(REPLY, [replace(sampled, trace=spans), plain])
+
+    client: Any = connection.client
+    entries = [fields for _, fields in client.xrange(f"hx:crops:{ADA}")]
+    claimed = crops.claim(lease, {str(ADA): 2}).claimed
+
+    assert set(entries[0]) - set(entries[1]) == {b"trace", b"extras"}
+    assert [(entry.trace, entry.extras) for entry in claimed] == [(spans, Extras.NONE), (b"", Extras.NONE)]
 
 
 @pytest.mark.parametrize("home", ["", "hxcube7fpga0chip67_1"])
