@@ -22,6 +22,7 @@ from benchmarks import (
     programs,
     serving,
     sharing,
+    tracing,
     training,
     utilisation,
 )
@@ -51,6 +52,7 @@ GROUPS: Final[Mapping[str, Group]] = {
     "page": Group(page.TARGETS, page.measure),
     "programs": Group(programs.TARGETS, programs.measure),
     "plan": Group(plan.TARGETS, plan.measure),
+    "tracing": Group(tracing.TARGETS, tracing.measure),
     "peers": Group(peers.TARGETS, peers.measure),
 }
 RESULTS: Final = ROOT / "benchmarks" / "results" / "latest.json"

@@ -63,10 +63,12 @@ class TrainedService:
 
 
 @contextmanager
-def trained_service(folder: Path, checkout: Path = ROOT) -> Iterator[TrainedService]:
-    """Run a service on a mock chip, after one epoch on the digits inside scikit-learn."""
+def trained_service(
+    folder: Path, checkout: Path = ROOT, env: Mapping[str, str] | None = None
+) -> Iterator[TrainedService]:
+    """Run a service on a mock chip, after one epoch on the digits inside scikit-learn; `env` are further variables."""
     data_dir = folder / "data"
-    with running_service(data_dir, checkout=checkout) as service:
+    with running_service(data_dir, checkout=checkout, env=env) as service:
         say("training a model on the embedded digits")
         job = service.await_end(service.train(MODEL, recipe="strong", dataset="digits", epochs=1))
         version = data_dir / "models" / MODEL / str(job["result"]["version"])

@@ -18,7 +18,7 @@ COPY emulator/pyproject.toml emulator/README.md emulator/
 COPY pictures/pyproject.toml pictures/README.md pictures/
 # Empty packages stand in for the source, so that a change of the source leaves this layer cached.
 RUN mkdir api deploy services worker emulator/hxtorch_emulator pictures/hxserve_pictures \
-    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt ./emulator ./pictures '.[worker,datasets]'
+    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt ./emulator ./pictures '.[worker,datasets,tracing]'
 
 FROM dependencies AS build
 COPY api api

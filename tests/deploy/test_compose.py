@@ -80,7 +80,7 @@ def test_redis_is_reached_by_nobody_outside(compose: dict[str, Any], services: S
     assert services["redis"]["networks"] == ["store"]
     assert compose["networks"]["store"] == {"internal": True}
     assert {name for name, service in services.items() if "ports" in service} == {
-        *("proxy", "flower", "prometheus", "grafana"),
+        *("proxy", "flower", "prometheus", "grafana", "jaeger"),
     }
 
 
@@ -131,6 +131,13 @@ def test_every_setting_is_one_that_the_service_knows(
                     given = str(secret) if variable.endswith("PASSWORD_FILE") else _by_default(str(value))
                     context.setenv(variable, given)
             load_settings()
+
+
+def test_api_and_worker_reach_the_collector_and_export_nothing_unless_told(services: Services) -> None:
+    for name in ("api", "worker", "worker-2"):
+        variables = services[name]["environment"]
+        assert _by_default(variables["OTEL_EXPORTER_OTLP_ENDPOINT"]) == "", name
+        assert set(services[name]["networks"]) & set(services["jaeger"]["networks"]), name
 
 
 def test_the_chip_is_an_emulation_unless_said_otherwise(services: Services) -> None:
@@ -189,7 +196,7 @@ def test_only_a_file_of_its_own_lets_the_api_out_for_webhooks(services: Services
 def test_the_image_of_the_api_asks_for_no_torch() -> None:
     dockerfile = (ROOT / "deploy/api.Dockerfile").read_text("utf-8")
 
-    assert "[api]" in dockerfile
+    assert "[api," in dockerfile
     assert not re.search(r"\[[^]]*worker", dockerfile)
 
 
@@ -238,7 +245,7 @@ def test_no_secret_reaches_the_engine_with_the_source() -> None:
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed here")
 def test_docker_compose_accepts_the_file() -> None:
     command = ["docker-compose", "--profile", "monitoring", "--profile", "flower", "--profile", "second-chip"]
-    command += ["--profile", "maintenance"]
+    command += ["--profile", "maintenance", "--profile", "tracing"]
 
     done = subprocess.run(
         [*command, "config", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=False
