@@ -75,7 +75,8 @@ PROGRAMS: Final = "hx:programs"
 operations_key: Final = Key("hx:operations:{}")
 """Hash: operation -> 'session user accepted_ms', of those that wait for a chip."""
 operation_key: Final = Key("hx:operation:{}")
-"""Hash, expires: an operation, by '<session>:<Idempotency-Key>': digest, request, reply_to, claims, and its answer."""
+"""Hash, expires: an operation, by '<session>:<Idempotency-Key>': digest, request, reply_to, claims, its span if that is
+sampled, and its answer."""
 weights_key: Final = Key("hx:program:{}:weights")
 """Hash: digest -> weights that a session keeps."""
 

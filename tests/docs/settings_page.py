@@ -39,6 +39,7 @@ misspelt `{PREFIX}*` variable or an impossible value does not start, and names t
 service need the same values, except those of [the chip](#the-chip), which are set for each worker. `none` stands for
 no value; a variable that is empty is not set.
 The client reads {" and ".join(f"`{name}`" for name in sorted(CLIENT_VARIABLES))} instead (`hxserve --help`).
+[Traces](handbook.md#traces) have OpenTelemetry's own variables, `OTEL_*`.
 """
 _TABLE: Final = "\n## {}\n\n| variable | value | default | meaning |\n| --- | --- | --- | --- |\n"
 
