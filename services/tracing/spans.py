@@ -23,8 +23,8 @@ from services.tracing.traces import CARRIED_BYTES, Attributes
 _TRACE_BYTES: Final = 16
 _FLUSH_S: Final = 2.0
 """The longest that a process which ends waits for its last spans to be taken."""
-_EXPORTED_AT_ONCE: Final = 32
-"""Spans of one export: encoding them holds up the API's loop, for one or two milliseconds."""
+_EXPORTED_AT_ONCE: Final = 128
+"""Spans of one export: encoding more holds up the API's loop for longer, and fewer take more time each."""
 _MOST_LINKS: Final = 4096
 """As many as a batch may have crops."""
 _FIRST_ERROR: Final = 500
