@@ -9,7 +9,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from api.operations import MEDIA_TYPE
 from deploy.local import Local, running
 from hxserve import Client
 from services.settings import load_settings
+from services.store.connection import Connection
 from tests.services.tracing.test_traces import without_opentelemetry
 from tests.system.collector import Collected, Collector, collecting
 from tests.system.conftest import TRAINING, wait_until
@@ -186,13 +187,17 @@ def test_a_batch_links_to_all_sampled_requests_in_it_and_to_no_other(
     def waiting() -> int:
         return int(counted.send("GET", "/v1/queue").json()["crops"]["waiting"])
 
-    with ThreadPoolExecutor(33) as pool:
+    data = traced.processes["api"].log.parent.parent
+    with ThreadPoolExecutor(33) as pool, closing(Connection(f"unix://{data}/redis/redis.sock")) as connection:
         os.kill(worker, signal.SIGSTOP)
         try:
-            decoy = pool.submit(counted.classify)  # handed to the worker with its bell
-            wait_until(lambda: bool(decoy.running()))
+            pool.submit(
+                counted.classify
+            )  # most likely handed to the worker with its bell, and waiting no more
+            wait_until(lambda: bool(connection.client.exists("hx:crops:digits@1:admin")))
+            before = waiting()
             answers = [pool.submit(sender.classify) for sender in senders]
-            wait_until(lambda: waiting() >= 31)
+            wait_until(lambda: waiting() == before + 32)
         finally:
             os.kill(worker, signal.SIGCONT)
         assert {answer.result().status for answer in answers} == {200}
