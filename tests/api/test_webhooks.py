@@ -115,6 +115,18 @@ def test_a_job_may_name_an_address_whose_secret_is_that_of_the_hook_jobs(
     assert (delivery["hook"], delivery["url"]) == ("jobs", f"{receiver.url}?job=17")
 
 
+def test_a_batch_job_names_an_address_like_any_other(
+    client: FlaskClient, application: Application, idle_chip: Chip, receiver: Receiver
+) -> None:
+    params = {"dataset": "digits", "part": "test"}
+    job = submit_training(client, kind="batch", params=params, webhook=receiver.url)
+
+    _end(application, idle_chip, job["id"], JobState.SUCCEEDED)
+
+    [delivery] = _until(client, "delivered")
+    assert (delivery["job"], json.loads(receiver.received[0].body)["data"]["kind"]) == (job["id"], "batch")
+
+
 def test_a_job_may_name_a_hook_which_hears_of_it_once(
     client: FlaskClient, application: Application, idle_chip: Chip, receiver: Receiver
 ) -> None:

@@ -196,5 +196,9 @@ def test_the_command_line_changes_and_deletes(service: Service, run: Run) -> Non
 
 def test_a_training_on_the_command_line_names_a_webhook(service: Service, run: Run) -> None:
     run("train", "--no-wait", "--webhook", "https://receiver.example/1")
+    run("classify", "--job", "--dataset", "mine", "--no-wait", "--webhook", "https://receiver.example/1")
 
-    assert service.asked("POST", "/v1/jobs")[0].json["webhook"] == "https://receiver.example/1"
+    sent = [request.json for request in service.asked("POST", "/v1/jobs")]
+    assert [each["kind"] for each in sent] == ["training", "batch"]
+    assert {each["webhook"] for each in sent} == {"https://receiver.example/1"}
+    assert run("classify", "crops.npy", "--webhook", "hook-1").exit_code == 2

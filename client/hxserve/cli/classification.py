@@ -15,7 +15,7 @@ from hxserve.cli.predictions import show_predictions
 from hxserve.cli.results import show_outcome, show_submitted
 from hxserve.progress import bytes_progress, crops_progress
 
-_OF_A_JOB: Final = ("dataset", "part", "max_chip_s", "output", "form", "no_wait")
+_OF_A_JOB: Final = ("dataset", "part", "max_chip_s", "output", "form", "no_wait", "webhook")
 """Options that mean something with --job alone."""
 _OF_REQUESTS: Final = ("segment", "keep", "wait")
 """Options that mean something without it alone."""
@@ -72,6 +72,9 @@ _OF_REQUESTS: Final = ("segment", "keep", "wait")
     "--format", "form", type=click.Choice(get_args(AnswerFormat)), help="With --job: of the output."
 )
 @click.option("--no-wait", is_flag=True, default=None, help="With --job: submit only.")
+@click.option(
+    "--webhook", metavar="URL|ID", help="With --job: address, or webhook of yours, that hears of its end."
+)
 def classify(options: Options, /, files: tuple[str, ...], as_job: bool, **given: Any) -> None:
     """Read the digits in image files.
 
