@@ -236,7 +236,7 @@ class LongWork:
     def _work(
         self, running: _Running, quantum_s: float, yields_after_s: float, crops_wait: Callable[[], bool]
     ) -> None:
-        started = now = time.monotonic()
+        started = now = looked_at = time.monotonic()
         try:
             while not running.activity.finished:
                 execution, before, done = running.activity.execution, now, running.activity.steps_done
@@ -245,8 +245,12 @@ class LongWork:
                 now = time.monotonic()
                 running.measurement.add(execution, running.activity.steps_done - done, now - before)
                 used_s = now - started
-                if used_s >= quantum_s or (used_s >= yields_after_s and crops_wait()):
+                if used_s >= quantum_s:
                     break
+                if used_s >= yields_after_s and now - looked_at >= running.activity.looks_every_s:
+                    if crops_wait():
+                        break
+                    looked_at = now
         finally:
             running.unrecorded_s += now - started
             self._worked_s += now - started

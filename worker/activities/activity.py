@@ -23,10 +23,12 @@ class Activity(ABC):
     Attributes:
         steps_total: Mini-batches in all.
         in_the_loop: True if it learns in this chip's loop, so that no other chip may continue it.
+        looks_every_s: Seconds of work after which it looks whether crops wait; 0 for each mini-batch.
     """
 
     steps_total: int
     in_the_loop: bool = False
+    looks_every_s: float = 0.0
 
     @property
     @abstractmethod

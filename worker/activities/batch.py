@@ -30,6 +30,8 @@ _READING_S: Final = 0.01
 class BatchActivity(Activity):
     """The crops of files or a data set, read by one version; it goes on from the last part of its answers."""
 
+    looks_every_s = 0.02
+
     def __init__(
         self,
         job: Job,
