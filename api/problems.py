@@ -57,7 +57,7 @@ _OF_INFERENCE: Final[Mapping[HTTPStatus, HTTPStatus]] = {
 }
 """Statuses that clients of the inference protocol know by another number, as Triton sends it."""
 
-_DEFAULT_RETRY_AFTER_S: Final = 1
+DEFAULT_RETRY_AFTER_S: Final = 1
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +71,7 @@ def problem(error: HxserveError) -> Response:
     status = status_of(type(error))
     response = document(status, error.code, error.message, retryable=error.retryable, **error.facts)
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-        response.headers["Retry-After"] = str(round(error.retry_after_s or _DEFAULT_RETRY_AFTER_S) or 1)
+        response.headers["Retry-After"] = str(round(error.retry_after_s or DEFAULT_RETRY_AFTER_S) or 1)
     if status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="hxserve"'
     return response
@@ -94,7 +94,7 @@ def _as_asked(document: Response) -> Response:
         document.content_type = "application/json"
         document.status_code = _OF_INFERENCE.get(HTTPStatus(document.status_code), document.status_code)
         if document.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-            document.headers.setdefault("Retry-After", str(_DEFAULT_RETRY_AFTER_S))
+            document.headers.setdefault("Retry-After", str(DEFAULT_RETRY_AFTER_S))
     return document
 
 

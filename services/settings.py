@@ -78,6 +78,12 @@ class Settings(BaseSettings):
     """Address on which the API listens."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     """Port of the API; 0 for any free one."""
+    grpc_port: Annotated[int | None, Field(ge=0, le=65_535)] = None
+    """Port of the inference protocol over gRPC, 8001 for example, 0 for any free one; `none` for no such process."""
+    grpc_certificate: Path | None = None
+    """File with the certificate of that port, and those that signed it; `none` for no encryption."""
+    grpc_key: Path | None = None
+    """File with the certificate's private key."""
     max_connections: Annotated[int, Field(ge=10)] = 12_000
     """Maximum number of client connections; the limit of open files bounds them too."""
     client_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0

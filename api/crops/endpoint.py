@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from api.application import Application
 from api.authentication import Authenticator
+from api.crops.dropping import conclude_or_drop
 from api.crops.protocols import Classify, CropProtocol, Infer, Render
 from api.operations import OPERATIONS, OperationExchange
 from api.problems import document
@@ -25,7 +26,7 @@ from api.server.server import Respond
 from api.server.wsgi import WSGI, environ_of, request_of
 from services.crops.lanes import Lane
 from services.crops.requests import Answered, CropRequest, JobReference, PendingAnswer
-from services.errors import ExpiredError, RedisUnavailableError
+from services.errors import RedisUnavailableError
 from services.logs import about
 from services.models.files import LATEST
 from services.tracing.traces import carried, within
@@ -199,14 +200,9 @@ class CropExchange:
             HxserveError: it was refused, or could not be run.
         """
         services = self._endpoint.services
-        outcome = services.classifications.conclude(pending, wait_s)
-        if isinstance(outcome, JobReference) and not self._protocol.has_jobs:
-            # The inference protocol knows no answer that comes later: nothing of it is to be run.
-            services.submissions.cancel(outcome.job_id, pending.request.user)
-            raise ExpiredError(
-                "the crops were not run in time, and are not run any more; try again a little later"
-            )
-        return outcome
+        if self._protocol.has_jobs:
+            return services.classifications.conclude(pending, wait_s)
+        return conclude_or_drop(services, pending, wait_s)
 
     def _submit_after_look_ups(self, asked: CropRequest) -> None:
         try:

@@ -1,6 +1,6 @@
 """The two protocols of classification: the service's own, and the Open Inference Protocol."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from api.compression import compress, read_body, wanted_encoding
 from api.crops.payloads import read_crops
-from api.crops.tensors import HEADER_LENGTH, read_question, write_answer
+from api.crops.questions import HEADER_LENGTH, Question, read_question
+from api.crops.tensors import write_answer
 from api.schemas import ClassifyQuery
 from api.server.request import Request
 from api.server.responses import Headers
@@ -99,7 +100,7 @@ class Classify:
             sender=request.headers.get(SENDER, ""),
             extras=query.extras,
             idempotency=_key_of(
-                request,
+                request.headers,
                 user,
                 name,
                 version,
@@ -142,22 +143,7 @@ class Infer:
     ) -> tuple[CropRequest, Render]:
         """Return the crops to classify, and the function that renders the answer."""
         question = read_question(read_body(request, most_bytes), _header_length(request), most_crops)
-        parameters = question.body.parameters
-        timeout_s = parameters.timeout / 1e6
-        asked = CropRequest(
-            user=user,
-            model=name,
-            version=version,
-            crops=question.crops,
-            wait_s=timeout_s + _GRACE_S if timeout_s else _WAIT_S,
-            deadline_s=timeout_s or None,
-            repeats=parameters.repeats,
-            keep=user.keep if parameters.keep is None else parameters.keep,
-            sender=request.headers.get(SENDER, ""),
-            idempotency=_key_of(
-                request, user, name, version, question.crops, parameters.repeats, keep=parameters.keep
-            ),
-        )
+        asked = infer_request(question, request.headers, user, name, version)
 
         def render(answered: Answered) -> tuple[Headers, bytes]:
             body, header_length = write_answer(question.body, answered, question.warnings)
@@ -172,6 +158,36 @@ class Infer:
         return asked, render
 
 
+def infer_request(
+    question: Question, headers: Mapping[str, str], user: User, name: str, version: str
+) -> CropRequest:
+    """Return what a question of the inference protocol asks, over HTTP or gRPC.
+
+    Args:
+        question: as it was read.
+        headers: of the request, or metadata of the call, by names in lower case.
+        user: who asks.
+        name: of the model.
+        version: or alias of it.
+    """
+    parameters = question.body.parameters
+    timeout_s = parameters.timeout / 1e6
+    return CropRequest(
+        user=user,
+        model=name,
+        version=version,
+        crops=question.crops,
+        wait_s=timeout_s + _GRACE_S if timeout_s else _WAIT_S,
+        deadline_s=timeout_s or None,
+        repeats=parameters.repeats,
+        keep=user.keep if parameters.keep is None else parameters.keep,
+        sender=headers.get(SENDER, ""),
+        idempotency=_key_of(
+            headers, user, name, version, question.crops, parameters.repeats, keep=parameters.keep
+        ),
+    )
+
+
 def _header_length(request: Request) -> int | None:
     text = request.headers.get(HEADER_LENGTH.lower())
     if text is None:
@@ -182,7 +198,7 @@ def _header_length(request: Request) -> int | None:
 
 
 def _key_of(
-    request: Request,
+    headers: Mapping[str, str],
     user: User,
     name: str,
     version: str,
@@ -193,7 +209,7 @@ def _key_of(
     keep: bool | None = None,
     extras: Extras = Extras.NONE,
 ) -> Idempotency:
-    key = request.headers.get("idempotency-key")
+    key = headers.get("idempotency-key")
     if not key:
         return NO_KEY
     manner = f"{name}@{version} x {repeats}{' anywhere' if allow_transfer else ''}{' kept' if keep else ''}"

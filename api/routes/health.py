@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 from flask import Blueprint
 
-from api.application import Application, application
+from api.application import application
 from api.documentation import SPEC, answers
+from api.readiness import readiness
 from api.schemas import Schema
-from services.errors import RedisUnavailableError
 
 routes = Blueprint("health", __name__)
 
@@ -40,17 +40,3 @@ def ready() -> Any:
     lacks, remarks = readiness(application())
     status: Literal["ok", "not ready"] = "not ready" if lacks else "ok"
     return HealthAnswer(status=status, reasons=[*lacks, *remarks]), 503 if lacks else 200
-
-
-def readiness(app: Application) -> tuple[list[str], list[str]]:
-    """Return the reasons why the service is not ready, and remarks on its chips."""
-    try:
-        serving = [record for record in app.chips.records() if record.is_serving]
-    except RedisUnavailableError as error:
-        return [error.message], []
-    remarks = [f"chip {record.chip} has drifted" for record in serving if record.state == "drifted"]
-    for record in serving:
-        if record.drain:
-            message = f": {record.drain.message}" if record.drain.message else ""
-            remarks.append(f"chip {record.chip} is in maintenance, long work waits{message}")
-    return [] if serving else ["no worker holds a chip"], remarks

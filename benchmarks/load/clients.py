@@ -9,7 +9,8 @@ import socket
 import time
 from typing import Final
 
-from benchmarks.load.messages import Response, renumber, take_response
+from benchmarks.load.grpc_messages import GrpcWire
+from benchmarks.load.messages import HttpWire, Response, renumber
 from benchmarks.load.plan import LoadPlan
 from benchmarks.load.report import LoadReport, Tally
 
@@ -36,8 +37,8 @@ class _Client:
         self.place = first % len(plan.requests)
         """Index of the request that is under way."""
         self.sent_at = 0.0
-        self._received = b""
-        self._unsent = memoryview(b"")
+        self._wire: GrpcWire | HttpWire
+        self._unsent = b""
         self._socket = self._connect()
 
     @property
@@ -51,16 +52,22 @@ class _Client:
         if self._plan.renumbered:
             request = renumber(request, time.time_ns())
         self.sent_at = time.perf_counter()
-        sent = self._socket.send(request)
-        if sent < len(request):
-            self._unsent = memoryview(request)[sent:]
-            self._epoll.modify(self.descriptor, select.EPOLLIN | select.EPOLLOUT)
+        self._write(self._wire.request(request))
 
     def send_rest(self) -> None:
         """Send more of the request, when the socket can take it."""
-        self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        if not self._unsent:
-            self._epoll.modify(self.descriptor, select.EPOLLIN)
+        unsent, self._unsent = self._unsent, b""
+        self._epoll.modify(self.descriptor, select.EPOLLIN)
+        self._write(unsent)
+
+    def _write(self, data: bytes) -> None:
+        if self._unsent:
+            self._unsent += data
+            return
+        sent = self._socket.send(data) if data else 0
+        if sent < len(data):
+            self._unsent = data[sent:]
+            self._epoll.modify(self.descriptor, select.EPOLLIN | select.EPOLLOUT)
 
     def receive(self) -> Response | None:
         """Receive what has arrived; return a response when it is complete.
@@ -72,9 +79,9 @@ class _Client:
         data = self._socket.recv(_RECEIVE_BYTES)
         if not data:
             raise ConnectionResetError("the server closed the connection")
-        received = self._received + data if self._received else data
-        response = take_response(received)
-        self._received = b"" if response else received
+        response, reply = self._wire.receive(data)
+        if reply:
+            self._write(reply)
         return response
 
     def advance(self) -> None:
@@ -84,7 +91,7 @@ class _Client:
     def reconnect(self) -> None:
         """Replace the connection."""
         self.close()
-        self._received, self._unsent = b"", memoryview(b"")
+        self._unsent = b""
         self._socket = self._connect()
 
     def close(self) -> None:
@@ -94,6 +101,8 @@ class _Client:
 
     def _connect(self) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self._plan.port), timeout=10)
+        self._wire = GrpcWire() if self._plan.is_grpc else HttpWire()
+        connection.sendall(self._wire.opening)
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._epoll.register(connection, select.EPOLLIN)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:\s*chunked", re.IGNORECASE)
@@ -40,6 +41,31 @@ def build_request(
 def renumber(request: bytes, number: int) -> bytes:
     """Return a request that was built with `UNNUMBERED`, with another value of that header."""
     return request.replace(_NO_NUMBER.encode(), b"%020d" % number, 1)
+
+
+class HttpWire:
+    """The state of one connection of HTTP/1.1."""
+
+    opening: Final = b""
+
+    def __init__(self) -> None:
+        self._received = b""
+
+    @staticmethod
+    def request(request: bytes) -> bytes:
+        """Return what is to be sent of a request."""
+        return request
+
+    def receive(self, data: bytes) -> tuple[Response | None, bytes]:
+        """Read what has arrived; return the response when it is complete, and what is to be sent now.
+
+        Raises:
+            ValueError: the bytes are no response.
+        """
+        received = self._received + data if self._received else data
+        response = take_response(received)
+        self._received = b"" if response else received
+        return response, b""
 
 
 def take_response(received: bytes) -> Response | None:

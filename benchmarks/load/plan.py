@@ -11,13 +11,14 @@ class LoadPlan:
 
     Attributes:
         port: Of the server, on 127.0.0.1.
-        requests: Complete HTTP requests.
+        requests: Complete HTTP requests, or calls of gRPC.
         clients: Number of connections.
         seconds: Time that is counted, after `warmup_s`.
         status: The status that every response must have.
         answer_pattern: Regular expression whose group finds each answer in a body; empty: bodies are not checked.
         answers: Per request the answers that must be found, in order.
         renumbered: Send each request with a head of its own.
+        is_grpc: The requests are calls as `build_call` makes them.
         stalled_after_s: Report a request as an error that is unanswered for longer at the end of the run.
     """
 
@@ -30,6 +31,7 @@ class LoadPlan:
     answer_pattern: str = ""
     answers: tuple[tuple[str, ...], ...] = ()
     renumbered: bool = False
+    is_grpc: bool = False
     stalled_after_s: float = 10.0
 
     def __post_init__(self) -> None:
