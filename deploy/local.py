@@ -4,11 +4,8 @@ import argparse
 import fcntl
 import json
 import os
-import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +14,8 @@ from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
 from deploy.command import run_command, settings_of
-from deploy.processes import LETTERS, WORKER, chip_variables, environment_of, has_letters, processes_of
+from deploy.ports import free_port, wait_until_ready
+from deploy.processes import GRPC, LETTERS, WORKER, chip_variables, environment_of, has_letters, processes_of
 from deploy.redis_server import redis_server
 from deploy.supervision import Supervised
 from services.errors import SettingsError, UnavailableError
@@ -27,7 +25,6 @@ from services.store.connection import Connection
 from services.store.schema import ensure_schema
 from services.users.authentication import ensure_admin_token
 
-_READY_TIMEOUT_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.2
 _MOST_CHIPS: Final = 16
 
@@ -39,6 +36,8 @@ class Local:
     url: str
     token: str
     processes: Mapping[str, Supervised]
+    grpc: str | None = None
+    """Address of the inference protocol over gRPC, host and port, if it is served."""
 
     def watch(self) -> NoReturn:
         """Restart each process that ends, and rotate logs, until interrupted."""
@@ -97,28 +96,35 @@ def running(
                 redis_server(data / "redis", logs / "redis.log", sync=settings.redis_sync)
             )
         _check_store(redis_url)
-        environment = environment_of(settings, redis_url, port)
+        grpc_port = None
+        if settings.grpc_port is not None:
+            grpc_port = free_port(settings.host, settings.grpc_port, "--grpc-port")
+        environment = environment_of(settings, redis_url, port, grpc_port)
         parts = {
             name: (command, environment | chip_variables(settings, 1, chips))
             for name, command in (commands or processes_of()).items()
         }
         for number in range(2, chips + 1):
             parts[f"worker-{number}"] = (WORKER, environment | chip_variables(settings, number, chips))
-        # Stopped in reverse: the API first, so that no more work is accepted; then the workers, which save.
-        for name in sorted(parts, key="api".__eq__):
+        if grpc_port is not None:
+            parts["grpc"] = (GRPC, environment)
+        # Stopped in reverse: those that accept work first; then the workers, which save.
+        for name in sorted(parts, key=("api", "grpc").__contains__):
             command, variables = parts[name]
             processes[name] = Supervised(name, command, logs / f"{name}.log", environment=variables)
             stack.callback(processes[name].stop)
         url = f"http://{settings.host}:{port}"
-        _wait_until_ready(url, processes)
+        wait_until_ready(url, (settings.host, grpc_port) if grpc_port else None, processes)
+        grpc = f"{settings.host}:{grpc_port}" if grpc_port else None
         # For commands of the client on this machine.
         write_durably(data / "url", url.encode())
+        write_durably(data / "grpc", (grpc or "").encode())
         write_durably(data / "mnist", str(settings.mnist.resolve() if settings.mnist else "").encode())
         if letters:  # once the service is ready: it delays nothing, and its first request is answered
             own = environment | {"HXSERVE_URL": url, "HXSERVE_TOKEN": token}
             processes["letters"] = Supervised("letters", LETTERS, logs / "letters.log", environment=own)
             stack.callback(processes["letters"].stop)
-        yield Local(url, token, processes)
+        yield Local(url, token, processes, grpc)
 
 
 def _check_store(redis_url: str) -> None:
@@ -145,38 +151,6 @@ def only_one(data: Path) -> Iterator[None]:
         yield
 
 
-def free_port(host: str, wanted: int) -> int:
-    """Return the wanted port, or any free one for 0, after binding it: a client must not find another service there.
-
-    Raises:
-        UnavailableError: the port is taken or forbidden.
-    """
-    try:
-        with socket.create_server((host, wanted)) as probe:
-            port: int = probe.getsockname()[1]
-            return port
-    except OSError as error:
-        raise UnavailableError(
-            f"{host}:{wanted} cannot be served ({error.strerror}); choose another --port, or 0 for any"
-        ) from None
-
-
-def _wait_until_ready(url: str, processes: Mapping[str, Supervised]) -> None:
-    until = time.monotonic() + _READY_TIMEOUT_S
-    while time.monotonic() < until:
-        for process in processes.values():
-            if process.exit_status() is not None:
-                raise UnavailableError(
-                    f"the {process.name} did not start; {process.log} ends with:\n{process.log_tail()}"
-                )
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 our own address
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise UnavailableError(f"the service is not ready after {_READY_TIMEOUT_S:.0f} s; see {url}/readyz")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the whole service until Ctrl-C or SIGTERM; return the exit status."""
     flags = vars(_parser().parse_args(arguments))
@@ -193,6 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
             say(f"hxserve starts; its data are in {settings.data_dir.resolve()}")
             with running(settings, commands=commands, chips=chips, letters=has_letters()) as local:
+                if local.grpc:
+                    say(f"the inference protocol over gRPC is on {local.grpc}")
                 _say(json.dumps(_address(local, settings)) if as_json else _ready(local))
                 local.watch()
         except KeyboardInterrupt:
@@ -206,7 +182,8 @@ def _ready(local: Local) -> str:
 
 
 def _address(local: Local, settings: Settings) -> dict[str, str]:
-    return {"url": local.url, "token": local.token, "data_dir": str(settings.data_dir.resolve())}
+    address = {"url": local.url, "token": local.token, "data_dir": str(settings.data_dir.resolve())}
+    return address | ({"grpc": local.grpc} if local.grpc else {})
 
 
 def _say(line: str, to: TextIO | None = None) -> None:
@@ -225,6 +202,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--data-dir", help="folder of models, saves, logs and the embedded Redis [data]")
     add("--host", help="address to listen on [127.0.0.1]")
     add("--port", type=int, help="port of the API, 0 for any free one [8080]")
+    add(
+        "--grpc-port",
+        type=int,
+        help="port of the inference protocol over gRPC, 0 for any free one [no such process]",
+    )
     add("--redis-url", help="use this Redis instead of starting one")
     add("--chip", choices=CHIP_CHOICES, help="backend [mock]")
     add("--chip-id", help="id of the chip [chip-1]")

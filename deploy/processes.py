@@ -8,6 +8,7 @@ from typing import Final
 from services.settings import Settings
 
 WORKER: Final = [sys.executable, "-m", "worker"]
+GRPC: Final = [sys.executable, "-m", "api.grpc"]
 LETTERS: Final = [sys.executable, "-m", "hxserve", "letters", "--on-demand"]
 
 
@@ -27,11 +28,14 @@ def processes_of(*, standby: bool = False) -> dict[str, list[str]]:
     return {"worker": [*WORKER, "--standby"], "standby": [*WORKER, "--standby"], "api": api}
 
 
-def environment_of(settings: Settings, redis_url: str, port: int) -> dict[str, str]:
+def environment_of(
+    settings: Settings, redis_url: str, port: int, grpc_port: int | None = None
+) -> dict[str, str]:
     """Return the variables of all processes of a service."""
     values = settings.model_dump(mode="json", exclude_none=True)
     values |= {"redis_url": redis_url, "port": port, "data_dir": settings.data_dir.resolve()}
     values |= {"admin_token_file": settings.token_file.resolve()}
+    values |= {} if grpc_port is None else {"grpc_port": grpc_port}
     # The address has the password by now, or is that of the embedded Redis.
     values.pop("redis_password_file", None)
     inherited = {name: value for name, value in os.environ.items() if name != "HXSERVE_REDIS_PASSWORD_FILE"}

@@ -5,9 +5,9 @@ import logging
 import signal
 import sys
 from contextlib import ExitStack
+from importlib.util import find_spec
 
 from api.authentication import Authenticator
-from api.grpc.server import GrpcServer
 from api.server.server import room_for
 from api.wsgi import open_services
 from services.errors import HxserveError, SettingsError
@@ -26,6 +26,8 @@ def main() -> int:
             raise SettingsError(
                 "HXSERVE_GRPC_PORT is not set; give the port of the gRPC service, 8001 for example"
             )
+        if find_spec("grpc") is None:
+            raise SettingsError("gRPC is not installed here; install `hxserve-server[api,grpc]`")
         asyncio.run(_serve(settings))
     except HxserveError as error:
         print(f"grpc: {error.code}: {error.message}", file=sys.stderr)  # noqa: T201 the reason for not starting
@@ -34,6 +36,8 @@ def main() -> int:
 
 
 async def _serve(settings: Settings) -> None:
+    from api.grpc.server import GrpcServer  # noqa: PLC0415 it is an extra
+
     with ExitStack() as stack:
         services, tokens = open_services(settings, stack)
         room_for(settings.max_connections)

@@ -24,7 +24,8 @@ _CHOICE: Final = "parameter_choice"
 _NAMED: Final = "1 string name, 2 string version"
 _PARAMETERS: Final = "map<InferParameter> parameters"
 _TENSOR: Final = (
-    f"1 string name, 2 string datatype, 3 repeated int64 shape, 4 {_PARAMETERS}, 5 InferTensorContents contents"
+    f"1 string name, 2 string datatype, 3 repeated int64 shape, 4 {_PARAMETERS}, "
+    "5 InferTensorContents contents"
 )
 _DATA_TYPES: Final = (
     *("INVALID", "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),

@@ -19,7 +19,7 @@ from urllib.parse import urljoin
 
 from playwright.sync_api import Page, expect
 
-from deploy.local import free_port
+from deploy.ports import free_port
 from tests.browser.chromium import chromium, find_chromium
 from tests.browser.test_draw import ZERO, draw_by_mouse
 from tests.browser.test_teach import COUNTS, LESSON_MS, write_all

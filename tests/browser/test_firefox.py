@@ -8,7 +8,8 @@ import pytest
 from marionette_driver import By, Wait
 from marionette_driver.marionette import Marionette
 
-from deploy.local import Local, free_port
+from deploy.local import Local
+from deploy.ports import free_port
 from hxserve.jobs import Job
 from tests.browser.test_looks import PATHS
 from tests.needs import needed

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from deploy.local import free_port
+from deploy.ports import free_port
 from hxserve import Client
 from tests.deploy.conftest import ROOT
 

@@ -31,12 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a service whose saves are frequent, so that little is done twice."""
-    return load_settings(data_dir=tmp_path_factory.mktemp("service"), chip="mock", port=0, save_every_s=0.3)
+    return load_settings(
+        data_dir=tmp_path_factory.mktemp("service"), chip="mock", port=0, grpc_port=0, save_every_s=0.3
+    )
 
 
 @pytest.fixture(scope="session")
 def local(settings: Settings) -> Iterator[Local]:
-    """Redis, one worker on the mock, the API."""
+    """Redis, one worker on the mock, the API, and the process of gRPC."""
     with running(settings) as local:
         yield local
 

@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from deploy.backup import main as back_up
-from deploy.local import free_port
+from deploy.ports import free_port
 from deploy.redis_server import find_redis_server, redis_server
 from deploy.redis_users import acl_lines, main
 from deploy.supervision import Supervised

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from deploy.local import free_port
+from deploy.ports import free_port
 from deploy.supervision import Supervised
 from tests.api.requests import CLASSIFY, TOKEN
 from tests.needs import needed

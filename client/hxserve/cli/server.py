@@ -20,6 +20,11 @@ _SERVER_LIBRARIES: Final = ("flask", "celery", "torch")
     "--port", type=click.IntRange(0, 65535), help="Port of the API; 0 for any free one.  [default: 8080]"
 )
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    help="Port of the inference protocol over gRPC; 0 for any free one.  [default: not served]",
+)
 @click.option("--redis-url", metavar="URL", help="Use this Redis server instead of starting one.")
 @click.option("--chip", metavar="NAME", help="Backend: mock, emulator, hxtorch or auto.  [default: mock]")
 @click.option("--chip-id", metavar="ID", help="Name of the chip in the service.  [default: chip-1]")
@@ -32,8 +37,8 @@ _SERVER_LIBRARIES: Final = ("flask", "celery", "torch")
 def up(options: Options, /, more: tuple[str, ...], **given: object) -> None:
     """Start Redis, a worker and the API on this machine; Ctrl-C stops them without losing work.
 
-    Prints `hxserve is ready: <address>` when the service accepts work, with --json one document with `url`, `token` and
-    `data_dir`. Further options are passed to the launcher.
+    Prints `hxserve is ready: <address>` when the service accepts work, with --json one document with `url`, `token`,
+    `data_dir` and, where it is served, `grpc`. Further options are passed to the launcher.
     """
     _become("deploy.local", {"data_dir": options.data_dir, "json": options.as_json, **given}, more)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from deploy.local import free_port
+from deploy.ports import free_port
 from deploy.supervision import Supervised
 from services.models.files import ModelStore
 from services.store.connection import Connection
