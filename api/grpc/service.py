@@ -192,6 +192,8 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio ships no
             refusal = _refusal(STREAMING, call, error)
             status = int(status_of(type(refusal)))
             response = ModelInferResponse(id=request_id)
+            response.parameters["hxserve_code"].string_param = refusal.code
+            response.parameters["retryable"].bool_param = refusal.retryable
             answer = ModelStreamInferResponse(error_message=refusal.message, infer_response=response)
         finally:
             self._note(STREAMING, status, began)

@@ -290,6 +290,8 @@ def test_a_stream_answers_in_order_and_goes_on_after_a_refusal(stub: Stub) -> No
 
     assert [answer.infer_response.id for answer in answers] == [request.id for request in requests]
     assert "nothing" in answers[40].error_message
+    assert answers[40].infer_response.parameters["hxserve_code"].string_param == "model_not_found"
+    assert not answers[40].infer_response.parameters["retryable"].bool_param
     for number, answer in enumerate(answers):
         if number != 40:
             assert outputs_of(answer.infer_response) == expected_outputs(1 + number % 3)

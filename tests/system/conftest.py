@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from worker.learning.datasets import load_dataset
 MODEL = "digits"
 TRAINING: dict[str, Any] = {"recipe": "strong", "dataset": "digits", "epochs": 5}
 PATIENCE_S = 60.0
+GRPC_PORT = 0 if find_spec("grpc") else None
+"""Any free one, where the extra is installed."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,6 +15,7 @@ from services.settings import Settings, load_settings
 from tests.system.chaos.crops import prepared_crops
 from tests.system.chaos.service import Service, disturbable
 from tests.system.chaos.stream import Crops, Tally
+from tests.system.conftest import GRPC_PORT
 
 LONG: Final = os.environ.get("CHAOS") == "long"
 """`make chaos` sets it: more of everything, the numbers of the promise."""
@@ -56,10 +57,12 @@ def randomly() -> Random:
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a service whose saves are frequent, so that little is done twice."""
+    folder = tmp_path_factory.mktemp("chaos")
     return load_settings(
-        data_dir=tmp_path_factory.mktemp("chaos"),
+        data_dir=folder,
         chip="mock",
         port=0,
+        grpc_port=GRPC_PORT,
         save_every_s=0.3,
         log_level="info",
         webhook_networks="127.0.0.0/8",
