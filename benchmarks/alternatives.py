@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from benchmarks.context import MeasurementError
 from benchmarks.digits import LabelledCrop
 from benchmarks.formats import RAW, Format
-from benchmarks.load import LoadPlan, LoadReport, apply_load, build_request
+from benchmarks.load import LoadPlan, LoadReport, apply_load, build_call, build_request
 from benchmarks.processes import Server
 
 _WRONG_SHARE_LIMIT: Final = 0.02
@@ -25,6 +25,7 @@ class Alternative:
     answers: tuple[tuple[str, ...], ...]
     answer_pattern: str = RAW.answer_pattern
     renumbered: bool = False
+    is_grpc: bool = False
 
     @classmethod
     def of(
@@ -45,20 +46,22 @@ class Alternative:
         requests = []
         for group in groups:
             body, content = form.encode(b"".join(crop.crop for crop in group))
-            requests.append(build_request(path, body, headers={**content, **(headers or {})}))
+            build = build_call if form.is_grpc else build_request
+            requests.append(build(path, body, headers={**content, **(headers or {})}))
         answers = tuple(tuple(form.encode_digit(crop.digit) for crop in group) for group in groups)
-        return cls(name, server, tuple(requests), answers, form.answer_pattern)
+        return cls(name, server, tuple(requests), answers, form.answer_pattern, is_grpc=form.is_grpc)
 
     def plan(self, clients: int, seconds: float) -> LoadPlan:
         """Return the load of `clients` connections."""
         return LoadPlan(
-            port=self.server.port,
+            port=self.server.grpc_port if self.is_grpc else self.server.port,
             requests=self.requests,
             clients=clients,
             seconds=seconds,
             answer_pattern=self.answer_pattern,
             answers=self.answers,
             renumbered=self.renumbered,
+            is_grpc=self.is_grpc,
         )
 
 

@@ -26,7 +26,7 @@ class PeerUnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A model server: the arguments of its interpreter, with `{port}` for the port, and the requests it takes."""
+    """A model server: the arguments of its interpreter, with `{port}` and `{grpc}` for ports, and its requests."""
 
     name: str
     command: tuple[str, ...]
@@ -42,7 +42,7 @@ MOSEC: Final = Peer(
 )
 LITSERVE: Final = Peer("litserve", ("-m", "benchmarks.litserve_server", "{port}"), "/predict", BASE64_JSON)
 TRITON: Final = Peer(
-    "triton", ("-m", "benchmarks.triton_server", "{port}"), "/v2/models/digits/infer", V2_BINARY
+    "triton", ("-m", "benchmarks.triton_server", "{port}", "{grpc}"), "/v2/models/digits/infer", V2_BINARY
 )
 
 
@@ -54,12 +54,13 @@ def running_peer(peer: Peer, folder: Path, version: Path) -> Iterator[Server]:
         PeerUnavailableError: it cannot be installed here.
         ProcessError: it does not start.
     """
-    port = free_port()
-    command = [str(peer_python(peer.name)), *(part.replace("{port}", str(port)) for part in peer.command)]
+    port, grpc_port = free_port(), free_port()
+    ports = {"{port}": str(port), "{grpc}": str(grpc_port)}
+    command = [str(peer_python(peer.name)), *(ports.get(part, part) for part in peer.command)]
     env = {"BENCH_VERSION": str(version), "BENCH_FOLDER": str(folder)}
     with started(command, log=folder / f"{peer.name}.log", env=env) as process:
         _await_answer(peer, process, port)
-        yield Server(port, (process.pid,))
+        yield Server(port, (process.pid,), grpc_port)
 
 
 def _await_answer(peer: Peer, process: Process, port: int) -> None:

@@ -9,7 +9,7 @@ from benchmarks.alternatives import Alternative, Figures, details, side_by_side
 from benchmarks.classifiers import load_classifier
 from benchmarks.context import Context, say
 from benchmarks.digits import LabelledCrop
-from benchmarks.formats import V2_BINARY
+from benchmarks.formats import V2_BINARY, V2_GRPC
 from benchmarks.peer_services import LITSERVE, MOSEC, TRITON, Peer, PeerUnavailableError, running_peer
 from benchmarks.processes import Server
 from benchmarks.results import Ratio, Target
@@ -27,6 +27,8 @@ TARGETS: Final[Mapping[str, Target]] = {
     "serving.v2_single32.throughput_vs_triton": Target(1.0, "higher"),
     "serving.v2_single64.throughput_vs_triton": Target(1.0, "higher"),
     "serving.v2_crops64.throughput_vs_triton": Target(1.0, "higher"),
+    "serving.grpc32.throughput_vs_triton": Target(1.0, "higher"),
+    "serving.grpc_crops64.throughput_vs_triton": Target(1.0, "higher"),
 }
 
 _MANY: Final = 64
@@ -36,7 +38,7 @@ _MANY_CLIENTS: Final = 8
 def measure(context: Context) -> dict[str, Ratio]:
     """Measure beside every peer that can be installed here; the others are skipped."""
     ratios: dict[str, Ratio] = {}
-    with context.folder() as folder, trained_service(folder) as trained:
+    with context.folder() as folder, trained_service(folder, has_grpc=True) as trained:
         ratios["serving.crops64.throughput_vs_network"] = _beside_network(context, trained)
         for peer, compare in ((MOSEC, _beside_mosec), (LITSERVE, _beside_litserve), (TRITON, _beside_triton)):
             try:
@@ -95,11 +97,22 @@ def _beside_triton(context: Context, trained: TrainedService, server: Server) ->
 
     single = _singles(context, both(1))
     many = _crops64(context, both(_MANY))
+
+    def both_over_grpc(per_request: int) -> list[Alternative]:
+        ours = trained.alternative(per_request, "hxserve_grpc", form=V2_GRPC)
+        return [ours, replace(ours, name="triton_grpc", server=server)]
+
+    calls = _singles(context, both_over_grpc(1), clients=(32,))[32]
+    large_calls = _crops64(context, both_over_grpc(_MANY))
     return {
         "serving.single1.p50_vs_triton": _p50_ratio(single[1], "hxserve_raw", "triton"),
         "serving.v2_single32.throughput_vs_triton": throughput_ratio(single[32], "hxserve_v2", "triton"),
         "serving.v2_single64.throughput_vs_triton": throughput_ratio(single[64], "hxserve_v2", "triton"),
         "serving.v2_crops64.throughput_vs_triton": throughput_ratio(many, "hxserve_v2", "triton"),
+        "serving.grpc32.throughput_vs_triton": throughput_ratio(calls, "hxserve_grpc", "triton_grpc"),
+        "serving.grpc_crops64.throughput_vs_triton": throughput_ratio(
+            large_calls, "hxserve_grpc", "triton_grpc"
+        ),
     }
 
 

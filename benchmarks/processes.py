@@ -68,10 +68,11 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server under load: its port on 127.0.0.1 and the ids of its processes."""
+    """A server under load: its port on 127.0.0.1, the ids of its processes, and its port of gRPC, if it has one."""
 
     port: int
     pids: tuple[int, ...]
+    grpc_port: int = 0
 
     def cpu_s(self, word: str = "") -> float:
         """Return processor seconds of its processes and their children, or of those with `word` in their command."""

@@ -21,11 +21,12 @@ _FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
 class Service:
     """A running hxserve, used by its admin unless a call names another user."""
 
-    def __init__(self, url: str, token: str, process: Process) -> None:
+    def __init__(self, url: str, token: str, process: Process, grpc: str = "") -> None:
         self.url = url
         self.token = token
         self.credentials = {"Authorization": f"Bearer {token}"}
-        self.server = Server(int(url.rpartition(":")[2]), (process.pid,))
+        port, grpc_port = (int(address.rpartition(":")[2] or 0) for address in (url, grpc))
+        self.server = Server(port, (process.pid,), grpc_port)
         self._tokens: dict[str, str] = {}
         self._creating_user = threading.Lock()
 
@@ -137,6 +138,7 @@ def running_service(
     *,
     chip: str = "mock",
     chips: int = 1,
+    has_grpc: bool = False,
     env: Mapping[str, str] | None = None,
     checkout: Path = ROOT,
 ) -> Iterator[Service]:
@@ -147,6 +149,7 @@ def running_service(
         mnist: Folder of MNIST.
         chip: Kind of chip.
         chips: Number of chips.
+        has_grpc: Whether it serves gRPC, too.
         env: Further environment variables.
         checkout: The checkout whose service is started; one other than this needs its environment in `.venv`.
 
@@ -157,6 +160,8 @@ def running_service(
     command = [str(program / "hxserve"), "up", "--data-dir", str(data_dir), "--port", "0", "--chip", chip]
     if chips > 1:
         command += ["--chips", str(chips)]
+    if has_grpc:
+        command += ["--grpc-port", "0"]
     if mnist is not None:
         command += ["--mnist", str(mnist)]
     data_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +169,8 @@ def running_service(
     with started(command, log=log, env=env, folder=checkout) as process:
         _await_url(process, data_dir / "url")
         url, token = ((data_dir / name).read_text().strip() for name in ("url", "admin-token"))
-        yield Service(url, token, process)
+        grpc = (data_dir / "grpc").read_text() if has_grpc else ""
+        yield Service(url, token, process, grpc)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from benchmarks.alternatives import (
 from benchmarks.celery_per_request import running_celery_service
 from benchmarks.context import Context, say
 from benchmarks.digits import LabelledCrop, reliable_crops
-from benchmarks.formats import RAW, V2_BINARY, Format
+from benchmarks.formats import RAW, V2_BINARY, V2_GRPC, Format
 from benchmarks.load import UNNUMBERED
 from benchmarks.processes import ROOT
 from benchmarks.results import Ratio, Target
@@ -34,6 +34,7 @@ TARGETS: Final[Mapping[str, Target]] = {
 }
 
 MODEL: Final = "digits"
+GRPC_PATH: Final = "/inference.GRPCInferenceService/ModelInfer"
 TRAINING_CLIENTS: Final = 8
 _FORM_CLIENTS: Final = 64
 _ROUNDS: Final = 2
@@ -57,18 +58,23 @@ class TrainedService:
     ) -> Alternative:
         """Return the service under load, with `per_request` crops in each request."""
         service = self.service
-        path = service.infer_path(MODEL) if form is V2_BINARY else service.classify_path(MODEL)
+        paths = {V2_BINARY: service.infer_path(MODEL), V2_GRPC: GRPC_PATH}
+        path = paths.get(form, service.classify_path(MODEL))
         headers = {**service.credentials, **(headers or {})}
         return Alternative.of(name, service.server, path, self.crops, per_request, form=form, headers=headers)
 
 
 @contextmanager
 def trained_service(
-    folder: Path, checkout: Path = ROOT, env: Mapping[str, str] | None = None
+    folder: Path,
+    checkout: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    *,
+    has_grpc: bool = False,
 ) -> Iterator[TrainedService]:
     """Run a service on a mock chip, after one epoch on the digits inside scikit-learn; `env` are further variables."""
     data_dir = folder / "data"
-    with running_service(data_dir, checkout=checkout, env=env) as service:
+    with running_service(data_dir, checkout=checkout, has_grpc=has_grpc, env=env) as service:
         say("training a model on the embedded digits")
         job = service.await_end(service.train(MODEL, recipe="strong", dataset="digits", epochs=1))
         version = data_dir / "models" / MODEL / str(job["result"]["version"])

@@ -55,7 +55,7 @@ class TritonPythonModel:
         return responses
 
 
-def serve(port: int) -> None:
+def serve(port: int, grpc_port: int) -> None:
     """Replace this process by a Triton server with the model."""
     package = find_spec("pytriton")
     if package is None or package.origin is None:
@@ -83,11 +83,16 @@ def serve(port: int) -> None:
         [
             *(str(server), f"--model-repository={model.parent}", f"--backend-directory={backends}"),
             *(f"--http-port={port}", "--http-address=127.0.0.1"),
-            *("--allow-grpc=false", "--allow-metrics=false", "--log-info=false"),
+            *(
+                f"--grpc-port={grpc_port}",
+                "--grpc-address=127.0.0.1",
+                "--allow-metrics=false",
+                "--log-info=false",
+            ),
         ],
         {**os.environ, **environment},
     )
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -117,8 +117,8 @@ def running(
         wait_until_ready(url, (settings.host, grpc_port) if grpc_port else None, processes)
         grpc = f"{settings.host}:{grpc_port}" if grpc_port else None
         # For commands of the client on this machine.
-        write_durably(data / "url", url.encode())
         write_durably(data / "grpc", (grpc or "").encode())
+        write_durably(data / "url", url.encode())
         write_durably(data / "mnist", str(settings.mnist.resolve() if settings.mnist else "").encode())
         if letters:  # once the service is ready: it delays nothing, and its first request is answered
             own = environment | {"HXSERVE_URL": url, "HXSERVE_TOKEN": token}

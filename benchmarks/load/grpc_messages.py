@@ -19,22 +19,25 @@ _WIDE: Final = 1 << 30
 _MOST_FRAME_BYTES: Final = 16_384
 
 
-def build_call(method: str, message: bytes, metadata: Mapping[str, str] | None = None) -> bytes:
+def build_call(path: str, message: bytes, *, headers: Mapping[str, str] | None = None) -> bytes:
     """Return a call as `GrpcWire.request` takes it.
 
     Args:
-        method: full path, as `/package.Service/Method`.
+        path: as `/package.Service/Method`.
         message: the serialised request.
-        metadata: names in lower case, and values.
+        headers: further metadata.
     """
     fields = {
         ":method": "POST",
         ":scheme": "http",
-        ":path": method,
+        ":path": path,
         ":authority": "127.0.0.1",
         "te": "trailers",
     }
-    fields |= {"content-type": "application/grpc", **(metadata or {})}
+    fields |= {
+        "content-type": "application/grpc",
+        **{name.lower(): value for name, value in (headers or {}).items()},
+    }
     block = b"".join(b"\0" + _literal(name) + _literal(value) for name, value in fields.items())
     return struct.pack(">I", len(block)) + block + struct.pack(">BI", 0, len(message)) + message
 
