@@ -20,7 +20,7 @@ help: ## what one can make
 
 env: $(READY) ## the environment with everything, in .venv
 
-SERVING := ./client[plots,hxtorch] ./emulator ./pictures .[api,worker,datasets,local] ./letters ./planner
+SERVING := ./client[plots,hxtorch] ./emulator ./pictures .[api,grpc,worker,datasets,local] ./letters ./planner
 DEVELOPING := ./client[notebook,kernel,onnx,docs] .[dev,tracing]
 # Only what is imported is compiled, when it is imported: compiling everything takes longer than the rest.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt

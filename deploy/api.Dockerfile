@@ -11,7 +11,7 @@ COPY pyproject.toml README.md constraints.txt ./
 COPY pictures/pyproject.toml pictures/README.md pictures/
 # Empty packages stand in for the source, so that a change of the source leaves this layer cached.
 RUN mkdir api deploy services worker pictures/hxserve_pictures \
-    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt ./pictures '.[api,tracing]'
+    && /opt/hxserve/bin/pip install --quiet --constraint constraints.txt ./pictures '.[api,grpc,tracing]'
 
 FROM dependencies AS build
 COPY api api

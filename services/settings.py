@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     """File with the certificate of that port, and those that signed it; `none` for no encryption."""
     grpc_key: Path | None = None
     """File with the certificate's private key."""
+    grpc_metrics_port: Annotated[int | None, Field(ge=0, le=65_535)] = None
+    """Port on which that process answers `GET /metrics` over HTTP; `none` for not at all."""
     max_connections: Annotated[int, Field(ge=10)] = 12_000
     """Maximum number of client connections; the limit of open files bounds them too."""
     client_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0

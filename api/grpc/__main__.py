@@ -36,12 +36,16 @@ def main() -> int:
 
 
 async def _serve(settings: Settings) -> None:
-    from api.grpc.server import GrpcServer  # noqa: PLC0415 it is an extra
+    from api.grpc.metrics import MetricsServer  # noqa: PLC0415 this is an extra
+    from api.grpc.server import GrpcServer  # noqa: PLC0415 the same
 
     with ExitStack() as stack:
         services, tokens = open_services(settings, stack)
         room_for(settings.max_connections)
-        server = GrpcServer(services, Authenticator(tokens, services.sessions))
+        authenticator = Authenticator(tokens, services.sessions)
+        server = GrpcServer(services, authenticator)
+        if settings.grpc_metrics_port is not None:
+            stack.callback(MetricsServer(services, authenticator, settings.grpc_metrics_port).stop)
         told_to_stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)

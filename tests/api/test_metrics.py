@@ -13,7 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.application import Application
-from api.routes.metrics import render
+from api.metrics import render
 from services.chips.store import ChipStore
 from services.jobs.store import JobStore
 from services.models.files import ModelStore

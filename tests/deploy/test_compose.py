@@ -80,7 +80,7 @@ def test_redis_is_reached_by_nobody_outside(compose: dict[str, Any], services: S
     assert services["redis"]["networks"] == ["store"]
     assert compose["networks"]["store"] == {"internal": True}
     assert {name for name, service in services.items() if "ports" in service} == {
-        *("proxy", "flower", "prometheus", "grafana", "jaeger"),
+        *("proxy", "grpc", "flower", "prometheus", "grafana"),
     }
 
 
@@ -196,7 +196,7 @@ def test_only_a_file_of_its_own_lets_the_api_out_for_webhooks(services: Services
 def test_the_image_of_the_api_asks_for_no_torch() -> None:
     dockerfile = (ROOT / "deploy/api.Dockerfile").read_text("utf-8")
 
-    assert "[api," in dockerfile
+    assert "[api,grpc]" in dockerfile
     assert not re.search(r"\[[^]]*worker", dockerfile)
 
 

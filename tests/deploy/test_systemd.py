@@ -34,7 +34,11 @@ def installed(tmp_path: Path) -> Path:
     """The units as they are on a host where the project is installed, with this Python in its place."""
     for unit in [*UNITS.glob("*.service"), *UNITS.glob("*.target")]:
         text = unit.read_text("utf-8").replace("/opt/hxserve/bin/python", sys.executable)
-        instance = {"hxserve-api@.service": "@8080.", "hxserve-worker@.service": "@chip-1."}
+        instance = {
+            "hxserve-api@.service": "@8080.",
+            "hxserve-grpc@.service": "@8001.",
+            "hxserve-worker@.service": "@chip-1.",
+        }
         (tmp_path / unit.name.replace("@.", instance.get(unit.name, "@."))).write_text(text)
     return tmp_path
 
@@ -50,7 +54,9 @@ def test_systemd_finds_nothing_wrong_with_the_units(installed: Path) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", ["hxserve-api@8080.service", "hxserve-worker@chip-1.service"])
+@pytest.mark.parametrize(
+    "unit", ["hxserve-api@8080.service", "hxserve-grpc@8001.service", "hxserve-worker@chip-1.service"]
+)
 def test_systemd_rates_what_the_processes_are_exposed_to_as_ok(installed: Path, unit: str) -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(installed / unit)]
 
@@ -65,7 +71,7 @@ def test_every_setting_of_the_units_and_examples_is_one_that_the_service_knows()
         assert set(re.findall(rf"\b{PREFIX}[A-Z_]+", file.read_text("utf-8"))) <= known, file.name
 
 
-@pytest.mark.parametrize("unit", ["hxserve-api@.service", "hxserve-worker@.service"])
+@pytest.mark.parametrize("unit", ["hxserve-api@.service", "hxserve-grpc@.service", "hxserve-worker@.service"])
 def test_processes_are_started_again_for_ever_and_secrets_are_files(unit: str) -> None:
     assert _values(unit, "Restart") == ["always"]
     assert _values(unit, "StartLimitIntervalSec") == ["0"]
