@@ -80,7 +80,7 @@ def test_redis_is_reached_by_nobody_outside(compose: dict[str, Any], services: S
     assert services["redis"]["networks"] == ["store"]
     assert compose["networks"]["store"] == {"internal": True}
     assert {name for name, service in services.items() if "ports" in service} == {
-        *("proxy", "grpc", "flower", "prometheus", "grafana"),
+        *("proxy", "grpc", "flower", "prometheus", "grafana", "jaeger"),
     }
 
 
@@ -196,7 +196,7 @@ def test_only_a_file_of_its_own_lets_the_api_out_for_webhooks(services: Services
 def test_the_image_of_the_api_asks_for_no_torch() -> None:
     dockerfile = (ROOT / "deploy/api.Dockerfile").read_text("utf-8")
 
-    assert "[api,grpc]" in dockerfile
+    assert "[api,grpc," in dockerfile
     assert not re.search(r"\[[^]]*worker", dockerfile)
 
 
@@ -245,7 +245,7 @@ def test_no_secret_reaches_the_engine_with_the_source() -> None:
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed here")
 def test_docker_compose_accepts_the_file() -> None:
     command = ["docker-compose", "--profile", "monitoring", "--profile", "flower", "--profile", "second-chip"]
-    command += ["--profile", "maintenance", "--profile", "tracing"]
+    command += ["--profile", "maintenance", "--profile", "tracing", "--profile", "grpc"]
 
     done = subprocess.run(
         [*command, "config", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=False
