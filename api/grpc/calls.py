@@ -14,6 +14,7 @@ from api.authentication import Authenticator
 from api.crops.dropping import conclude_or_drop
 from services.crops.requests import Answered, CropRequest, PendingAnswer
 from services.errors import HxserveError
+from services.tracing.traces import carried
 from services.users.authentication import User
 
 _THREADS: Final = 64
@@ -82,6 +83,7 @@ class Calls:
         left_s, has_key = call.context.time_remaining(), bool(asked.idempotency.key)
         if left_s is not None and not has_key:
             asked.wait_s = max(min(asked.wait_s, left_s), _LEAST_WAIT_S)
+        asked.trace = carried()
         until = time.monotonic() + asked.wait_s
         classifications, done = self.services.classifications, self._loop.create_future()
         lane = classifications.known_lane(asked)

@@ -68,6 +68,7 @@ class GrpcServer:
 
     async def start(self) -> None:
         """Begin to serve."""
+        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
         self._watch = asyncio.create_task(self._watch_health())
 
@@ -84,9 +85,12 @@ class GrpcServer:
         status = health_pb2.HealthCheckResponse
         while True:
             lacks, _ = await self._inference.calls.in_thread(readiness, self._services)
-            for service in ("", SERVICE):
-                await self._health.set(service, status.NOT_SERVING if lacks else status.SERVING)
+            await self._say(status.NOT_SERVING if lacks else status.SERVING)
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _say(self, status: int) -> None:
+        for service in ("", SERVICE):
+            await self._health.set(service, status)
 
 
 def _options(settings: Settings) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from google.protobuf.json_format import ParseDict
@@ -36,7 +36,11 @@ from api.request_ids import id_of as request_id_of
 from services.errors import HxserveError, ModelNotFoundError
 from services.logs import about
 from services.models.files import LATEST
+from services.tracing.traces import begin_request, within
 from services.users.authentication import User
+
+if TYPE_CHECKING:
+    from services.tracing.spans import Span
 
 _ABSENT: Final = {
     "RepositoryModelLoad": "/v2/repository/models/any/load",
@@ -96,9 +100,11 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio ships no
     async def _answer(self, name: str, data: bytes, context: Any) -> bytes:
         """Return the answer to a call, or refuse it."""
         began, status, call = time.monotonic(), _CLIENT_LEFT, Call(context)
+        span = None if name in _PUBLIC else _begin_span(name, call)
         try:
-            answer = self._infer(data, call) if name == "ModelInfer" else self._describe(name, data, call)
-            written: bytes = (await answer).SerializeToString()
+            with within(span):
+                answer = self._infer(data, call) if name == "ModelInfer" else self._describe(name, data, call)
+                written: bytes = (await answer).SerializeToString()
             status = int(HTTPStatus.OK)
             if HEADER.lower() in call.headers:
                 context.set_trailing_metadata(((HEADER.lower(), _request_id(call)),))
@@ -108,7 +114,7 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio ships no
         else:
             return written
         finally:
-            self._note(name, status, began)
+            self._note(name, status, began, span)
         trailer = (*trailer_of(refusal), (HEADER.lower(), _request_id(call)))
         await context.abort(code_of(refusal), refusal.message, trailer)
         raise AssertionError  # the line before never returns
@@ -180,11 +186,13 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio ships no
     async def _answer_in_stream(self, data: bytes, call: Call) -> bytes:
         """Return the answer to one request of a stream; a refusal is an answer, and the stream goes on."""
         began, status, request_id = time.monotonic(), _CLIENT_LEFT, ""
+        span = _begin_span(STREAMING, call)
         try:
             request = parse(ModelInferRequest, data)
             request_id = id_of(request)
             user = await self.calls.user_of(call)
-            response = await self._answer_crops(request, user, call)
+            with within(span):
+                response = await self._answer_crops(request, user, call)
             response.parameters["triton_final_response"].bool_param = True
             status = int(HTTPStatus.OK)
             answer = ModelStreamInferResponse(infer_response=response)
@@ -196,11 +204,14 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio ships no
             response.parameters["retryable"].bool_param = refusal.retryable
             answer = ModelStreamInferResponse(error_message=refusal.message, infer_response=response)
         finally:
-            self._note(STREAMING, status, began)
+            self._note(STREAMING, status, began, span)
         written: bytes = answer.SerializeToString()
         return written
 
-    def _note(self, name: str, status: int, began: float) -> None:
+    def _note(self, name: str, status: int, began: float, span: "Span | None") -> None:
+        """Count a call, and end its span."""
+        if span is not None:
+            span.answer(status)
         self._services.request_times.note("POST", f"/{SERVICE}/{name}", status, time.monotonic() - began)
 
 
@@ -208,6 +219,12 @@ async def _explain_absence(reason: str, data: bytes, context: Any) -> None:
     """Refuse a call that clients of the protocol know and this service has not."""
     del data
     await context.abort(grpc.StatusCode.UNIMPLEMENTED, reason)
+
+
+def _begin_span(name: str, call: Call) -> "Span | None":
+    """Begin the span of a call, or of one request of a stream; None if it is not sampled."""
+    headers = call.headers
+    return begin_request("POST", f"/{SERVICE}/{name}", headers.get("traceparent"), headers.get("tracestate"))
 
 
 def _request_id(call: Call) -> str:
