@@ -13,19 +13,22 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import urllib3
 from safetensors.numpy import save
 
+from api.grpc.messages import SERVICE
 from api.operations import MEDIA_TYPE
 from deploy.local import Local, running
 from hxserve import Client
 from services.settings import load_settings
 from services.store.connection import Connection
+from tests.api.grpc import Stub, infer_request
 from tests.services.tracing.test_traces import without_opentelemetry
 from tests.system.collector import Collected, Collector, collecting
-from tests.system.conftest import TRAINING, wait_until
+from tests.system.conftest import GRPC_PORT, TRAINING, wait_until
 
 CROPS = 784 * bytes([7])
 CLASSIFY = "/v1/models/digits/classify?wait=30"
@@ -54,7 +57,13 @@ provider.shutdown()
 def _service(folder: Path, **variables: str) -> Iterator[Local]:
     """A service with these variables, and a model."""
     settings = load_settings(
-        data_dir=folder, chip="mock", port=0, log_format="json", log_level="debug", lease_s=60
+        data_dir=folder,
+        chip="mock",
+        port=0,
+        grpc_port=GRPC_PORT,
+        log_format="json",
+        log_level="debug",
+        lease_s=60,
     )
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("OTEL_")]:
@@ -155,6 +164,25 @@ def test_a_request_of_a_program_is_one_trace_from_client_to_chip_and_both_logs_n
     assert batch.resource["hxserve.chip"] == "chip-1"
     assert {line["span_id"] for line in _lines(traced, "api", trace_id)} == {api.id}
     assert batch.id in {line["span_id"] for line in _lines(traced, "worker", trace_id)}
+
+
+def test_a_call_and_a_stream_over_grpc_are_traced_as_requests(traced: Local, collector: Collector) -> None:
+    sender = _Sender(traced)
+    metadata = (
+        ("authorization", f"Bearer {traced.token}"),
+        ("traceparent", f"00-{sender.trace_id}-{sender.span_id}-01"),
+    )
+    with grpc.insecure_channel(str(traced.grpc)) as channel:
+        stub = Stub(channel)
+        stub("ModelInfer", infer_request(), metadata=metadata)
+        assert len(list(stub.stream(iter([infer_request()]), metadata))) == 1
+
+    call, stream = (f"POST /{SERVICE}/{name}" for name in ("ModelInfer", "ModelStreamInfer"))
+    spans = _whole(collector, sender.trace_id, call, stream, "batch")
+    assert {spans[call].parent, spans[stream].parent} == {sender.span_id}
+    batches = [span for span in collector.spans(trace_id=sender.trace_id) if span.name == "batch"]
+    assert {batch.parent for batch in batches} <= {spans[call].id, spans[stream].id}
+    assert spans[call].attributes["http.response.status_code"] == 200
 
 
 def test_an_answer_names_the_span_of_its_request_if_that_is_sampled(
