@@ -43,6 +43,22 @@ BELT: Final[dict[str, Any]] = {
 }
 
 
+def test_a_batch_job_shows_how_far_it_is_and_gives_its_answers(
+    open_page: OpenPage, client: Client, trained: Job, tmp_path: Path
+) -> None:
+    assert trained.state == "succeeded"
+    job = client.batches.submit(model="digits", dataset="digits", part="test", wait=True)
+
+    page = open_page(f"/jobs/{job.id}")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Batch job digits")
+    expect(page.locator("#facts")).to_contain_text("360 / 360")
+    with page.expect_download() as downloaded:
+        page.get_by_role("link", name="csv", exact=True).click()
+    downloaded.value.save_as(tmp_path / "answers.csv")
+    assert len((tmp_path / "answers.csv").read_text().splitlines()) == 361
+
+
 def test_the_list_shows_a_new_job_by_itself_and_filters(
     open_page: OpenPage, client: Client, trained: Job
 ) -> None:
