@@ -8,10 +8,11 @@ from typing import Final
 
 from services.errors import HxserveError
 from services.logs import about
+from services.webhooks.record import Claimed
 from services.webhooks.retries import pause_s
 from services.webhooks.sending import Answer, Sender
 from services.webhooks.signing import signed_headers
-from services.webhooks.store import Claimed, WebhookStore
+from services.webhooks.store import WebhookStore
 
 AT_ONCE: Final = 32
 """Deliveries that one process tries at the same time."""

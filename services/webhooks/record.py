@@ -108,6 +108,30 @@ class Delivery:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that this process is to try, for the `number`-th time."""
+
+    user: str
+    hook: str
+    id: str
+    number: int
+    url: str
+    secret: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryCounts:
+    """Deliveries ever by their outcome, tries that failed, and those that wait; the age of the oldest in seconds."""
+
+    delivered: int
+    failed: int
+    failed_tries: int
+    waiting: int
+    oldest_s: float
+
+
 def body_of(event: str, at: float, told: str) -> bytes:
     """Return the body of a delivery, the same for each try.
 

@@ -1,7 +1,6 @@
 """Webhooks and their deliveries in Redis; every change is one atomic step."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from services.cursors import Place
@@ -10,7 +9,7 @@ from services.jobs.record import flat_fields
 from services.store import keys
 from services.store.connection import Connection
 from services.store.scripts import pairs
-from services.webhooks.record import Delivery, Hook, body_of
+from services.webhooks.record import Claimed, Delivery, DeliveryCounts, Hook, body_of
 from services.webhooks.retries import OFF_AFTER_S
 
 LEASE_S: Final = 30
@@ -22,30 +21,6 @@ MOST_OF_USER: Final = 4
 _SCAN: Final = 200
 
 Outcome = Literal["delivered", "retry", "failed", "gone"]
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A delivery that this process is to try, for the `number`-th time."""
-
-    user: str
-    hook: str
-    id: str
-    number: int
-    url: str
-    secret: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryCounts:
-    """Deliveries ever by their outcome, tries that failed, and those that wait; the age of the oldest in seconds."""
-
-    delivered: int
-    failed: int
-    failed_tries: int
-    waiting: int
-    oldest_s: float
 
 
 class WebhookStore:

@@ -11,9 +11,9 @@ from services.errors import ForbiddenError, InvalidInputError, QuotaExceededErro
 from services.jobs.record import JobKind
 from services.names import class_of
 from services.users.authentication import User
-from services.webhooks.record import JOBS_HOOK, Delivery, Event, Hook
+from services.webhooks.record import JOBS_HOOK, Delivery, DeliveryCounts, Event, Hook
 from services.webhooks.signing import new_secret
-from services.webhooks.store import DeliveryCounts, WebhookStore
+from services.webhooks.store import WebhookStore
 from services.webhooks.targets import Targets
 
 ALL_EVENTS: Final[tuple[Event, ...]] = ("job.succeeded", "job.failed", "job.cancelled", "job.expired")
