@@ -66,8 +66,9 @@ def end_span(span: "Span | None", route: str, status: int, headers: Headers, sec
     """End the span of such a request, if it has one; return the head of its answer, which names the span then."""
     if span is None:
         return headers
-    with within(span):
-        _log.debug("POST %s: %d in %.1f ms", route, status, 1000 * seconds)
+    if _log.isEnabledFor(logging.DEBUG):
+        with within(span):
+            _log.debug("POST %s: %d in %.1f ms", route, status, 1000 * seconds)
     span.answer(status)
     return (*headers, (TRACE_HEADER, span.traceresponse))
 

@@ -9,10 +9,10 @@ from typing import Final, Self
 
 from services.errors import SettingsError
 
-_TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
+TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
-"""Source: W3C Trace Context, 3.2."""
+"""The header of a client with a trace: the ids of trace and span, and flags. Source: W3C Trace Context, 3.2."""
 _WITH_RATIO: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
 _SAMPLERS: Final[Mapping[str, float]] = {
     "always_on": 1.0,
@@ -49,11 +49,11 @@ class Sampling:
         """Return whether a request with this header is traced."""
         if traceparent is None:
             return random.random() < self.ratio
-        sent = _TRACEPARENT.fullmatch(traceparent)
+        sent = TRACEPARENT.fullmatch(traceparent)
         if sent is None:
             return random.random() < self.ratio
         if self.follows_clients:
-            return bool(int(sent[2], 16) & 1)
+            return bool(int(sent[3], 16) & 1)
         # By the id, so that every service on the way with this ratio decides the same.
         return (int(sent[1], 16) & _LOW_BITS) < self.ratio * (_LOW_BITS + 1)
 
