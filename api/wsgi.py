@@ -31,14 +31,14 @@ def app() -> Flask:
 
 def open_app(settings: Settings, stack: ExitStack) -> tuple[Flask, Application]:
     """Open the web application and the services behind it; they close with the stack."""
-    application, tokens = open_services(settings, stack)
+    application, tokens = open_services(settings, stack, "api")
     return create_app(application, tokens), application
 
 
-def open_services(settings: Settings, stack: ExitStack) -> tuple[Application, Tokens]:
-    """Open the services of an API process, and the tokens of its users; they close with the stack."""
+def open_services(settings: Settings, stack: ExitStack, process: str) -> tuple[Application, Tokens]:
+    """Open the services of an API process of this name, and the tokens of its users; they close with the stack."""
     admin_token = read_admin_token(settings.token_file)
-    stack.enter_context(exported("api"))
+    stack.enter_context(exported(process))
     application = stack.enter_context(open_application(settings, celery_wake_up(settings.redis_url)))
     application.connection.check()
     ensure_schema(application.connection)

@@ -40,7 +40,7 @@ async def _serve(settings: Settings) -> None:
     from api.grpc.server import GrpcServer  # noqa: PLC0415 the same
 
     with ExitStack() as stack:
-        services, tokens = open_services(settings, stack)
+        services, tokens = open_services(settings, stack, "grpc")
         room_for(settings.max_connections)
         authenticator = Authenticator(tokens, services.sessions)
         server = GrpcServer(services, authenticator)

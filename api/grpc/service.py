@@ -31,7 +31,7 @@ from api.inference.paths import absence
 from api.inference.statistics import statistics
 from api.problems import status_of
 from api.readiness import readiness
-from api.request_ids import ENVIRON, HEADER
+from api.request_ids import ENVIRON, HEADER, TRACE_HEADER
 from api.request_ids import id_of as request_id_of
 from services.errors import HxserveError, ModelNotFoundError
 from services.logs import about
@@ -101,13 +101,15 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio ships no
         """Return the answer to a call, or refuse it."""
         began, status, call = time.monotonic(), _CLIENT_LEFT, Call(context)
         span = None if name in _PUBLIC else _begin_span(name, call)
+        named = () if span is None else ((TRACE_HEADER, span.traceresponse),)
         try:
             with within(span):
                 answer = self._infer(data, call) if name == "ModelInfer" else self._describe(name, data, call)
                 written: bytes = (await answer).SerializeToString()
             status = int(HTTPStatus.OK)
-            if HEADER.lower() in call.headers:
-                context.set_trailing_metadata(((HEADER.lower(), _request_id(call)),))
+            given = ((HEADER.lower(), _request_id(call)),) if HEADER.lower() in call.headers else ()
+            if given or named:
+                context.set_trailing_metadata((*given, *named))
         except Exception as error:  # noqa: BLE001 no error leaves the service in another form
             refusal = _refusal(name, call, error)
             status = int(status_of(type(refusal)))
@@ -115,7 +117,7 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio ships no
             return written
         finally:
             self._note(name, status, began, span)
-        trailer = (*trailer_of(refusal), (HEADER.lower(), _request_id(call)))
+        trailer = (*trailer_of(refusal), (HEADER.lower(), _request_id(call)), *named)
         await context.abort(code_of(refusal), refusal.message, trailer)
         raise AssertionError  # the line before never returns
 

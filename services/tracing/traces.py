@@ -39,7 +39,7 @@ def exported(process: str, **facts: str) -> Iterator[None]:
     """Export the traces of this process until the context ends, if the environment names a collector.
 
     Args:
-        process: `api` or `worker`; the service is `hxserve-<process>` unless OTEL_SERVICE_NAME names it.
+        process: its name; the service is `hxserve-<process>` unless OTEL_SERVICE_NAME names it.
         **facts: of the process, on each of its spans.
 
     Raises:

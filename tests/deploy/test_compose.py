@@ -134,7 +134,7 @@ def test_every_setting_is_one_that_the_service_knows(
 
 
 def test_api_and_worker_reach_the_collector_and_export_nothing_unless_told(services: Services) -> None:
-    for name in ("api", "worker", "worker-2"):
+    for name in ("api", "grpc", "worker", "worker-2"):
         variables = services[name]["environment"]
         assert _by_default(variables["OTEL_EXPORTER_OTLP_ENDPOINT"]) == "", name
         assert set(services[name]["networks"]) & set(services["jaeger"]["networks"]), name

@@ -174,12 +174,15 @@ def test_a_call_and_a_stream_over_grpc_are_traced_as_requests(traced: Local, col
     )
     with grpc.insecure_channel(str(traced.grpc)) as channel:
         stub = Stub(channel)
-        stub("ModelInfer", infer_request(), metadata=metadata)
+        infer = stub.start("ModelInfer", infer_request(), metadata=metadata)
+        named = dict(infer.trailing_metadata())["traceresponse"]
         assert len(list(stub.stream(iter([infer_request()]), metadata))) == 1
 
     call, stream = (f"POST /{SERVICE}/{name}" for name in ("ModelInfer", "ModelStreamInfer"))
     spans = _whole(collector, sender.trace_id, call, stream, "batch")
     assert {spans[call].parent, spans[stream].parent} == {sender.span_id}
+    assert spans[call].service == "hxserve-grpc"
+    assert named == f"00-{sender.trace_id}-{spans[call].id}-01"
     batches = [span for span in collector.spans(trace_id=sender.trace_id) if span.name == "batch"]
     assert {batch.parent for batch in batches} <= {spans[call].id, spans[stream].id}
     assert spans[call].attributes["http.response.status_code"] == 200
