@@ -98,7 +98,7 @@ def running(
         _check_store(redis_url)
         grpc_port = None
         if settings.grpc_port is not None:
-            grpc_port = free_port(settings.host, settings.grpc_port, "--grpc-port")
+            grpc_port = free_port(settings.host, settings.grpc_port, "--grpc-port", besides=port)
         environment = environment_of(settings, redis_url, port, grpc_port)
         parts = {
             name: (command, environment | chip_variables(settings, 1, chips))

@@ -14,8 +14,10 @@ from services.errors import UnavailableError
 _READY_TIMEOUT_S: Final = 120.0
 
 
-def free_port(host: str, wanted: int, flag: str = "--port") -> int:
+def free_port(host: str, wanted: int, flag: str = "--port", *, besides: int | None = None) -> int:
     """Return the wanted port, or any free one for 0, after binding it: a client must not find another service there.
+
+    `besides` is a port that was returned before and is not bound yet.
 
     Raises:
         UnavailableError: the port is taken or forbidden; the message names the `flag` by which it was chosen.
@@ -23,7 +25,7 @@ def free_port(host: str, wanted: int, flag: str = "--port") -> int:
     try:
         with socket.create_server((host, wanted)) as probe:
             port: int = probe.getsockname()[1]
-            return port
+        return free_port(host, wanted, flag, besides=besides) if wanted == 0 and port == besides else port
     except OSError as error:
         raise UnavailableError(
             f"{host}:{wanted} cannot be served ({error.strerror}); choose another {flag}, or 0 for any"
