@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
-from services.batch_jobs.answers import ARRAYS, UNREADABLE, Part, Source, Totals, facts_in, parts_of
+from services.batch_jobs.parts import ARRAYS, UNREADABLE, Part, Source, Totals, facts_in, parts_of
 from services.errors import UnavailableError
 
 Form = Literal["npz", "csv", "parquet", "jsonl"]

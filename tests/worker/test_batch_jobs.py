@@ -10,7 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from services.batch_jobs.answers import UNREADABLE, BatchStore, parts_of
+from services.batch_jobs.answers import BatchStore
+from services.batch_jobs.parts import UNREADABLE, parts_of
 from services.datasets.uploads import DatasetUploads, DeclaredFile, ImportOptions
 from services.errors import InvalidInputError, LeaseLostError
 from services.jobs.record import Job, JobKind

@@ -8,20 +8,21 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from services.batch_jobs.answers import UNREADABLE, BatchStore, Facts, Part, Source, Totals
+from services.batch_jobs.answers import BatchStore
+from services.batch_jobs.parts import Source, Totals
 from services.datasets.uploads import DatasetUploads
 from services.errors import InvalidInputError
 from services.jobs.params import BatchParams, validate_params
 from services.jobs.record import Job, JobKind
 from worker.activities.activity import Activity, measured_on
+from worker.activities.batch_answers import UnkeptAnswers
 from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.imports.normalisation import Normaliser
 from worker.imports.source import Source as Files
 from worker.imports.unlabelled import MOST_UNPACKED_BYTES, CropFile, Piece, crops_in_memory, find_crops
-from worker.serving import LoadedVersions, Reading
+from worker.serving import LoadedVersions
 
 _READING_S: Final = 0.01
 """So long a step reads files before it reads what it has on the chip."""
@@ -52,7 +53,7 @@ class BatchActivity(Activity):
         self._store = answers
         self._batch_crops = max(1, batch_crops // params.repeats)
         self._kept = answers.totals(job.id)
-        self._unkept = _Unkept(self._kept)
+        self._unkept = UnkeptAnswers(self._kept)
         self._files: list[CropFile] = []
         self._opened = ExitStack()
         self._pieces = self._pieces_of(self._find(datasets, uploads))
@@ -118,7 +119,7 @@ class BatchActivity(Activity):
         if self._unkept.totals.crops:
             self._store.keep(self._job.id, self._unkept.part())
             self._kept = self._totals
-            self._unkept = _Unkept(self._kept)
+            self._unkept = UnkeptAnswers(self._kept)
 
     def complete(self) -> dict[str, Any]:
         """Keep the rest; return the sums, where the crops were read, and which files they were."""
@@ -220,82 +221,4 @@ class BatchActivity(Activity):
             calibration={name: value for name, value in calibration.items() if name != "age_s"} or None,
             transferred=self._version.manifest.is_transferred_to(self._session.identifier),
             repeats=self._params.repeats,
-        )
-
-
-class _Unkept:
-    """Answers that are in no part yet."""
-
-    def __init__(self, before: Totals) -> None:
-        self._first = before.crops
-        self._first_call = before.calls
-        self._readings: list[tuple[NDArray[np.uint8], NDArray[np.int8], NDArray[np.float32]]] = []
-        self._sizes: list[int] = []
-        self._call_s: list[float] = []
-        self._called_at: list[float] = []
-        self._call_source: list[int] = []
-        self._sources: list[Source] = []
-        self._names: dict[int, str] = {}
-        self._problems: dict[int, str] = {}
-        self.totals = Totals()
-
-    def add(
-        self,
-        pieces: list[Piece],
-        readable: NDArray[np.bool_],
-        reading: Reading | None,
-        call_s: float,
-        source: Source,
-    ) -> None:
-        """Add the answers of a chip call; `reading` is of the readable crops alone, None if there are none."""
-        place, count = self.totals.crops, len(readable)
-        for piece in pieces:
-            if piece.name:
-                self._names[place] = piece.name
-            if piece.problem:
-                self._problems[place] = piece.problem
-            place += len(piece.crops)
-        digits = np.full(count, UNREADABLE, np.uint8)
-        scores, confidences = np.zeros((count, 10), np.int8), np.zeros(count, np.float32)
-        if reading is not None:
-            digits[readable], scores[readable] = reading.digits, reading.scores
-            confidences[readable] = reading.confidences
-        self._readings.append((digits, scores, confidences))
-        self._sizes.append(count)
-        self._call_s.append(call_s if reading is not None else 0.0)
-        self._called_at.append(time.time())
-        if not self._sources or self._sources[-1] != source:
-            self._sources.append(source)
-        self._call_source.append(len(self._sources) - 1)
-        self.totals = self.totals.plus(
-            Totals(
-                count,
-                1,
-                int((~readable).sum()),
-                self._call_s[-1],
-                float(confidences.sum()),
-                np.bincount(digits[readable], minlength=10).tolist(),
-            )
-        )
-
-    def part(self) -> Part:
-        """Return all of them."""
-        digits, scores, confidences = (np.concatenate(arrays) for arrays in zip(*self._readings, strict=True))
-        numbers = np.arange(len(self._sizes), dtype=np.uint32) + np.uint32(self._first_call)
-        return Part(
-            self._first,
-            digits,
-            scores,
-            confidences,
-            np.repeat(numbers, self._sizes),
-            np.array(self._call_s, np.float32),
-            np.array(self._called_at),
-            np.array(self._call_source, np.uint16),
-            Facts(
-                first_call=self._first_call,
-                sources=self._sources,
-                names=self._names,
-                problems=self._problems,
-                totals=self.totals,
-            ),
         )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.batch_jobs.answers import UNREADABLE, Facts, Part, Source, Totals
+from services.batch_jobs.parts import UNREADABLE, Facts, Part, Source, Totals
 
 SOURCE = Source(
     model="digits",

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.batch_jobs.answers import BatchStore, Totals, parts_of
+from services.batch_jobs.answers import BatchStore
+from services.batch_jobs.parts import Totals, parts_of
 from services.errors import BatchDamagedError, LeaseLostError, StorageError
 from tests.services.batch_jobs.parts import a_part
 
