@@ -14,7 +14,7 @@ from hxserve import Client
 from tests.services.contents import everything_in
 from tests.system.chaos.conftest import Extent, Summary
 from tests.system.chaos.crops import MODEL
-from tests.system.chaos.service import Service
+from tests.system.chaos.service import PATIENCE_S, Service
 from tests.system.chaos.verification import assert_nothing_lost
 
 pytestmark = pytest.mark.long
@@ -35,6 +35,7 @@ class Pupil:
             body=urlencode({"nickname": nickname}),
             headers={**self._headers, "Content-Type": "application/x-www-form-urlencoded"},
             redirect=False,
+            timeout=PATIENCE_S,
         )
         assert joined.status == 303
         self._headers["Cookie"] = joined.headers["Set-Cookie"].partition(";")[0]
@@ -42,7 +43,7 @@ class Pupil:
     def post(self, path: str, body: bytes, media_type: str = "application/json") -> Any:
         """Send something; return what is answered."""
         headers = {**self._headers, "Content-Type": media_type}
-        answer = urllib3.request("POST", f"{self._url}{path}", body=body, headers=headers)
+        answer = urllib3.request("POST", f"{self._url}{path}", body=body, headers=headers, timeout=PATIENCE_S)
         assert answer.status in {200, 201, 202}, answer.data
         return answer.json()
 
