@@ -1,5 +1,6 @@
 """Batch jobs as a worker does them."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.learning.datasets import load_dataset
 from worker.learning.network import build_network, weights_of
-from worker.serving import LoadedVersions
+from worker.serving import LoadedVersion, LoadedVersions, Reading
 
 ADA = User("ada")
 NETWORK = Network.perceptron((64,), num_sends=(1, 1))
@@ -223,6 +224,23 @@ def test_a_data_set_is_read_whole_or_in_part(desk: Desk, part: str) -> None:
     wanted = images.get(part, [*images["train"], *images["test"]])
     assert result["crops"] == sum(len(each) for each in wanted)
     assert np.array_equal(desk.read(job), desk.expected(np.concatenate([each.numpy() for each in wanted])))
+
+
+def test_calls_of_a_slow_network_take_few_crops(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = LoadedVersion.read
+
+    def slowly(self: LoadedVersion, crops: NDArray[np.uint8], repeats: int, **options: bool) -> Reading:
+        time.sleep(0.005 * len(crops))
+        return read(self, crops, repeats, **options)
+
+    monkeypatch.setattr(LoadedVersion, "read", slowly)
+    job = desk.job({"crops.npy": npy(IMAGES[:200])})
+
+    desk.run(job)
+
+    calls = np.concatenate([part.calls for part in parts_of(desk.answers.paths(job.id))])
+    assert np.bincount(calls).max() <= 50
+    assert len(calls) == 200
 
 
 def test_readings_are_repeated(desk: Desk) -> None:

@@ -24,6 +24,10 @@ from worker.imports.source import Source as Files
 from worker.imports.unlabelled import MOST_UNPACKED_BYTES, CropFile, Piece, crops_in_memory, find_crops
 from worker.serving import LoadedVersions
 
+_FIRST_CROPS: Final = 16
+"""Of the first chip call, which tells how long a crop takes."""
+_CALL_S: Final = 0.25
+"""So long a chip call may take: crops of requests wait meanwhile."""
 _READING_S: Final = 0.01
 """So long a step reads files before it reads what it has on the chip."""
 
@@ -51,7 +55,8 @@ class BatchActivity(Activity):
         self._session = session
         self._version = versions.get(job.model, params.version)
         self._store = answers
-        self._batch_crops = max(1, batch_crops // params.repeats)
+        self._most_crops = max(1, batch_crops // params.repeats)
+        self._call_crops = min(_FIRST_CROPS, self._most_crops)
         self._kept = answers.totals(job.id)
         self._unkept = UnkeptAnswers(self._kept)
         self._files: list[CropFile] = []
@@ -87,7 +92,7 @@ class BatchActivity(Activity):
         """
         until = time.monotonic() + _READING_S
         count = sum(len(piece.crops) for piece in self._gathered)
-        while not self._has_all and count < self._batch_crops and time.monotonic() < until:
+        while not self._has_all and count < self._call_crops and time.monotonic() < until:
             try:
                 piece = next(self._pieces)
             except StopIteration:
@@ -193,7 +198,7 @@ class BatchActivity(Activity):
 
     def _read(self) -> None:
         """Read the crops that were gathered, at most as many as one call takes."""
-        pieces, left = [], self._batch_crops
+        pieces, left = [], self._call_crops
         while self._gathered and left:
             piece = self._gathered.pop(0)
             if len(piece.crops) > left:
@@ -208,7 +213,10 @@ class BatchActivity(Activity):
         started = time.monotonic()
         with self._session.guarded():
             reading = self._version.read(crops, self._params.repeats) if len(crops) else None
-        self._unkept.add(pieces, readable, reading, time.monotonic() - started, self._source)
+        call_s = time.monotonic() - started
+        self._unkept.add(pieces, readable, reading, call_s, self._source)
+        if reading is not None:
+            self._call_crops = min(self._most_crops, max(1, int(_CALL_S / max(call_s, 1e-6) * len(crops))))
 
     @property
     def _source(self) -> Source:
