@@ -127,7 +127,7 @@ def test_prometheus_scrapes_every_process_of_the_api_with_a_token_from_a_file() 
     [job] = config["scrape_configs"]
 
     [names] = job["dns_sd_configs"]
-    assert names["names"] == ["api"]
-    assert "api" in compose["services"]
+    assert names["names"] == ["api", "grpc"]
+    assert set(names["names"]) <= set(compose["services"])
     secret = job["authorization"]["credentials_file"].removeprefix("/run/secrets/")
     assert secret in compose["services"]["prometheus"]["secrets"]
