@@ -53,6 +53,18 @@ class LoadedVersion:
         """
         return self._read_by(self.classifier, crops, repeats, activations=activations)
 
+    def read_scores(
+        self, crops: npt.NDArray[np.uint8], repeats: int
+    ) -> npt.NDArray[np.int8] | npt.NDArray[np.float32]:
+        """Return the scores of crops `(count, 784)` alone, `(count, 10)` in LSB: of several readings their means.
+
+        Raises:
+            ChipError: the chip gave another number of readouts than was asked for.
+        """
+        if repeats == 1:
+            return _checked(self.classifier.scores(crops), len(crops))
+        return _checked(self.classifier.mean_scores(crops, repeats), len(crops))
+
     def read_in_mock(self, crops: npt.NDArray[np.uint8], repeats: int) -> Reading:
         """Classify crops as `read` does, in mock arithmetic."""
         return self._read_by(self.twin, crops, repeats)

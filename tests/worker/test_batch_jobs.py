@@ -29,7 +29,7 @@ from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.learning.datasets import load_dataset
 from worker.learning.network import build_network, weights_of
-from worker.serving import LoadedVersion, LoadedVersions, Reading
+from worker.serving import LoadedVersion, LoadedVersions
 
 ADA = User("ada")
 NETWORK = Network.perceptron((64,), num_sends=(1, 1))
@@ -227,13 +227,13 @@ def test_a_data_set_is_read_whole_or_in_part(desk: Desk, part: str) -> None:
 
 
 def test_calls_of_a_slow_network_take_few_crops(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = LoadedVersion.read
+    read = LoadedVersion.read_scores
 
-    def slowly(self: LoadedVersion, crops: NDArray[np.uint8], repeats: int, **options: bool) -> Reading:
+    def slowly(self: LoadedVersion, crops: NDArray[np.uint8], repeats: int) -> NDArray[Any]:
         time.sleep(0.005 * len(crops))
-        return read(self, crops, repeats, **options)
+        return read(self, crops, repeats)
 
-    monkeypatch.setattr(LoadedVersion, "read", slowly)
+    monkeypatch.setattr(LoadedVersion, "read_scores", slowly)
     job = desk.job({"crops.npy": npy(IMAGES[:200])})
 
     desk.run(job)

@@ -110,7 +110,7 @@ class BatchActivity(Activity):
             self._read()
 
     def metrics(self) -> dict[str, Any]:
-        """Return the position and the sums so far."""
+        """Return the position and the sums so far; those by digit are of the last save."""
         totals = self._totals
         return {
             **super().metrics(),
@@ -122,8 +122,9 @@ class BatchActivity(Activity):
     def save(self) -> None:
         """Keep the answers since the last part as the next one."""
         if self._unkept.totals.crops:
-            self._store.keep(self._job.id, self._unkept.part())
-            self._kept = self._totals
+            part = self._unkept.part(self._version)
+            self._store.keep(self._job.id, part)
+            self._kept = self._kept.plus(part.facts.totals)
             self._unkept = UnkeptAnswers(self._kept)
 
     def complete(self) -> dict[str, Any]:
@@ -212,10 +213,10 @@ class BatchActivity(Activity):
             crops = crops[readable]
         started = time.monotonic()
         with self._session.guarded():
-            reading = self._version.read(crops, self._params.repeats) if len(crops) else None
+            scores = self._version.read_scores(crops, self._params.repeats) if len(crops) else None
         call_s = time.monotonic() - started
-        self._unkept.add(pieces, readable, reading, call_s, self._source)
-        if reading is not None:
+        self._unkept.add(pieces, readable, scores, call_s, self._source)
+        if scores is not None:
             self._call_crops = min(self._most_crops, max(1, int(_CALL_S / max(call_s, 1e-6) * len(crops))))
 
     @property

@@ -1,13 +1,18 @@
-"""Answers of a batch job between two of its saves."""
+"""Answers of a batch job between two of its saves.
+
+Digits and confidences are found for all of them at once: for the crops of each chip call by itself this would take a
+tenth as long as the call.
+"""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.batch_jobs.parts import UNREADABLE, Facts, Part, Source, Totals
 from worker.imports.unlabelled import Piece
-from worker.serving import Reading
+from worker.serving import LoadedVersion
 
 
 class UnkeptAnswers:
@@ -16,7 +21,8 @@ class UnkeptAnswers:
     def __init__(self, before: Totals) -> None:
         self._first = before.crops
         self._first_call = before.calls
-        self._readings: list[tuple[NDArray[np.uint8], NDArray[np.int8], NDArray[np.float32]]] = []
+        self._scores: list[NDArray[np.int8] | NDArray[np.float32]] = []
+        self._readable: list[NDArray[np.bool_]] = []
         self._sizes: list[int] = []
         self._call_s: list[float] = []
         self._called_at: list[float] = []
@@ -30,11 +36,11 @@ class UnkeptAnswers:
         self,
         pieces: list[Piece],
         readable: NDArray[np.bool_],
-        reading: Reading | None,
+        scores: NDArray[np.int8] | NDArray[np.float32] | None,
         call_s: float,
         source: Source,
     ) -> None:
-        """Add the answers of a chip call; `reading` is of the readable crops alone, None if there are none."""
+        """Add a chip call; `scores` `(n, 10)` are of the readable crops alone, None if there are none."""
         place, count = self.totals.crops, len(readable)
         for piece in pieces:
             if piece.name:
@@ -42,32 +48,35 @@ class UnkeptAnswers:
             if piece.problem:
                 self._problems[place] = piece.problem
             place += len(piece.crops)
-        digits = np.full(count, UNREADABLE, np.uint8)
-        scores, confidences = np.zeros((count, 10), np.int8), np.zeros(count, np.float32)
-        if reading is not None:
-            digits[readable], scores[readable] = reading.digits, reading.scores
-            confidences[readable] = reading.confidences
-        self._readings.append((digits, scores, confidences))
+        if scores is not None:
+            self._scores.append(scores)
+        self._readable.append(readable)
         self._sizes.append(count)
-        self._call_s.append(call_s if reading is not None else 0.0)
+        self._call_s.append(call_s if scores is not None else 0.0)
         self._called_at.append(time.time())
         if not self._sources or self._sources[-1] != source:
             self._sources.append(source)
         self._call_source.append(len(self._sources) - 1)
-        self.totals = self.totals.plus(
-            Totals(
-                count,
-                1,
-                int((~readable).sum()),
-                self._call_s[-1],
-                float(confidences.sum()),
-                np.bincount(digits[readable], minlength=10).tolist(),
-            )
-        )
+        self.totals.crops += count
+        self.totals.calls += 1
+        self.totals.chip_s += self._call_s[-1]
+        self.totals.unreadable += count - int(np.count_nonzero(readable))
 
-    def part(self) -> Part:
-        """Return all of them."""
-        digits, scores, confidences = (np.concatenate(arrays) for arrays in zip(*self._readings, strict=True))
+    def part(self, version: LoadedVersion) -> Part:
+        """Return all of them, which this version read."""
+        readable = np.concatenate(self._readable)
+        count = len(readable)
+        digits, scores = np.full(count, UNREADABLE, np.uint8), np.zeros((count, 10), np.int8)
+        confidences = np.zeros(count, np.float32)
+        if self._scores:
+            found: NDArray[np.int8 | np.float32] = np.concatenate(self._scores)
+            digits[readable], scores[readable] = found.argmax(axis=1), np.rint(found)
+            confidences[readable] = version.confidences(found)
+        totals = replace(
+            self.totals,
+            confidence=float(confidences.sum()),
+            digits=np.bincount(digits[readable], minlength=10).tolist(),
+        )
         numbers = np.arange(len(self._sizes), dtype=np.uint32) + np.uint32(self._first_call)
         return Part(
             self._first,
@@ -83,6 +92,6 @@ class UnkeptAnswers:
                 sources=self._sources,
                 names=self._names,
                 problems=self._problems,
-                totals=self.totals,
+                totals=totals,
             ),
         )
