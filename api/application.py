@@ -204,7 +204,9 @@ def open_application(settings: Settings, wake_up: WakeUp) -> Iterator[Applicatio
         app.programs.end_silent,
         lambda: app.uploads.discard_ended(app.jobs.unfinished_ids),
         lambda: app.dataset_uploads.discard_ended(app.jobs.unfinished_ids),
-        lambda: app.batches.discard_forgotten(lambda ids: [job.id for job in app.jobs.get_many(ids)]),
+        lambda: app.batches.discard_forgotten(
+            lambda ids: [job.id for job in app.jobs.get_many(ids)], app.settings.keep_jobs_s
+        ),
         app.class_deletion.tend,
     )
     app.listener.start()

@@ -13,14 +13,10 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 from services.batch_jobs.parts import Part, Totals, facts_in
 from services.errors import LeaseLostError
 from services.files import storage_errors, sync_folder
-
-_LEAST_AGE_S: Final = 120.0
-"""A folder is made a moment before its job's state is recorded."""
 
 
 class BatchStore:
@@ -91,9 +87,15 @@ class BatchStore:
             return [path.name for path in self._folder.iterdir() if path.is_dir()]
         return []
 
-    def discard_forgotten(self, known: Callable[[Collection[str]], Collection[str]]) -> None:
-        """Delete the answers of jobs whose records have expired; `known` returns those of given ids that have not."""
-        ids = [job_id for job_id in self.job_ids() if self._age_s(job_id) > _LEAST_AGE_S]
+    def discard_forgotten(
+        self, known: Callable[[Collection[str]], Collection[str]], keep_jobs_s: float
+    ) -> None:
+        """Delete the answers of jobs whose records have expired.
+
+        `known` returns those of given ids that have not; it is asked about answers older than `keep_jobs_s`, since a
+        record is kept for that time after its job has ended.
+        """
+        ids = [job_id for job_id in self.job_ids() if self._age_s(job_id) > keep_jobs_s]
         kept = set(known(ids)) if ids else set()
         for job_id in ids:
             if job_id not in kept:

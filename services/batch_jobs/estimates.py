@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from services.datasets.paths import PICTURES
 from services.datasets.uploads import DatasetUpload
 
 _CROP_BYTES: Final = 784
@@ -21,7 +22,6 @@ _BYTES_OF: Final = {
     ".zip": 500,
 }
 """Bytes of a digit of MNIST in files of these forms."""
-_PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _UNREADABLE: Final = (OSError, ValueError, EOFError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
@@ -33,7 +33,7 @@ def expected_crops(upload: DatasetUpload, path_of: Callable[[int], Path]) -> int
 
 
 def _crops_of(name: str, size_bytes: int, path: Path) -> int:
-    if name.endswith(_PICTURES):
+    if name.endswith(tuple(PICTURES)):
         return 1
     for end, bytes_of_one in _BYTES_OF.items():
         if name.endswith(end):

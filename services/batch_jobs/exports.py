@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
-from services.batch_jobs.parts import ARRAYS, UNREADABLE, Part, Source, Totals, facts_in, parts_of
+from services.batch_jobs.parts import ARRAYS, UNREADABLE, CallOrigin, Part, Totals, facts_in, parts_of
 from services.errors import UnavailableError
 
 Form = Literal["npz", "csv", "parquet", "jsonl"]
@@ -104,7 +104,7 @@ def _columns(part: Part, rows: slice) -> Columns:
         "called_at": part.called_at[numbers].round(3).tolist(),
         **{
             name: [of_sources[number][name] for number in sources]
-            for name in Source.model_fields
+            for name in CallOrigin.model_fields
             if name != "calibration"
         },
         "calibration": [(of_sources[number]["calibration"] or {}).get("sha256") for number in sources],

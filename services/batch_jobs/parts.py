@@ -19,7 +19,7 @@ UNREADABLE: Final = 255
 _FACTS: Final = "facts"
 
 
-class Source(BaseModel):
+class CallOrigin(BaseModel):
     """Where chip calls were made: the same for most of a job."""
 
     model_config = ConfigDict(frozen=True)
@@ -70,7 +70,7 @@ class Facts(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     first_call: int = 0
-    sources: list[Source] = []
+    sources: list[CallOrigin] = []
     names: dict[int, str] = {}
     problems: dict[int, str] = {}
     totals: Totals = Totals()

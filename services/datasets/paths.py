@@ -9,6 +9,8 @@ MOST_FILES: Final = 1000
 """Of one upload."""
 MOST_NAME: Final = 255
 """Characters."""
+PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+"""The ends of the names of pictures."""
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -192,6 +192,24 @@ def test_used_up_chip_time_ends_the_job_with_the_answers_so_far(desk: Desk) -> N
     assert np.array_equal(desk.read(job), desk.expected(IMAGES[: result["answered"]]))
 
 
+def test_a_job_cancelled_before_its_last_crops_says_so(desk: Desk) -> None:
+    activity = desk.take_up(desk.job({"crops.npy": npy(IMAGES[:100])}), batch_crops=8)
+    while activity.steps_done < 90:
+        activity.step()
+
+    result = activity.keep_part()
+
+    assert (result["stopped_by"], result["answered"] < 100) == ("cancel", True)
+
+
+def test_chip_time_that_suffices_just_so_stops_nothing(desk: Desk) -> None:
+    job = desk.job({"crops.npy": npy(IMAGES[:16])}, max_chip_s=1e-9)
+
+    result = desk.run(job)
+
+    assert (result["stopped_by"], result["answered"]) == (None, 16)
+
+
 def test_a_cancelled_job_keeps_its_answers(desk: Desk) -> None:
     job = desk.job({"crops.npy": npy(IMAGES)})
     activity = desk.take_up(job)

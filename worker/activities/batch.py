@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from services.batch_jobs.answers import BatchStore
-from services.batch_jobs.parts import Source, Totals
+from services.batch_jobs.parts import CallOrigin, Totals
 from services.datasets.uploads import DatasetUploads
 from services.errors import InvalidInputError
 from services.jobs.params import BatchParams, validate_params
@@ -20,7 +20,7 @@ from worker.activities.batch_answers import UnkeptAnswers
 from worker.chip import ChipSession
 from worker.datasets import Datasets
 from worker.imports.normalisation import Normaliser
-from worker.imports.source import Source as Files
+from worker.imports.source import Source
 from worker.imports.unlabelled import MOST_UNPACKED_BYTES, CropFile, Piece, crops_in_memory, find_crops
 from worker.serving import LoadedVersions
 
@@ -63,18 +63,19 @@ class BatchActivity(Activity):
         self._opened = ExitStack()
         self._pieces = self._pieces_of(self._find(datasets, uploads))
         self._gathered: list[Piece] = []
+        self._counted: int | None = None
         self._has_all = False
         self.steps_total = max(params.expected_crops or 0, self.steps_done, 1)
 
     @property
     def steps_done(self) -> int:
         """Crops that were read or cannot be."""
-        return self._totals.crops
+        return self._kept.crops + self._unkept.totals.crops
 
     @property
     def finished(self) -> bool:
         """True if no crop is left, or no chip time."""
-        return (self._has_all and not self._gathered) or self._is_spent
+        return self._is_read or self._is_spent
 
     @property
     def execution(self) -> str:
@@ -142,7 +143,7 @@ class BatchActivity(Activity):
             **{name: value for name, value in asdict(totals).items() if name not in {"crops", "confidence"}},
             "answered": totals.crops,
             "mean_confidence": totals.confidence / read if read else None,
-            "stopped_by": None if self._has_all else ("max_chip_s" if self._is_spent else "cancel"),
+            "stopped_by": self._stopped_by,
             "files": files,
             "transferred": self._version.manifest.is_transferred_to(self._session.identifier),
             **measured_on(self._session, self.execution),
@@ -155,6 +156,18 @@ class BatchActivity(Activity):
     @property
     def _totals(self) -> Totals:
         return self._kept.plus(self._unkept.totals)
+
+    @property
+    def _stopped_by(self) -> str | None:
+        """What left crops without answers; None if each has one, although the end of a file may not be read."""
+        if self._is_read or (self._counted is not None and self.steps_done >= self._counted):
+            return None
+        return "max_chip_s" if self._is_spent else "cancel"
+
+    @property
+    def _is_read(self) -> bool:
+        """Whether the files were read to their ends, and the last of their crops on the chip."""
+        return self._has_all and not self._gathered
 
     @property
     def _is_spent(self) -> bool:
@@ -172,7 +185,7 @@ class BatchActivity(Activity):
                     yield crops_in_memory(f"{dataset.name}, {part}", images.numpy())
             return
         upload = uploads.of_job(params.upload)
-        source = Files(upload.files, partial(uploads.path, upload.id), MOST_UNPACKED_BYTES)
+        source = Source(upload.files, partial(uploads.path, upload.id), MOST_UNPACKED_BYTES)
         self._opened.callback(source.close)
         looking = find_crops(source, Normaliser(centre=params.centre), uploads.scratch(upload.id, "unpacked"))
         while True:
@@ -190,7 +203,7 @@ class BatchActivity(Activity):
                 if file is not None:
                     self._files.append(file)
                 yield None
-            self.steps_total = max(1, sum(file.count for file in self._files))
+            self._counted = self.steps_total = max(1, sum(file.count for file in self._files))
             skipped = self._kept.crops
             for file in self._files:
                 if skipped < file.count:
@@ -220,9 +233,9 @@ class BatchActivity(Activity):
             self._call_crops = min(self._most_crops, max(1, int(_CALL_S / max(call_s, 1e-6) * len(crops))))
 
     @property
-    def _source(self) -> Source:
+    def _source(self) -> CallOrigin:
         calibration = self._session.calibration or {}
-        return Source(
+        return CallOrigin(
             model=self._job.model,
             version=self._params.version,
             chip=self._session.chip,

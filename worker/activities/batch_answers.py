@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from services.batch_jobs.parts import UNREADABLE, Facts, Part, Source, Totals
+from services.batch_jobs.parts import UNREADABLE, CallOrigin, Facts, Part, Totals
 from worker.imports.unlabelled import Piece
 from worker.serving import LoadedVersion
 
@@ -27,7 +27,7 @@ class UnkeptAnswers:
         self._call_s: list[float] = []
         self._called_at: list[float] = []
         self._call_source: list[int] = []
-        self._sources: list[Source] = []
+        self._sources: list[CallOrigin] = []
         self._names: dict[int, str] = {}
         self._problems: dict[int, str] = {}
         self.totals = Totals()
@@ -38,7 +38,7 @@ class UnkeptAnswers:
         readable: NDArray[np.bool_],
         scores: NDArray[np.int8] | NDArray[np.float32] | None,
         call_s: float,
-        source: Source,
+        source: CallOrigin,
     ) -> None:
         """Add a chip call; `scores` `(n, 10)` are of the readable crops alone, None if there are none."""
         place, count = self.totals.crops, len(readable)

@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
+from services.datasets.paths import PICTURES
 from services.errors import InvalidInputError
 from worker.imports.arrays import read_arrays
 from worker.imports.collection import Collection
@@ -12,7 +13,7 @@ from worker.imports.idx import NAME as IDX_NAME
 from worker.imports.idx import read_idx
 from worker.imports.normalisation import Normaliser
 from worker.imports.parquet import read_parquet
-from worker.imports.pictures import SUFFIXES, read_pictures
+from worker.imports.pictures import read_pictures
 from worker.imports.source import Entry, Source
 from worker.imports.tables import lines_of, read_table
 
@@ -82,6 +83,6 @@ def _form_of(entry: Entry) -> Generator[None, None, str]:
         return "table" if first.count(",") >= _MOST_COLUMNS else "labels"
     if entry.suffix in {".npz", ".npy", ".parquet"}:
         return entry.suffix
-    if entry.suffix in SUFFIXES:
+    if entry.suffix in PICTURES:
         return "picture"
     return "beside" if entry.suffix in _BESIDE else "unknown"

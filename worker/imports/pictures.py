@@ -14,7 +14,6 @@ from worker.imports.parts import part_of
 from worker.imports.source import Entry
 from worker.imports.tables import lines_of
 
-SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 _FILE_NAMES: Final = frozenset({"file", "filename", "file_name", "image", "name", "path", "id"})
 _LABEL_NAMES: Final = frozenset({"label", "digit", "class"})
 _PART_NAMES: Final = frozenset({"part", "split"})

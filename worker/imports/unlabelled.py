@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.datasets.paths import PICTURES
 from services.errors import InvalidInputError
 from worker.imports import idx, parquet
 from worker.imports.arrays import GreyValues, read_header, rows_of, sides_of
 from worker.imports.normalisation import SIDE, Normaliser
-from worker.imports.pictures import SUFFIXES, content_of
+from worker.imports.pictures import content_of
 from worker.imports.source import Entry, Source
 from worker.imports.tables import count_rows, pixels_of
 
@@ -88,7 +89,7 @@ def find_crops(
     for outer, group in groupby(entries, _outer_name):
         pictures = []
         for entry in group:
-            if entry.suffix in SUFFIXES:
+            if entry.suffix in PICTURES:
                 pictures.append(entry)
                 continue
             unpacked = scratch.with_name(f"{scratch.stem}-{len(found)}{scratch.suffix}")

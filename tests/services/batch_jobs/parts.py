@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from services.batch_jobs.parts import UNREADABLE, Facts, Part, Source, Totals
+from services.batch_jobs.parts import UNREADABLE, CallOrigin, Facts, Part, Totals
 
-SOURCE = Source(
+SOURCE = CallOrigin(
     model="digits",
     version="3",
     chip="chip-1",

@@ -80,7 +80,7 @@ def test_answers_of_jobs_that_are_forgotten_are_deleted(
         store.keep(job, a_part(0, [4]))
     monkeypatch.setattr(BatchStore, "_age_s", lambda _, job: 0.0 if job == "young" else 1000.0)
 
-    store.discard_forgotten(lambda ids: set(ids) & {"known"})
+    store.discard_forgotten(lambda ids: set(ids) & {"known"}, 999.0)
 
     assert sorted(store.job_ids()) == ["known", "young"]
 
